@@ -1,0 +1,124 @@
+"""Predictions as additive statistics: one array per cell and language, from which every number follows."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from xstilts.errors import MISSING, XstiltsError
+from xstilts.tasks.types import SCORED, Scored
+
+
+@dataclass(frozen=True)
+class Cube:
+    """The predictions of one target, summed over the rows of each item cluster.
+
+    sums: {(arm, encoder, replicate): {language: float [clusters of the language, k]}}; clusters: {language: int
+    [clusters of the language]}, numbers that are equal where languages share a cluster; `clustering` counts them all.
+    """
+
+    target: str
+    kind: Scored
+    metric: str
+    sums: dict[tuple[str, str, int], dict[str, np.ndarray]]
+    clusters: dict[str, np.ndarray]
+    clustering: int
+
+    def score(self, cell: tuple[str, str, int], language: str) -> float:
+        """Score in points of one cell in one language."""
+        return float(self.kind.score(self.sums[cell][language].sum(0), self.metric))
+
+    def influence(self, cell: tuple[str, str, int], language: str) -> np.ndarray:
+        """How much each cluster moves the cell's score: its statistics times the score's gradient [clusters].
+
+        The first-order term of the infinitesimal jackknife. A score depends on sums only through ratios, so that
+        these terms add up to zero.
+        """
+        sums = self.sums[cell][language]
+        total = sums.sum(0)
+        step = 1e-4 * np.maximum(total, 1.0)
+        ahead, behind = total + np.diag(step), total - np.diag(step)
+        slope = (self.kind.score(ahead, self.metric) - self.kind.score(behind, self.metric)) / (2 * step)
+        return sums @ slope
+
+    @cached_property
+    def languages(self) -> list[str]:
+        """Languages in the order of the predictions."""
+        return list(self.clusters)
+
+    def cells(self, arm: str, encoder: str | None = None) -> list[tuple[str, str, int]]:
+        """The cells of an arm, by encoder and replicate."""
+        return sorted(cell for cell in self.sums if cell[0] == arm and encoder in (None, cell[1]))
+
+
+def read_cube(file: Path, kind: str, metric: str) -> Cube:
+    """The cube of a predictions file of the run folder.
+
+    Raises XstiltsError where the file is absent, an example occurs twice in a cell, or cells of one language cover
+    different examples: a mean over unequal items would mean nothing.
+    """
+    if not file.is_file():
+        raise XstiltsError(f"no predictions at {file}", "the run has not scored this target", "run the study", MISSING)
+    table = pq.read_table(file)
+    scored = SCORED[kind]
+    statistics = scored.statistics(table)
+    cell, cells = _codes(table, ["arm", "encoder", "replicate"])
+    language, languages = _codes(table, ["language"])
+    cluster, names = _codes(table, ["cluster_id"])
+    _check_items(table, cell, cells, language, languages, file)
+    sums: dict[tuple[str, str, int], dict[str, np.ndarray]] = {}
+    clusters = {name[0]: np.unique(cluster[language == number]) for number, name in enumerate(languages)}
+    group = cell * len(languages) + language
+    order = np.argsort(group, kind="stable")
+    bounds = np.searchsorted(group[order], np.arange(len(cells) * len(languages) + 1))
+    for number, key in enumerate(cells):
+        parts = sums[key[0], key[1], int(key[2])] = {}
+        for position, (code,) in enumerate(languages):
+            place = number * len(languages) + position
+            rows = order[bounds[place] : bounds[place + 1]]
+            if len(rows):
+                where = np.searchsorted(clusters[code], cluster[rows])
+                parts[code] = np.zeros((len(clusters[code]), statistics.shape[1]))
+                np.add.at(parts[code], where, statistics[rows])
+    return Cube(file.stem, scored, metric or scored.METRICS[0], sums, clusters, len(names))
+
+
+def _codes(table: pa.Table, columns: list[str]) -> tuple[np.ndarray, list[tuple]]:
+    """A number per row for its combination of values, and the combinations in order of first occurrence."""
+    code = np.zeros(len(table), np.int64)
+    keys: list[tuple] = [()]
+    for name in columns:
+        encoded = table[name].combine_chunks()
+        if not isinstance(encoded.type, pa.DictionaryType):
+            encoded = encoded.dictionary_encode()
+        values = encoded.dictionary.to_pylist()
+        code = code * len(values) + encoded.indices.to_numpy(zero_copy_only=False)
+        keys = [(*key, value) for key in keys for value in values]
+    present, first, inverse = np.unique(code, return_index=True, return_inverse=True)
+    rank = np.argsort(np.argsort(first))
+    return rank[inverse], [keys[present[i]] for i in np.argsort(first)]
+
+
+def _check_items(
+    table: pa.Table, cell: np.ndarray, cells: list[tuple], language: np.ndarray, languages: list[tuple], file: Path
+) -> None:
+    example = pc.dictionary_encode(table["example_id"]).combine_chunks().indices.to_numpy(zero_copy_only=False)
+    for number, (code,) in enumerate(languages):
+        rows = language == number
+        items, owners = example[rows], cell[rows]
+        sizes = np.bincount(owners, minlength=len(cells))
+        present = sizes[sizes > 0]
+        distinct = len(np.unique(items))
+        if (present != distinct).any() or len(np.unique(owners * (items.max() + 1) + items)) != len(items):
+            odd = (
+                cells[int(np.flatnonzero((sizes > 0) & (sizes != distinct))[0])] if (present != distinct).any() else ""
+            )
+            raise XstiltsError(
+                f"{file.name}: the cells do not cover the same examples in '{code}'",
+                f"{distinct} different examples, {odd or 'some cell'} has {int(present.min())} to {int(present.max())}",
+                "score all arms on the same rows; remove rows that occur twice",
+            )

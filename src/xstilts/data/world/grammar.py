@@ -1,0 +1,119 @@
+"""The grammar of each language, read off the syntax features observed in the real language of its name.
+
+A feature that is not observed takes the mean of the values observed in the smallest branch of the family tree
+that has any, in the end that of all languages of the world.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import numpy as np
+
+from xstilts.data.world.vocabulary import LANGUAGES, PATHS
+from xstilts.languages import syntax_features
+
+Side = Literal["none", "before", "after"]
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """Typological parameters of one language."""
+
+    orders: tuple[tuple[str, float], ...]
+    """Basic orders of subject, verb and object with the cumulative probability of their use."""
+    adposition: Side
+    adjective: Side
+    case: Side
+    """Where the marker of the object stands, seen from the noun phrase."""
+    negation: Literal["before", "after", "final"]
+    tense: Side
+    agreement: Side
+    article: Side
+    adverbials: Literal["medial", "final"]
+    wh_fronting: bool
+
+    def order(self, draw: float) -> str:
+        """The basic order that a draw from [0, 1) falls on."""
+        return next(order for order, upto in self.orders if draw < upto or upto == self.orders[-1][1])
+
+
+@cache
+def _completed() -> dict[str, dict[str, float]]:
+    """Features of each language by name, with those not observed filled from its relatives."""
+    names, observed = syntax_features()
+    completed: dict[str, dict[str, float]] = {}
+    for language in LANGUAGES:
+        values = np.array(observed[language], dtype=float)
+        branches = [branch for branch, _ in PATHS[language]]
+        clades = [{c for c in LANGUAGES if PATHS[c][:d] == PATHS[language][:d]} for d in range(len(branches), -1, -1)]
+        for clade in clades:
+            gaps = np.isnan(values)
+            relatives = np.array([observed[c] for c in sorted(clade)], dtype=float)[:, gaps]
+            counts = (~np.isnan(relatives)).sum(axis=0)
+            means = np.nansum(relatives, axis=0) / np.maximum(counts, 1)
+            values[gaps] = np.where(counts > 0, means, np.nan)
+        completed[language] = dict(zip(names, np.nan_to_num(values).tolist(), strict=True))
+    return completed
+
+
+def _orders(feature: dict[str, float]) -> tuple[tuple[str, float], ...]:
+    """Orders that are at least half observed, used in proportion to the squared value."""
+    weight = {order: feature[f"S_{order}"] ** 2 for order in ("SVO", "SOV", "VSO", "VOS", "OVS", "OSV")}
+    used = {order: w for order, w in weight.items() if w >= 0.25} or {max(weight, key=lambda o: weight[o]): 1.0}
+    upto = np.cumsum(list(used.values())) / sum(used.values())
+    return tuple((order, float(p)) for order, p in zip(used, upto, strict=True))
+
+
+def _side(before: float, after: float) -> Side:
+    return "after" if after > before else "before"
+
+
+def _negation(feature: dict[str, float]) -> Literal["before", "after", "final"]:
+    if feature["S_NEGATIVE_WORD_FINAL"] >= 0.5:
+        return "final"
+    before = feature["S_NEGATIVE_WORD_BEFORE_VERB"] + feature["S_NEGATIVE_PREFIX"]
+    after = feature["S_NEGATIVE_WORD_AFTER_VERB"] + feature["S_NEGATIVE_SUFFIX"]
+    if before == after:
+        after += feature["S_NEGATIVE_WORD_ADJACENT_AFTER_VERB"]
+    return "after" if after > before else "before"
+
+
+def _case(feature: dict[str, float]) -> Side:
+    """Objects are marked where case in general and accusative in particular are more often observed than not."""
+    if feature["S_CASE_MARK"] + feature["S_NOMINATIVE_VS_ACCUSATIVE_MARK"] <= 1:
+        return "none"
+    before = feature["S_CASE_PREFIX"] + feature["S_CASE_PROCLITIC"]
+    return _side(before, feature["S_CASE_SUFFIX"] + feature["S_CASE_ENCLITIC"])
+
+
+def _article(feature: dict[str, float]) -> Side:
+    """The side is that of the definite word where observed, with that of demonstratives as the tie-breaker."""
+    if max(feature["S_DEFINITE_WORD"], feature["S_DEFINITE_AFFIX"]) < 0.5:
+        return "none"
+    before = feature["S_ARTICLE_WORD_BEFORE_NOUN"] + feature["S_DEMONSTRATIVE_WORD_BEFORE_NOUN"]
+    return _side(before, feature["S_ARTICLE_WORD_AFTER_NOUN"] + feature["S_DEMONSTRATIVE_WORD_AFTER_NOUN"])
+
+
+@cache
+def grammar(language: str) -> Grammar:
+    """The grammar of a language of the world."""
+    feature = _completed()[language]
+    tense = _side(
+        feature["S_TEND_PREFIX"] + feature["S_TAM_PREFIX"] + 0.5, feature["S_TEND_SUFFIX"] + feature["S_TAM_SUFFIX"]
+    )
+    verb_last = feature["S_OBJECT_BEFORE_VERB"] > feature["S_OBJECT_AFTER_VERB"]
+    return Grammar(
+        orders=_orders(feature),
+        adposition=_side(feature["S_ADPOSITION_BEFORE_NOUN"], feature["S_ADPOSITION_AFTER_NOUN"]),
+        adjective=_side(feature["S_ADJECTIVE_BEFORE_NOUN"], feature["S_ADJECTIVE_AFTER_NOUN"]),
+        case=_case(feature),
+        negation=_negation(feature),
+        tense=tense,
+        agreement=tense if feature["S_PROSUBJECT_AFFIX"] >= 0.5 else "none",
+        article=_article(feature),
+        adverbials="medial" if verb_last or feature["S_OBLIQUE_BEFORE_VERB"] >= 0.5 else "final",
+        # No feature records where question words stand. They tend to stay in situ where the object precedes the
+        # verb and where questions end in a particle.
+        wh_fronting=not verb_last and feature["S_POLARQ_MARK_FINAL"] <= 0.5,
+    )

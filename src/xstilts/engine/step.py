@@ -1,0 +1,94 @@
+"""A study as plain data: steps, and the plan that orders them."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Step:
+    """One cached unit of work: a pure function of its arguments and inputs.
+
+    `function` is the dotted name `package.module:function`, called as
+    `function(arguments, inputs, out, context)`; `inputs` maps a name to the fingerprint of another step.
+    `location` holds what says where data lies but not what it is, and so does not enter the fingerprint;
+    neither do `label` and `cost` (seconds on one core, a rough estimate used for order and time left).
+    """
+
+    kind: str
+    function: str
+    version: int
+    arguments: Mapping[str, Any]
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    location: Mapping[str, str] = field(default_factory=dict)
+    label: str = ""
+    cost: float = 1.0
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """32 hex digits that name the step's result: SHA-256 of everything that can change it."""
+        return digest([self.function, self.version, self.arguments, sorted(self.inputs.items())])
+
+    def to_json(self) -> dict[str, Any]:
+        """The step as a JSON object, from which `Step(**object)` makes an equal step."""
+        return {
+            "kind": self.kind,
+            "function": self.function,
+            "version": self.version,
+            "arguments": dict(self.arguments),
+            "inputs": dict(self.inputs),
+            "location": dict(self.location),
+            "label": self.label,
+            "cost": self.cost,
+        }
+
+
+def digest(value: Any) -> str:
+    """32 hex digits of SHA-256 over canonical JSON: equal values give equal digests on every machine."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@dataclass
+class Plan:
+    """Steps by fingerprint, each after its inputs; adding an equal step twice keeps one."""
+
+    steps: dict[str, Step] = field(default_factory=dict)
+    requested: int = 0
+
+    def add(self, step: Step) -> str:
+        """Adds the step and returns its fingerprint; `requested` counts what was asked for before merging."""
+        missing = [name for name, fingerprint in step.inputs.items() if fingerprint not in self.steps]
+        if missing:
+            raise KeyError(f"inputs {missing} of step '{step.label}' are not in the plan")
+        self.requested += 1
+        return self.steps.setdefault(step.fingerprint, step).fingerprint
+
+    def urgency(self) -> dict[str, float]:
+        """Per step the cost of the longest chain that starts with it: the critical path has the most."""
+        result: dict[str, float] = {}
+        successors = self.successors()
+        for fingerprint in reversed(self.steps):
+            after = max((result[s] for s in successors[fingerprint]), default=0.0)
+            result[fingerprint] = self.steps[fingerprint].cost + after
+        return result
+
+    def successors(self) -> dict[str, list[str]]:
+        """Per step the steps that take it as an input."""
+        result: dict[str, list[str]] = {fingerprint: [] for fingerprint in self.steps}
+        for fingerprint, step in self.steps.items():
+            for source in set(step.inputs.values()):
+                result[source].append(fingerprint)
+        return result
+
+    def needed(self, finished: Iterable[str], wanted: Iterable[str]) -> list[str]:
+        """The steps still to be run for `wanted`, in order: a finished step hides what led to it."""
+        done = set(finished)
+        needed = {w for w in wanted if w not in done}
+        for fingerprint in reversed(self.steps):
+            if fingerprint in needed:
+                needed.update(s for s in self.steps[fingerprint].inputs.values() if s not in done)
+        return [fingerprint for fingerprint in self.steps if fingerprint in needed]

@@ -1,0 +1,122 @@
+"""The steps that make predictions: by a fine-tuned model, by a trivial baseline, by nearest embeddings."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+import transformers
+
+from xstilts.context import Context
+from xstilts.data.prepare import read_rows
+from xstilts.evaluation.encode import encoded_rows
+from xstilts.models.batching import sorted_batches, to_tensors
+from xstilts.models.encoders import choose_device, load_base, load_tokenizer
+from xstilts.tasks import retrieval
+from xstilts.tasks.encoding import Encoded
+from xstilts.tasks.task import Task
+from xstilts.tasks.types import FINE_TUNED, TaskType
+
+TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 65536}
+"""Tokens of a prediction batch: small enough for the processor's cache, large enough to fill a GPU."""
+
+
+def predict(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
+    """Writes `predictions.parquet`, one row per example of all languages, from one pass sorted by length.
+
+    arguments: `task`, `languages`, `max_length`, `hidden`, `device`, `precision`; inputs: `model`, `rows`.
+    """
+    task = Task(**arguments["task"])
+    kind = FINE_TUNED[task.type]
+    device = choose_device(arguments["device"])
+    tokenizer = load_tokenizer(inputs["model"])
+    table, encoded = encoded_rows(
+        inputs["rows"], arguments["languages"], arguments["task"], tokenizer, arguments["max_length"],
+        arguments["hidden"],
+    )  # fmt: skip
+    model = getattr(transformers, kind.AUTO_CLASS).from_pretrained(inputs["model"]).to(device)
+    extracted = run_model(model, kind, encoded, tokenizer.pad_token_id, device, arguments["precision"], context)
+    _write(table, kind.predict(extracted, encoded, table, task), out)
+
+
+def run_model(
+    model: Any, kind: TaskType, encoded: Encoded, pad_id: int, device: torch.device, precision: str,
+    context: Context | None = None,
+) -> list[np.ndarray]:  # fmt: skip
+    """What `kind.extract` takes from the logits of each sequence, in the order of the sequences."""
+    result: list[np.ndarray] = [np.empty(0)] * len(encoded)
+    done = 0
+    model.eval()
+    with torch.inference_mode(), autocast(device, precision):
+        for indices, batch in sorted_batches(encoded, pad_id, TOKENS_PER_BATCH[device.type]):
+            logits = kind.forward(model, to_tensors(batch, device))
+            for index, value in zip(indices, kind.extract(logits.float(), encoded, indices), strict=True):
+                result[index] = value
+            done += len(indices)
+            if context:
+                context.progress(done / len(encoded))
+    return result
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Mixed precision where the study asks for bf16; weights stay in float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def baseline(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
+    """Writes the `predictions.parquet` of the task type's trivial baseline.
+
+    arguments: `task`, `languages`, `source` (language of the training rows); inputs: `train`, `rows`.
+    """
+    task = Task(**arguments["task"])
+    train = read_rows(inputs["train"], [arguments["source"]])
+    table = read_rows(inputs["rows"], arguments["languages"])
+    _write(table, FINE_TUNED[task.type].baseline(train, table, task), out)
+
+
+def retrieve(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
+    """Writes the `predictions.parquet` of nearest-neighbour search between mean-pooled hidden states.
+
+    arguments: `task`, `languages`, `max_length`, `layer` (0 is the embedding layer), `device`, `precision`;
+    inputs: `model`, `rows`.
+    """
+    device = choose_device(arguments["device"])
+    tokenizer = load_tokenizer(inputs["model"])
+    table, encoded = encoded_rows(
+        inputs["rows"], arguments["languages"], arguments["task"], tokenizer, arguments["max_length"]
+    )
+    model = load_base(inputs["model"]).to(device)
+    with autocast(device, arguments["precision"]):
+        vectors = embed(model, encoded, tokenizer.pad_token_id, device, arguments["layer"])
+    language = np.array(table["language"].to_pylist())
+    for number, code in enumerate(arguments["languages"]):
+        rows = np.flatnonzero(language == code)
+        part = table.take(rows)
+        columns = retrieval.predict(vectors[rows], part)
+        queries = part.filter(pa.array([side == "query" for side in part["side"].to_pylist()]))
+        _write(queries, columns, out, f"part-{number:03d}.parquet")
+    tables = [pq.read_table(file) for file in sorted(out.glob("part-*.parquet"))]
+    pq.write_table(pa.concat_tables(tables), out / "predictions.parquet")
+    for file in out.glob("part-*.parquet"):
+        file.unlink()
+
+
+def embed(model: Any, encoded: Encoded, pad_id: int, device: torch.device, layer: int) -> np.ndarray:
+    """Hidden states of one layer, averaged over a sequence's tokens: float32 [n, h]."""
+    vectors = np.empty((len(encoded), model.config.hidden_size), np.float32)
+    model.eval()
+    with torch.inference_mode():
+        for indices, batch in sorted_batches(encoded, pad_id, TOKENS_PER_BATCH[device.type]):
+            tensors = to_tensors(batch, device)
+            tensors.pop("labels")
+            hidden = model(**tensors, output_hidden_states=True).hidden_states[layer].float()
+            mask = tensors.get("attention_mask", torch.ones_like(tensors["input_ids"]))[..., None]
+            vectors[indices] = ((hidden * mask).sum(1) / mask.sum(1)).cpu().numpy()
+    return vectors
+
+
+def _write(table: pa.Table, columns: dict[str, Any], out: Path, name: str = "predictions.parquet") -> None:
+    kept = {"example_id": table["id"], "cluster_id": table["cluster_id"], "language": table["language"]}
+    pq.write_table(pa.table({**kept, **columns}), out / name)

@@ -1,0 +1,58 @@
+"""Which sequences make an update, and how an update is cut into micro-batches."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from xstilts.tasks.encoding import Encoded, pad
+
+
+def epochs(count: int, repeats: int, rng: np.random.Generator) -> np.ndarray:
+    """`repeats` shuffles of 0 … count-1, one after the other."""
+    return np.concatenate([rng.permutation(count) for _ in range(repeats)]) if repeats else np.empty(0, np.int64)
+
+
+def mixture(groups: np.ndarray, total: int, exponent: float, rng: np.random.Generator) -> np.ndarray:
+    """`total` draws of sequences, in which group g (a language) has a share proportional to its size ** exponent.
+
+    groups: int [n], the group of each sequence. Within a group every sequence is drawn once before any is drawn
+    again. Exponent 1 keeps the natural shares, 0 makes them equal.
+    """
+    sizes = np.bincount(groups)
+    weights = np.where(sizes > 0, sizes.astype(float) ** exponent, 0.0)
+    drawn = rng.choice(len(sizes), total, p=weights / weights.sum())
+    result = np.empty(total, np.int64)
+    for group in np.flatnonzero(sizes):
+        slots = np.flatnonzero(drawn == group)
+        order = epochs(int(sizes[group]), -(-len(slots) // int(sizes[group])), rng)[: len(slots)]
+        result[slots] = np.flatnonzero(groups == group)[order]
+    return result
+
+
+def micro_batches(lengths: np.ndarray, indices: np.ndarray, budget: int) -> list[np.ndarray]:
+    """Cuts `indices` into groups of similar length, each of at most `budget` tokens with its padding.
+
+    Order within equal lengths is that of `indices`; one sequence longer than the budget is a group of its own.
+    """
+    order = indices[np.argsort(lengths[indices], kind="stable")[::-1]]
+    groups, start = [], 0
+    while start < len(order):
+        size = max(1, budget // max(1, int(lengths[order[start]])))
+        groups.append(order[start : start + size])
+        start += size
+    return groups
+
+
+def to_tensors(batch: dict[str, np.ndarray], device: torch.device) -> dict[str, torch.Tensor]:
+    """The arrays of a batch as tensors on a device."""
+    return {name: torch.from_numpy(np.ascontiguousarray(array)).to(device) for name, array in batch.items()}
+
+
+def sorted_batches(encoded: Encoded, pad_id: int, budget: int) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
+    """All sequences once, the longest first, as (indices, padded arrays) of at most `budget` tokens."""
+    padded = partial(pad, encoded, pad_id=pad_id)
+    for indices in micro_batches(encoded.lengths, np.arange(len(encoded)), budget):
+        yield indices, padded(indices)

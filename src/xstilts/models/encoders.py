@@ -1,0 +1,92 @@
+"""Encoders, and heads put on them: ordinary `transformers` classes, saved as ordinary folders."""
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from xstilts.errors import MISSING, XstiltsError
+
+logging.getLogger("transformers").setLevel(logging.ERROR)
+transformers.utils.logging.disable_progress_bar()
+
+
+def load_tokenizer(encoder: str | Path) -> Any:
+    """The fast tokenizer of a model or vocabulary folder, or of a hub repository; equal files give one object."""
+    file = Path(encoder) / "tokenizer.json"
+    content = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+    if content not in _tokenizers or not content:
+        _tokenizers[content] = transformers.AutoTokenizer.from_pretrained(encoder, use_fast=True)
+    return _tokenizers[content]
+
+
+_tokenizers: dict[str, Any] = {}
+
+
+def new_encoder(config: dict[str, Any], tokenizer: Any, seed: int) -> Any:
+    """A masked language model with random weights, from a `transformers` configuration with its `model_type`."""
+    names = ("pad", "cls", "sep", "bos", "eos", "mask")
+    special = {f"{n}_token_id": getattr(tokenizer, f"{n}_token_id", None) for n in names}
+    known = {name: value for name, value in special.items() if value is not None and name != "mask_token_id"}
+    settings = {**known, "vocab_size": len(tokenizer), **config}
+    torch.manual_seed(seed)
+    made = transformers.AutoConfig.for_model(settings.pop("model_type"), **settings)
+    return transformers.AutoModelForMaskedLM.from_config(made)
+
+
+def with_head(encoder: str | Path, auto_class: str, labels: Sequence[str], seed: int, **config: Any) -> Any:
+    """The encoder in a folder or on the hub under a fresh head; whatever head it had is left behind.
+
+    Args:
+        auto_class: name of a `transformers` auto class; `labels` become `id2label`; `seed` draws the head's weights.
+        config: further settings of the model's configuration.
+
+    Raises XstiltsError where nothing can be loaded. Remote code is never run; old `.bin` weights are read through
+    torch's weights-only loader, by `transformers` itself.
+    """
+    base = load_base(encoder)
+    settings = dict(config)
+    if labels:
+        settings |= {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
+    for name, value in settings.items():
+        setattr(base.config, name, value)
+    torch.manual_seed(seed)
+    model = getattr(transformers, auto_class).from_config(base.config)
+    missing, unexpected = model.base_model.load_state_dict(base.state_dict(), strict=False)
+    if any("pooler" not in name for name in [*missing, *unexpected]):
+        raise XstiltsError(
+            f"the encoder in {encoder} does not fit {type(model).__name__}",
+            f"missing weights {missing[:3]}, unexpected {unexpected[:3]}",
+            "check its configuration",
+        )
+    return model
+
+
+def load_base(encoder: str | Path) -> Any:
+    """The encoder without a head, in float32; raises XstiltsError where it cannot be loaded."""
+    try:
+        return transformers.AutoModel.from_pretrained(encoder, dtype=torch.float32, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise XstiltsError(
+            f"cannot load the encoder '{encoder}'",
+            str(error).splitlines()[0],
+            "give a folder in the format of `save_pretrained` or the name of a hub repository",
+            MISSING,
+        ) from None
+
+
+def save(model: Any, tokenizer: Any, out: Path) -> None:
+    """Writes a model folder that every tool of the `transformers` family can load."""
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that class ('cpu' or 'cuda'); raises XstiltsError where there is none."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise XstiltsError("no CUDA device here", "the study's plan asks for one", "give --device cpu", MISSING)
+    return torch.device(name)

@@ -1,0 +1,214 @@
+"""Decides, before anything is trained, all that a study leaves open: languages, draws, precision, device."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xstilts.data.sources import available
+from xstilts.engine import digest
+from xstilts.errors import XstiltsError
+from xstilts.languages import distance_matrix, select, split_languages
+from xstilts.randomness import derive
+from xstilts.study.schema import Arm, Study
+from xstilts.tasks.task import Task, find_task
+
+INDEPENDENT = 1000
+"""Added to the replicate number of an independent arm: far beyond any number of replicates."""
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A study with nothing left open.
+
+    pool, held_out: languages near to far; sources: languages per arm and replicate name; evaluated: per target the
+    languages that it is scored in, the anchor first.
+    """
+
+    study: Study
+    tasks: dict[str, Task]
+    data: Path | None
+    device: str
+    precision: str
+    pool: tuple[str, ...]
+    held_out: tuple[str, ...]
+    excluded: dict[str, str]
+    distances: dict[str, float | None]
+    sources: dict[str, dict[str, tuple[str, ...]]]
+    evaluated: dict[str, tuple[str, ...]]
+    warnings: tuple[str, ...]
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that was decided, as a JSON object with its own hash: what a run is held to."""
+        facts = {
+            "study": self.study.model_dump(mode="json"),
+            "device": self.device,
+            "precision": self.precision,
+            "pool": self.pool,
+            "held_out": self.held_out,
+            "excluded": self.excluded,
+            "distances": self.distances,
+            "sources": self.sources,
+            "evaluated": self.evaluated,
+            "warnings": self.warnings,
+        }
+        return {**facts, "hash": digest(facts)}
+
+
+def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False) -> Frozen:
+    """Splits languages, draws each arm's sources for each replicate and resolves the precision.
+
+    Raises XstiltsError where a target has fewer held-out languages than the study's minimum (unless `allow_few`),
+    or a pool is too small for an arm.
+    """
+    tasks = {**study.tasks}
+    for target, entry in study.targets.items():
+        tasks.setdefault(entry.task or target, find_task(entry.task or target, study.tasks))
+    for name, training in study.intermediate.items():
+        tasks.setdefault(training.task or name, find_task(training.task or name, study.tasks))
+    for encoder in study.encoders.values():
+        if encoder.pretrain:
+            tasks.setdefault(encoder.pretrain.corpus, find_task(encoder.pretrain.corpus, study.tasks))
+    anchor, choice = study.languages.anchor, study.languages
+    candidates = choice.candidates or tuple(
+        dict.fromkeys(code for target in study.targets for code in _task(study, tasks, target).languages)
+    )
+    candidates = tuple(code for code in candidates if code != anchor)
+    split = split_languages(
+        candidates,
+        anchor=anchor,
+        held_out=choice.held_out,
+        always_held_out=choice.always_held_out,
+        seed=derive(study.seed, "split"),
+    )
+    matrix = distance_matrix([anchor, *candidates])
+    evaluated, warnings = {}, []
+    for target, entry in study.targets.items():
+        task = _task(study, tasks, target)
+        evaluated[target] = tuple(available(task, entry.test, (anchor, *split.pool, *split.held_out), data, tasks))
+        held_out = [code for code in evaluated[target] if code in split.held_out]
+        warnings += _too_few(target, held_out, choice.minimum, allow_few)
+    warnings += _same_task(study, tasks)
+    return Frozen(
+        study=study,
+        tasks=tasks,
+        data=data,
+        device=device,
+        precision=_precision(study.precision, device),
+        pool=split.pool,
+        held_out=split.held_out,
+        excluded=dict(split.excluded),
+        distances=dict(zip(matrix.codes, _numbers(matrix.values[0]), strict=True)),
+        sources=_sources(study, tasks, split.pool, split.held_out, data),
+        evaluated=evaluated,
+        warnings=tuple(warnings),
+    )
+
+
+def encoder_names(study: Study) -> list[str]:
+    """The encoders of a study, one for each pretraining seed."""
+    return [
+        name if entry.seeds == 1 else f"{name}-{seed}"
+        for name, entry in study.encoders.items()
+        for seed in range(1, entry.seeds + 1)
+    ]
+
+
+def replicate_names(study: Study, arm: Arm) -> list[tuple[str, int, str]]:
+    """(encoder, replicate, name of its randomness) of an arm: equal names share all randomness."""
+    shift = INDEPENDENT if arm.independent else 0
+    return [(e, r, f"{e}:{r + shift}") for e in encoder_names(study) for r in range(1, study.replicates + 1)]
+
+
+def _task(study: Study, tasks: dict[str, Task], target: str) -> Task:
+    return tasks[study.targets[target].task or target]
+
+
+def _numbers(values: Any) -> list[float | None]:
+    return [None if value != value else round(float(value), 6) for value in values]
+
+
+def _precision(asked: str, device: str) -> str:
+    return asked if asked != "auto" else ("bf16" if device == "cuda" else "fp32")
+
+
+def _too_few(target: str, held_out: list[str], minimum: int, allow: bool) -> list[str]:
+    if len(held_out) >= minimum:
+        return []
+    what = f"target '{target}' has {len(held_out)} held-out languages ({', '.join(held_out) or 'none'})"
+    if not allow:
+        raise XstiltsError(
+            what,
+            f"at least {minimum} are needed: fewer cannot show transfer to languages in general",
+            "hold out more languages (`languages.held_out`), drop the target, or run with --allow-few",
+        )
+    return [f"{what}: its result speaks of these languages only"]
+
+
+def _same_task(study: Study, tasks: dict[str, Task]) -> list[str]:
+    marks = []
+    for name, training in study.intermediate.items():
+        family = tasks[training.task or name].family
+        for target in study.targets:
+            if family and family == _task(study, tasks, target).family:
+                marks.append(f"intermediate '{name}' and target '{target}' are one task twice ({family})")
+    return marks
+
+
+def _sources(
+    study: Study, tasks: dict[str, Task], pool: tuple[str, ...], held_out: tuple[str, ...], data: Path | None
+) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Per arm and randomness name the languages of its intermediate training."""
+    result: dict[str, dict[str, tuple[str, ...]]] = {}
+    for name, arm in study.arms.items():
+        result[name] = {}
+        if not arm.intermediate:
+            continue
+        training = study.intermediate[arm.intermediate]
+        task = tasks[training.task or arm.intermediate]
+        among = held_out if arm.languages == "held-out" else pool
+        candidates = tuple(available(task, training.train, among, data, tasks))
+        for _, _, randomness in replicate_names(study, arm):
+            result[name][randomness] = _draw(study, name, arm, candidates, randomness)
+    return result
+
+
+def _draw(study: Study, name: str, arm: Arm, candidates: tuple[str, ...], randomness: str) -> tuple[str, ...]:
+    anchor = study.languages.anchor
+    if arm.languages == "english":
+        return (anchor,)
+    if arm.languages == "given":
+        return arm.given
+    strategy = "random" if arm.languages == "held-out" else arm.languages
+    seed = derive(study.seed, randomness, "languages")
+    try:
+        return select(strategy, candidates, arm.count, anchor=anchor, exact=arm.exact, seed=seed).languages
+    except XstiltsError as error:
+        raise XstiltsError(
+            f"arm '{name}': {error.what}",
+            error.why,
+            f"lower its `count` below {arm.count}, or give the study more languages; {error.hint}",
+        ) from None
+
+
+def study_facts(frozen: Frozen) -> dict[str, Any]:
+    """What analysis and report need to know of the study's design, besides the predictions."""
+    study = frozen.study
+    return {
+        "name": study.name,
+        "question": " ".join(study.question.split()),
+        "seed": study.seed,
+        "equivalence": study.equivalence,
+        "level": study.level,
+        "primary": list(study.primary),
+        "contrasts": list(study.contrasts),
+        "controls": list(study.controls),
+        "roles": {name: arm.role for name, arm in study.arms.items()},
+        "metrics": {t: _task(study, frozen.tasks, t).metric for t in study.targets},
+        "types": {t: _task(study, frozen.tasks, t).type for t in study.targets},
+        "arms": {name: asdict_arm(arm) for name, arm in study.arms.items()},
+    }
+
+
+def asdict_arm(arm: Arm) -> dict[str, Any]:
+    """An arm's settings without those left at their default."""
+    return arm.model_dump(exclude_defaults=True)

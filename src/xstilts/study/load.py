@@ -1,0 +1,235 @@
+"""Reads a study's YAML and reports every mistake at once, each with its line."""
+
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from xstilts.errors import MISSING, XstiltsError, did_you_mean
+from xstilts.languages import language
+from xstilts.study.schema import Study, contrast_arms
+from xstilts.tasks.task import catalogue
+from xstilts.tasks.types import FINE_TUNED, SCORED
+
+Where = tuple[str | int, ...]
+Problem = tuple[Where, str]
+
+
+def builtin_studies() -> dict[str, Any]:
+    """The YAML files of the studies that come with the package, by name."""
+    folder = files("xstilts.study").joinpath("builtin")
+    return {f.name.removesuffix(".yaml"): f for f in folder.iterdir() if f.name.endswith(".yaml")}
+
+
+def load_study(name: str, quick: bool = False, **changes: Any) -> Study:
+    """The built-in study of that name, or the study in that file.
+
+    Args:
+        quick: merges the file's `quick:` section into it, a small form that shows the way and not the answer.
+        changes: top-level values that replace the file's (`replicates`, `seed`), where not None.
+
+    Raises XstiltsError that lists every mistake with its line.
+    """
+    text, origin = _text(name)
+    lines: dict[Where, int] = {}
+    raw = _parse(text, origin, lines)
+    small = raw.pop("quick", {})
+    if quick:
+        raw = _merged(raw, small)
+    raw |= {key: value for key, value in changes.items() if value is not None}
+    for task, entry in (raw.get("tasks") or {}).items() if isinstance(raw.get("tasks"), dict) else ():
+        if isinstance(entry, dict):
+            entry.setdefault("name", task)
+    problems = list(_reference_problems(raw))
+    try:
+        study = Study(**raw)
+    except ValidationError as error:
+        problems += list(_shape_problems(error))
+    except TypeError as error:
+        problems.append(((), str(error)))
+    if problems:
+        raise XstiltsError(
+            f"{origin}: {len(problems)} mistake{'s' if len(problems) > 1 else ''}",
+            "\n".join(_describe(where, what, lines) for where, what in _in_order(problems, lines)),
+            "mend these lines; `xstilts study --help` shows an example",
+        )
+    return study
+
+
+def _text(name: str) -> tuple[str, str]:
+    path, known = Path(name), builtin_studies()
+    if name in known:
+        return known[name].read_text(encoding="utf-8"), f"study '{name}'"
+    if path.is_file():
+        return path.read_text(encoding="utf-8", errors="replace"), str(path)
+    raise XstiltsError(
+        f"there is no study '{name}'",
+        f"it is neither a file nor one of the built-in studies: {', '.join(sorted(known))}",
+        did_you_mean(name, known) or "give a built-in name or the path of a YAML file",
+        MISSING,
+    )
+
+
+def _parse(text: str, origin: str, lines: dict[Where, int]) -> dict[str, Any]:
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise XstiltsError(f"{origin} is not YAML", " ".join(str(error).split()), "check its indentation") from None
+    if not isinstance(raw, dict):
+        raise XstiltsError(f"{origin} is not a study", "it must be a mapping of settings", "see `xstilts study --help`")
+    _note_lines(node, (), lines)
+    return raw
+
+
+def _note_lines(node: Any, where: Where, lines: dict[Where, int]) -> None:
+    lines[where] = node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            _note_lines(value, (*where, key.value), lines)
+            lines[(*where, key.value)] = key.start_mark.line + 1
+    elif isinstance(node, yaml.SequenceNode):
+        for i, value in enumerate(node.value):
+            _note_lines(value, (*where, i), lines)
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        result[key] = _merged(base[key], value) if both else value
+    return result
+
+
+def _line(where: Where, lines: dict[Where, int]) -> int:
+    while where and where not in lines:
+        where = where[:-1]
+    return lines.get(where, 1)
+
+
+def _in_order(problems: list[Problem], lines: dict[Where, int]) -> list[Problem]:
+    return sorted(problems, key=lambda problem: _line(problem[0], lines))
+
+
+def _describe(where: Where, what: str, lines: dict[Where, int]) -> str:
+    return f"  line {_line(where, lines)}, {'.'.join(map(str, where)) or 'the study'}: {what}"
+
+
+def _shape_problems(error: ValidationError) -> Iterator[Problem]:
+    for item in error.errors():
+        where: Where = tuple(p for p in item["loc"] if not (isinstance(p, str) and p.endswith("Source")))
+        if item["type"] == "extra_forbidden":
+            hint = did_you_mean(str(where[-1]), _fields(where[:-1]))
+            yield where, f"unknown setting '{where[-1]}'" + (f"; {hint}" if hint else "")
+        elif item["type"] == "missing":
+            yield where, "is missing"
+        else:
+            found = item["input"]
+            shown = "" if isinstance(found, dict | list) else f", found {found!r}"
+            yield where, f"{item['msg'][:1].lower()}{item['msg'][1:]}{shown}"
+
+
+def _fields(where: Where) -> list[str]:
+    """The settings known at a place of a study."""
+    model: Any = Study
+    for part in where:
+        annotation = model.model_fields[part].annotation if isinstance(part, str) and _has(model, part) else None
+        found = _models(annotation) if annotation else []
+        model = found[0] if found else model
+    return list(model.model_fields)
+
+
+def _has(model: Any, part: str) -> bool:
+    return part in model.model_fields
+
+
+def _models(annotation: Any) -> list[Any]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in getattr(annotation, "__args__", ()) for model in _models(inner)]
+
+
+def _reference_problems(raw: dict[str, Any]) -> Iterator[Problem]:
+    """Names that nothing answers to; says nothing of values that have the wrong shape."""
+    own = _mapping(raw, "tasks")
+    tasks = {**{name: task.type for name, task in catalogue().items()}, **{n: _type(e) for n, e in own.items()}}
+    arms, intermediate = _mapping(raw, "arms"), _mapping(raw, "intermediate")
+    targets = _mapping(raw, "targets")
+    for name, entry in intermediate.items():
+        yield from _unknown(("intermediate", name), str(_get(entry, "task") or name), tasks, "task")
+    for name, entry in targets.items():
+        task = str(_get(entry, "task") or name)
+        yield from _unknown(("targets", name), task, tasks, "task")
+        yield from _target_problems(("targets", name), entry, tasks.get(task, ""))
+    for name, entry in arms.items():
+        if _get(entry, "intermediate"):
+            yield from _unknown(("arms", name, "intermediate"), entry["intermediate"], intermediate, "intermediate")
+        yield from _language_problems(("arms", name, "given"), _get(entry, "given"))
+    for name, entry in _mapping(raw, "encoders").items():
+        if isinstance(entry, dict) and bool(entry.get("load")) == bool(entry.get("pretrain")):
+            yield ("encoders", name), "give either `load` or `pretrain`"
+        corpus = _get(_get(entry, "pretrain"), "corpus")
+        if corpus:
+            yield from _unknown(("encoders", name, "pretrain", "corpus"), corpus, tasks, "task")
+    for i, name in enumerate(_list(raw, "primary")):
+        yield from _unknown(("primary", i), str(name), targets, "target")
+    for section in ("contrasts", "controls"):
+        for i, text in enumerate(_list(raw, section)):
+            yield from _contrast_problems((section, i), text, arms)
+    languages = raw.get("languages")
+    for key in ("candidates", "always_held_out"):
+        yield from _language_problems(("languages", key), _get(languages, key))
+    if _get(languages, "anchor"):
+        yield from _language_problems(("languages", "anchor"), [_get(languages, "anchor")])
+
+
+def _mapping(raw: dict[str, Any], key: str) -> dict[str, Any]:
+    value = raw.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _list(raw: dict[str, Any], key: str) -> list[Any]:
+    value = raw.get(key)
+    return value if isinstance(value, list) else []
+
+
+def _get(entry: Any, key: str) -> Any:
+    return entry.get(key) if isinstance(entry, dict) else None
+
+
+def _type(entry: Any) -> str:
+    return str(_get(entry, "type") or "")
+
+
+def _unknown(where: Where, name: str, known: dict[str, Any], what: str) -> Iterator[Problem]:
+    if name not in known:
+        hint = did_you_mean(name, known)
+        yield where, f"unknown {what} '{name}'" + (f"; {hint}" if hint else "")
+
+
+def _target_problems(where: Where, entry: Any, kind: str) -> Iterator[Problem]:
+    if kind and kind not in SCORED:
+        yield where, f"a task of type {kind} is not scored and cannot be a target"
+    elif kind in FINE_TUNED and not _get(entry, "training"):
+        yield where, "needs `training`: it is scored after training in the anchor language"
+    elif kind and kind not in FINE_TUNED and _get(entry, "layer") is None:
+        yield where, "needs `layer`: nothing is trained, the embeddings of one layer are compared"
+
+
+def _contrast_problems(where: Where, text: Any, arms: dict[str, Any]) -> Iterator[Problem]:
+    if not isinstance(text, str) or " - " not in text:
+        yield where, f"a contrast is written `one arm - another`, found {text!r}"
+        return
+    for arm in contrast_arms(text):
+        yield from _unknown(where, arm, arms, "arm")
+
+
+def _language_problems(where: Where, codes: Any) -> Iterator[Problem]:
+    for i, code in enumerate(codes if isinstance(codes, list) else []):
+        try:
+            language(str(code))
+        except XstiltsError as error:
+            yield (*where, i), f"{error.what}; {error.hint}"

@@ -1,0 +1,263 @@
+"""Expands a frozen study into a plan: shared steps once, and the cells of the experiment that they serve."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from xstilts.data.sources import content
+from xstilts.engine import Plan, Step
+from xstilts.randomness import derive
+from xstilts.study.cost import fine_tuning_seconds, prediction_seconds, pretraining_seconds
+from xstilts.study.freeze import Frozen, encoder_names, replicate_names
+from xstilts.study.schema import Arm, Encoder, Recipe, Target, Training
+from xstilts.tasks.task import Task, TextSource
+from xstilts.tasks.types import FINE_TUNED
+
+BASELINE = "baseline"
+VERSIONS = {
+    "xstilts.data.prepare:prepare": 1,
+    "xstilts.models.vocabulary:train_vocabulary": 1,
+    "xstilts.training.phases:pretrain": 1,
+    "xstilts.training.phases:fine_tune": 1,
+    "xstilts.evaluation.predict:predict": 1,
+    "xstilts.evaluation.predict:baseline": 1,
+    "xstilts.evaluation.predict:retrieve": 1,
+}
+"""Raised when a change of code moves a step's results, so that old results are not taken for new ones."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One scored combination, and the steps that made it: `intermediate` and `training` are "" where there is none."""
+
+    target: str
+    arm: str
+    encoder: str
+    replicate: int
+    predictions: str
+    intermediate: str = ""
+    training: str = ""
+
+
+@dataclass
+class StudyPlan:
+    """The graph of a study's steps and the cells that its analysis reads."""
+
+    frozen: Frozen
+    plan: Plan = field(default_factory=Plan)
+    cells: list[Cell] = field(default_factory=list)
+
+    @property
+    def wanted(self) -> list[str]:
+        """Every step that a cell reads: predictions, and trainings for their budgets."""
+        names = [n for c in self.cells for n in (c.predictions, c.intermediate, c.training) if n]
+        return list(dict.fromkeys(names))
+
+
+def build_plan(frozen: Frozen) -> StudyPlan:
+    """The steps for every arm, target and replicate of the study."""
+    result = StudyPlan(frozen)
+    study = frozen.study
+    for number, encoder in enumerate(encoder_names(study)):
+        base = _encoder(result, encoder)
+        for name, arm in study.arms.items():
+            for owner, replicate, randomness in replicate_names(study, arm):
+                if owner == encoder:
+                    _replicate(result, (name, arm), encoder, base, replicate, randomness)
+        for target, entry in study.targets.items():
+            _baseline(result, target, entry, encoder, first=number == 0)
+    return result
+
+
+def _add(result: StudyPlan, kind: str, function: str, label: str, cost: float, arguments: dict[str, Any],
+         inputs: dict[str, str], location: dict[str, str] | None = None) -> str:  # fmt: skip
+    step = Step(kind, function, VERSIONS[function], arguments, inputs, location or {}, label, cost)
+    return result.plan.add(step)
+
+
+def _entry(task: Task) -> dict[str, Any]:
+    """What identifies a task for a step: licence and citation change no result."""
+    return task.model_dump(mode="json", exclude={"licence", "citation", "title", "languages"})
+
+
+def _rows(result: StudyPlan, task: Task, split: str, languages: tuple[str, ...]) -> str:
+    frozen = result.frozen
+    others = {}
+    if isinstance(task.source, TextSource):
+        names = {*task.source.of_tasks, *task.source.without}
+        others = {name: frozen.tasks[name] for name in sorted(names)}
+    arguments = {
+        "task": _entry(task),
+        "tasks": {name: _entry(other) for name, other in others.items()},
+        "split": split,
+        "languages": list(languages),
+        "content": [content(task, split, code, frozen.data, frozen.tasks) for code in languages],
+    }
+    location = {"data": str(frozen.data)} if frozen.data else {}
+    label = f"rows of {task.name} {split} ({len(languages)} language{'s' if len(languages) > 1 else ''})"
+    return _add(result, "rows", "xstilts.data.prepare:prepare", label, 0.3, arguments, {}, location)
+
+
+def _recipe(recipe: Recipe, precision: str) -> dict[str, Any]:
+    return {**recipe.model_dump(mode="json"), "precision": precision}
+
+
+def _encoder(result: StudyPlan, name: str, random_weights: bool = False) -> str:
+    """The step that makes an encoder; "" where it is loaded from elsewhere."""
+    study = result.frozen.study
+    own, entry = _entry_of_encoder(study.encoders, name)
+    if entry.pretrain is None:
+        return ""
+    pretraining = entry.pretrain
+    corpus = result.frozen.tasks[pretraining.corpus]
+    frozen = result.frozen
+    languages = (study.languages.anchor, *frozen.pool, *frozen.held_out)
+    rows = _rows(result, corpus, "train", languages)
+    words = pretraining.vocabulary.model_dump(mode="json")
+    vocabulary = _add(result, "vocabulary", "xstilts.models.vocabulary:train_vocabulary", f"vocabulary of {own}",
+                      2.0, words, {"text": rows})  # fmt: skip
+    updates = 0 if random_weights else pretraining.updates
+    arguments = {
+        "config": pretraining.config,
+        "task": _entry(corpus),
+        "languages": list(languages),
+        "updates": updates,
+        "batch_size": pretraining.batch_size,
+        "masked": pretraining.masked,
+        "exponent": pretraining.exponent,
+        "max_length": pretraining.max_length,
+        "recipe": _recipe(pretraining.recipe, frozen.precision),
+        "seed": derive(study.seed, name, "pretraining"),
+        "device": frozen.device,
+    }
+    kind, label = ("pretrain", f"pretrain {name}") if updates else ("random", f"{name} with random weights")
+    cost = pretraining_seconds(pretraining, updates)
+    inputs = {"vocabulary": vocabulary, "rows": rows}
+    return _add(result, kind, "xstilts.training.phases:pretrain", label, cost, arguments, inputs)
+
+
+def _entry_of_encoder(encoders: dict[str, Encoder], name: str) -> tuple[str, Encoder]:
+    own = name if name in encoders else name.rpartition("-")[0]
+    return own, encoders[own]
+
+
+def _replicate(
+    result: StudyPlan, named: tuple[str, Arm], encoder: str, base: str, replicate: int, randomness: str
+) -> None:
+    """All cells of one arm in one replicate."""
+    name, arm = named
+    frozen = result.frozen
+    study = frozen.study
+    model = base
+    intermediate = ""
+    if arm.intermediate:
+        sources = frozen.sources[name][randomness]
+        intermediate = model = _training(
+            result, study.intermediate[arm.intermediate], arm.intermediate, encoder, base, sources,
+            derive(study.seed, randomness, arm.intermediate, "intermediate"),
+            f"{arm.intermediate} in {', '.join(sources)} · {encoder} {replicate}",
+        )  # fmt: skip
+    for target, entry in study.targets.items():
+        task = frozen.tasks[entry.task or target]
+        if arm.hide and arm.hide not in FINE_TUNED.get(task.type, _NONE).TEXT_COLUMNS:
+            continue
+        where = f"{target} after {name} · {encoder} {replicate}"
+        if task.type in FINE_TUNED and entry.training:
+            seed = derive(study.seed, randomness, target, "target")
+            tuned = _training(result, entry.training, entry.task or target, encoder, model,
+                              (study.languages.anchor,), seed, where, arm.hide)  # fmt: skip
+            scored = _prediction(result, "predict", task, entry, target, tuned, encoder, f"score {where}", arm.hide)
+            result.cells.append(Cell(target, name, encoder, replicate, scored, intermediate, tuned))
+        else:
+            scored = _prediction(result, "retrieve", task, entry, target, model, encoder, f"score {where}")
+            result.cells.append(Cell(target, name, encoder, replicate, scored, intermediate))
+
+
+class _NONE:
+    TEXT_COLUMNS: tuple[str, ...] = ()
+
+
+def _training(
+    result: StudyPlan, training: Training, name: str, encoder: str, model: str, languages: tuple[str, ...],
+    seed: int, label: str, hide: str = "",
+) -> str:  # fmt: skip
+    frozen = result.frozen
+    task, anchor = frozen.tasks[training.task or name], frozen.study.languages.anchor
+    inputs = {f"train.{code}": _rows(result, task, training.train, (code,)) for code in languages}
+    inputs["dev"] = _rows(result, task, training.dev, (anchor,))
+    loaded = _loaded(frozen, encoder) if not model else {}
+    if model:
+        inputs["encoder"] = model
+    arguments = {
+        **loaded,
+        "task": _entry(task),
+        "languages": list(languages),
+        "examples": training.examples,
+        "epochs": training.epochs,
+        "batch_size": training.batch_size,
+        "max_length": task.max_length,
+        "recipe": _recipe(training.recipe, frozen.precision),
+        "seed": seed,
+        "keep": training.keep,
+        "evaluate_every": training.evaluate_every,
+        "dev_language": anchor,
+        "hidden": hide,
+        "device": frozen.device,
+    }
+    cost = fine_tuning_seconds(_entry_of_encoder(frozen.study.encoders, encoder)[1], training, task.max_length)
+    return _add(result, "train", "xstilts.training.phases:fine_tune", label, cost, arguments, inputs)
+
+
+def _loaded(frozen: Frozen, encoder: str) -> dict[str, str]:
+    entry = frozen.study.encoders[encoder]
+    return {"encoder": entry.load, "revision": entry.revision}
+
+
+def _prediction(
+    result: StudyPlan, function: str, task: Task, entry: Target, target: str, model: str, encoder: str, label: str,
+    hide: str = "",
+) -> str:  # fmt: skip
+    frozen = result.frozen
+    languages = frozen.evaluated[target]
+    inputs = {"rows": _rows(result, task, entry.test, languages)}
+    arguments = {
+        "task": _entry(task),
+        "languages": list(languages),
+        "max_length": task.max_length,
+        "device": frozen.device,
+        "precision": frozen.precision,
+    }
+    if function == "retrieve":
+        arguments["layer"] = entry.layer
+    else:
+        arguments["hidden"] = hide
+    if model:
+        inputs["model"] = model
+    else:
+        arguments |= _loaded(frozen, encoder)
+    encoder_entry = _entry_of_encoder(frozen.study.encoders, encoder)[1]
+    cost = prediction_seconds(encoder_entry, len(languages), task.max_length)
+    return _add(result, "predict", f"xstilts.evaluation.predict:{function}", label, cost, arguments, inputs)
+
+
+def _baseline(result: StudyPlan, target: str, entry: Target, encoder: str, first: bool) -> None:
+    """The baseline beside every score: trivial predictions, or for retrieval the encoder with random weights."""
+    frozen = result.frozen
+    task = frozen.tasks[entry.task or target]
+    if task.type not in FINE_TUNED:
+        if model := _encoder(result, encoder, random_weights=True):
+            label = f"score {target} with random weights · {encoder}"
+            scored = _prediction(result, "retrieve", task, entry, target, model, encoder, label)
+            result.cells.append(Cell(target, BASELINE, encoder, 0, scored))
+        return
+    if not first or not entry.training:
+        return
+    anchor = frozen.study.languages.anchor
+    languages = frozen.evaluated[target]
+    inputs = {
+        "train": _rows(result, task, entry.training.train, (anchor,)),
+        "rows": _rows(result, task, entry.test, languages),
+    }
+    arguments = {"task": _entry(task), "languages": list(languages), "source": anchor}
+    label = f"score {target} by {FINE_TUNED[task.type].BASELINE}"
+    scored = _add(result, "predict", "xstilts.evaluation.predict:baseline", label, 0.5, arguments, inputs)
+    result.cells.append(Cell(target, BASELINE, "", 0, scored))

@@ -1,0 +1,111 @@
+"""Carries a planned study out and gathers what its cells predicted."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from xstilts.engine import Outcome, Store, execute, write_atomically
+from xstilts.errors import STEP_FAILED, XstiltsError
+from xstilts.study.freeze import study_facts
+from xstilts.study.plan import Cell, StudyPlan
+
+PLAN, EVENTS, FACTS, CELLS = "plan.json", "events.jsonl", "study.json", "cells.json"
+
+
+def carry_out(
+    planned: StudyPlan, store: Store, out: Path, jobs: int, threads: int, watch: Callable[[dict[str, Any]], None]
+) -> Outcome:
+    """Runs every step that is not in the store and writes the run folder: plan, events, study, cells, predictions.
+
+    Raises XstiltsError with code 4 where steps failed; what the other steps made is kept, and the predictions of
+    the cells that are complete are written all the same.
+    """
+    freeze_plan(planned, out)
+    store.sweep()
+    with (out / EVENTS).open("a", encoding="utf-8") as log:
+
+        def report(event: dict[str, Any]) -> None:
+            if event["event"] != "progress":
+                log.write(json.dumps({"time": round(time.time(), 2), **event}) + "\n")
+                log.flush()
+            watch(event)
+
+        outcome = execute(planned.plan, store, planned.wanted, report, jobs, threads)
+    gather(planned, store, out)
+    if outcome.failed:
+        labels = [f"{planned.plan.steps[f].label}: {why}" for f, why in outcome.failed.items()]
+        raise XstiltsError(
+            f"{len(outcome.failed)} step{'s' if len(outcome.failed) > 1 else ''} failed; all others are kept",
+            "\n".join(labels[:5]),
+            "mend the cause and run the same command again: only what is missing is computed",
+            STEP_FAILED,
+        )
+    return outcome
+
+
+def freeze_plan(planned: StudyPlan, out: Path) -> None:
+    """Writes what was decided before the first step; where an earlier plan differs, it is kept beside the new one."""
+    description = planned.frozen.describe() | {"steps": list(planned.plan.steps)}
+    file = out / PLAN
+    if file.is_file():
+        earlier = json.loads(file.read_text(encoding="utf-8"))
+        if earlier["hash"] != description["hash"]:
+            write_atomically(out / f"plan-{earlier['hash'][:8]}.json", json.dumps(earlier, indent=1))
+    write_atomically(file, json.dumps(description, indent=1, ensure_ascii=False))
+
+
+def gather(planned: StudyPlan, store: Store, out: Path) -> None:
+    """Writes `predictions/{target}.parquet`, a row per example of each complete cell, and the cells' budgets."""
+    complete = [cell for cell in planned.cells if store.has(cell.predictions)]
+    folder = out / "predictions"
+    folder.mkdir(parents=True, exist_ok=True)
+    for target in planned.frozen.study.targets:
+        tables = [_labelled(planned, store, cell) for cell in complete if cell.target == target]
+        if tables:
+            temporary = folder / f".{target}.partial"
+            pq.write_table(pa.concat_tables(tables), temporary)
+            temporary.replace(folder / f"{target}.parquet")
+    cells = [_budget(planned, store, cell) for cell in complete]
+    write_atomically(out / CELLS, json.dumps(cells, ensure_ascii=False))
+    write_atomically(out / FACTS, json.dumps(study_facts(planned.frozen), indent=1, ensure_ascii=False))
+
+
+def _labelled(planned: StudyPlan, store: Store, cell: Cell) -> pa.Table:
+    """A cell's predictions with the columns that say which cell it is."""
+    table = pq.read_table(store.path(cell.predictions) / "predictions.parquet")
+    task = planned.frozen.study.targets[cell.target]
+    constant = {
+        "task": cell.target,
+        "arm": cell.arm,
+        "encoder": cell.encoder,
+        "replicate": cell.replicate,
+        "split": task.test,
+    }
+    for position, (name, value) in enumerate(constant.items()):
+        kind = pa.int32() if isinstance(value, int) else pa.string()
+        column = pa.repeat(pa.scalar(value, kind), len(table))
+        table = table.add_column(position, name, column if isinstance(value, int) else column.dictionary_encode())
+    return table
+
+
+def _budget(planned: StudyPlan, store: Store, cell: Cell) -> dict[str, Any]:
+    """What a cell was trained on: languages, examples, updates and tokens of both phases, and its English-dev score."""
+    result: dict[str, Any] = {name: getattr(cell, name) for name in ("target", "arm", "encoder", "replicate")}
+    for phase, fingerprint in (("intermediate", cell.intermediate), ("training", cell.training)):
+        if fingerprint and store.has(fingerprint):
+            summary = json.loads((store.path(fingerprint) / "history.json").read_text())
+            last = summary["history"][-1]
+            result[phase] = {
+                "languages": planned.plan.steps[fingerprint].arguments["languages"],
+                "examples": summary["examples"],
+                "updates": summary["updates"],
+                "tokens": summary["tokens"],
+                "loss": last["loss"],
+                "dev_score": last.get("score"),
+            }
+    return result

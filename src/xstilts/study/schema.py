@@ -1,0 +1,141 @@
+"""What a study may say: the shape of its YAML."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from xstilts.tasks.task import Entry, Task
+
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Strategy = Literal["english", "near", "far", "diverse", "random", "held-out", "given"]
+
+
+class Recipe(Entry):
+    """How weights are moved; see `xstilts.training.loop.Recipe`."""
+
+    learning_rate: Annotated[float, Field(gt=0)]
+    warmup: Share = 0.1
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    beta2: Share = 0.999
+    clip: Annotated[float, Field(gt=0)] = 1.0
+    micro_tokens: Positive = 4096
+
+
+class Vocabulary(Entry):
+    """A tokenizer to be made from the corpus: whole words, or byte-pair sub-words with a limited alphabet."""
+
+    model: Literal["words", "bpe"]
+    size: Positive
+    alphabet: Positive = 1000
+    segments: bool = False
+
+
+class Pretraining(Entry):
+    """Masked language modelling from random weights on the text of all languages of the study."""
+
+    corpus: str
+    config: dict[str, Any]
+    vocabulary: Vocabulary
+    updates: Positive
+    batch_size: Positive
+    masked: Share = 0.15
+    exponent: Share = 1.0
+    max_length: Positive
+    recipe: Recipe
+
+
+class Encoder(Entry):
+    """An encoder: loaded from a folder or a hub repository, or pretrained here `seeds` times."""
+
+    load: str = ""
+    revision: str = ""
+    pretrain: Pretraining | None = None
+    seeds: Positive = 1
+
+
+class Training(Entry):
+    """One fine-tuning: how much of a task is trained on, and how. `examples` None takes all there is."""
+
+    task: str = ""
+    examples: Positive | None = None
+    epochs: Positive = 3
+    batch_size: Positive = 32
+    recipe: Recipe
+    keep: Literal["last", "best"] = "last"
+    evaluate_every: Annotated[int, Field(ge=0)] = 0
+    train: str = "train"
+    dev: str = "validation"
+
+
+class Target(Entry):
+    """A task that is scored in all languages: after training in the anchor language, or by retrieval at a layer."""
+
+    task: str = ""
+    training: Training | None = None
+    test: str = "test"
+    layer: Annotated[int, Field(ge=0)] | None = None
+
+
+class Arm(Entry):
+    """What comes between the encoder and the target task: a named intermediate training and its languages.
+
+    Without `intermediate` it is the arm that has no such phase. `count` is the number of source languages; `exact`
+    takes the one nearest (farthest, …) set in every replicate in place of a draw; `independent` numbers the
+    replicates apart, so that an arm equal to another shares no randomness with it; `hide` withholds a text column
+    from the target task, for a baseline.
+    """
+
+    intermediate: str = ""
+    languages: Strategy = "english"
+    given: tuple[str, ...] = ()
+    count: Positive = 1
+    exact: bool = False
+    role: Literal["arm", "control", "baseline"] = "arm"
+    independent: bool = False
+    hide: str = ""
+
+
+class Languages(Entry):
+    """How languages are split, once, before anything is trained.
+
+    `candidates` default to the languages of all targets; `held_out` is the share that is only ever evaluated on;
+    `always_held_out` are never a source. `minimum` held-out languages are needed per target.
+    """
+
+    anchor: str = "en"
+    candidates: tuple[str, ...] = ()
+    held_out: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    always_held_out: tuple[str, ...] = ()
+    minimum: Positive = 5
+
+
+class Study(Entry):
+    """A study: encoder, intermediate trainings, arms, targets, replicates and the contrasts declared before the run.
+
+    `equivalence` is half the width of the region of practical equivalence, in points. `primary` names the targets
+    whose mean is judged. A contrast is written `far - english`.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    question: str
+    seed: int = 0
+    replicates: Positive
+    equivalence: Annotated[float, Field(gt=0)] = 0.5
+    level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    languages: Languages = Languages()
+    tasks: dict[str, Task] = {}
+    encoders: dict[str, Encoder]
+    intermediate: dict[str, Training] = {}
+    arms: dict[str, Arm]
+    targets: dict[str, Target]
+    primary: tuple[str, ...]
+    contrasts: tuple[str, ...]
+    controls: tuple[str, ...] = ()
+
+
+def contrast_arms(contrast: str) -> tuple[str, str]:
+    """The two arms of a contrast `a - b`: the one that is judged, and the one that it is judged against."""
+    left, _, right = contrast.partition(" - ")
+    return left.strip(), right.strip()

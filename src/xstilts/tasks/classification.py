@@ -1,0 +1,74 @@
+"""Sequence classification of one text or a pair: NLI, paraphrase, topic."""
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from xstilts.tasks.encoding import Encoded, ragged
+from xstilts.tasks.heads import cross_entropy_sum, run_model
+from xstilts.tasks.task import Task
+
+if TYPE_CHECKING:
+    import torch
+
+SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "cluster_id", "language", "text_a", "text_b", "label")])
+AUTO_CLASS = "AutoModelForSequenceClassification"
+TEXT_COLUMNS: tuple[str, ...] = ("text_a", "text_b")
+METRICS: tuple[str, ...] = ("accuracy",)
+BASELINE = "majority label"
+
+forward = run_model
+loss_sum = cross_entropy_sum
+
+
+def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded:
+    """One sequence per row; the longer text is cut first where a pair does not fit."""
+    texts = [table["text_a"].to_pylist()]
+    if "text_b" in table.column_names and table["text_b"].null_count < len(table):
+        texts.append(table["text_b"].to_pylist())
+    result = tokenizer(*texts, truncation=True, max_length=max_length, return_attention_mask=False)
+    ids, offsets = ragged(result["input_ids"])
+    segments = ragged(result["token_type_ids"], np.uint8)[0] if "token_type_ids" in result else None
+    number = {label: index for index, label in enumerate(task.labels)}
+    labels = np.array([number[label] for label in table["label"].to_pylist()], np.int64)
+    return Encoded(ids, offsets, np.arange(len(table)), labels, segments)
+
+
+def extract(logits: "torch.Tensor", encoded: Encoded, indices: np.ndarray) -> list[np.ndarray]:
+    """Per sequence its class probabilities [k]."""
+    return list(logits.softmax(-1).cpu().numpy())
+
+
+def predict(extracted: list[np.ndarray], encoded: Encoded, table: pa.Table, task: Task) -> dict[str, Any]:
+    """Columns gold, prediction and score (the probability of the prediction), a row per example."""
+    probabilities = np.stack(extracted)
+    best = probabilities.argmax(1)
+    return {
+        "gold": table["label"].to_pylist(),
+        "prediction": [task.labels[i] for i in best],
+        "score": probabilities[np.arange(len(best)), best].astype(np.float32),
+    }
+
+
+def baseline(train: pa.Table, table: pa.Table, task: Task) -> dict[str, Any]:
+    """Predicts the label that is most frequent in the training data (the first in case of a tie)."""
+    counts = Counter(train["label"].to_pylist())
+    majority = max(task.labels, key=lambda label: counts[label])
+    return {
+        "gold": table["label"].to_pylist(),
+        "prediction": [majority] * len(table),
+        "score": np.full(len(table), counts[majority] / len(train), np.float32),
+    }
+
+
+def statistics(predictions: pa.Table) -> np.ndarray:
+    """Additive statistics per row, float [n, 2]: correct, counted."""
+    correct = np.array(predictions["gold"]) == np.array(predictions["prediction"])
+    return np.stack([correct, np.ones(len(correct))], 1).astype(float)
+
+
+def score(sums: np.ndarray, metric: str) -> np.ndarray:
+    """Accuracy in points, 0 to 100, of summed statistics [..., 2]."""
+    return 100 * sums[..., 0] / sums[..., 1]

@@ -1,0 +1,73 @@
+"""Token sequences of many lengths, held flat, and the batches made of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+IGNORED = -100
+"""Label of a token that neither counts in the loss nor is predicted (the value torch's cross entropy skips)."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """n sequences, flat: sequence i is `ids[offsets[i]:offsets[i + 1]]`.
+
+    ids: int32 [tokens]; offsets: int64 [n + 1]; rows: int64 [n], the row of the table that a sequence came from;
+    labels: int64 [n] or [n, j] per sequence, or [tokens] for one label per token; segments: uint8 [tokens] where
+    the tokenizer distinguishes the texts of a pair; spans: int32 [tokens, 2] where predictions need to know which
+    characters a token covers.
+    """
+
+    ids: np.ndarray
+    offsets: np.ndarray
+    rows: np.ndarray
+    labels: np.ndarray
+    segments: np.ndarray | None = None
+    spans: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens per sequence, int64 [n]."""
+        return np.diff(self.offsets)
+
+    @property
+    def labelled_per_token(self) -> bool:
+        """Whether labels belong to tokens and not to sequences."""
+        return len(self.labels) != len(self)
+
+
+def ragged(sequences: Sequence[Sequence[int]], dtype: Any = np.int32) -> tuple[np.ndarray, np.ndarray]:
+    """Flat values and offsets [n + 1] of a list of lists."""
+    offsets = np.zeros(len(sequences) + 1, np.int64)
+    np.cumsum([len(s) for s in sequences], out=offsets[1:])
+    flat = np.empty(int(offsets[-1]), dtype)
+    for start, stop, sequence in zip(offsets[:-1], offsets[1:], sequences, strict=True):
+        flat[start:stop] = sequence
+    return flat, offsets
+
+
+def pad(encoded: Encoded, indices: np.ndarray, pad_id: int) -> dict[str, np.ndarray]:
+    """The sequences `indices` as rectangular arrays [b, longest], int64: input_ids, attention_mask, labels, ….
+
+    A batch whose sequences are all equally long carries no attention_mask: nothing is padded.
+    """
+    starts, lengths = encoded.offsets[indices], encoded.lengths[indices]
+    width = int(lengths.max())
+    positions = np.arange(width)
+    inside = positions < lengths[:, None]
+    where = np.where(inside, starts[:, None] + positions, 0)
+    batch = {"input_ids": np.where(inside, encoded.ids[where], pad_id).astype(np.int64)}
+    if not inside.all():
+        batch["attention_mask"] = inside.astype(np.int64)
+    if encoded.segments is not None:
+        batch["token_type_ids"] = np.where(inside, encoded.segments[where], 0).astype(np.int64)
+    if encoded.labelled_per_token:
+        batch["labels"] = np.where(inside, encoded.labels[where], IGNORED).astype(np.int64)
+    else:
+        batch["labels"] = encoded.labels[indices]
+    return batch

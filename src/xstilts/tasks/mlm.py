@@ -1,0 +1,86 @@
+"""Masked language modelling: pretraining, and raw text mixed into training."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from xstilts.tasks.encoding import IGNORED, Encoded, ragged
+from xstilts.tasks.heads import cross_entropy_sum
+from xstilts.tasks.task import Task
+
+if TYPE_CHECKING:
+    import torch
+
+SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "cluster_id", "language", "text", "text_b")])
+AUTO_CLASS = "AutoModelForMaskedLM"
+TEXT_COLUMNS: tuple[str, ...] = ("text", "text_b")
+
+
+def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded:
+    """Sequences to be masked later. A row with `text_b` is a document of its own; rows without are sentences,
+    and neighbours of one language are joined by the separator until `max_length` is full."""
+    if table["text_b"].null_count == 0:
+        pairs = tokenizer(
+            table["text"].to_pylist(), table["text_b"].to_pylist(), truncation=True, max_length=max_length
+        )
+        ids, rows = pairs["input_ids"], list(range(len(table)))
+    else:
+        ids, rows = _joined(table, tokenizer, max_length)
+    flat, offsets = ragged(ids)
+    return Encoded(flat, offsets, np.array(rows, np.int64), np.full(len(flat), IGNORED, np.int64))
+
+
+def _joined(table: pa.Table, tokenizer: Any, max_length: int) -> tuple[list[list[int]], list[int]]:
+    texts, languages = table["text"].to_pylist(), table["language"].to_pylist()
+    sentences = tokenizer(texts, add_special_tokens=False, truncation=True, max_length=max_length - 2)["input_ids"]
+    ids: list[list[int]] = []
+    rows: list[int] = []
+    for row, sentence in enumerate(sentences):
+        fits = rows and languages[rows[-1]] == languages[row] and len(ids[-1]) + len(sentence) < max_length
+        if not fits:
+            ids.append([tokenizer.cls_token_id])
+            rows.append(row)
+        ids[-1] += [*sentence, tokenizer.sep_token_id]
+    return ids, rows
+
+
+def corruption(tokenizer: Any, rate: float) -> Callable[[dict[str, np.ndarray], np.random.Generator], None]:
+    """A function that chooses `rate` of the ordinary tokens of a batch as labels, in place, and hides them: 80 %
+    become the mask, 10 % a random token, 10 % stay as they are (Devlin et al. 2019, §3.1)."""
+    special, mask, size = np.array(tokenizer.all_special_ids), tokenizer.mask_token_id, len(tokenizer)
+
+    def corrupt(batch: dict[str, np.ndarray], rng: np.random.Generator) -> None:
+        ids = batch["input_ids"]
+        chosen = (rng.random(ids.shape) < rate) & ~np.isin(ids, special)
+        batch["labels"] = np.where(chosen, ids, IGNORED)
+        fate = rng.random(ids.shape)
+        ids[chosen & (fate < 0.8)] = mask
+        random = chosen & (fate >= 0.9)
+        ids[random] = rng.integers(0, size, int(random.sum()))
+
+    return corrupt
+
+
+HEADS = {
+    "xlm-roberta": lambda model, hidden: model.lm_head(hidden),
+    "bert": lambda model, hidden: model.cls(hidden),
+    "modernbert": lambda model, hidden: model.decoder(model.head(hidden)),
+}
+"""What turns the hidden states of masked positions into logits, per model type whose class allows it."""
+
+
+def forward(model: Any, batch: dict[str, "torch.Tensor"]) -> "torch.Tensor":
+    """Logits [masked, vocabulary] of the masked positions alone: equal to all positions, and far cheaper."""
+    masked = batch["labels"] != IGNORED
+    inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
+    head = HEADS.get(model.config.model_type)
+    if head is None:
+        return model(**inputs).logits[masked]
+    return head(model, model.base_model(**inputs).last_hidden_state[masked])
+
+
+def loss_sum(logits: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
+    """Summed cross entropy of the masked positions, in their order in the batch."""
+    return cross_entropy_sum(logits, labels[labels != IGNORED])

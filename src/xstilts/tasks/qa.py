@@ -1,0 +1,152 @@
+"""Span question answering: the answer is a stretch of the context."""
+
+import re
+import string
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from xstilts.tasks.encoding import Encoded, ragged
+from xstilts.tasks.heads import cross_entropy_sum
+from xstilts.tasks.task import Task
+
+if TYPE_CHECKING:
+    import torch
+
+SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("id", "cluster_id", "language", "context", "question")),
+        ("answers", pa.list_(pa.struct([("text", pa.string()), ("start", pa.int32())]))),
+    ]
+)
+AUTO_CLASS = "AutoModelForQuestionAnswering"
+TEXT_COLUMNS: tuple[str, ...] = ("context", "question")
+METRICS: tuple[str, ...] = ("f1", "exact_match")
+BASELINE = "the whole context"
+OVERLAP = 128
+LONGEST_ANSWER = 30
+
+
+def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded:
+    """Question and context; a long context is read in windows that overlap by a third of `max_length` (128 at most).
+
+    labels: [sequences, 2], the first and last token of the first answer, or 0, 0 where the window lacks it.
+    spans: [tokens, 2], where in the context a token begins and ends, -1 for what is not context.
+    """
+    result = tokenizer(
+        table["question"].to_pylist(),
+        table["context"].to_pylist(),
+        truncation="only_second",
+        max_length=max_length,
+        stride=min(OVERLAP, max_length // 3),
+        return_overflowing_tokens=True,
+        return_offsets_mapping=True,
+    )
+    rows = np.array(result["overflow_to_sample_mapping"], np.int64)
+    ids, offsets = ragged(result["input_ids"])
+    spans = np.full((len(ids), 2), -1, np.int32)
+    for i, mapping in enumerate(result["offset_mapping"]):
+        inside = np.array([part == 1 for part in result.sequence_ids(i)])
+        spans[offsets[i] : offsets[i + 1]][inside] = np.array(mapping, np.int32)[inside]
+    answers = table["answers"].to_pylist()
+    labels = np.array(
+        [_ends(spans[offsets[i] : offsets[i + 1]], answers[row]) for i, row in enumerate(rows)], np.int64
+    ).reshape(-1, 2)
+    segments = ragged(result["token_type_ids"], np.uint8)[0] if "token_type_ids" in result else None
+    return Encoded(ids, offsets, rows, labels, segments, spans)
+
+
+def _ends(spans: np.ndarray, answers: list[dict[str, Any]]) -> tuple[int, int]:
+    """First and last token of the first answer in one window, 0, 0 where it is not wholly inside."""
+    if not answers:
+        return 0, 0
+    start = answers[0]["start"]
+    stop = start + len(answers[0]["text"])
+    first = np.flatnonzero((spans[:, 0] <= start) & (spans[:, 1] > start))
+    last = np.flatnonzero((spans[:, 0] < stop) & (spans[:, 0] >= 0) & (spans[:, 1] >= stop))
+    return (int(first[0]), int(last[0])) if len(first) and len(last) else (0, 0)
+
+
+def forward(model: Any, batch: dict[str, "torch.Tensor"]) -> "torch.Tensor":
+    """Logits [b, t, 2] of the first and the last token."""
+    import torch
+
+    output = model(**{name: tensor for name, tensor in batch.items() if name != "labels"})
+    return torch.stack([output.start_logits, output.end_logits], -1)
+
+
+def loss_sum(logits: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
+    """Summed cross entropy of both ends of every window."""
+    return cross_entropy_sum(logits.transpose(1, 2), labels)
+
+
+def extract(logits: "torch.Tensor", encoded: Encoded, indices: np.ndarray) -> list[np.ndarray]:
+    """Per window the best span as (score, first token, last token): in the context and not over-long."""
+    result = []
+    for window, index in zip(logits.float().cpu().numpy(), indices, strict=True):
+        spans = encoded.spans[encoded.offsets[index] : encoded.offsets[index + 1]]  # type: ignore[index]
+        barred = np.where(spans[:, 0] < 0, -np.inf, 0.0)
+        starts, stops = window[: len(spans), 0] + barred, window[: len(spans), 1] + barred
+        scores = starts[:, None] + stops[None, :]
+        length = np.arange(len(spans))[None, :] - np.arange(len(spans))[:, None]
+        scores[(length < 0) | (length >= LONGEST_ANSWER)] = -np.inf
+        first, last = np.unravel_index(scores.argmax(), scores.shape)
+        result.append(np.array([scores[first, last], first, last]))
+    return result
+
+
+def predict(extracted: list[np.ndarray], encoded: Encoded, table: pa.Table, task: Task) -> dict[str, Any]:
+    """Columns gold (answers), prediction (text) and score (summed logits), the best window of each question."""
+    contexts = table["context"].to_pylist()
+    best: dict[int, tuple[float, str]] = {}
+    for i, (value, first, last) in enumerate(extracted):
+        row, offset = int(encoded.rows[i]), encoded.offsets[i]
+        start, stop = encoded.spans[offset + int(first), 0], encoded.spans[offset + int(last), 1]  # type: ignore[index]
+        if row not in best or value > best[row][0]:
+            best[row] = (float(value), contexts[row][start:stop])
+    return {
+        "gold": _gold(table),
+        "prediction": [best[row][1] for row in range(len(table))],
+        "score": np.array([best[row][0] for row in range(len(table))], np.float32),
+    }
+
+
+def baseline(train: pa.Table, table: pa.Table, task: Task) -> dict[str, Any]:
+    """Answers with the whole context."""
+    return {"gold": _gold(table), "prediction": table["context"].to_pylist(), "score": np.zeros(len(table), np.float32)}
+
+
+def _gold(table: pa.Table) -> list[list[str]]:
+    return [[answer["text"] for answer in answers] for answers in table["answers"].to_pylist()]
+
+
+def statistics(predictions: pa.Table) -> np.ndarray:
+    """Additive statistics per question, float [n, 3]: best token F1 over the gold answers, exact match, counted."""
+    rows = zip(predictions["gold"].to_pylist(), predictions["prediction"].to_pylist(), strict=True)
+    return np.array([[*_best(prediction, gold), 1.0] for gold, prediction in rows]).reshape(-1, 3)
+
+
+def _best(prediction: str, gold: list[str]) -> tuple[float, float]:
+    predicted = normalise(prediction)
+    pairs = [(token_f1(predicted, normalise(g)), float(predicted == normalise(g))) for g in gold]
+    return max(f1 for f1, _ in pairs), max(exact for _, exact in pairs)
+
+
+def normalise(answer: str) -> str:
+    """SQuAD v1.1's normal form: lower case, no ASCII punctuation, no English article, single spaces."""
+    text = "".join(c for c in answer.lower() if c not in string.punctuation)
+    return " ".join(re.sub(r"\b(a|an|the)\b", " ", text).split())
+
+
+def token_f1(prediction: str, gold: str) -> float:
+    """F1 over the white-space tokens of two normalised answers; 0 where nothing is shared."""
+    predicted, wanted = prediction.split(), gold.split()
+    shared = sum((Counter(predicted) & Counter(wanted)).values())
+    return 2 * shared / (len(predicted) + len(wanted)) if shared else 0.0
+
+
+def score(sums: np.ndarray, metric: str) -> np.ndarray:
+    """Points, 0 to 100, of summed statistics [..., 3]: `f1` or `exact_match`."""
+    return 100 * sums[..., METRICS.index(metric)] / sums[..., 2]

@@ -1,0 +1,142 @@
+"""One tag per word: parts of speech, named entities. Loss and prediction sit on a word's first sub-word."""
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from xstilts.tasks.encoding import IGNORED, Encoded, ragged
+from xstilts.tasks.heads import cross_entropy_sum, run_model
+from xstilts.tasks.metrics import chunks
+from xstilts.tasks.task import Task
+
+if TYPE_CHECKING:
+    import torch
+
+SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("id", "cluster_id", "language")),
+        ("tokens", pa.list_(pa.string())),
+        ("tags", pa.list_(pa.string())),
+    ]
+)
+AUTO_CLASS = "AutoModelForTokenClassification"
+TEXT_COLUMNS: tuple[str, ...] = ("tokens",)
+METRICS: tuple[str, ...] = ("span_f1", "token_accuracy")
+BASELINE = "English word look-up"
+
+forward = run_model
+loss_sum = cross_entropy_sum
+
+
+def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded:
+    """Sequences of whole words; a sentence that does not fit is continued in further sequences of its row.
+
+    A word that alone is longer than `max_length` keeps its first sub-words. No word is ever dropped, so that a
+    score does not depend on the maximum length.
+    """
+    number = {tag: index for index, tag in enumerate(task.labels)}
+    words = [word for sentence in table["tokens"].to_pylist() for word in sentence]
+    tags = np.array([number[tag] for sentence in table["tags"].to_pylist() for tag in sentence], np.int64)
+    pieces = _word_pieces(words, tokenizer)
+    before, after = _special_tokens(tokenizer)
+    room = max_length - len(before) - len(after)
+    ids: list[list[int]] = []
+    labels: list[list[int]] = []
+    rows: list[int] = []
+    word = 0
+    for row, count in enumerate(len(sentence) for sentence in table["tokens"]):
+        for start, stop in _windows([len(pieces[i]) for i in range(word, word + count)], room):
+            ids.append(list(before))
+            labels.append([IGNORED] * len(before))
+            for i in range(word + start, word + stop):
+                ids[-1] += pieces[i][:room]
+                labels[-1] += [int(tags[i])] + [IGNORED] * (min(len(pieces[i]), room) - 1)
+            ids[-1] += after
+            labels[-1] += [IGNORED] * len(after)
+            rows.append(row)
+        word += count
+    flat, offsets = ragged(ids)
+    return Encoded(flat, offsets, np.array(rows, np.int64), ragged(labels, np.int64)[0])
+
+
+def _word_pieces(words: list[str], tokenizer: Any) -> list[list[int]]:
+    """Sub-words per word, at least one each, as the tokenizer splits it inside a sentence of given words."""
+    distinct = list(dict.fromkeys(words))
+    if not distinct:
+        return []
+    encoded = tokenizer([[w] for w in distinct], is_split_into_words=True, add_special_tokens=False)["input_ids"]
+    known = {word: ids or [tokenizer.unk_token_id] for word, ids in zip(distinct, encoded, strict=True)}
+    return [known[word] for word in words]
+
+
+def _special_tokens(tokenizer: Any) -> tuple[list[int], list[int]]:
+    marked = tokenizer("a", return_special_tokens_mask=True)
+    inner = [i for i, special in enumerate(marked["special_tokens_mask"]) if not special]
+    return marked["input_ids"][: inner[0]], marked["input_ids"][inner[-1] + 1 :]
+
+
+def _windows(lengths: list[int], room: int) -> list[tuple[int, int]]:
+    """Consecutive word ranges, each of at most `room` sub-words (or one over-long word)."""
+    windows, start, used = [], 0, 0
+    for i, length in enumerate(lengths):
+        length = min(length, room)
+        if used + length > room:
+            windows.append((start, i))
+            start, used = i, 0
+        used += length
+    if lengths:
+        windows.append((start, len(lengths)))
+    return windows
+
+
+def extract(logits: "torch.Tensor", encoded: Encoded, indices: np.ndarray) -> list[np.ndarray]:
+    """Per sequence the best tag numbers of its words."""
+    best = logits.argmax(-1).cpu().numpy()
+    result = []
+    for row, index in enumerate(indices):
+        labels = encoded.labels[encoded.offsets[index] : encoded.offsets[index + 1]]
+        result.append(best[row, : len(labels)][labels != IGNORED])
+    return result
+
+
+def predict(extracted: list[np.ndarray], encoded: Encoded, table: pa.Table, task: Task) -> dict[str, Any]:
+    """Columns gold and prediction, lists of tags; the pieces of a long sentence are joined again."""
+    predicted: list[list[str]] = [[] for _ in range(len(table))]
+    for tags, row in zip(extracted, encoded.rows, strict=True):
+        predicted[row] += [task.labels[tag] for tag in tags]
+    return {"gold": table["tags"].to_pylist(), "prediction": predicted}
+
+
+def baseline(train: pa.Table, table: pa.Table, task: Task) -> dict[str, Any]:
+    """The most frequent tag of each word in the training data; unknown words get the most frequent tag of words
+    that occur once there (numbers, names), which is what a new word most often is."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for words, tags in zip(train["tokens"].to_pylist(), train["tags"].to_pylist(), strict=True):
+        for word, tag in zip(words, tags, strict=True):
+            counts[word][tag] += 1
+    rare = Counter(next(iter(c)) for c in counts.values() if c.total() == 1)
+    unknown = max(task.labels, key=lambda tag: rare[tag])
+    best = {word: max(task.labels, key=lambda tag: c[tag]) for word, c in counts.items()}
+    sentences = table["tokens"].to_pylist()
+    return {"gold": table["tags"].to_pylist(), "prediction": [[best.get(w, unknown) for w in s] for s in sentences]}
+
+
+def statistics(predictions: pa.Table) -> np.ndarray:
+    """Additive statistics per sentence, float [n, 5]: true, predicted and gold chunks, correct words, words."""
+    result = np.zeros((len(predictions), 5))
+    gold, predicted = predictions["gold"].to_pylist(), predictions["prediction"].to_pylist()
+    for row, (g, p) in enumerate(zip(gold, predicted, strict=True)):
+        gold_chunks, predicted_chunks = chunks(g), chunks(p)
+        right = sum(a == b for a, b in zip(g, p, strict=True))
+        result[row] = len(gold_chunks & predicted_chunks), len(predicted_chunks), len(gold_chunks), right, len(g)
+    return result
+
+
+def score(sums: np.ndarray, metric: str) -> np.ndarray:
+    """Points, 0 to 100, of summed statistics [..., 5]: `span_f1` (micro over chunks) or `token_accuracy`."""
+    if metric == "token_accuracy":
+        return 100 * sums[..., 3] / sums[..., 4]
+    total = sums[..., 1] + sums[..., 2]
+    return np.where(total > 0, 200 * sums[..., 0] / np.maximum(total, 1), 0.0)

@@ -1,0 +1,55 @@
+"""The task types by name. Each is one module with the functions of `TaskType`; no other code asks which type it has."""
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from xstilts.tasks import classification, mlm, qa, retrieval, tagging
+from xstilts.tasks.encoding import Encoded
+from xstilts.tasks.task import Task
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Scored(Protocol):
+    """A type whose predictions have a score: additive statistics per row, and the score as a function of their sum."""
+
+    SCHEMA: pa.Schema
+    TEXT_COLUMNS: tuple[str, ...]
+    METRICS: tuple[str, ...]
+    BASELINE: str
+
+    def encode(self, table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded: ...
+    def statistics(self, predictions: pa.Table) -> np.ndarray: ...
+    def score(self, sums: np.ndarray, metric: str) -> np.ndarray: ...
+
+
+class Trained(Protocol):
+    """A type with a head that is trained."""
+
+    SCHEMA: pa.Schema
+    AUTO_CLASS: str
+    TEXT_COLUMNS: tuple[str, ...]
+
+    def encode(self, table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded: ...
+    def forward(self, model: Any, batch: dict[str, "torch.Tensor"]) -> "torch.Tensor": ...
+    def loss_sum(self, logits: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor": ...
+
+
+class TaskType(Scored, Trained, Protocol):
+    """A type that can be intermediate and target."""
+
+    def extract(self, logits: "torch.Tensor", encoded: Encoded, indices: np.ndarray) -> list[np.ndarray]: ...
+    def predict(self, extracted: list[np.ndarray], encoded: Encoded, table: pa.Table, task: Task) -> dict[str, Any]: ...
+    def baseline(self, train: pa.Table, table: pa.Table, task: Task) -> dict[str, Any]: ...
+
+
+FINE_TUNED: dict[str, TaskType] = {"classification": classification, "tagging": tagging, "qa": qa}
+TRAINED: dict[str, Trained] = {**FINE_TUNED, "mlm": mlm}
+SCORED: dict[str, Scored] = {**FINE_TUNED, "retrieval": retrieval}
+SCHEMAS: dict[str, pa.Schema] = {
+    **{name: kind.SCHEMA for name, kind in TRAINED.items()},
+    **{name: kind.SCHEMA for name, kind in SCORED.items()},
+}

@@ -1,0 +1,96 @@
+"""The steps that train: pretraining from scratch, and fine-tuning on an intermediate or a target task."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from xstilts.context import Context
+from xstilts.evaluation.encode import encoded_rows
+from xstilts.evaluation.predict import run_model
+from xstilts.models.batching import epochs, mixture
+from xstilts.models.encoders import choose_device, load_tokenizer, new_encoder, save, with_head
+from xstilts.randomness import derive, generator
+from xstilts.tasks import mlm
+from xstilts.tasks.encoding import Encoded
+from xstilts.tasks.task import Task
+from xstilts.tasks.types import FINE_TUNED
+from xstilts.training.budget import choose_rows, join
+from xstilts.training.loop import Recipe, train
+
+
+def pretrain(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
+    """Writes a masked language model trained from random weights on the text of all languages.
+
+    arguments: `config` (a `transformers` configuration), `task`, `languages`, `updates`, `batch_size`, `masked`
+    (share of tokens), `exponent` (of a language's size in its share), `max_length`, `recipe`, `seed`, `device`;
+    inputs: `vocabulary`, `rows`. With no updates it is the encoder with random weights.
+    """
+    seed, device = arguments["seed"], choose_device(arguments["device"])
+    tokenizer = load_tokenizer(inputs["vocabulary"])
+    table, encoded = encoded_rows(
+        inputs["rows"], arguments["languages"], arguments["task"], tokenizer, arguments["max_length"]
+    )
+    model = new_encoder(arguments["config"], tokenizer, derive(seed, "weights")).to(device)
+    groups = np.unique(np.array(table["language"].to_pylist())[encoded.rows], return_inverse=True)[1]
+    size, count = arguments["batch_size"], arguments["updates"]
+    drawn = mixture(groups, size * count, arguments["exponent"], generator(seed, "order"))
+    history = train(
+        model, mlm, encoded, list(drawn.reshape(count, size)), Recipe(**arguments["recipe"]), seed,
+        tokenizer.pad_token_id, context, corrupt=mlm.corruption(tokenizer, arguments["masked"]),
+    )  # fmt: skip
+    save(model, tokenizer, out)
+    tokens = int(encoded.lengths[drawn].sum())
+    (out / "history.json").write_text(json.dumps({"history": history, "updates": count, "tokens": tokens}))
+
+
+def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
+    """Writes the encoder with a head trained on a task in the given languages.
+
+    arguments: `task`, `languages` (sources), `examples` (None for all), `epochs`, `batch_size`, `max_length`,
+    `recipe`, `seed`, `keep` ('best' by English dev, or 'last'), `evaluate_every`, `dev_language`, `hidden`, `device`;
+    inputs: `encoder` (or the argument `encoder`, a hub repository), `train.xx` for each language, `dev`.
+    """
+    task, seed, device = Task(**arguments["task"]), arguments["seed"], choose_device(arguments["device"])
+    kind = FINE_TUNED[task.type]
+    encoder = inputs.get("encoder") or arguments["encoder"]
+    tokenizer = load_tokenizer(encoder)
+    read = partial(
+        encoded_rows,
+        task=arguments["task"],
+        tokenizer=tokenizer,
+        max_length=arguments["max_length"],
+        hidden=arguments["hidden"],
+    )
+    parts = [read(inputs[f"train.{code}"], [code]) for code in arguments["languages"]]
+    chosen = choose_rows([table for table, _ in parts], arguments["examples"], task.parallel, generator(seed, "rows"))
+    encoded = join([part for _, part in parts], chosen)
+    model = with_head(encoder, kind.AUTO_CLASS, task.labels, derive(seed, "head")).to(device)
+    recipe = Recipe(**arguments["recipe"])
+
+    def dev_score() -> float:
+        return _dev_score(model, task, read(inputs["dev"], [arguments["dev_language"]]), tokenizer.pad_token_id, recipe)
+
+    size = arguments["batch_size"]
+    order = epochs(len(encoded), arguments["epochs"], generator(seed, "order"))
+    updates = [order[start : start + size] for start in range(0, len(order), size)]
+    history = train(
+        model, kind, encoded, updates, recipe, seed, tokenizer.pad_token_id, context,
+        score=dev_score, evaluate_every=arguments["evaluate_every"], keep_best=arguments["keep"] == "best",
+    )  # fmt: skip
+    save(model, tokenizer, out)
+    tokens = int(encoded.lengths[order].sum())
+    summary = {"history": history, "updates": len(updates), "tokens": tokens, "examples": sum(map(len, chosen))}
+    (out / "history.json").write_text(json.dumps(summary))
+
+
+def _dev_score(model: Any, task: Task, dev: tuple[pa.Table, Encoded], pad_id: int, recipe: Recipe) -> float:
+    """English-dev score of a model in points, by the task's first metric."""
+    table, encoded = dev
+    kind = FINE_TUNED[task.type]
+    device = next(model.parameters()).device
+    columns = kind.predict(run_model(model, kind, encoded, pad_id, device, recipe.precision), encoded, table, task)
+    return float(kind.score(kind.statistics(pa.table(columns)).sum(0), task.metric or kind.METRICS[0]))

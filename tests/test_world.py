@@ -1,0 +1,231 @@
+"""The artificial languages: the same meaning in all of them, each with the grammar of its name."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from xstilts.data.world import LANGUAGES, SCHEMAS, World
+from xstilts.data.world.grammar import grammar
+from xstilts.data.world.items import nli_pairs, paws_pairs
+from xstilts.data.world.lexicon import lexicons
+from xstilts.data.world.realisation import linearise
+from xstilts.data.world.semantics import SPLITS, Event
+from xstilts.data.world.vocabulary import ABSENT, ANTONYM, CONCEPTS, HYPERNYM, SHARED
+from xstilts.errors import XstiltsError
+from xstilts.languages import syntax_features
+
+WORLD = World(0)
+FIELDS = Event._fields[:10]
+MODIFIERS = {"agent_adjective", "patient_adjective", "adposition", "place", "time"}
+PARALLEL = ["nli", "paws", "qa", "retrieval"]
+
+
+def digest(table: pa.Table) -> str:
+    return hashlib.sha256(json.dumps(table.to_pylist()).encode()).hexdigest()
+
+
+def concept(word: str) -> int:
+    return CONCEPTS.index(word)
+
+
+def sentence(language: str, order: str, **fields: str | int) -> str:
+    """An event said in the concepts of English, in the order of another language."""
+    given = {name: concept(word) if isinstance(word, str) else word for name, word in fields.items()}
+    event = Event(**(dict.fromkeys(Event._fields[:9], ABSENT) | {"negated": 0} | given))
+    return " ".join(CONCEPTS[c] for c in linearise(grammar(language), event, order))
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+def test_tables_have_the_declared_schema_and_unique_ids(kind):
+    table = WORLD.table(kind, "train", "tr", 50)
+    assert table.schema == SCHEMAS[kind]
+    assert table.num_rows == (100 if kind == "retrieval" else 50)
+    assert len(set(table["id"].to_pylist())) == table.num_rows
+    assert set(table["language"].to_pylist()) == {"tr"}
+    assert WORLD.table(kind, "train", "tr", 0).schema == SCHEMAS[kind]
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+def test_a_shorter_table_is_a_prefix_of_a_longer_one(kind):
+    world = World(0, code_mixing=0.3)
+    longer = world.table(kind, "test", "fi", 400)
+    shorter = world.table(kind, "test", "fi", 130)
+    assert longer.slice(0, shorter.num_rows).equals(shorter)
+
+
+@pytest.mark.parametrize("kind", PARALLEL)
+def test_items_are_parallel_across_languages(kind):
+    one, other = (WORLD.table(kind, "test", language, 80) for language in ("en", "ko"))
+    for column in {"id", "cluster_id", "label", "side", "gold"} & set(one.column_names):
+        assert one[column].equals(other[column])
+
+
+def test_a_pair_says_the_same_in_every_language():
+    english = [set(row["text_a"].split()) for row in WORLD.table("nli", "test", "en", 60).to_pylist()]
+    markers = {"did", "will", "not", "the", "obj", "agr1", "agr2", "been", "by"}
+    for language in LANGUAGES:
+        gloss = dict(zip(lexicons(0)[language], lexicons(0)["en"], strict=True))
+        for row, words in zip(WORLD.table("nli", "test", language, 60).to_pylist(), english, strict=True):
+            assert {gloss[word] for word in row["text_a"].split()} - markers == words - markers
+
+
+def test_text_for_pretraining_is_not_parallel():
+    glosses = []
+    for language in ("en", "id"):
+        gloss = dict(zip(lexicons(0)[language], lexicons(0)["en"], strict=True))
+        rows = WORLD.table("text", "train", language, 200).to_pylist()
+        glosses.append([Counter(gloss[word] for word in row["text"].split()) for row in rows])
+    assert sum(one == other for one, other in zip(*glosses, strict=True)) < 5
+
+
+@pytest.mark.parametrize("kind", PARALLEL)
+def test_no_event_is_in_two_splits(kind):
+    column = {"qa": "context", "retrieval": "text"}.get(kind, "text_a")
+    said = [set(WORLD.table(kind, split, "en", 1000)[column].to_pylist()) for split in SPLITS]
+    assert all(not said[i] & said[j] for i in range(3) for j in range(i))
+
+
+def test_retrieval_candidates_are_distinct_and_gold_is_the_translation():
+    rows = WORLD.table("retrieval", "test", "en", 300).to_pylist()
+    text = {row["id"]: row["text"] for row in rows}
+    assert len({row["text"] for row in rows if row["side"] == "candidate"}) == 300
+    queries = [row for row in rows if row["side"] == "query"]
+    assert all(text[row["gold"]] == row["text"] for row in queries)
+    assert all(row["gold"] is None for row in rows if row["side"] == "candidate")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_answers_stand_where_they_are_said_to_and_not_in_the_question(language):
+    for row in WORLD.table("qa", "train", language, 200).to_pylist():
+        (answer,) = row["answers"]
+        assert row["context"][answer["start"] :].split(" ")[0] == answer["text"]
+        assert answer["text"] not in row["question"].split(" ")[0:1] or grammar(language).wh_fronting is False
+
+
+def test_questions_front_the_wh_word_or_leave_it_in_place():
+    fronted = WORLD.table("qa", "train", "en", 100)["question"].to_pylist()
+    assert {question.split()[0] for question in fronted} == {"who", "what", "where"}
+    wh = {lexicons(0)["ja"][concept(word)] for word in ("what", "where")}
+    in_place = [q.split() for q in WORLD.table("qa", "train", "ja", 100)["question"].to_pylist()]
+    assert all(words[0] not in wh for words in in_place)
+
+
+@pytest.mark.parametrize("hard", [0.0, 0.5])
+def test_nli_labels_follow_from_the_events(hard):
+    seen = Counter()
+    for first, second, label, _ in nli_pairs(0, "train", 3000, hard):
+        changed = {field for field in FIELDS if getattr(first, field) != getattr(second, field)}
+        seen[label] += 1
+        if label == "entailment":
+            assert not (first.negated and changed)
+            for field in changed:
+                weaker = getattr(second, field) == ABSENT and field in MODIFIERS
+                assert weaker or HYPERNYM[getattr(first, field)] == getattr(second, field)
+        elif label == "contradiction":
+            opposite = [f for f in changed if ANTONYM.get(getattr(first, f)) == getattr(second, f)]
+            assert ("negated" in changed) != bool(opposite)
+        else:
+            assert "negated" not in changed
+            assert "tense" in changed or any(
+                getattr(second, f) not in (ABSENT, HYPERNYM.get(getattr(first, f))) for f in changed
+            )
+    assert min(seen.values()) > 900
+
+
+def test_paws_pairs_have_the_same_words_and_a_label_that_follows_from_roles():
+    labels = Counter()
+    for first, second, label, _ in paws_pairs(0, "train", 2000, passive=0.1):
+        said = [[getattr(event, field) for field in FIELDS] for event in (first, second)]
+        assert sorted(said[0]) == sorted(said[1])
+        assert (said[0] == said[1]) == (label == "1")
+        labels[label] += 1
+    assert 850 < labels["1"] < 1150
+    rows = WORLD.table("paws", "test", "de", 200, passive=0.0).to_pylist()
+    assert all(Counter(row["text_a"].split()) == Counter(row["text_b"].split()) for row in rows)
+    assert all(row["text_a"] != row["text_b"] for row in rows)
+
+
+def test_parameters_make_other_items():
+    easy, hard = (WORLD.table("nli", "train", "en", 50, hard=hard) for hard in (0.0, 0.5))
+    assert not easy["text_a"].equals(hard["text_a"])
+
+
+def test_grammar_follows_the_language_of_that_name():
+    said = {"agent": "dog", "agent_adjective": "big", "verb": "see", "patient": "Anna", "negated": 1} | {
+        "adposition": "in",
+        "place": "house",
+    }
+    assert sentence("en", "SVO", **said) == "the big dog not see Anna in house"
+    assert sentence("fr", "SVO", **said) == "the dog big see not Anna in house"
+    assert sentence("ja", "SOV", **said) == "big dog house in Anna obj see not"
+    assert sentence("tr", "SOV", **said).startswith("big dog house in Anna obj see")
+    assert [order for order, _ in grammar("mg").orders] == ["VOS"]
+    others = {order for language in LANGUAGES if language != "mg" for order, _ in grammar(language).orders}
+    assert "VOS" not in others and {"SVO", "SOV", "VSO"} <= others
+
+
+def test_all_languages_have_observed_features():
+    _, observed = syntax_features()
+    assert all(np.isfinite(observed[language]).sum() >= 60 for language in LANGUAGES)
+
+
+def test_relatives_share_more_words_than_strangers():
+    shares = [{code: fact["shared_forms"] for code, fact in World(seed).facts().items()} for seed in range(5)]
+    mean = {code: np.mean([share[code] for share in shares]) for code in LANGUAGES}
+    assert mean["en"] == 1 and mean["nl"] > mean["es"] + 0.1 and mean["es"] > mean["tr"] + 0.05
+    assert all(0.2 < mean[code] < 0.5 for code in ("tr", "ja", "sw", "ar"))
+    assert all(len({lexicons(0)[code][concept] for code in LANGUAGES}) == 1 for concept in SHARED)
+
+
+def test_code_mixing_replaces_about_that_share_of_the_words():
+    plain, mixed = (World(0, code_mixing=share).table("text", "train", "ja", 1000) for share in (0.0, 0.2))
+    pairs = [(a, b) for one, other in zip(plain["text"].to_pylist(), mixed["text"].to_pylist(), strict=True)
+             for a, b in zip(one.split(), other.split(), strict=True)]  # fmt: skip
+    own, english = lexicons(0)["ja"], set(lexicons(0)["en"])
+    foreign = {word for word in own if word not in english}
+    changed = [a != b for a, b in pairs if a in foreign]
+    assert 0.17 < np.mean(changed) < 0.23
+    assert all(b in english for a, b in pairs if a != b)
+
+
+def test_a_world_of_few_languages_is_a_part_of_the_whole():
+    assert World(3, ("en", "cy")).table("nli", "test", "cy", 20).equals(World(3).table("nli", "test", "cy", 20))
+    assert not World(4).table("nli", "test", "cy", 20).equals(World(3).table("nli", "test", "cy", 20))
+    rows = World(3, ("cy",)).table("text", "train", "cy", 200).to_pylist()
+    assert {word for row in rows for word in f"{row['text']} {row['text_b']}".split()} <= set(World(3, ("cy",)).words())
+
+
+def test_tables_are_the_same_in_another_process():
+    code = (
+        "import hashlib, json\nfrom xstilts.data.world import World\n"
+        "t = World(7, code_mixing=0.1).table('text', 'train', 'ar', 40)\n"
+        "print(hashlib.sha256(json.dumps(t.to_pylist()).encode()).hexdigest())"
+    )
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    assert other == digest(World(7, code_mixing=0.1).table("text", "train", "ar", 40))
+
+
+def test_facts_are_plain_data_for_every_language():
+    facts = WORLD.facts()
+    assert tuple(facts) == LANGUAGES and 16 <= len(LANGUAGES) <= 18 and LANGUAGES[0] == "en"
+    assert json.loads(json.dumps(facts))["mg"]["family"] == "Austronesian"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: World(0, ("en", "xx")),
+        lambda: WORLD.table("nil", "train", "en", 1),
+        lambda: WORLD.table("nli", "trian", "en", 1),
+        lambda: World(0, ("en",)).table("nli", "train", "de", 1),
+    ],
+)
+def test_mistakes_are_named(call):
+    with pytest.raises(XstiltsError):
+        call()
