@@ -59,7 +59,7 @@ def answer(verdicts: dict[str, str], kinds: dict[str, str]) -> str:
         BETTER: "and distant sources also beat near ones, so distance itself matters.",
         WORSE: "and near sources beat distant ones, so distance is not what helps.",
         EQUIVALENT: "but distant and near sources are practically equivalent: distance itself is not what matters.",
-        UNDETERMINED: "but whether distant sources beat near ones is undetermined: the result cannot be credited to distance.",
+        UNDETERMINED: "but whether distant sources beat near ones is undetermined: do not credit distance.",
     }[near]
     return f"{opening}, {closing}"
 

@@ -35,7 +35,7 @@ class Grammar:
 
     def order(self, draw: float) -> str:
         """The basic order that a draw from [0, 1) falls on."""
-        return next(order for order, upto in self.orders if draw < upto or upto == self.orders[-1][1])
+        return next(order for order, upto in self.orders if draw < upto)
 
 
 @cache
@@ -45,11 +45,10 @@ def _completed() -> dict[str, dict[str, float]]:
     completed: dict[str, dict[str, float]] = {}
     for language in LANGUAGES:
         values = np.array(observed[language], dtype=float)
-        branches = [branch for branch, _ in PATHS[language]]
-        clades = [{c for c in LANGUAGES if PATHS[c][:d] == PATHS[language][:d]} for d in range(len(branches), -1, -1)]
-        for clade in clades:
+        for depth in range(len(PATHS[language]), -1, -1):
+            clade = [code for code in LANGUAGES if PATHS[code][:depth] == PATHS[language][:depth]]
             gaps = np.isnan(values)
-            relatives = np.array([observed[c] for c in sorted(clade)], dtype=float)[:, gaps]
+            relatives = np.array([observed[code] for code in clade], dtype=float)[:, gaps]
             counts = (~np.isnan(relatives)).sum(axis=0)
             means = np.nansum(relatives, axis=0) / np.maximum(counts, 1)
             values[gaps] = np.where(counts > 0, means, np.nan)
@@ -61,8 +60,8 @@ def _orders(feature: dict[str, float]) -> tuple[tuple[str, float], ...]:
     """Orders that are at least half observed, used in proportion to the squared value."""
     weight = {order: feature[f"S_{order}"] ** 2 for order in ("SVO", "SOV", "VSO", "VOS", "OVS", "OSV")}
     used = {order: w for order, w in weight.items() if w >= 0.25} or {max(weight, key=lambda o: weight[o]): 1.0}
-    upto = np.cumsum(list(used.values())) / sum(used.values())
-    return tuple((order, float(p)) for order, p in zip(used, upto, strict=True))
+    upto = np.cumsum(list(used.values()))
+    return tuple((order, float(p)) for order, p in zip(used, upto / upto[-1], strict=True))
 
 
 def _side(before: float, after: float) -> Side:
@@ -95,13 +94,17 @@ def _article(feature: dict[str, float]) -> Side:
     return _side(before, feature["S_ARTICLE_WORD_AFTER_NOUN"] + feature["S_DEMONSTRATIVE_WORD_AFTER_NOUN"])
 
 
+def _tense(feature: dict[str, float]) -> Side:
+    """Before the verb unless suffixes prevail: a language with neither has a free word, which goes before it."""
+    before, after = (feature[f"S_TEND_{affix}"] + feature[f"S_TAM_{affix}"] for affix in ("PREFIX", "SUFFIX"))
+    return _side(before + 0.5, after)
+
+
 @cache
 def grammar(language: str) -> Grammar:
     """The grammar of a language of the world."""
     feature = _completed()[language]
-    tense = _side(
-        feature["S_TEND_PREFIX"] + feature["S_TAM_PREFIX"] + 0.5, feature["S_TEND_SUFFIX"] + feature["S_TAM_SUFFIX"]
-    )
+    tense = _tense(feature)
     verb_last = feature["S_OBJECT_BEFORE_VERB"] > feature["S_OBJECT_AFTER_VERB"]
     return Grammar(
         orders=_orders(feature),

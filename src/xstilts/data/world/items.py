@@ -168,6 +168,7 @@ def paws_pairs(seed: int, split: str, n: int, passive: float) -> Iterator[Pair]:
 
 def questions(seed: int, split: str, n: int) -> Iterator[Question]:
     """Two events with different verbs and a question about one of them."""
+    # One event in twelve has the verb of the one before it and cannot be paired: three for each question suffice.
     stream = draw_events(seed, ("qa",), split, 3 * n + 64, Profile(place=0.8, negated=0))
     waiting: Event | None = None
     given = 0

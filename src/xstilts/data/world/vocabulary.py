@@ -51,7 +51,6 @@ PROPER = frozenset(NAMES) | {WHO, WHAT}
 SHARED = [*NAMES, QUESTION_MARK]
 """Concepts that have one form in all languages."""
 
-
 Path = tuple[tuple[str, float], ...]
 
 

@@ -1,0 +1,162 @@
+"""The verbs that carry out studies: study, plan, report."""
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from xstilts.cli import app
+
+STUDY = Annotated[str, typer.Argument(help="A built-in study or the path of a YAML file.", show_default="pocket")]
+DATA = Annotated[Path | None, typer.Option("--data", help="Folder below which the tasks' files lie.")]
+OUT = Annotated[Path | None, typer.Option("--out", help="Run folder.", show_default="runs/NAME")]
+STORE = Annotated[Path | None, typer.Option("--store", help="Folder of finished steps.", show_default="OUT/../store")]
+QUICK = Annotated[bool, typer.Option("--quick", help="The study's small form: shows the way, not the answer.")]
+REPLICATES = Annotated[int | None, typer.Option("--replicates", min=1, help="Replicates per encoder.")]
+SEED = Annotated[int | None, typer.Option("--seed", help="The study's seed.")]
+DEVICE = Annotated[str, typer.Option("--device", help="cpu, cuda, or auto.")]
+ALLOW_FEW = Annotated[bool, typer.Option("--allow-few", help="Run with fewer held-out languages than the minimum.")]
+
+
+@app.command(
+    epilog="Examples:\n\n  xstilts study                                   the offline study 'pocket'\n\n"
+    "  xstilts study pocket --quick                    its small form, in about a minute\n\n"
+    "  xstilts study real-mini --data data             the same path on real files\n\n"
+    "  xstilts study mine.yaml --out runs/mine --jobs 4"
+)
+def study(
+    name: STUDY = "pocket",
+    out: OUT = None,
+    data: DATA = None,
+    store: STORE = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Worker processes.", show_default="cores")] = None,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of each worker.")] = None,
+    quick: QUICK = False,
+    replicates: REPLICATES = None,
+    seed: SEED = None,
+    device: DEVICE = "auto",
+    allow_few: ALLOW_FEW = False,
+) -> None:
+    """Carry out a study: train what is missing, analyse, report. A second run continues where the first stopped."""
+    from xstilts.cli.progress import Watcher
+    from xstilts.engine import Store
+    from xstilts.study.run import carry_out
+
+    console = Console()
+    planned = _planned(name, data, quick, replicates, seed, device, allow_few)
+    out = out or Path("runs") / (planned.frozen.study.name + ("-quick" if quick else ""))
+    for warning in planned.frozen.warnings:
+        console.print(f"note: {warning}", markup=False, highlight=False)
+    jobs, threads = _workers(jobs, threads, planned.frozen.device)
+    with Watcher(planned.plan, jobs, console) as watcher:
+        carry_out(planned, Store(store or out.parent / "store"), out, jobs, threads, watcher)
+    _report(out, console)
+
+
+@app.command(epilog="Example:\n\n  xstilts plan pocket --replicates 10")
+def plan(
+    name: STUDY = "pocket",
+    data: DATA = None,
+    store: STORE = None,
+    quick: QUICK = False,
+    replicates: REPLICATES = None,
+    seed: SEED = None,
+    device: DEVICE = "auto",
+    allow_few: ALLOW_FEW = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+) -> None:
+    """Show what a study would do: languages, arms, steps, what is shared and what is in the store already."""
+    from xstilts.engine import Store
+
+    planned = _planned(name, data, quick, replicates, seed, device, allow_few)
+    finished = {f for f in planned.plan.steps if Store(store or Path("runs/store")).has(f)}
+    todo = planned.plan.needed(finished, planned.wanted)
+    facts = planned.frozen.describe() | {
+        "planned_steps": len(planned.plan.steps),
+        "requested_steps": planned.plan.requested,
+        "steps_to_run": len(todo),
+        "steps_by_kind": dict(Counter(step.kind for step in planned.plan.steps.values())),
+        "estimated_core_seconds": round(sum(planned.plan.steps[f].cost for f in todo)),
+    }
+    if as_json:
+        typer.echo(json.dumps(facts, indent=1, ensure_ascii=False))
+        return
+    _print_plan(facts, planned, todo)
+
+
+@app.command(epilog="Example:\n\n  xstilts report runs/pocket")
+def report(run: Annotated[Path, typer.Argument(help="The run folder of a study.")] = Path("runs/pocket")) -> None:
+    """Analyse a run's predictions again and write its report; nothing is trained."""
+    _report(run, Console())
+
+
+def _planned(
+    name: str, data: Path | None, quick: bool, replicates: int | None, seed: int | None, device: str, allow_few: bool
+) -> Any:
+    from xstilts.errors import MISSING, XstiltsError
+    from xstilts.study.freeze import freeze
+    from xstilts.study.load import load_study
+    from xstilts.study.plan import build_plan
+
+    if data is not None and not data.is_dir():
+        raise XstiltsError(f"there is no data folder {data}", "--data must name a folder", "check the path", MISSING)
+    settings = load_study(name, quick, replicates=replicates, seed=seed)
+    return build_plan(freeze(settings, data.resolve() if data else None, _device(device), allow_few))
+
+
+def _device(name: str) -> str:
+    if name != "auto":
+        return name
+    if not Path("/dev/nvidiactl").exists() and not Path("/proc/driver/nvidia").exists():
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _workers(jobs: int | None, threads: int | None, device: str) -> tuple[int, int]:
+    """As many workers as cores with a thread each, or one worker for a GPU."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    jobs = jobs or (1 if device == "cuda" else cores)
+    return jobs, threads or (max(1, cores // jobs) if device == "cuda" else 1)
+
+
+def _report(run: Path, console: Console) -> None:
+    from xstilts.analysis import analyse
+    from xstilts.engine import write_atomically
+    from xstilts.report import print_report, write_page
+
+    result = analyse(run)
+    write_atomically(run / "analysis.json", json.dumps(result, indent=1, ensure_ascii=False))
+    write_page(result, run)
+    print_report(result, run, console)
+
+
+def _print_plan(facts: dict[str, Any], planned: Any, todo: list[str]) -> None:
+    from xstilts.cli.progress import clock
+
+    console = Console()
+    console.print(
+        f"[bold]{facts['study']['name']}[/]  plan {facts['hash'][:8]}, {facts['device']}, {facts['precision']}"
+    )
+    console.print(f"source pool, near to far: {', '.join(facts['pool'])}")
+    console.print(f"held out, near to far:    {', '.join(facts['held_out'])}")
+    for code, why in facts["excluded"].items():
+        console.print(f"not a source: {code} ({why})")
+    table = Table("arm", "intermediate", "languages", "role", title="arms")
+    for name, arm in planned.frozen.study.arms.items():
+        drawn = dict.fromkeys(" ".join(codes) for codes in facts["sources"][name].values())
+        table.add_row(name, arm.intermediate or "none", " · ".join(drawn), arm.role)
+    console.print(table)
+    kinds = ", ".join(f"{count} {kind}" for kind, count in facts["steps_by_kind"].items())
+    console.print(
+        f"{facts['planned_steps']} steps ({kinds}); {facts['requested_steps']} before equal ones were shared; "
+        f"{len(todo)} to run, about {clock(facts['estimated_core_seconds'])} on one core"
+    )
+    for warning in facts["warnings"]:
+        console.print(f"note: {warning}")
