@@ -105,7 +105,7 @@ def test_answers_stand_where_they_are_said_to_and_not_in_the_question(language):
     for row in WORLD.table("qa", "train", language, 200).to_pylist():
         (answer,) = row["answers"]
         assert row["context"][answer["start"] :].split(" ")[0] == answer["text"]
-        assert answer["text"] not in row["question"].split(" ")[0:1] or grammar(language).wh_fronting is False
+        assert answer["text"] not in row["question"].split(" ")
 
 
 def test_questions_front_the_wh_word_or_leave_it_in_place():
@@ -209,6 +209,14 @@ def test_tables_are_the_same_in_another_process():
     )
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     assert other == digest(World(7, code_mixing=0.1).table("text", "train", "ar", 40))
+
+
+def test_no_change_of_code_moves_the_items_unnoticed():
+    world = World(1, code_mixing=0.1)
+    rows = [world.table(kind, "train", "cy", 30).to_pylist() for kind in SCHEMAS]
+    assert hashlib.sha256(json.dumps(rows).encode()).hexdigest() == (
+        "3d6ad95843199b1a9e6f0f7c55a6eaa41667c9f411aa34898ecb62af5368d62c"
+    )
 
 
 def test_facts_are_plain_data_for_every_language():

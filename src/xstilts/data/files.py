@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def read(task: Task, source: FileSource, split: str, code: str, data: Path) -> p
     Raises XstiltsError with file, line, what was found and what was expected.
     """
     files = paths(source, split, code, data)
-    rows = list(READERS[source.format](files, source, task))
+    rows = list(islice(READERS[source.format](files, source, task), source.limit.get(split)))
     prefix = split if task.parallel else f"{code}-{split}"
     last, first = object(), 0
     for i, row in enumerate(rows):

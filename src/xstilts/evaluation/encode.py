@@ -1,6 +1,7 @@
 """Rows as token sequences, kept in memory between the steps of one worker."""
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,20 +15,20 @@ from xstilts.tasks.types import FINE_TUNED, SCORED, TRAINED
 
 
 def encoded_rows(
-    folder: Path, languages: list[str], task: dict[str, Any], tokenizer: Any, max_length: int, hidden: str = ""
+    folders: Sequence[Path], task: dict[str, Any], tokenizer: Any, max_length: int, hidden: str = ""
 ) -> tuple[pa.Table, Encoded]:
-    """The rows of a prepared folder and their token sequences.
+    """The rows of prepared folders, one after the other, and their token sequences.
 
     hidden: a text column that the model is not shown (for a hypothesis-only baseline), or "".
     """
-    return _encoded(folder, tuple(languages), json.dumps(task, sort_keys=True), tokenizer, max_length, hidden)
+    return _encoded(tuple(folders), json.dumps(task, sort_keys=True), tokenizer, max_length, hidden)
 
 
 @lru_cache(maxsize=64)
 def _encoded(
-    folder: Path, languages: tuple[str, ...], task: str, tokenizer: Any, max_length: int, hidden: str
+    folders: tuple[Path, ...], task: str, tokenizer: Any, max_length: int, hidden: str
 ) -> tuple[pa.Table, Encoded]:
-    table, entry = read_rows(folder, languages), Task(**json.loads(task))
+    table, entry = read_rows(folders), Task(**json.loads(task))
     kind = FINE_TUNED.get(entry.type) or SCORED.get(entry.type) or TRAINED[entry.type]
     shown = table
     if hidden:
@@ -37,3 +38,8 @@ def _encoded(
             table.column_names.index(kind.TEXT_COLUMNS[1]), kind.TEXT_COLUMNS[1], pa.nulls(len(table), pa.string())
         )
     return table, kind.encode(shown, entry, tokenizer, max_length)
+
+
+def row_folders(inputs: dict[str, Path], languages: Sequence[str], name: str = "rows") -> list[Path]:
+    """The folders among a step's inputs that hold the rows of these languages, in their order."""
+    return [inputs[f"{name}.{code}"] for code in languages]

@@ -11,7 +11,7 @@ import transformers
 
 from xstilts.context import Context
 from xstilts.data.prepare import read_rows
-from xstilts.evaluation.encode import encoded_rows
+from xstilts.evaluation.encode import encoded_rows, row_folders
 from xstilts.models.batching import sorted_batches, to_tensors
 from xstilts.models.encoders import choose_device, load_base, load_tokenizer
 from xstilts.tasks import retrieval
@@ -26,14 +26,14 @@ TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 65536}
 def predict(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
     """Writes `predictions.parquet`, one row per example of all languages, from one pass sorted by length.
 
-    arguments: `task`, `languages`, `max_length`, `hidden`, `device`, `precision`; inputs: `model`, `rows`.
+    arguments: `task`, `languages`, `max_length`, `hidden`, `device`, `precision`; inputs: `model`, `rows.xx`.
     """
     task = Task(**arguments["task"])
     kind = FINE_TUNED[task.type]
     device = choose_device(arguments["device"])
     tokenizer = load_tokenizer(inputs["model"])
     table, encoded = encoded_rows(
-        inputs["rows"], arguments["languages"], arguments["task"], tokenizer, arguments["max_length"],
+        row_folders(inputs, arguments["languages"]), arguments["task"], tokenizer, arguments["max_length"],
         arguments["hidden"],
     )  # fmt: skip
     model = getattr(transformers, kind.AUTO_CLASS).from_pretrained(inputs["model"]).to(device)
@@ -68,11 +68,11 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 def baseline(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
     """Writes the `predictions.parquet` of the task type's trivial baseline.
 
-    arguments: `task`, `languages`, `source` (language of the training rows); inputs: `train`, `rows`.
+    arguments: `task`, `languages`; inputs: `train`, `rows.xx` for each language.
     """
     task = Task(**arguments["task"])
-    train = read_rows(inputs["train"], [arguments["source"]])
-    table = read_rows(inputs["rows"], arguments["languages"])
+    train = read_rows([inputs["train"]])
+    table = read_rows(row_folders(inputs, arguments["languages"]))
     _write(table, FINE_TUNED[task.type].baseline(train, table, task), out)
 
 
@@ -80,12 +80,12 @@ def retrieve(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, cont
     """Writes the `predictions.parquet` of nearest-neighbour search between mean-pooled hidden states.
 
     arguments: `task`, `languages`, `max_length`, `layer` (0 is the embedding layer), `device`, `precision`;
-    inputs: `model`, `rows`.
+    inputs: `model`, `rows.xx` for each language.
     """
     device = choose_device(arguments["device"])
     tokenizer = load_tokenizer(inputs["model"])
     table, encoded = encoded_rows(
-        inputs["rows"], arguments["languages"], arguments["task"], tokenizer, arguments["max_length"]
+        row_folders(inputs, arguments["languages"]), arguments["task"], tokenizer, arguments["max_length"]
     )
     model = load_base(inputs["model"]).to(device)
     with autocast(device, arguments["precision"]):

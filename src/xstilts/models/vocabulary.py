@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
@@ -19,12 +20,12 @@ SPECIAL = {
 
 
 def train_vocabulary(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
-    """Writes a fast tokenizer trained on the text in the input `text`.
+    """Writes a fast tokenizer trained on the text of all its inputs.
 
     arguments: `model` ('words': one token per white-space word; 'bpe': sub-words), `size` (tokens at most),
     `alphabet` (characters at most, for 'bpe'; a rarer character becomes unknown, which keeps room for words).
     """
-    texts = _texts(inputs["text"])
+    texts = _texts(list(inputs.values()))
     special = list(SPECIAL.values())
     tokenizer = Tokenizer(models.WordLevel(unk_token="[UNK]"))
     trainer: Any = trainers.WordLevelTrainer(vocab_size=arguments["size"], special_tokens=special)
@@ -51,10 +52,8 @@ def train_vocabulary(arguments: dict[str, Any], inputs: dict[str, Path], out: Pa
     wrapped.save_pretrained(out)
 
 
-def _texts(folder: Path) -> Iterator[list[str]]:
-    import pyarrow.parquet as pq
-
-    for file in sorted(folder.glob("*.parquet")):
-        table = pq.read_table(file, columns=["text", "text_b"])
+def _texts(folders: list[Path]) -> Iterator[list[str]]:
+    for folder in folders:
+        table = pq.read_table(folder / "rows.parquet", columns=["text", "text_b"])
         for name in ("text", "text_b"):
             yield [text for text in table[name].to_pylist() if text]

@@ -79,7 +79,7 @@ def _entry(task: Task) -> dict[str, Any]:
     return task.model_dump(mode="json", exclude={"licence", "citation", "title", "languages"})
 
 
-def _rows(result: StudyPlan, task: Task, split: str, languages: tuple[str, ...]) -> str:
+def _rows(result: StudyPlan, task: Task, split: str, code: str) -> str:
     frozen = result.frozen
     others = {}
     if isinstance(task.source, TextSource):
@@ -89,12 +89,16 @@ def _rows(result: StudyPlan, task: Task, split: str, languages: tuple[str, ...])
         "task": _entry(task),
         "tasks": {name: _entry(other) for name, other in others.items()},
         "split": split,
-        "languages": list(languages),
-        "content": [content(task, split, code, frozen.data, frozen.tasks) for code in languages],
+        "language": code,
+        "content": content(task, split, code, frozen.data, frozen.tasks),
     }
     location = {"data": str(frozen.data)} if frozen.data else {}
-    label = f"rows of {task.name} {split} ({len(languages)} language{'s' if len(languages) > 1 else ''})"
+    label = f"{task.name} {split} in {code}"
     return _add(result, "rows", "xstilts.data.prepare:prepare", label, 0.3, arguments, {}, location)
+
+
+def _all_rows(result: StudyPlan, task: Task, split: str, languages: tuple[str, ...]) -> dict[str, str]:
+    return {f"rows.{code}": _rows(result, task, split, code) for code in languages}
 
 
 def _recipe(recipe: Recipe, precision: str) -> dict[str, Any]:
@@ -111,10 +115,10 @@ def _encoder(result: StudyPlan, name: str, random_weights: bool = False) -> str:
     corpus = result.frozen.tasks[pretraining.corpus]
     frozen = result.frozen
     languages = (study.languages.anchor, *frozen.pool, *frozen.held_out)
-    rows = _rows(result, corpus, "train", languages)
+    rows = _all_rows(result, corpus, "train", languages)
     words = pretraining.vocabulary.model_dump(mode="json")
     vocabulary = _add(result, "vocabulary", "xstilts.models.vocabulary:train_vocabulary", f"vocabulary of {own}",
-                      2.0, words, {"text": rows})  # fmt: skip
+                      2.0, words, rows)  # fmt: skip
     updates = 0 if random_weights else pretraining.updates
     arguments = {
         "config": pretraining.config,
@@ -131,7 +135,7 @@ def _encoder(result: StudyPlan, name: str, random_weights: bool = False) -> str:
     }
     kind, label = ("pretrain", f"pretrain {name}") if updates else ("random", f"{name} with random weights")
     cost = pretraining_seconds(pretraining, updates)
-    inputs = {"vocabulary": vocabulary, "rows": rows}
+    inputs = {"vocabulary": vocabulary, **rows}
     return _add(result, kind, "xstilts.training.phases:pretrain", label, cost, arguments, inputs)
 
 
@@ -182,8 +186,8 @@ def _training(
 ) -> str:  # fmt: skip
     frozen = result.frozen
     task, anchor = frozen.tasks[training.task or name], frozen.study.languages.anchor
-    inputs = {f"train.{code}": _rows(result, task, training.train, (code,)) for code in languages}
-    inputs["dev"] = _rows(result, task, training.dev, (anchor,))
+    inputs = {f"train.{code}": _rows(result, task, training.train, code) for code in languages}
+    inputs["dev"] = _rows(result, task, training.dev, anchor)
     loaded = _loaded(frozen, encoder) if not model else {}
     if model:
         inputs["encoder"] = model
@@ -199,7 +203,6 @@ def _training(
         "seed": seed,
         "keep": training.keep,
         "evaluate_every": training.evaluate_every,
-        "dev_language": anchor,
         "hidden": hide,
         "device": frozen.device,
     }
@@ -218,7 +221,7 @@ def _prediction(
 ) -> str:  # fmt: skip
     frozen = result.frozen
     languages = frozen.evaluated[target]
-    inputs = {"rows": _rows(result, task, entry.test, languages)}
+    inputs = _all_rows(result, task, entry.test, languages)
     arguments = {
         "task": _entry(task),
         "languages": list(languages),
@@ -254,10 +257,10 @@ def _baseline(result: StudyPlan, target: str, entry: Target, encoder: str, first
     anchor = frozen.study.languages.anchor
     languages = frozen.evaluated[target]
     inputs = {
-        "train": _rows(result, task, entry.training.train, (anchor,)),
-        "rows": _rows(result, task, entry.test, languages),
+        "train": _rows(result, task, entry.training.train, anchor),
+        **_all_rows(result, task, entry.test, languages),
     }
-    arguments = {"task": _entry(task), "languages": list(languages), "source": anchor}
+    arguments = {"task": _entry(task), "languages": list(languages)}
     label = f"score {target} by {FINE_TUNED[task.type].BASELINE}"
     scored = _add(result, "predict", "xstilts.evaluation.predict:baseline", label, 0.5, arguments, inputs)
     result.cells.append(Cell(target, BASELINE, "", 0, scored))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from xstilts.tasks.encoding import Encoded, ragged
+from xstilts.tasks.encoding import Encoded, tokenize
 from xstilts.tasks.heads import cross_entropy_sum, run_model
 from xstilts.tasks.task import Task
 
@@ -25,12 +25,9 @@ loss_sum = cross_entropy_sum
 
 def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded:
     """One sequence per row; the longer text is cut first where a pair does not fit."""
-    texts = [table["text_a"].to_pylist()]
-    if "text_b" in table.column_names and table["text_b"].null_count < len(table):
-        texts.append(table["text_b"].to_pylist())
-    result = tokenizer(*texts, truncation=True, max_length=max_length, return_attention_mask=False)
-    ids, offsets = ragged(result["input_ids"])
-    segments = ragged(result["token_type_ids"], np.uint8)[0] if "token_type_ids" in result else None
+    paired = "text_b" in table.column_names and table["text_b"].null_count < len(table)
+    second = table["text_b"].to_pylist() if paired else None
+    ids, offsets, segments = tokenize(tokenizer, table["text_a"].to_pylist(), second, max_length)
     number = {label: index for index, label in enumerate(task.labels)}
     labels = np.array([number[label] for label in table["label"].to_pylist()], np.int64)
     return Encoded(ids, offsets, np.arange(len(table)), labels, segments)

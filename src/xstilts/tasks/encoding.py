@@ -51,6 +51,24 @@ def ragged(sequences: Sequence[Sequence[int]], dtype: Any = np.int32) -> tuple[n
     return flat, offsets
 
 
+def tokenize(
+    tokenizer: Any, first: list[str], second: list[str] | None, max_length: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Ids [tokens], offsets [n + 1] and, where the model wants them, segments [tokens] of texts or pairs of texts.
+
+    Goes to the tokenizer's own batch call, which is several times faster than the wrapper around it. The longer text
+    of a pair is cut first where it does not fit into `max_length`.
+    """
+    backend = tokenizer.backend_tokenizer
+    backend.enable_truncation(max_length, strategy="longest_first")
+    backend.no_padding()
+    encoded = backend.encode_batch_fast(first if second is None else list(zip(first, second, strict=True)))
+    backend.no_truncation()
+    ids, offsets = ragged([e.ids for e in encoded])
+    wanted = "token_type_ids" in tokenizer.model_input_names
+    return ids, offsets, ragged([e.type_ids for e in encoded], np.uint8)[0] if wanted else None
+
+
 def pad(encoded: Encoded, indices: np.ndarray, pad_id: int) -> dict[str, np.ndarray]:
     """The sequences `indices` as rectangular arrays [b, longest], int64: input_ids, attention_mask, labels, ….
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from xstilts.tasks.encoding import IGNORED, Encoded, ragged
+from xstilts.tasks.encoding import IGNORED, Encoded, ragged, tokenize
 from xstilts.tasks.heads import cross_entropy_sum
 from xstilts.tasks.task import Task
 
@@ -22,14 +22,15 @@ def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Enco
     """Sequences to be masked later. A row with `text_b` is a document of its own; rows without are sentences,
     and neighbours of one language are joined by the separator until `max_length` is full."""
     if table["text_b"].null_count == 0:
-        pairs = tokenizer(
-            table["text"].to_pylist(), table["text_b"].to_pylist(), truncation=True, max_length=max_length
-        )
-        ids, rows = pairs["input_ids"], list(range(len(table)))
+        second = table["text_b"].to_pylist()
+        ids, offsets, segments = tokenize(tokenizer, table["text"].to_pylist(), second, max_length)
+        rows = np.arange(len(table))
     else:
-        ids, rows = _joined(table, tokenizer, max_length)
-    flat, offsets = ragged(ids)
-    return Encoded(flat, offsets, np.array(rows, np.int64), np.full(len(flat), IGNORED, np.int64))
+        joined, first = _joined(table, tokenizer, max_length)
+        ids, offsets = ragged(joined)
+        segments = np.zeros(len(ids), np.uint8) if "token_type_ids" in tokenizer.model_input_names else None
+        rows = np.array(first, np.int64)
+    return Encoded(ids, offsets, rows, np.full(len(ids), IGNORED, np.int64), segments)
 
 
 def _joined(table: pa.Table, tokenizer: Any, max_length: int) -> tuple[list[list[int]], list[int]]:

@@ -32,15 +32,18 @@ LONGEST_ANSWER = 30
 def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded:
     """Question and context; a long context is read in windows that overlap by a third of `max_length` (128 at most).
 
+    A question is cut to not quite half of `max_length`, so that every window has room for context.
     labels: [sequences, 2], the first and last token of the first answer, or 0, 0 where the window lacks it.
     spans: [tokens, 2], where in the context a token begins and ends, -1 for what is not context.
     """
+    questions, longest = _cut(table["question"].to_pylist(), tokenizer, max_length // 2 - 2)
+    room = max_length - longest - tokenizer.num_special_tokens_to_add(pair=True)
     result = tokenizer(
-        table["question"].to_pylist(),
+        questions,
         table["context"].to_pylist(),
         truncation="only_second",
         max_length=max_length,
-        stride=min(OVERLAP, max_length // 3),
+        stride=min(OVERLAP, max_length // 3, room // 2),
         return_overflowing_tokens=True,
         return_offsets_mapping=True,
     )
@@ -56,6 +59,13 @@ def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Enco
     ).reshape(-1, 2)
     segments = ragged(result["token_type_ids"], np.uint8)[0] if "token_type_ids" in result else None
     return Encoded(ids, offsets, rows, labels, segments, spans)
+
+
+def _cut(questions: list[str], tokenizer: Any, most: int) -> tuple[list[str], int]:
+    """The questions, none of more than `most` tokens, and the length of the longest in tokens."""
+    spans = tokenizer(questions, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    cut = [q[: s[most - 1][1]] if len(s) > most else q for q, s in zip(questions, spans, strict=True)]
+    return cut, min(most, max(map(len, spans)))
 
 
 def _ends(spans: np.ndarray, answers: list[dict[str, Any]]) -> tuple[int, int]:
@@ -129,8 +139,9 @@ def statistics(predictions: pa.Table) -> np.ndarray:
 
 
 def _best(prediction: str, gold: list[str]) -> tuple[float, float]:
+    """Token F1 and exact match with the gold answer that fits best; none at all is matched by an empty prediction."""
     predicted = normalise(prediction)
-    pairs = [(token_f1(predicted, normalise(g)), float(predicted == normalise(g))) for g in gold]
+    pairs = [(token_f1(predicted, normalise(g)), float(predicted == normalise(g))) for g in gold or [""]]
     return max(f1 for f1, _ in pairs), max(exact for _, exact in pairs)
 
 

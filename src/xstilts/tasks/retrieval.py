@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from xstilts.tasks.encoding import IGNORED, Encoded, ragged
+from xstilts.tasks.encoding import IGNORED, Encoded, tokenize
 from xstilts.tasks.task import Task
 
 SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "cluster_id", "language", "side", "text", "gold")])
@@ -16,9 +16,8 @@ BASELINE = "the same encoder with random weights"
 
 def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded:
     """One sequence per sentence, of either side."""
-    texts = table["text"].to_pylist()
-    ids, offsets = ragged(tokenizer(texts, truncation=True, max_length=max_length)["input_ids"])
-    return Encoded(ids, offsets, np.arange(len(table)), np.full(len(table), IGNORED, np.int64))
+    ids, offsets, segments = tokenize(tokenizer, table["text"].to_pylist(), None, max_length)
+    return Encoded(ids, offsets, np.arange(len(table)), np.full(len(table), IGNORED, np.int64), segments)
 
 
 def predict(vectors: np.ndarray, table: pa.Table) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from xstilts.context import Context
-from xstilts.evaluation.encode import encoded_rows
+from xstilts.evaluation.encode import encoded_rows, row_folders
 from xstilts.evaluation.predict import run_model
 from xstilts.models.batching import epochs, mixture
 from xstilts.models.encoders import choose_device, load_tokenizer, new_encoder, save, with_head
@@ -27,12 +27,12 @@ def pretrain(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, cont
 
     arguments: `config` (a `transformers` configuration), `task`, `languages`, `updates`, `batch_size`, `masked`
     (share of tokens), `exponent` (of a language's size in its share), `max_length`, `recipe`, `seed`, `device`;
-    inputs: `vocabulary`, `rows`. With no updates it is the encoder with random weights.
+    inputs: `vocabulary`, `rows.xx` for each language. With no updates it is the encoder with random weights.
     """
     seed, device = arguments["seed"], choose_device(arguments["device"])
     tokenizer = load_tokenizer(inputs["vocabulary"])
     table, encoded = encoded_rows(
-        inputs["rows"], arguments["languages"], arguments["task"], tokenizer, arguments["max_length"]
+        row_folders(inputs, arguments["languages"]), arguments["task"], tokenizer, arguments["max_length"]
     )
     model = new_encoder(arguments["config"], tokenizer, derive(seed, "weights")).to(device)
     groups = np.unique(np.array(table["language"].to_pylist())[encoded.rows], return_inverse=True)[1]
@@ -51,7 +51,7 @@ def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
     """Writes the encoder with a head trained on a task in the given languages.
 
     arguments: `task`, `languages` (sources), `examples` (None for all), `epochs`, `batch_size`, `max_length`,
-    `recipe`, `seed`, `keep` ('best' by English dev, or 'last'), `evaluate_every`, `dev_language`, `hidden`, `device`;
+    `recipe`, `seed`, `keep` ('best' by English dev, or 'last'), `evaluate_every`, `hidden`, `device`;
     inputs: `encoder` (or the argument `encoder`, a hub repository), `train.xx` for each language, `dev`.
     """
     task, seed, device = Task(**arguments["task"]), arguments["seed"], choose_device(arguments["device"])
@@ -65,14 +65,14 @@ def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
         max_length=arguments["max_length"],
         hidden=arguments["hidden"],
     )
-    parts = [read(inputs[f"train.{code}"], [code]) for code in arguments["languages"]]
+    parts = [read([folder]) for folder in row_folders(inputs, arguments["languages"], "train")]
     chosen = choose_rows([table for table, _ in parts], arguments["examples"], task.parallel, generator(seed, "rows"))
     encoded = join([part for _, part in parts], chosen)
     model = with_head(encoder, kind.AUTO_CLASS, task.labels, derive(seed, "head")).to(device)
     recipe = Recipe(**arguments["recipe"])
 
     def dev_score() -> float:
-        return _dev_score(model, task, read(inputs["dev"], [arguments["dev_language"]]), tokenizer.pad_token_id, recipe)
+        return _dev_score(model, task, read([inputs["dev"]]), tokenizer.pad_token_id, recipe)
 
     size = arguments["batch_size"]
     order = epochs(len(encoded), arguments["epochs"], generator(seed, "order"))

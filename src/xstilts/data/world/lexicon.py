@@ -34,8 +34,9 @@ def _coin(seed: int, origin: Origin, taken: set[str]) -> str:
     """A pronounceable word that no other form has."""
     draws = generator(seed, "world", "spelling", *origin)
     while True:
-        syllables = range(int(draws.integers(2, 4)))
-        word = "".join(str(draws.choice(part)) for _ in syllables for part in (_ONSETS, _VOWELS, _CODAS))
+        syllables = 2 if draws.random() < 0.5 else 3
+        parts = [_ONSETS, _VOWELS, _CODAS] * syllables
+        word = "".join(part[int(u * len(part))] for part, u in zip(parts, draws.random(len(parts)), strict=True))
         if word not in taken:
             return word
 

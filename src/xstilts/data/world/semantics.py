@@ -68,7 +68,7 @@ def _preferences(seed: int, purpose: str, rows: int, columns: int, favoured: int
     draws = generator(seed, "world", "preferences", purpose)
     table = np.full((rows, columns), (1 - mass) / columns)
     for row in table:
-        row[draws.choice(columns, favoured, replace=False)] += mass / favoured
+        row[np.argsort(draws.random(columns))[:favoured]] += mass / favoured
     return np.cumsum(table, axis=1)
 
 

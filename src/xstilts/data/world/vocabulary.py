@@ -45,7 +45,7 @@ PAST, FUTURE, NOT, ARTICLE, OBJECT, AGREE_PERSON, AGREE_OTHER, PASSIVE, BY, WHO,
 (QUESTION_MARK,) = _declare(_WORDS["punctuation"])
 TENSES = [ABSENT, PAST, FUTURE]
 
-PERSONS = frozenset(MEMBERS[CATEGORIES["person"]]) | frozenset(NAMES) | {CATEGORIES["person"]}
+PERSONS = frozenset(MEMBERS[CATEGORIES["person"]]) | frozenset(NAMES) | {CATEGORIES["person"], WHO}
 PROPER = frozenset(NAMES) | {WHO, WHAT}
 """Concepts that take no article."""
 SHARED = [*NAMES, QUESTION_MARK]

@@ -1,0 +1,127 @@
+"""The report as one HTML file that asks nothing of any other place."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from xstilts.engine import write_atomically
+from xstilts.report import tables, words
+
+Result = dict[str, Any]
+PAGE, TABLES, CHARTS, EVENTS = "report.html", "tables.csv", "charts", "events.jsonl"
+PACKAGES = ("xstilts", "torch", "transformers", "tokenizers", "numpy")
+
+
+def write_page(result: Result, run: Path) -> Path:
+    """Writes `report.html`, `tables.csv` and `charts/*.svg` into a run folder; the path of the page."""
+    drawn: dict[str, dict[Any, Markup]] = {}
+    (run / CHARTS).mkdir(parents=True, exist_ok=True)
+    for kind, key, name, text in _charts(result):
+        # On its own a chart has no page to take its colours from.
+        alone = text.replace("<svg ", '<svg style="background:#ffffff;color:#1d1d1f" ', 1)
+        write_atomically(run / CHARTS / f"{name}.svg", alone)
+        drawn.setdefault(kind, {})[key] = Markup(text)
+    write_atomically(run / TABLES, tables.scores_csv(result))
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    page = environment.get_template("page.html.j2").render(
+        result=result, study=result["study"], plan=result["plan"], tables=tables, words=words, charts=drawn,
+        languages=_languages(result), provenance=_provenance(result, run),
+    )  # fmt: skip
+    write_atomically(run / PAGE, page)
+    return run / PAGE
+
+
+def _charts(result: Result) -> Iterator[tuple[str, Any, str, str]]:
+    """Kind, key, file name and SVG of every chart that there is something to draw for.
+
+    File names are numbered, because two names of the study may differ only in what a file name cannot hold.
+    """
+    from xstilts.report import charts  # slow to import, and the terminal does without
+
+    for family in ("verdicts", "controls"):
+        if result[family]:
+            yield "contrasts", family, f"contrasts-{family}", charts.svg(charts.contrasts_chart(result, family))
+    judged = [row["contrast"] for row in result["verdicts"]]
+    rows = [row for row in result["languages"] if row["held_out"] and row["contrast"] in judged]
+    shown = dict.fromkeys((row["contrast"], row["target"]) for row in rows)
+    for position, (contrast, target) in enumerate(shown, 1):
+        name = f"languages-{position:02d}-{tables.slug(contrast)}-{tables.slug(target)}"
+        yield "languages", (contrast, target), name, charts.svg(charts.languages_chart(result, contrast, target))
+    for position, found in enumerate(result["distance"], 1):
+        if any(point["distance"] is not None for point in found["points"]):
+            name = f"distance-{position:02d}-{tables.slug(found['contrast'])}"
+            yield "distance", found["contrast"], name, charts.svg(charts.distance_chart(found))
+    for position, target in enumerate(tables.targets(result), 1):
+        name = f"scores-{position:02d}-{tables.slug(target)}"
+        yield "scores", target, name, charts.svg(charts.heat_map(result, target))
+
+
+def _languages(result: Result) -> list[Result]:
+    """Every language of the study: what it was used for, its distance from the anchor and the targets it has."""
+    plan, first = result["plan"], tables.anchor(result)
+    use = {first: "training of the targets"}
+    use |= dict.fromkeys(plan["pool"], "source pool") | dict.fromkeys(plan["held_out"], "held out")
+    for code, reason in plan["excluded"].items():
+        use[code] = f"{use[code]}; never a source: {reason}" if code in use else f"excluded: {reason}"
+    order = tables.by_distance(use, plan["distances"])
+    order.sort(key=lambda code: code != first)
+    return [
+        {
+            "code": code,
+            "name": tables.language_name(code),
+            "distance": tables.number(plan["distances"].get(code), 3),
+            "use": use[code],
+            "targets": ", ".join(target for target, codes in plan["evaluated"].items() if code in codes),
+        }
+        for code in order
+    ]
+
+
+def _provenance(result: Result, run: Path) -> dict[str, str]:
+    plan, study = result["plan"], result["study"]
+    facts = {
+        "study": study["name"],
+        "plan": plan["hash"],
+        "seed": str(study["seed"]),
+        "encoders": ", ".join(result["encoders"]),
+        "device": plan["device"],
+        "precision": plan["precision"],
+        "steps": str(len(plan["steps"])),
+        **_carried_out(run / EVENTS),
+        "page written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, with "
+        + ", ".join(f"{name} {_version(name)}" for name in PACKAGES),
+    }
+    return facts
+
+
+def _carried_out(events: Path) -> dict[str, str]:
+    """When steps were computed, how many, and how long they took; empty where there is no record."""
+    if not events.is_file():
+        return {}
+    rows = [json.loads(line) for line in events.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+    seconds = [row["seconds"] for row in rows if row["event"] == "finished"]
+    if not rows:
+        return {}
+    first, last = (f"{datetime.fromtimestamp(row['time'], UTC):%Y-%m-%d %H:%M}" for row in (rows[0], rows[-1]))
+    failed = sum(row["event"] == "failed" for row in rows)
+    computed = f"{len(seconds)} steps in {sum(seconds):,.0f} s of work"
+    return {
+        "carried out": f"{first} to {last} UTC",
+        "computed here": f"{computed}; {failed} failed attempts" if failed else computed,
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

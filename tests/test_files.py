@@ -1,0 +1,337 @@
+"""Rows from local files: what is read, what is refused and how it is said."""
+
+import json
+
+import pyarrow as pa
+import pytest
+
+from xstilts.context import Context
+from xstilts.data import files
+from xstilts.data.prepare import prepare, read_rows
+from xstilts.data.sources import available, content, rows
+from xstilts.errors import MISSING, XstiltsError
+from xstilts.tasks.task import FileSource, Task, TextSource, WorldSource
+from xstilts.tasks.types import SCHEMAS
+
+NLI = ("entailment", "neutral", "contradiction")
+COLUMNS = {"text_a": 0, "text_b": 1, "label": 2}
+
+
+def task(kind="classification", labels=NLI, parallel=False, **source):
+    return Task(name="t", type=kind, labels=labels, parallel=parallel, source=FileSource(**source))
+
+
+def table_task(**more):
+    return task(**{"format": "table", "files": {"train": "{lang}.tsv"}, "columns": COLUMNS, **more})
+
+
+def read(task, folder, code="en", split="train"):
+    table = files.read(task, task.source, split, code, folder)
+    assert table.schema == SCHEMAS[task.type]
+    return table
+
+
+def refused(task, folder, code="en", split="train"):
+    with pytest.raises(XstiltsError) as caught:
+        read(task, folder, code, split)
+    return caught.value
+
+
+def test_a_table_without_a_header_is_read_by_position(tmp_path):
+    (tmp_path / "en.tsv").write_text("a\tb\tneutral\r\nc “\"q\" d\te\tentailment\n", encoding="utf-8")
+    table = read(table_task(), tmp_path)
+    assert table["text_a"].to_pylist() == ["a", "c “\"q\" d"]
+    assert table["label"].to_pylist() == ["neutral", "entailment"]
+    assert table["language"].to_pylist() == ["en", "en"]
+
+
+def test_a_table_with_a_header_is_read_by_name_and_csv_quotes_are_undone(tmp_path):
+    text = '\ufeffgold,prem,hyp\nneutral,"a, ""b""\nc",d\nentailment,e,f\n'
+    (tmp_path / "en.csv").write_text(text, encoding="utf-8")
+    own = table_task(files={"train": "{lang}.csv"}, columns={"text_a": "prem", "text_b": "hyp", "label": "gold"})
+    table = read(own, tmp_path)
+    assert table["text_a"].to_pylist() == ['a, "b"\nc', "e"]
+    assert table["label"].to_pylist() == ["neutral", "entailment"]
+
+
+def test_tagged_words_are_read_with_and_without_a_last_empty_line(tmp_path):
+    own = task("tagging", ("O", "B-PER", "I-PER"), format="tagged", files={"train": "{lang}.tsv"})
+    text = "Ada\tB-PER\nKing\tI-PER\n\n\nวัน\tO"
+    for end in ("", "\n", "\n\n"):
+        (tmp_path / "en.tsv").write_text(text + end, encoding="utf-8")
+        assert read(own, tmp_path)["tokens"].to_pylist() == [["Ada", "King"], ["วัน"]]
+        assert read(own, tmp_path)["tags"].to_pylist() == [["B-PER", "I-PER"], ["O"]]
+
+
+def squad(folder, code, articles):
+    paragraphs = [
+        [{"context": f"{c} {code}", "qas": [{"id": f"{a}{q}", "question": "who?", "answers": [
+            {"text": c, "answer_start": 0}]} for q in range(2)]} for c in article]
+        for a, article in enumerate(articles)
+    ]  # fmt: skip
+    (folder / f"{code}.json").write_text(json.dumps({"data": [{"paragraphs": p} for p in paragraphs]}))
+
+
+@pytest.mark.parametrize("parallel", [True, False])
+def test_the_questions_of_an_article_are_one_cluster(tmp_path, parallel):
+    own = task("qa", (), parallel, format="squad", files={"train": "{lang}.json"})
+    clusters = []
+    for code in ("en", "tr"):
+        squad(tmp_path, code, [["Ada", "Bo"], ["Cy"]])
+        table = read(own, tmp_path, code)
+        assert table["answers"][0].as_py() == [{"text": "Ada", "start": 0}]
+        clusters.append(table["cluster_id"].to_pylist())
+    first, second = clusters
+    assert len(first) == 6
+    assert first[0] == first[3] != first[4] == first[5]
+    assert (first == second) == parallel
+    assert bool(set(first) & set(second)) == parallel
+
+
+def test_an_answer_that_is_not_at_its_place_is_refused(tmp_path):
+    own = task("qa", (), format="squad", files={"train": "{lang}.json"})
+    squad(tmp_path, "en", [["Ada"]])
+    broken = (tmp_path / "en.json").read_text().replace('"answer_start": 0', '"answer_start": 1', 1)
+    (tmp_path / "en.json").write_text(broken)
+    error = refused(own, tmp_path)
+    assert "en.json" in error.what and "00" in error.what and "Ada" in error.what
+
+
+@pytest.mark.parametrize("text", ["not json", "[1]", '{"data": [{"title": "x"}]}', '{"data": [{"paragraphs": [{}]}]}'])
+def test_json_of_another_shape_is_refused(tmp_path, text):
+    (tmp_path / "en.json").write_text(text)
+    assert "en.json" in refused(task("qa", (), format="squad", files={"train": "{lang}.json"}), tmp_path).what
+
+
+def lines_task(parallel=False, **more):
+    patterns = {"files": {"test": "{iso3}.txt"}, "english": "{iso3}.eng", "codes": {"tr": "TUR"}}
+    return task("retrieval", (), parallel, format="lines", **{**patterns, **more})
+
+
+def test_parallel_lines_become_two_sides_that_point_at_each_other(tmp_path):
+    (tmp_path / "fin.txt").write_text("yksi\u2028a\nkaksi\n", encoding="utf-8")
+    (tmp_path / "fin.eng").write_text("one\ntwo\n", encoding="utf-8")
+    table = read(lines_task(), tmp_path, "fi", "test").to_pylist()
+    queries = {row["gold"]: row["text"] for row in table if row["side"] == "query"}
+    candidates = {row["id"]: row["text"] for row in table if row["side"] == "candidate"}
+    assert {candidates[gold]: text for gold, text in queries.items()} == {"yksi\u2028a": "one", "kaksi": "two"}
+
+
+def test_sides_of_unequal_length_are_refused_with_both_numbers(tmp_path):
+    (tmp_path / "TUR.txt").write_text("bir\niki\n")
+    (tmp_path / "TUR.eng").write_text("one\n")
+    error = refused(lines_task(), tmp_path, "tr", "test")
+    assert "TUR.txt has 2 lines" in error.what and "TUR.eng has 1" in error.what
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "found"),
+    [
+        ("a\tb\tneutral\na\tb\tmaybe\n", "line 2", "maybe"),
+        ("a\tb\tneutral\n\tb\tneutral\n", "line 2", "empty text_a"),
+        ("a\tb\n", "line 1", "2 columns"),
+        ("a\tb\tneutral\n\na\tb\tneutral\n", "line 2", "1 columns"),
+    ],
+)
+def test_a_bad_row_of_a_table_is_named_by_file_line_and_content(tmp_path, text, line, found):
+    (tmp_path / "en.tsv").write_text(text)
+    error = refused(table_task(), tmp_path)
+    assert "en.tsv" in error.what and line in error.what and found in error.what
+    assert error.code == 2
+
+
+def test_an_unknown_tag_or_a_line_without_a_tab_is_named_by_file_and_line(tmp_path):
+    own = task("tagging", ("O",), format="tagged", files={"train": "{lang}.tsv"})
+    for text, found in [("a\tO\nb\tB-PER\n", "B-PER"), ("a\tO\nb O\n", "b O"), ("a\tO\n\tO\n", "\tO")]:
+        (tmp_path / "en.tsv").write_text(text)
+        error = refused(own, tmp_path)
+        assert "en.tsv, line 2" in error.what and found in error.what
+
+
+def test_an_empty_sentence_of_a_pair_is_named_by_file_and_line(tmp_path):
+    (tmp_path / "fin.txt").write_text("yksi\n \n")
+    (tmp_path / "fin.eng").write_text("one\ntwo\n")
+    error = refused(lines_task(), tmp_path, "fi", "test")
+    assert "fin.txt, line 2" in error.what
+
+
+@pytest.mark.parametrize("name", ["en.tsv", "en.csv"])
+def test_bytes_that_are_not_utf8_are_named_by_file(tmp_path, name):
+    separator = b"," if name.endswith("csv") else b"\t"
+    good, bad = separator.join([b"a", b"b", b"neutral"]), separator.join([b"caf\xe9", b"b", b"neutral"])
+    (tmp_path / name).write_bytes(good + b"\n" + bad + b"\n")
+    error = refused(table_task(files={"train": "{lang}" + name[2:]}), tmp_path)
+    assert name in error.what and "UTF-8" in error.what and "0xe9" in error.why
+
+
+def test_a_missing_column_is_named_with_the_closest(tmp_path):
+    columns = {"text_a": "premise", "text_b": "hyp", "label": "label"}
+    (tmp_path / "en.tsv").write_text("premises\thyp\tlabel\na\tb\tneutral\n")
+    error = refused(table_task(columns=columns), tmp_path)
+    assert "en.tsv" in error.what and "'premise'" in error.what and "did you mean 'premises'" in error.what
+    (tmp_path / "en.tsv").write_text("")
+    assert "en.tsv" in refused(table_task(columns=columns), tmp_path).what
+
+
+def test_a_missing_language_split_or_folder_is_refused_before_anything_is_read(tmp_path):
+    assert refused(table_task(), tmp_path, "sw").code == MISSING
+    assert "sw.tsv" in refused(table_task(), tmp_path, "sw").what
+    assert "did you mean 'train'" in refused(table_task(), tmp_path, split="trian").hint
+    with pytest.raises(XstiltsError, match="data folder"):
+        rows(table_task(), "train", "en", None, {})
+
+
+@pytest.mark.parametrize("pattern", ["../{lang}.tsv", "/etc/{lang}.tsv", "x/../../{lang}.tsv"])
+def test_a_path_outside_the_data_folder_is_refused(tmp_path, pattern):
+    (tmp_path / "en.tsv").write_text("a\tb\tneutral\n")
+    data = tmp_path / "data"
+    (data / "x").mkdir(parents=True)
+    assert "outside" in refused(table_task(files={"train": pattern}), data).why
+    (data / "en.tsv").symlink_to(tmp_path / "en.tsv")
+    assert "outside" in refused(table_task(), data).why
+
+
+def test_parallel_tasks_share_ids_and_clusters_and_others_share_none(tmp_path):
+    for code in ("en", "tr"):
+        (tmp_path / f"{code}.tsv").write_text("p\ta\tneutral\np\tb\tentailment\nq\tc\tneutral\np\td\tneutral\n")
+    for parallel in (True, False):
+        own = table_task(parallel=parallel, cluster="text_a")
+        one, other = (read(own, tmp_path, code) for code in ("en", "tr"))
+        clusters = one["cluster_id"].to_pylist()
+        assert clusters[0] == clusters[1]
+        assert len(set(clusters)) == 3
+        assert len(set(one["id"].to_pylist())) == 4
+        for name in ("id", "cluster_id"):
+            assert (one[name].to_pylist() == other[name].to_pylist()) == parallel
+            assert bool(set(one[name].to_pylist()) & set(other[name].to_pylist())) == parallel
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """Sentences for two languages, some of them scored by a tagging task."""
+    (tmp_path / "raw.en.txt").write_text("free text\n\nAda King\nfree text\n")
+    (tmp_path / "ner.en.test.tsv").write_text("Ada\tO\nKing\tO\n")
+    (tmp_path / "ner.en.train.tsv").write_text("Bo\tO\nran\tO\n")
+    tags = FileSource(format="tagged", files={s: f"ner.{{lang}}.{s}.tsv" for s in ("train", "test")})
+    ner = Task(name="ner", type="tagging", labels=("O",), source=tags)
+    raw = FileSource(format="lines", files={"train": "raw.{lang}.txt"})
+    source = TextSource(files=(raw,), of_tasks={"ner": "train"}, without={"ner": "test"})
+    return tmp_path, Task(name="text", type="mlm", source=source), {"ner": ner}
+
+
+def test_raw_text_has_every_sentence_once_and_none_that_is_scored(corpus):
+    folder, text, tasks = corpus
+    table = rows(text, "train", "en", folder, tasks)
+    assert table.schema == SCHEMAS["mlm"]
+    assert sorted(table["text"].to_pylist()) == ["Bo ran", "free text"]
+
+
+def test_what_identifies_rows_follows_every_file_that_they_come_from(corpus):
+    folder, text, tasks = corpus
+    seen = {content(text, "train", "en", folder, tasks)}
+    for name in ("raw.en.txt", "ner.en.train.tsv", "ner.en.test.tsv"):
+        (folder / name).write_text((folder / name).read_text() + "\nmore\tO\n")
+        seen.add(content(text, "train", "en", folder, tasks))
+    assert len(seen) == 4
+
+
+def test_raw_text_may_be_that_of_a_task_without_files(corpus):
+    folder, _, _ = corpus
+    world = Task(name="w", type="classification", labels=NLI, source=WorldSource(world=1, kind="nli", rows={"train": 3}))
+    text = Task(name="text", type="mlm", source=TextSource(of_tasks={"w": "train"}))
+    assert len(rows(text, "train", "en", folder, {"w": world}))
+    assert content(text, "train", "en", folder, {"w": world}) == content(text, "train", "en", folder, {"w": world})
+
+
+def test_languages_are_available_where_their_file_is(tmp_path):
+    (tmp_path / "tr.tsv").write_text("a\tb\tneutral\n")
+    assert available(table_task(), "train", ("en", "tr"), tmp_path, {}) == ["tr"]
+    assert available(table_task(languages=("en",)), "train", ("en", "tr"), tmp_path, {}) == []
+
+
+def test_prepared_rows_come_back_in_the_order_asked_for_and_an_empty_file_is_refused(tmp_path):
+    data, out = tmp_path / "data", tmp_path / "out"
+    data.mkdir()
+    out.mkdir()
+    for code in ("en", "tr"):
+        (data / f"{code}.tsv").write_text(f"{code}\tb\tneutral\n")
+    entry = table_task().model_dump(mode="json")
+    arguments = {"task": entry, "tasks": {}, "split": "train", "languages": ["en", "tr"], "data": str(data)}
+    prepare(arguments, {}, out, Context(tmp_path))
+    assert read_rows(out, ["tr", "en"])["text_a"].to_pylist() == ["tr", "en"]
+    with pytest.raises(XstiltsError, match="'fi'"):
+        read_rows(out, ["en", "fi"])
+    (data / "tr.tsv").write_text("")
+    with pytest.raises(XstiltsError, match="'tr'"):
+        prepare(arguments, {}, out, Context(tmp_path))
+
+
+TAGGED = {
+    "panx": (("O", *(f"{p}-{t}" for p in "BI" for t in ("PER", "LOC", "ORG"))), "panx/{split}-{lang}.tsv"),
+    "udpos": (
+        tuple("ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split()),
+        "udpos_xtreme/{split}-{lang}.tsv",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "counts"),
+    [("panx", "dev", {"en": 2000, "zh": 2000, "ur": 1000, "qu": 100}), ("udpos", "dev", {"ar": 909, "ta": 80})],
+)
+def test_real_tagged_files_are_read_whole(real_data, name, split, counts):
+    tags, pattern = TAGGED[name]
+    own = task("tagging", tags, format="tagged", files={split: pattern.replace("{split}", split)})
+    for code, count in counts.items():
+        table = read(own, real_data, code, split)
+        assert len(table) == count
+        lines = (real_data / own.source.files[split].format(lang=code)).read_text(encoding="utf-8").split("\n")
+        assert sum(map(len, table["tokens"].to_pylist())) == sum(bool(line.strip()) for line in lines)
+
+
+def test_real_parallel_test_sets_keep_items_and_clusters_together_in_all_languages(real_data):
+    expected = {"xnli": 2490, "pawsx": 2000}
+    pairs = {
+        "xnli": table_task(files={"dev": "xnli/dev-{lang}.tsv"}, cluster="text_a", parallel=True),
+        "pawsx": table_task(files={"dev": "pawsx/dev-{lang}.tsv"}, labels=("0", "1"), parallel=True),
+    }
+    for name, own in pairs.items():
+        codes = ("en", "sw", "th", "zh") if name == "xnli" else ("en", "ko", "zh")
+        tables = [read(own, real_data, code, "dev") for code in codes]
+        assert {len(table) for table in tables} == {expected[name]}
+        for column in ("id", "cluster_id", "label"):
+            assert all(table[column].equals(tables[0][column]) for table in tables)
+        assert len(set(tables[0]["cluster_id"].to_pylist())) == {"xnli": 830, "pawsx": 2000}[name]
+
+
+def test_real_sentence_pairs_and_questions_are_read_whole(real_data):
+    patterns = {"files": {"test": "tatoeba/tatoeba.{iso3}-eng.{iso3}"}, "english": "tatoeba/tatoeba.{iso3}-eng.eng"}
+    tatoeba = lines_task(**patterns, codes={"sw": "swh", "zh": "cmn"})
+    for code, pairs in {"sw": 390, "te": 234, "th": 548, "zh": 1000}.items():
+        assert len(read(tatoeba, real_data, code, "test")) == 2 * pairs
+    xquad = task("qa", (), True, format="squad", files={"test": "xquad/xquad.{lang}.json"})
+    tables = [read(xquad, real_data, code, "test") for code in ("en", "th", "zh")]
+    assert {len(table) for table in tables} == {1190}
+    assert {len(set(table["cluster_id"].to_pylist())) for table in tables} == {48}
+    assert all(table["cluster_id"].equals(tables[0]["cluster_id"]) for table in tables)
+    squad = task("qa", (), format="squad", files={"test": "squad/dev-v1.1.rebuilt.json"}, languages=("en",))
+    assert len(read(squad, real_data, "en", "test")) == 10570
+
+
+def test_real_unanswerable_questions_are_read(real_data):
+    own = task("qa", (), format="squad", files={"test": "squad/dev-v2.0.rebuilt.json"}, languages=("en",))
+    answers = read(own, real_data, "en", "test")["answers"].to_pylist()
+    assert len(answers) == 11873
+    assert sum(not a for a in answers) == 5945
+
+
+def test_scored_sentences_of_real_data_never_enter_raw_text(real_data):
+    tags, pattern = TAGGED["panx"]
+    source = FileSource(format="tagged", files={s: pattern.replace("{split}", s) for s in ("train", "dev")})
+    panx = Task(name="panx", type="tagging", labels=tags, source=source)
+    text = Task(name="text", type="mlm", source=TextSource(of_tasks={"panx": "train"}, without={"panx": "dev"}))
+    table: pa.Table = rows(text, "train", "sw", real_data, {"panx": panx})
+    scored = {" ".join(t) for t in read(panx, real_data, "sw", "dev")["tokens"].to_pylist()}
+    raw = [" ".join(t) for t in read(panx, real_data, "sw", "train")["tokens"].to_pylist()]
+    assert not scored & set(table["text"].to_pylist())
+    assert set(table["text"].to_pylist()) == set(raw) - scored

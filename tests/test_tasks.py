@@ -1,0 +1,358 @@
+"""Task types: what a model reads, what its output means, and the score of it."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from conftest import CONFIGS
+
+from xstilts.data.sources import rows
+from xstilts.models.encoders import new_encoder
+from xstilts.tasks import classification, mlm, qa, retrieval, tagging
+from xstilts.tasks.encoding import IGNORED, pad
+from xstilts.tasks.metrics import chunks
+from xstilts.tasks.task import Task, WorldSource
+from xstilts.tasks.types import SCHEMAS
+
+NOWHERE = WorldSource(world=1, kind="nli", rows={"train": 1})
+TAGS = ("NOUN", "PROPN", "VERB", "DET", "ADP", "PUNCT")
+
+
+def span_f1(gold, predicted):
+    sums = tagging.statistics(pa.table({"gold": [gold], "prediction": [predicted]})).sum(0)
+    return float(tagging.score(sums, "span_f1"))
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ("B-PER I-PER O B-LOC", {(0, 1, "PER"), (3, 3, "LOC")}),
+        ("O I-PER I-PER", {(1, 2, "PER")}),
+        ("B-PER B-PER I-PER", {(0, 0, "PER"), (1, 2, "PER")}),
+        ("B-PER I-LOC I-LOC", {(0, 0, "PER"), (1, 2, "LOC")}),
+        ("B-PER O I-PER", {(0, 0, "PER"), (2, 2, "PER")}),
+        ("NOUN NOUN VERB", {(0, 1, "NOUN"), (2, 2, "VERB")}),
+        ("INTJ INTJ", {(0, 1, "INTJ")}),
+        ("SYM SYM SCONJ", {(0, 0, "SYM"), (1, 1, "SYM"), (2, 2, "SCONJ")}),
+        ("BIRD BIRD", {(0, 0, "BIRD"), (1, 1, "BIRD")}),
+        ("OTHER NOUN OTHER", {(1, 1, "NOUN")}),
+        ("O O", set()),
+        ("", set()),
+    ],
+)
+def test_chunks_follow_the_rule_of_the_official_scorer(tags, expected):
+    assert chunks(tags.split()) == expected
+
+
+def test_equal_neighbouring_parts_of_speech_count_as_one_chunk():
+    assert span_f1("NOUN NOUN VERB".split(), "NOUN PROPN VERB".split()) == pytest.approx(40.0)
+
+
+def test_ccconj_for_sconj_is_wrong():
+    assert span_f1(["SCONJ", "VERB"], ["CCONJ", "VERB"]) == pytest.approx(50.0)
+
+
+def test_span_f1_is_micro_averaged_and_defined_without_any_chunk():
+    gold, predicted = [["B-PER", "O"], ["B-LOC", "I-LOC"], ["O"]], [["B-PER", "B-LOC"], ["B-LOC", "O"], ["O"]]
+    statistics = tagging.statistics(pa.table({"gold": gold, "prediction": predicted}))
+    assert statistics.tolist() == [[1, 2, 1, 1, 2], [0, 1, 1, 1, 2], [0, 0, 0, 1, 1]]
+    assert tagging.score(statistics.sum(0), "span_f1") == pytest.approx(100 * 2 * 1 / (3 + 2))
+    assert tagging.score(statistics.sum(0), "token_accuracy") == pytest.approx(60.0)
+    assert tagging.score(statistics[2], "span_f1") == 0.0
+
+
+@pytest.fixture
+def tagged():
+    words = "The old river runs past the wide town of Thebes near ... กำแพง 国王".split()
+    sentences = [words * 4, ["river"], [], words[:3] + ["riverwallriverwallriverwallriverwall"] + words[3:]]
+    rng = np.random.default_rng(0)
+    tags = [[TAGS[i] for i in rng.integers(0, len(TAGS), len(s))] for s in sentences]
+    names = [str(i) for i in range(len(sentences))]
+    table = pa.table(
+        {"id": names, "cluster_id": names, "language": ["en"] * len(names), "tokens": sentences, "tags": tags},
+        tagging.SCHEMA,
+    )
+    return table, Task(name="pos", type="tagging", labels=TAGS, source=NOWHERE)
+
+
+def tag_by_first_piece(encoded, table, task, order):
+    """Predictions of a 'model' that sees a token alone, in batches in any order."""
+    extracted = [None] * len(encoded)
+    for part in np.array_split(order, max(1, len(order) // 3)):
+        ids = torch.from_numpy(pad(encoded, part, 0)["input_ids"])
+        logits = torch.nn.functional.one_hot(ids % len(TAGS), len(TAGS)).float()
+        for index, found in zip(part, tagging.extract(logits, encoded, part), strict=True):
+            extracted[index] = found
+    return tagging.predict(extracted, encoded, table, task)
+
+
+def test_no_word_is_lost_and_predictions_do_not_depend_on_the_maximum_length(tagged, tokenizer):
+    table, task = tagged
+    results = []
+    for max_length in (8, 16, 128):
+        encoded = tagging.encode(table, task, tokenizer, max_length)
+        assert encoded.lengths.max() <= max_length
+        gold = [encoded.labels[encoded.offsets[i] : encoded.offsets[i + 1]] for i in range(len(encoded))]
+        perfect = tagging.predict([g[g != IGNORED] for g in gold], encoded, table, task)
+        assert perfect["prediction"] == perfect["gold"] == table["tags"].to_pylist()
+        order = np.random.default_rng(max_length).permutation(len(encoded))
+        results.append(tag_by_first_piece(encoded, table, task, order)["prediction"])
+    assert results[0] == results[1] == results[2]
+    assert len({tag for sentence in results[0] for tag in sentence}) > 2
+
+
+def test_a_sentence_that_fits_reads_as_the_tokenizer_itself_reads_it(tagged, tokenizer):
+    table, task = tagged
+    encoded = tagging.encode(table, task, tokenizer, 128)
+    expected = tokenizer(table["tokens"][0].as_py(), is_split_into_words=True)["input_ids"]
+    assert encoded.ids[: encoded.offsets[1]].tolist() == expected
+
+
+def test_a_word_that_the_tokenizer_drops_still_gets_a_tag(tokenizer):
+    names = ["0"]
+    columns = {"id": names, "cluster_id": names, "language": ["en"], "tokens": [["river", "\u200b", " ", "wall"]]}
+    table = pa.table({**columns, "tags": [["NOUN", "PUNCT", "PUNCT", "NOUN"]]}, tagging.SCHEMA)
+    encoded = tagging.encode(table, Task(name="pos", type="tagging", labels=TAGS, source=NOWHERE), tokenizer, 32)
+    assert (encoded.labels != IGNORED).sum() == 4
+
+
+def test_looking_words_up_knows_the_commonest_tag_and_guesses_like_rare_words(tagged):
+    _, task = tagged
+    train = pa.table(
+        {"tokens": [["run", "run", "run", "Bo", "Al", "the"], ["the"]],
+         "tags": [["VERB", "NOUN", "VERB", "PROPN", "PROPN", "DET"], ["DET"]]}
+    )  # fmt: skip
+    table = pa.table({"tokens": [["the", "run", "Zed"]], "tags": [["DET", "NOUN", "PROPN"]]})
+    assert tagging.baseline(train, table, task)["prediction"] == [["DET", "VERB", "PROPN"]]
+
+
+LABELS = ("entailment", "neutral", "contradiction")
+NLI = Task(name="nli", type="classification", labels=LABELS, source=NOWHERE)
+
+
+def pairs(texts_a, texts_b, labels):
+    names = [str(i) for i in range(len(labels))]
+    columns = {"id": names, "cluster_id": names, "language": ["en"] * len(names)}
+    return pa.table({**columns, "text_a": texts_a, "text_b": texts_b, "label": labels}, classification.SCHEMA)
+
+
+def test_a_long_pair_keeps_the_whole_of_its_shorter_text(tokenizer):
+    table = pairs(["the old river runs past the wide town " * 10], ["a king built it"], ["neutral"])
+    encoded = classification.encode(table, NLI, tokenizer, 32)
+    short = tokenizer("a king built it", add_special_tokens=False)["input_ids"]
+    assert encoded.lengths.tolist() == [32]
+    assert encoded.ids[-1 - len(short) : -1].tolist() == short
+    assert encoded.labels.tolist() == [1]
+
+
+def test_probabilities_become_labels_and_a_score():
+    table = pairs(["a"] * 3, [None] * 3, ["neutral", "entailment", "contradiction"])
+    logits = torch.tensor([[0.0, 2.0, 0.0], [0.0, 3.0, 0.0], [0.0, 0.0, 1.0]])
+    columns = classification.predict(classification.extract(logits, None, None), None, table, NLI)
+    assert columns["prediction"] == ["neutral", "neutral", "contradiction"]
+    assert columns["score"][0] == pytest.approx(np.exp(2) / (np.exp(2) + 2))
+    sums = classification.statistics(pa.table(columns)).sum(0)
+    assert classification.score(sums, "accuracy") == pytest.approx(200 / 3)
+
+
+def test_the_majority_label_is_that_of_the_training_rows():
+    train = pairs(["a"] * 5, ["b"] * 5, ["neutral", "contradiction", "contradiction", "neutral", "entailment"])
+    columns = classification.baseline(train, pairs(["a"] * 2, ["b"] * 2, ["entailment"] * 2), NLI)
+    assert columns["prediction"] == ["neutral", "neutral"]
+    assert columns["score"].tolist() == pytest.approx([0.4, 0.4])
+
+
+QA = Task(name="qa", type="qa", source=NOWHERE)
+QUESTIONS = [
+    ("Who built it?", "The old river runs past the town of Thebes. A king built the wide wall near it.", "A king"),
+    ("ใคร", "แม่น้ำกว้าง กษัตริย์สร้างกำแพงใกล้เมืองเก่า", "กษัตริย์"),
+    ("谁修建了城墙？", "河很宽。国王在老城附近修建了城墙，河很宽。", "国王"),
+    ("من بنى الجدار؟", "والنهر واسع. بنى الملك الجدار قرب المدينة القديمة.", "الملك"),
+    ("Who?", "near Thebes near Thebes near the wall near Thebes", "near the wall"),
+]
+
+
+def questions(items, answers=None):
+    names = [str(i) for i in range(len(items))]
+    given = answers or [[{"text": a, "start": c.index(a)}] for _, c, a in items]
+    columns = {"id": names, "cluster_id": names, "language": ["en"] * len(items)}
+    texts = {"context": [c for _, c, _ in items], "question": [q for q, _, _ in items]}
+    return pa.table({**columns, **texts, "answers": given}, qa.SCHEMA)
+
+
+def answer_as_labelled(table, tokenizer, max_length):
+    encoded = qa.encode(table, QA, tokenizer, max_length)
+    assert encoded.lengths.max() <= max_length
+    width = int(encoded.lengths.max())
+    logits = torch.zeros(len(encoded), width, 2)
+    found = encoded.labels[:, 0] > 0
+    for i in np.flatnonzero(found):
+        logits[i, encoded.labels[i, 0], 0] = logits[i, encoded.labels[i, 1], 1] = 9.0
+    indices = np.arange(len(encoded))
+    predicted = qa.predict(qa.extract(logits, encoded, indices), encoded, table, QA)["prediction"]
+    return predicted, np.bincount(encoded.rows[found], minlength=len(table)), len(encoded)
+
+
+@pytest.mark.parametrize("max_length", [40, 128])
+def test_labels_point_at_the_answer_in_every_script_and_predictions_at_exact_text(letters, max_length):
+    table = questions(QUESTIONS)
+    predicted, windows, sequences = answer_as_labelled(table, letters, max_length)
+    assert predicted == [answer for _, _, answer in QUESTIONS]
+    assert (windows > 0).all()
+    assert (sequences > len(table)) == (max_length == 40)
+
+
+def test_sub_words_that_straddle_an_answer_cover_it(tokenizer):
+    predicted, _, _ = answer_as_labelled(questions(QUESTIONS), tokenizer, 64)
+    for text, (_, context, answer) in zip(predicted, QUESTIONS, strict=True):
+        assert answer in text
+        assert text in context
+
+
+def test_an_answer_is_never_taken_from_the_question_nor_over_long(letters):
+    table = questions(QUESTIONS[:1])
+    encoded = qa.encode(table, QA, letters, 128)
+    logits = torch.zeros(1, len(encoded.ids), 2)
+    logits[0, 2, :] = 99.0
+    inside = np.flatnonzero(encoded.spans[:, 0] >= 0)
+    logits[0, inside[0], 0] = logits[0, inside[-1], 1] = 5.0
+    (_, first, last) = qa.extract(logits, encoded, np.array([0]))[0]
+    assert encoded.spans[int(first), 0] >= 0
+    assert first <= last < first + qa.LONGEST_ANSWER
+
+
+def test_a_question_longer_than_the_sequence_is_cut_and_still_answered(letters):
+    long = ("why " * 40, QUESTIONS[0][1], QUESTIONS[0][2])
+    predicted, windows, _ = answer_as_labelled(questions([long, QUESTIONS[0]]), letters, 48)
+    assert windows.min() > 0
+    assert predicted == [QUESTIONS[0][2]] * 2
+
+
+def test_a_question_without_an_answer_is_read_and_scored(letters):
+    table = questions(QUESTIONS[:1], answers=[[]])
+    encoded = qa.encode(table, QA, letters, 128)
+    assert encoded.labels.tolist() == [[0, 0]]
+    predictions = pa.table({"gold": pa.array([[]], pa.list_(pa.string())), "prediction": ["A king"]})
+    assert qa.statistics(predictions).tolist() == [[0.0, 0.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("answer", "normal"),
+    [
+        ("The  Cat's-paw!", "catspaw"),
+        ("an apple, a day", "apple day"),
+        ("theatre", "theatre"),
+        ("Wall–Street", "wall–street"),
+        ("国王，", "国王，"),
+    ],
+)
+def test_answers_are_normalised_as_squad_does(answer, normal):
+    assert qa.normalise(answer) == normal
+
+
+def test_answer_scores_take_the_best_gold_answer_and_count_repeated_words():
+    gold = [["in the year 1066", "1066"], ["a b b"], ["Paris"]]
+    predictions = pa.table({"gold": gold, "prediction": ["1066.", "b b b c", "London"]})
+    statistics = qa.statistics(predictions)
+    assert statistics[:, 0].tolist() == pytest.approx([1.0, 2 * 2 / (4 + 2), 0.0])
+    assert statistics[:, 1].tolist() == [1.0, 0.0, 0.0]
+    assert qa.score(statistics.sum(0), "exact_match") == pytest.approx(100 / 3)
+
+
+def test_the_nearest_is_by_angle_and_the_first_of_equals_and_blocks_change_nothing():
+    rng = np.random.default_rng(0)
+    candidates = rng.normal(size=(50, 8)).astype(np.float32)
+    candidates[30] = 7 * candidates[10]
+    queries = np.concatenate([candidates[[10, 3]] * 0.1, rng.normal(size=(21, 8)).astype(np.float32)])
+    best, cosine = retrieval.nearest(queries, candidates, block=4)
+    unit = candidates / np.linalg.norm(candidates, axis=1, keepdims=True)
+    expected = (queries / np.linalg.norm(queries, axis=1, keepdims=True)) @ unit.T
+    assert best[:2].tolist() in ([10, 3], [30, 3])
+    assert cosine == pytest.approx(expected.max(1), abs=1e-6)
+    assert (expected[np.arange(len(best)), best] == pytest.approx(expected.max(1), abs=1e-6)) and len(set(best)) > 2
+    same = np.ones((5, 4), np.float32)
+    assert retrieval.nearest(same[:2], same)[0].tolist() == [0, 0]
+    assert not np.isnan(retrieval.nearest(np.zeros((1, 4), np.float32), same)[1]).any()
+
+
+def test_retrieval_finds_each_gold_candidate_whatever_the_order_of_rows():
+    task = Task(name="pairs", type="retrieval", source=WorldSource(world=1, kind="retrieval", rows={"test": 12}))
+    table = rows(task, "test", "fi", None, {})
+    table = table.take(np.random.default_rng(0).permutation(len(table)))
+    side, own, gold = (table[c].to_pylist() for c in ("side", "id", "gold"))
+    number = {name: i for i, name in enumerate(sorted({g for g in gold if g}))}
+    vectors = np.eye(12, dtype=np.float32)[
+        [number[g if s == "query" else o] for s, o, g in zip(side, own, gold, strict=True)]
+    ]
+    columns = retrieval.predict(vectors, table)
+    assert columns["prediction"] == columns["gold"]
+    assert retrieval.score(retrieval.statistics(pa.table(columns)).sum(0), "accuracy") == 100
+
+
+def text_table(texts, languages, second=None):
+    names = [str(i) for i in range(len(texts))]
+    columns = {"id": names, "cluster_id": names, "language": languages, "text": texts}
+    return pa.table({**columns, "text_b": second or [None] * len(texts)}, mlm.SCHEMA)
+
+
+MLM = Task(name="text", type="mlm", source=NOWHERE)
+
+
+def test_raw_sentences_are_joined_within_a_language_up_to_the_maximum(tokenizer):
+    texts = ["the old river", "the wide wall", "le mur", "la ville", "the river runs past the old town " * 9]
+    encoded = mlm.encode(text_table(texts, ["en", "en", "fr", "fr", "en"]), MLM, tokenizer, 32)
+    sequences = [encoded.ids[encoded.offsets[i] : encoded.offsets[i + 1]].tolist() for i in range(len(encoded))]
+    ids = [tokenizer(t, add_special_tokens=False)["input_ids"] for t in texts]
+    start, end = tokenizer.cls_token_id, tokenizer.sep_token_id
+    assert sequences[0] == [start, *ids[0], end, *ids[1], end]
+    assert sequences[1] == [start, *ids[2], end, *ids[3], end]
+    assert sequences[2] == [start, *ids[4][:30], end]
+    assert encoded.rows.tolist() == [0, 2, 4]
+
+
+def test_hidden_tokens_follow_the_stated_shares_and_special_tokens_are_left_alone(tokenizer):
+    rng = np.random.default_rng(0)
+    special = np.array(tokenizer.all_special_ids)
+    ids = rng.integers(0, len(tokenizer), (400, 100))
+    batch = {"input_ids": ids.copy()}
+    mlm.corruption(tokenizer, 0.15)(batch, rng)
+    chosen = batch["labels"] != IGNORED
+    ordinary = ~np.isin(ids, special)
+    assert not chosen[~ordinary].any()
+    assert (batch["labels"][chosen] == ids[chosen]).all()
+    assert (batch["input_ids"][~chosen] == ids[~chosen]).all()
+    assert chosen.sum() / ordinary.sum() == pytest.approx(0.15, abs=0.01)
+    hidden = batch["input_ids"][chosen]
+    assert (hidden == tokenizer.mask_token_id).mean() == pytest.approx(0.8, abs=0.02)
+    assert (hidden == ids[chosen]).mean() == pytest.approx(0.1, abs=0.02)
+
+
+@pytest.mark.parametrize("kind", ["bert", "xlm-roberta", "modernbert", "deberta-v2"])
+def test_logits_of_hidden_positions_alone_equal_those_of_all_positions(kind, tokenizer):
+    model = new_encoder({"model_type": kind, **CONFIGS[kind]}, tokenizer, seed=3).eval()
+    encoded = mlm.encode(text_table(["the old river runs", "the wall"], ["en", "fr"]), MLM, tokenizer, 32)
+    batch = pad(encoded, np.arange(len(encoded)), tokenizer.pad_token_id)
+    mlm.corruption(tokenizer, 0.5)(batch, np.random.default_rng(1))
+    tensors = {name: torch.from_numpy(array) for name, array in batch.items()}
+    with torch.no_grad():
+        few = mlm.forward(model, tensors)
+        everything = model(input_ids=tensors["input_ids"], attention_mask=tensors["attention_mask"]).logits
+        hidden = tensors["labels"] != IGNORED
+        assert hidden.sum() > 2
+        torch.testing.assert_close(few, everything[hidden], rtol=1e-5, atol=1e-5)
+        expected = torch.nn.functional.cross_entropy(everything[hidden], tensors["labels"][hidden], reduction="sum")
+        torch.testing.assert_close(mlm.loss_sum(few, tensors["labels"]), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "source"),
+    [("classification", "nli"), ("classification", "paws"), ("qa", "qa"), ("retrieval", "retrieval"), ("mlm", "text")],
+)
+def test_artificial_rows_have_the_schema_of_their_task_type_and_can_be_encoded(kind, source, tokenizer):
+    labels = {"nli": LABELS, "paws": ("0", "1")}.get(source, ())
+    task = Task(name="t", type=kind, labels=labels, source=WorldSource(world=1, kind=source, rows={"train": 20}))
+    table = rows(task, "train", "tr", None, {})
+    assert table.schema == SCHEMAS[kind]
+    module = {"classification": classification, "qa": qa, "retrieval": retrieval, "mlm": mlm}[kind]
+    encoded = module.encode(table, task, tokenizer, 64)
+    assert set(encoded.rows.tolist()) == set(range(len(table)))
