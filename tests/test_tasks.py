@@ -4,10 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from conftest import CONFIGS
+import transformers
 
 from xstilts.data.sources import rows
-from xstilts.models.encoders import new_encoder
 from xstilts.tasks import classification, mlm, qa, retrieval, tagging
 from xstilts.tasks.encoding import IGNORED, pad
 from xstilts.tasks.metrics import chunks
@@ -19,7 +18,7 @@ TAGS = ("NOUN", "PROPN", "VERB", "DET", "ADP", "PUNCT")
 
 
 def span_f1(gold, predicted):
-    sums = tagging.statistics(pa.table({"gold": [gold], "prediction": [predicted]})).sum(0)
+    sums = tagging.statistics(pa.table({"gold": [gold.split()], "prediction": [predicted.split()]})).sum(0)
     return float(tagging.score(sums, "span_f1"))
 
 
@@ -45,11 +44,11 @@ def test_chunks_follow_the_rule_of_the_official_scorer(tags, expected):
 
 
 def test_equal_neighbouring_parts_of_speech_count_as_one_chunk():
-    assert span_f1("NOUN NOUN VERB".split(), "NOUN PROPN VERB".split()) == pytest.approx(40.0)
+    assert span_f1("NOUN NOUN VERB", "NOUN PROPN VERB") == pytest.approx(40.0)
 
 
-def test_ccconj_for_sconj_is_wrong():
-    assert span_f1(["SCONJ", "VERB"], ["CCONJ", "VERB"]) == pytest.approx(50.0)
+def test_a_cconj_for_an_sconj_is_wrong():
+    assert span_f1("SCONJ VERB", "CCONJ VERB") == pytest.approx(50.0)
 
 
 def test_span_f1_is_micro_averaged_and_defined_without_any_chunk():
@@ -63,8 +62,9 @@ def test_span_f1_is_micro_averaged_and_defined_without_any_chunk():
 
 @pytest.fixture
 def tagged():
-    words = "The old river runs past the wide town of Thebes near ... กำแพง 国王".split()
-    sentences = [words * 4, ["river"], [], words[:3] + ["riverwallriverwallriverwallriverwall"] + words[3:]]
+    text = "The old river runs past the wide town of Thebes near ... กำแพง 国王"
+    words = text.split()
+    sentences = [words * 4, ["river"], [], [*words[:3], "riverwallriverwallriverwallriverwall", *words[3:]]]
     rng = np.random.default_rng(0)
     tags = [[TAGS[i] for i in rng.integers(0, len(TAGS), len(s))] for s in sentences]
     names = [str(i) for i in range(len(sentences))]
@@ -328,8 +328,8 @@ def test_hidden_tokens_follow_the_stated_shares_and_special_tokens_are_left_alon
 
 
 @pytest.mark.parametrize("kind", ["bert", "xlm-roberta", "modernbert", "deberta-v2"])
-def test_logits_of_hidden_positions_alone_equal_those_of_all_positions(kind, tokenizer):
-    model = new_encoder({"model_type": kind, **CONFIGS[kind]}, tokenizer, seed=3).eval()
+def test_logits_of_hidden_positions_alone_equal_those_of_all_positions(kind, encoder_folder, tokenizer):
+    model = transformers.AutoModelForMaskedLM.from_pretrained(encoder_folder(kind)).eval()
     encoded = mlm.encode(text_table(["the old river runs", "the wall"], ["en", "fr"]), MLM, tokenizer, 32)
     batch = pad(encoded, np.arange(len(encoded)), tokenizer.pad_token_id)
     mlm.corruption(tokenizer, 0.5)(batch, np.random.default_rng(1))

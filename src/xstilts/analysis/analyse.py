@@ -29,18 +29,19 @@ def analyse(run: Path) -> Result:
     encoders = sorted({cell[1] for cube in cubes.values() for cell in cube.sums if cell[1]})
     held_out = list(plan["held_out"])
     context = {"study": study, "plan": plan, "encoders": encoders, "held_out": held_out}
+    declared = [*study["contrasts"], *study["controls"]]
     judged = [_judge(cubes, contrast, context) for contrast in study["contrasts"]]
     controls = [_judge(cubes, contrast, context) for contrast in study["controls"]]
     strategies = {name: arm.get("languages", "english") for name, arm in study["arms"].items() if "intermediate" in arm}
     return {
         **context,
-        "answer": answer({v["contrast"]: v["verdict"] for v in judged}, strategies),
+        "answer": answer([(v["left"], v["right"], v["verdict"]) for v in judged], strategies),
         "verdicts": judged,
         "controls": controls,
         "scores": [row for cube in cubes.values() for row in _scores(cube, held_out)],
         "baselines": [row for cube in cubes.values() for row in _against_baseline(cube, context)],
-        "languages": [row for v in [*judged, *controls] for row in _per_language(cubes, v["contrast"], context)],
-        "distance": [_distance(cubes, v["contrast"], context) for v in judged],
+        "languages": [row for c in declared for row in _per_language(cubes, c, context)],
+        "distance": [_distance(cubes, contrast, context) for contrast in study["contrasts"]],
         "budgets": _read(run / "cells.json"),
     }
 
@@ -53,22 +54,17 @@ def _read(file: Path) -> Any:
     return json.loads(file.read_text(encoding="utf-8"))
 
 
-def _arms(contrast: str) -> tuple[str, str]:
-    left, _, right = contrast.partition(" - ")
-    return left.strip(), right.strip()
-
-
 def _counted(cube: Cube, held_out: list[str]) -> list[str]:
     return [code for code in held_out if code in cube.clusters]
 
 
-def _judge(cubes: dict[str, Cube], contrast: str, context: Result) -> Result:
+def _judge(cubes: dict[str, Cube], contrast: Result, context: Result) -> Result:
     """The verdict on the primary targets together, with effects per target and per encoder beside it."""
     study, encoders, held_out = context["study"], context["encoders"], context["held_out"]
-    left, right = _arms(contrast)
+    left, right = contrast["left"], contrast["right"]
     family = study["controls"] if contrast in study["controls"] else study["contrasts"]
     level = 1 - (1 - study["level"]) / len(family)
-    primary = [cubes[target] for target in study["primary"]]
+    primary = [cubes[target] for target in contrast["targets"]]
     codes = [_counted(cube, held_out) for cube in primary]
     whole = effect(primary, left, right, codes, encoders, level)
     word = verdict(whole, study["equivalence"])
@@ -79,7 +75,7 @@ def _judge(cubes: dict[str, Cube], contrast: str, context: Result) -> Result:
         own = effect([cube], left, right, [_counted(cube, held_out)], encoders, study["level"])
         parts.append(as_json(own, target=cube.target))
     text = sentence(left, right, whole, word, study["equivalence"], len(encoders))
-    return as_json(whole, contrast=contrast, left=left, right=right, verdict=word, sentence=text, parts=parts)
+    return as_json(whole, **contrast, verdict=word, sentence=text, parts=parts)
 
 
 def _scores(cube: Cube, held_out: list[str]) -> list[Result]:
@@ -110,25 +106,25 @@ def _against_baseline(cube: Cube, context: Result) -> list[Result]:
     return rows
 
 
-def _per_language(cubes: dict[str, Cube], contrast: str, context: Result) -> list[Result]:
+def _per_language(cubes: dict[str, Cube], contrast: Result, context: Result) -> list[Result]:
     """Paired effect in each language of each target, without correction for their number: exploratory."""
-    left, right = _arms(contrast)
+    left, right = contrast["left"], contrast["right"]
     rows = []
     for cube in cubes.values():
         for code in cube.languages:
             found = effect([cube], left, right, [[code]], context["encoders"], context["study"]["level"])
-            rows.append(as_json(found, contrast=contrast, target=cube.target, language=code,
+            rows.append(as_json(found, contrast=contrast["contrast"], target=cube.target, language=code,
                                 held_out=code in context["held_out"]))  # fmt: skip
     return rows
 
 
-def _distance(cubes: dict[str, Cube], contrast: str, context: Result) -> Result:
+def _distance(cubes: dict[str, Cube], contrast: Result, context: Result) -> Result:
     """Gain of each held-out language on the primary targets against its distance from the left arm's sources."""
-    left, right = _arms(contrast)
+    left, right = contrast["left"], contrast["right"]
     sources = [list(codes) for codes in context["plan"]["sources"][left].values()]
     points = []
     for code in context["held_out"]:
-        counted = [cubes[target] for target in context["study"]["primary"] if code in cubes[target].clusters]
+        counted = [cubes[target] for target in contrast["targets"] if code in cubes[target].clusters]
         if counted:
             found = effect(counted, left, right, [[code]] * len(counted), context["encoders"], 0.95)
             points.append({"language": code, "gain": found.estimate, "distance": distance_to_sources(code, sources),
@@ -136,7 +132,7 @@ def _distance(cubes: dict[str, Cube], contrast: str, context: Result) -> Result:
     rho, p, permutations = rank_correlation(
         np.array([point["distance"] for point in points], float), np.array([point["gain"] for point in points])
     )
-    return {"contrast": contrast, "points": [_without_nan(p) for p in points], "permutations": permutations,
+    return {"contrast": contrast["contrast"], "points": [_without_nan(p) for p in points], "permutations": permutations,
             **_without_nan({"rho": rho, "p": p})}  # fmt: skip
 
 

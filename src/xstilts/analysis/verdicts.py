@@ -32,18 +32,17 @@ def sentence(left: str, right: str, effect: Effect, word: str, equivalence: floa
     return f"{says}: {interval}, {scope}."
 
 
-def answer(verdicts: dict[str, str], kinds: dict[str, str]) -> str:
+def answer(verdicts: list[tuple[str, str, str]], kinds: dict[str, str]) -> str:
     """What the declared contrasts together say of distance; "" where the study does not ask.
 
     Args:
-        verdicts: verdict per contrast `a - b`; `kinds`: language strategy of each arm.
+        verdicts: (left arm, right arm, verdict) of each contrast; `kinds`: language strategy of each arm.
 
     That distant sources beat English is not yet that distance does it: any language that is not English might.
     """
     found: dict[tuple[str, str], str] = {}
-    for contrast, word in verdicts.items():
-        left, right = (part.strip() for part in contrast.split(" - "))
-        found[kinds.get(left, ""), kinds.get(right, "")] = word
+    for left, right, word in verdicts:
+        found.setdefault((kinds.get(left, ""), kinds.get(right, "")), word)
     english, near = found.get(("far", "english")), found.get(("far", "near"))
     if english is None:
         return ""

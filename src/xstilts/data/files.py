@@ -56,11 +56,11 @@ def read(task: Task, source: FileSource, split: str, code: str, data: Path) -> p
     Raises XstiltsError with file, line, what was found and what was expected.
     """
     files = paths(source, split, code, data)
-    rows = list(islice(READERS[source.format](files, source, task), source.limit.get(split)))
+    rows = list(islice(READERS[source.format](files, source, task), *source.rows.get(split, (None,))))
     prefix = split if task.parallel else f"{code}-{split}"
     last, first = object(), 0
     for i, row in enumerate(rows):
-        key = row.get(source.cluster) if source.cluster else i
+        key = row.get(source.cluster) if source.cluster else row.pop("group", i)
         if key != last:
             last, first = key, i
         row.setdefault("cluster_id", f"{prefix}-{first}")
@@ -72,11 +72,16 @@ def read(task: Task, source: FileSource, split: str, code: str, data: Path) -> p
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    for number, line in _whole_lines(path):
+        yield number, line.rstrip("\r\n")
+
+
+def _whole_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines with their ends, without a byte order mark; a line ends at a line feed and nowhere else."""
     number = 0
     try:
-        with path.open(encoding="utf-8", newline="\n") as stream:
-            for number, line in enumerate(stream, 1):
-                yield number, line.rstrip("\r\n")
+        with path.open(encoding="utf-8-sig", newline="\n") as stream:
+            yield from ((number := number + 1, line) for line in stream)
     except UnicodeDecodeError as error:
         raise XstiltsError(
             f"{path}: not UTF-8 after line {number}",
@@ -119,13 +124,13 @@ def _table(files: list[Path], source: FileSource, task: Task) -> Iterator[Row]:
     path = files[0]
     header = any(isinstance(column, str) for column in source.columns.values())
     if path.suffix == ".csv":
-        with path.open(encoding="utf-8", newline="") as stream:
-            lines = [(number, cells) for number, cells in enumerate(csv.reader(stream), 1)]
+        reader = csv.reader(line for _, line in _whole_lines(path))
+        lines = [(reader.line_num, cells) for cells in reader]
     else:
         lines = [(number, line.split("\t")) for number, line in _lines(path)]
     where = {ours: column for ours, column in source.columns.items() if isinstance(column, int)}
     if header:
-        names = lines[0][1]
+        names = lines[0][1] if lines else []
         for ours, theirs in source.columns.items():
             if theirs not in names:
                 hint = did_you_mean(str(theirs), names)
@@ -153,7 +158,10 @@ def _parallel(files: list[Path], source: FileSource, task: Task) -> Iterator[Row
             "line i of one must translate line i of the other",
             "get both files from the same release",
         )
-    for texts in zip(*sides, strict=True):
+    for number, texts in enumerate(zip(*sides, strict=True), 1):
+        for file, text in zip(files, texts, strict=True):
+            if source.english and not text.strip():
+                raise _bad(file, number, "an empty line", "a sentence")
         yield dict(zip(("text", "english"), texts, strict=False))
 
 
@@ -170,18 +178,29 @@ def _sides(row: Row, number: int) -> list[Row]:
 def _squad(files: list[Path], source: FileSource, task: Task) -> Iterator[Row]:
     """SQuAD's JSON; for raw text, each paragraph once."""
     try:
-        articles = json.loads(files[0].read_text(encoding="utf-8"))["data"]
-    except (ValueError, KeyError) as error:
-        raise XstiltsError(f"{files[0]} is not SQuAD JSON", str(error), "expected an object with 'data'") from None
-    for article in articles:
+        yield from _paragraphs(json.loads(files[0].read_text(encoding="utf-8-sig")), files[0], task)
+    except (ValueError, KeyError, TypeError) as error:
+        raise XstiltsError(f"{files[0]} is not SQuAD JSON", repr(error), "expected an object with 'data'") from None
+
+
+def _paragraphs(content: Any, path: Path, task: Task) -> Iterator[Row]:
+    for number, article in enumerate(content["data"]):
         for paragraph in article["paragraphs"]:
             if task.type == "mlm":
                 yield {"text": " ".join(paragraph["context"].split())}
                 continue
             for question in paragraph["qas"]:
                 answers = [{"text": a["text"], "start": a["answer_start"]} for a in question["answers"]]
+                for text, start in ((a["text"], a["start"]) for a in answers):
+                    if not text or not paragraph["context"].startswith(text, start):
+                        raise XstiltsError(
+                            f"{path}, question {question['id']}: the context does not have '{text}' at {start}",
+                            "`answer_start` counts characters from 0",
+                            "mend the file, or leave the question out",
+                        )
                 yield {
                     "id": str(question["id"]),
+                    "group": number,
                     "context": paragraph["context"],
                     "question": question["question"],
                     "answers": answers,

@@ -97,6 +97,7 @@ def content(task: Task, split: str, code: str, data: Path | None, tasks: Tasks) 
     source = task.source
     if isinstance(source, WorldSource) or data is None:
         return ""
+    digest = hashlib.sha256()
     found: list[Path] = []
     if isinstance(source, FileSource):
         found = files.paths(source, split, code, data)
@@ -104,10 +105,8 @@ def content(task: Task, split: str, code: str, data: Path | None, tasks: Tasks) 
         for part in source.files:
             found += files.paths(part, "train", code, data) if _present(part, "train", code, data) else []
         for name, other in [*source.of_tasks.items(), *source.without.items()]:
-            part = tasks[name].source  # type: ignore[assignment]
             if _covers(tasks[name], other, code, data):
-                found += files.paths(part, other, code, data)
-    digest = hashlib.sha256()
+                digest.update(content(tasks[name], other, code, data, tasks).encode())
     for path in found:
         digest.update(_checksum(path, path.stat().st_mtime_ns))
     return digest.hexdigest()[:32]

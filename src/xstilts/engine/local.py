@@ -42,8 +42,8 @@ def execute(plan: Plan, store: Store, wanted: list[str], report: Report, jobs: i
         jobs: number of worker processes; each keeps its imports between steps.
         threads: threads of each worker; results depend on this number, never on `jobs`.
 
-    A failed step fails those that need it and nothing else. A worker that dies (killed, out of memory) costs
-    the running steps one more try in fresh workers.
+    A failed step fails those that need it and nothing else. When a worker dies (killed, out of memory), the steps
+    that were running are tried once more, one at a time, so that the guilty one is known.
     """
     finished = set()
     for fingerprint in plan.steps:
@@ -75,12 +75,14 @@ class _Run:
     def drain(self, jobs: int, threads: int) -> None:
         """Keeps `jobs` workers busy until nothing is ready; fresh workers after one died."""
         while self.ready():
+            suspects = self.tries.keys() & self.waiting
+            workers = 1 if suspects else jobs
             events = multiprocessing.get_context("spawn").Queue()
             pool = ProcessPoolExecutor(
-                jobs, multiprocessing.get_context("spawn"), _start_worker, (events, os.getpid(), threads)
+                workers, multiprocessing.get_context("spawn"), _start_worker, (events, os.getpid(), threads)
             )
             try:
-                self._with(pool, jobs, events)
+                self._with(pool, workers, events, suspects)
             except BrokenProcessPool:
                 continue
             finally:
@@ -92,19 +94,21 @@ class _Run:
         ready = [f for f in self.waiting if self.finished.issuperset(self.plan.steps[f].inputs.values())]
         return sorted(ready, key=lambda f: (-urgency[f], f))
 
-    def _with(self, pool: ProcessPoolExecutor, jobs: int, events: Any) -> None:
+    def _with(self, pool: ProcessPoolExecutor, jobs: int, events: Any, suspects: set[str]) -> None:
+        """Runs the suspects where there are any, else whatever is or becomes ready."""
         running: dict[Future[float], str] = {}
         while True:
-            for fingerprint in self.ready()[: jobs - len(running)]:
-                self.waiting.discard(fingerprint)
-                self.report({"event": "started", "step": fingerprint})
-                step = self.plan.steps[fingerprint]
-                running[pool.submit(_carry_out, step.to_json(), str(self.store.root))] = fingerprint
-            if not running:
-                return
-            done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
-            self._relay(events)
             try:
+                chosen = [f for f in self.ready() if f in suspects or not suspects]
+                for fingerprint in chosen[: jobs - len(running)]:
+                    step = self.plan.steps[fingerprint]
+                    running[pool.submit(_carry_out, step.to_json(), str(self.store.root))] = fingerprint
+                    self.waiting.discard(fingerprint)
+                    self.report({"event": "started", "step": fingerprint})
+                if not running:
+                    return
+                done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+                self._relay(events)
                 for future in done:
                     self._settle(running[future], future)
                     del running[future]
@@ -120,16 +124,17 @@ class _Run:
             return
 
     def _settle(self, fingerprint: str, future: Future[float]) -> None:
-        try:
-            seconds = future.result()
-        except BrokenProcessPool:
-            raise
-        except Exception as error:
+        error = future.exception()
+        if isinstance(error, BrokenProcessPool):
+            raise error
+        if error:
             self._fail(fingerprint, str(error))
             return
+        seconds = future.result()
         self.finished.add(fingerprint)
         self.outcome.seconds[fingerprint] = seconds
-        self.report({"event": "finished", "step": fingerprint, "seconds": round(seconds, 3)})
+        kind = self.plan.steps[fingerprint].kind
+        self.report({"event": "finished", "step": fingerprint, "kind": kind, "seconds": round(seconds, 3)})
 
     def _fail(self, fingerprint: str, why: str) -> None:
         self.outcome.failed[fingerprint] = why

@@ -90,6 +90,7 @@ class Store:
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary_root.mkdir(parents=True, exist_ok=True)
             folder = Path(tempfile.mkdtemp(prefix=step.fingerprint + "-", dir=temporary_root))
+            folder.chmod(0o755)
         try:
             with _disk_errors(self.root):
                 yield folder
@@ -99,6 +100,9 @@ class Store:
                 except OSError as error:
                     if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                         raise
+                    if self.damage(step.fingerprint):
+                        self.set_aside(step.fingerprint)
+                        folder.rename(target)
                 _sync(target.parent)
             shutil.rmtree(self.root / "scratch" / step.fingerprint, ignore_errors=True)
         finally:

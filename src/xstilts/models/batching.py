@@ -35,7 +35,7 @@ def mixture(groups: np.ndarray, total: int, exponent: float, rng: np.random.Gene
 def micro_batches(lengths: np.ndarray, indices: np.ndarray, budget: int) -> list[np.ndarray]:
     """Cuts `indices` into groups of similar length, each of at most `budget` tokens with its padding.
 
-    Order within equal lengths is that of `indices`; one sequence longer than the budget is a group of its own.
+    One sequence longer than the budget is a group of its own.
     """
     order = indices[np.argsort(lengths[indices], kind="stable")[::-1]]
     groups, start = [], 0

@@ -2,12 +2,14 @@
 
 import hashlib
 import logging
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from safetensors import SafetensorError
 
 from xstilts.errors import MISSING, XstiltsError
 
@@ -16,11 +18,17 @@ transformers.utils.logging.disable_progress_bar()
 
 
 def load_tokenizer(encoder: str | Path) -> Any:
-    """The fast tokenizer of a model or vocabulary folder, or of a hub repository; equal files give one object."""
-    file = Path(encoder) / "tokenizer.json"
-    content = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+    """The fast tokenizer of a model or vocabulary folder, or of a hub repository; equal files give one object.
+
+    Raises XstiltsError where there is none.
+    """
+    files = [Path(encoder) / name for name in ("tokenizer.json", "tokenizer_config.json")]
+    content = "".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file())
     if content not in _tokenizers or not content:
-        _tokenizers[content] = transformers.AutoTokenizer.from_pretrained(encoder, use_fast=True)
+        try:
+            _tokenizers[content] = transformers.AutoTokenizer.from_pretrained(encoder, use_fast=True)
+        except (OSError, ValueError) as error:
+            raise _cannot_load("tokenizer of", encoder, error) from None
     return _tokenizers[content]
 
 
@@ -42,16 +50,17 @@ def with_head(encoder: str | Path, auto_class: str, labels: Sequence[str], seed:
     """The encoder in a folder or on the hub under a fresh head; whatever head it had is left behind.
 
     Args:
-        auto_class: name of a `transformers` auto class; `labels` become `id2label`; `seed` draws the head's weights.
+        auto_class: name of a `transformers` auto class; `labels` become `id2label`, and without any the head has
+            the two outputs of a span; `seed` draws the head's weights.
         config: further settings of the model's configuration.
 
     Raises XstiltsError where nothing can be loaded. Remote code is never run; old `.bin` weights are read through
     torch's weights-only loader, by `transformers` itself.
     """
+    torch.manual_seed(seed)  # a BERT that was saved without a pooler is given a random one while it loads
     base = load_base(encoder)
-    settings = dict(config)
-    if labels:
-        settings |= {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
+    names = labels or ("start", "end")
+    settings = {"id2label": dict(enumerate(names)), "label2id": {label: i for i, label in enumerate(names)}, **config}
     for name, value in settings.items():
         setattr(base.config, name, value)
     torch.manual_seed(seed)
@@ -70,13 +79,17 @@ def load_base(encoder: str | Path) -> Any:
     """The encoder without a head, in float32; raises XstiltsError where it cannot be loaded."""
     try:
         return transformers.AutoModel.from_pretrained(encoder, dtype=torch.float32, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise XstiltsError(
-            f"cannot load the encoder '{encoder}'",
-            str(error).splitlines()[0],
-            "give a folder in the format of `save_pretrained` or the name of a hub repository",
-            MISSING,
-        ) from None
+    except (OSError, ValueError, pickle.UnpicklingError, SafetensorError) as error:
+        raise _cannot_load("encoder", encoder, error) from None
+
+
+def _cannot_load(what: str, encoder: str | Path, error: Exception) -> XstiltsError:
+    return XstiltsError(
+        f"cannot load the {what} '{encoder}'",
+        str(error).partition("\n")[0],
+        "give a folder in the format of `save_pretrained` or the name of a hub repository",
+        MISSING,
+    )
 
 
 def save(model: Any, tokenizer: Any, out: Path) -> None:

@@ -25,7 +25,7 @@ def train_vocabulary(arguments: dict[str, Any], inputs: dict[str, Path], out: Pa
     arguments: `model` ('words': one token per white-space word; 'bpe': sub-words), `size` (tokens at most),
     `alphabet` (characters at most, for 'bpe'; a rarer character becomes unknown, which keeps room for words).
     """
-    texts = _texts(list(inputs.values()))
+    texts = _texts([inputs[name] for name in sorted(inputs)])
     special = list(SPECIAL.values())
     tokenizer = Tokenizer(models.WordLevel(unk_token="[UNK]"))
     trainer: Any = trainers.WordLevelTrainer(vocab_size=arguments["size"], special_tokens=special)

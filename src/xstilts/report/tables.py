@@ -132,7 +132,8 @@ def budget_table(result: Result, phase: str) -> list[Row]:
     An intermediate phase that several targets share counts once.
     """
     cells: dict[tuple[str, str], dict[tuple[str, int], Row]] = {}
-    for cell in result["budgets"]:
+    order = list(result["study"]["types"])
+    for cell in sorted(result["budgets"], key=lambda cell: order.index(cell["target"])):
         if phase in cell:
             key = (cell["target"] if phase == "training" else "", cell["arm"])
             cells.setdefault(key, {})[cell["encoder"], cell["replicate"]] = cell[phase]

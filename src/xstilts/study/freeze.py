@@ -9,7 +9,7 @@ from xstilts.engine import digest
 from xstilts.errors import XstiltsError
 from xstilts.languages import distance_matrix, select, split_languages
 from xstilts.randomness import derive
-from xstilts.study.schema import Arm, Study
+from xstilts.study.schema import Arm, Study, parse_contrast
 from xstilts.tasks.task import Task, find_task
 
 INDEPENDENT = 1000
@@ -63,6 +63,8 @@ def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False
     tasks = {**study.tasks}
     for target, entry in study.targets.items():
         tasks.setdefault(entry.task or target, find_task(entry.task or target, study.tasks))
+        if entry.training and entry.training.task:
+            tasks.setdefault(entry.training.task, find_task(entry.training.task, study.tasks))
     for name, training in study.intermediate.items():
         tasks.setdefault(training.task or name, find_task(training.task or name, study.tasks))
     for encoder in study.encoders.values():
@@ -78,6 +80,7 @@ def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False
         anchor=anchor,
         held_out=choice.held_out,
         always_held_out=choice.always_held_out,
+        never_held_out=choice.never_held_out,
         seed=derive(study.seed, "split"),
     )
     matrix = distance_matrix([anchor, *candidates])
@@ -200,15 +203,10 @@ def study_facts(frozen: Frozen) -> dict[str, Any]:
         "equivalence": study.equivalence,
         "level": study.level,
         "primary": list(study.primary),
-        "contrasts": list(study.contrasts),
-        "controls": list(study.controls),
+        "contrasts": [parse_contrast(text, study.primary).model_dump() for text in study.contrasts],
+        "controls": [parse_contrast(text, study.primary).model_dump() for text in study.controls],
         "roles": {name: arm.role for name, arm in study.arms.items()},
         "metrics": {t: _task(study, frozen.tasks, t).metric for t in study.targets},
         "types": {t: _task(study, frozen.tasks, t).type for t in study.targets},
-        "arms": {name: asdict_arm(arm) for name, arm in study.arms.items()},
+        "arms": {name: arm.model_dump(exclude_defaults=True) for name, arm in study.arms.items()},
     }
-
-
-def asdict_arm(arm: Arm) -> dict[str, Any]:
-    """An arm's settings without those left at their default."""
-    return arm.model_dump(exclude_defaults=True)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from xstilts.errors import MISSING, XstiltsError, did_you_mean
 from xstilts.languages import language
-from xstilts.study.schema import Study, contrast_arms
+from xstilts.study.schema import Study, parse_contrast
 from xstilts.tasks.task import catalogue
 from xstilts.tasks.types import FINE_TUNED, SCORED
 
@@ -33,9 +33,8 @@ def load_study(name: str, quick: bool = False, **changes: Any) -> Study:
 
     Raises XstiltsError that lists every mistake with its line.
     """
-    text, origin = _text(name)
     lines: dict[Where, int] = {}
-    raw = _parse(text, origin, lines)
+    raw, origin, problems = _read(name, lines)
     small = raw.pop("quick", {})
     if quick:
         raw = _merged(raw, small)
@@ -43,7 +42,7 @@ def load_study(name: str, quick: bool = False, **changes: Any) -> Study:
     for task, entry in (raw.get("tasks") or {}).items() if isinstance(raw.get("tasks"), dict) else ():
         if isinstance(entry, dict):
             entry.setdefault("name", task)
-    problems = list(_reference_problems(raw))
+    problems += _reference_problems(raw)
     try:
         study = Study(**raw)
     except ValidationError as error:
@@ -59,21 +58,20 @@ def load_study(name: str, quick: bool = False, **changes: Any) -> Study:
     return study
 
 
-def _text(name: str) -> tuple[str, str]:
+def _read(name: str, lines: dict[Where, int]) -> tuple[dict[str, Any], str, list[Problem]]:
+    """A study's settings on top of those of the study that it extends, where they come from, and keys given twice."""
     path, known = Path(name), builtin_studies()
     if name in known:
-        return known[name].read_text(encoding="utf-8"), f"study '{name}'"
-    if path.is_file():
-        return path.read_text(encoding="utf-8", errors="replace"), str(path)
-    raise XstiltsError(
-        f"there is no study '{name}'",
-        f"it is neither a file nor one of the built-in studies: {', '.join(sorted(known))}",
-        did_you_mean(name, known) or "give a built-in name or the path of a YAML file",
-        MISSING,
-    )
-
-
-def _parse(text: str, origin: str, lines: dict[Where, int]) -> dict[str, Any]:
+        text, origin = known[name].read_text(encoding="utf-8"), f"study '{name}'"
+    elif path.is_file():
+        text, origin = path.read_text(encoding="utf-8", errors="replace"), str(path)
+    else:
+        raise XstiltsError(
+            f"there is no study '{name}'",
+            f"it is neither a file nor one of the built-in studies: {', '.join(sorted(known))}",
+            did_you_mean(name, known) or "give a built-in name or the path of a YAML file",
+            MISSING,
+        )
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         raw = yaml.safe_load(text)
@@ -81,19 +79,28 @@ def _parse(text: str, origin: str, lines: dict[Where, int]) -> dict[str, Any]:
         raise XstiltsError(f"{origin} is not YAML", " ".join(str(error).split()), "check its indentation") from None
     if not isinstance(raw, dict):
         raise XstiltsError(f"{origin} is not a study", "it must be a mapping of settings", "see `xstilts study --help`")
-    _note_lines(node, (), lines)
-    return raw
+    problems = list(_note_lines(node, (), lines))
+    if "extends" in raw:
+        base = _read(str(raw.pop("extends")), {})[0]
+        raw = _merged(base, raw)
+    return raw, origin, problems
 
 
-def _note_lines(node: Any, where: Where, lines: dict[Where, int]) -> None:
+def _note_lines(node: Any, where: Where, lines: dict[Where, int]) -> Iterator[Problem]:
+    """Fills `lines` with the line of every setting, and yields the keys that are given twice."""
     lines[where] = node.start_mark.line + 1
     if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
         for key, value in node.value:
-            _note_lines(value, (*where, key.value), lines)
-            lines[(*where, key.value)] = key.start_mark.line + 1
+            place, line = (*where, key.value), key.start_mark.line + 1
+            if key.value in seen:
+                yield place, f"'{key.value}' is given twice, first in line {seen[key.value]}"
+            seen[key.value] = line
+            yield from _note_lines(value, place, lines)
+            lines[place] = line
     elif isinstance(node, yaml.SequenceNode):
         for i, value in enumerate(node.value):
-            _note_lines(value, (*where, i), lines)
+            yield from _note_lines(value, (*where, i), lines)
 
 
 def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -178,9 +185,9 @@ def _reference_problems(raw: dict[str, Any]) -> Iterator[Problem]:
         yield from _unknown(("primary", i), str(name), targets, "target")
     for section in ("contrasts", "controls"):
         for i, text in enumerate(_list(raw, section)):
-            yield from _contrast_problems((section, i), text, arms)
+            yield from _contrast_problems((section, i), text, arms, targets)
     languages = raw.get("languages")
-    for key in ("candidates", "always_held_out"):
+    for key in ("candidates", "always_held_out", "never_held_out"):
         yield from _language_problems(("languages", key), _get(languages, key))
     if _get(languages, "anchor"):
         yield from _language_problems(("languages", "anchor"), [_get(languages, "anchor")])
@@ -219,12 +226,15 @@ def _target_problems(where: Where, entry: Any, kind: str) -> Iterator[Problem]:
         yield where, "needs `layer`: nothing is trained, the embeddings of one layer are compared"
 
 
-def _contrast_problems(where: Where, text: Any, arms: dict[str, Any]) -> Iterator[Problem]:
+def _contrast_problems(where: Where, text: Any, arms: dict[str, Any], targets: dict[str, Any]) -> Iterator[Problem]:
     if not isinstance(text, str) or " - " not in text:
         yield where, f"a contrast is written `one arm - another`, found {text!r}"
         return
-    for arm in contrast_arms(text):
+    contrast = parse_contrast(text, ())
+    for arm in (contrast.left, contrast.right):
         yield from _unknown(where, arm, arms, "arm")
+    for target in contrast.targets:
+        yield from _unknown(where, target, targets, "target")
 
 
 def _language_problems(where: Where, codes: Any) -> Iterator[Problem]:

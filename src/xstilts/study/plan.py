@@ -114,7 +114,7 @@ def _encoder(result: StudyPlan, name: str, random_weights: bool = False) -> str:
     pretraining = entry.pretrain
     corpus = result.frozen.tasks[pretraining.corpus]
     frozen = result.frozen
-    languages = (study.languages.anchor, *frozen.pool, *frozen.held_out)
+    languages = tuple(sorted((study.languages.anchor, *frozen.pool, *frozen.held_out)))
     rows = _all_rows(result, corpus, "train", languages)
     words = pretraining.vocabulary.model_dump(mode="json")
     vocabulary = _add(result, "vocabulary", "xstilts.models.vocabulary:train_vocabulary", f"vocabulary of {own}",
@@ -256,8 +256,9 @@ def _baseline(result: StudyPlan, target: str, entry: Target, encoder: str, first
         return
     anchor = frozen.study.languages.anchor
     languages = frozen.evaluated[target]
+    trained = frozen.tasks[entry.training.task] if entry.training.task else task
     inputs = {
-        "train": _rows(result, task, entry.training.train, anchor),
+        "train": _rows(result, trained, entry.training.train, anchor),
         **_all_rows(result, task, entry.test, languages),
     }
     arguments = {"task": _entry(task), "languages": list(languages)}

@@ -100,13 +100,15 @@ class Languages(Entry):
     """How languages are split, once, before anything is trained.
 
     `candidates` default to the languages of all targets; `held_out` is the share that is only ever evaluated on;
-    `always_held_out` are never a source. `minimum` held-out languages are needed per target.
+    `always_held_out` are never a source, `never_held_out` always may be; `minimum` held-out languages are needed per
+    target.
     """
 
     anchor: str = "en"
     candidates: tuple[str, ...] = ()
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.5
     always_held_out: tuple[str, ...] = ()
+    never_held_out: tuple[str, ...] = ()
     minimum: Positive = 5
 
 
@@ -114,7 +116,7 @@ class Study(Entry):
     """A study: encoder, intermediate trainings, arms, targets, replicates and the contrasts declared before the run.
 
     `equivalence` is half the width of the region of practical equivalence, in points. `primary` names the targets
-    whose mean is judged. A contrast is written `far - english`.
+    whose mean is judged. A contrast is written `far - english`, or `far - english on xnli` for targets of its own.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -135,7 +137,18 @@ class Study(Entry):
     controls: tuple[str, ...] = ()
 
 
-def contrast_arms(contrast: str) -> tuple[str, str]:
-    """The two arms of a contrast `a - b`: the one that is judged, and the one that it is judged against."""
-    left, _, right = contrast.partition(" - ")
-    return left.strip(), right.strip()
+class Contrast(Entry):
+    """`left` is judged against `right` on the mean of `targets`."""
+
+    contrast: str
+    left: str
+    right: str
+    targets: tuple[str, ...]
+
+
+def parse_contrast(text: str, primary: tuple[str, ...]) -> Contrast:
+    """Reads `far - english`, or `far - english on xnli, pawsx`; without targets the primary ones are meant."""
+    arms, _, targets = text.partition(" on ")
+    left, _, right = arms.partition(" - ")
+    own = tuple(target.strip() for target in targets.split(",") if target.strip())
+    return Contrast(contrast=text, left=left.strip(), right=right.strip(), targets=own or primary)

@@ -38,7 +38,8 @@ class FileSource(Entry):
     overrides the first two where the files write a language otherwise. `languages` is needed only for files whose
     pattern names none. `columns` maps our columns to those of a table: names where it has a header, else numbers
     from 0. `cluster` names a column whose consecutive equal values belong together (the premise of NLI pairs).
-    `english` is the pattern of the English side of parallel lines, and `limit` the most rows that are read of a split.
+    `english` is the pattern of the English side of parallel lines, and `rows` the range of rows
+    that a split has of its file, first and one past the last, where it does not have all.
     """
 
     format: Literal["tagged", "table", "lines", "squad"]
@@ -48,7 +49,7 @@ class FileSource(Entry):
     columns: dict[str, str | int] = {}
     cluster: str = ""
     english: str = ""
-    limit: dict[str, Annotated[int, Field(gt=0)]] = {}
+    rows: dict[str, tuple[int, int]] = {}
 
 
 class TextSource(Entry):

@@ -45,7 +45,7 @@ def _enough(wanted: int | None, present: int, what: str) -> int:
 
 
 def join(parts: list[Encoded], chosen: list[np.ndarray]) -> Encoded:
-    """One Encoded with the sequences of the chosen rows of each part; its `rows` count through all parts."""
+    """One Encoded with the sequences of the chosen rows of each part; its `rows` are those of the parts."""
     taken = [_take(part, rows) for part, rows in zip(parts, chosen, strict=True)]
     starts = np.cumsum([0, *(len(part.ids) for part in taken)])
     return Encoded(

@@ -64,22 +64,20 @@ def train(
     """
     device = next(model.parameters()).device
     optimizer = _optimizer(model, recipe)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _linear(len(updates), recipe.warmup))
     state = _State(model, optimizer, context.scratch / "checkpoint.safetensors")
-    for _ in range(state.update):
-        schedule.step()
     model.train()
     saved, every = time.monotonic(), max(1, len(updates) // 20)
     for number in range(state.update, len(updates)):
         batches = _batches(encoded, updates[number], recipe.micro_tokens, pad_id, corrupt, seed, number)
+        rate = recipe.learning_rate * linear(number, len(updates), recipe.warmup)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
         loss, norm = _update(model, kind, batches, optimizer, recipe, derive(seed, "dropout", number), device)
-        schedule.step()
         state.update = number + 1
         last = state.update == len(updates)
         measured = score is not None and (last or (evaluate_every and state.update % evaluate_every == 0))
         if state.update % every == 0 or last or measured:
-            entry = {"update": state.update, "loss": float(loss), "gradient_norm": float(norm)}
-            entry["learning_rate"] = float(schedule.get_last_lr()[0])
+            entry = {"update": state.update, "loss": float(loss), "gradient_norm": float(norm), "learning_rate": rate}
             if not math.isfinite(entry["loss"]):
                 raise XstiltsError(f"the loss is not finite at update {number + 1}", "training diverged",
                                    "lower the learning rate or warm up for longer", STEP_FAILED)  # fmt: skip
@@ -104,9 +102,10 @@ def _optimizer(model: Any, recipe: Recipe) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, recipe.beta2), eps=1e-8, fused=True)
 
 
-def _linear(total: int, warmup: float) -> Callable[[int], float]:
+def linear(update: int, total: int, warmup: float) -> float:
+    """Share of the peak learning rate at an update counted from 0: up over the first `warmup` share, then down to 0."""
     rising = warmup * total
-    return lambda step: min((step + 1) / rising if rising else 1.0, (total - step) / max(1.0, total - rising), 1.0)
+    return min((update + 1) / rising if rising else 1.0, (total - update) / max(1.0, total - rising), 1.0)
 
 
 def _batches(

@@ -1,0 +1,318 @@
+"""Steps, the store and the local executor: what counts as the same result, and what survives a kill."""
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from xstilts.engine import Plan, Step, Store, execute, run_step, write_atomically
+from xstilts.errors import MISSING, STEP_FAILED, XstiltsError
+from xstilts.tasks.task import Task, WorldSource
+
+
+def text_task(rows):
+    source = WorldSource(world=1, kind="text", rows={"train": rows})
+    return Task(name="text", type="mlm", source=source).model_dump(mode="json")
+
+
+TEXT, SLOW = text_task(5), text_task(30_000)
+
+
+def step(language="en", inputs=None, task=TEXT, **more):
+    """Artificial rows: quick, and one that is `SLOW` is still at work when it is killed."""
+    arguments = {"task": task, "tasks": {}, "split": "train", "language": language}
+    given = {"version": 1, "arguments": arguments, "inputs": inputs or {}, "label": language, **more}
+    return Step("rows", "xstilts.data.prepare:prepare", **given)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+def plan_of(*steps):
+    plan = Plan()
+    for each in steps:
+        plan.add(each)
+    return plan
+
+
+def run(plan, store, report=lambda event: None, jobs=1, wanted=None):
+    events = []
+
+    def tell(event):
+        events.append(event)
+        report(event)
+
+    outcome = execute(plan, store, wanted or list(plan.steps), tell, jobs, threads=1)
+    return outcome, events
+
+
+def test_a_fingerprint_says_what_can_change_a_result_and_nothing_else():
+    one = step()
+    backwards = dict(reversed(one.arguments.items()))
+    assert step(arguments=backwards, location={"data": "/x"}, label="other", cost=9.0).fingerprint == one.fingerprint
+    assert step(inputs={"a": "1", "b": "2"}).fingerprint == step(inputs={"b": "2", "a": "1"}).fingerprint
+    others = [
+        step(version=2),
+        step("tr"),
+        step(inputs={"a": "1"}),
+        step(inputs={"b": "1"}),
+        step(inputs={"a": "2"}),
+        step(arguments={**one.arguments, "seed": 1}),
+        step(arguments={**one.arguments, "seed": "1"}),
+        Step("rows", "xstilts.data.prepare:other", 1, one.arguments),
+    ]
+    assert len({one.fingerprint, *(other.fingerprint for other in others)}) == 1 + len(others)
+    assert Step(**json.loads(json.dumps(one.to_json()))).fingerprint == one.fingerprint
+    with pytest.raises(ValueError):
+        _ = step(arguments={"x": float("nan")}).fingerprint
+
+
+def test_a_plan_merges_equal_steps_and_knows_what_is_still_needed():
+    first = step()
+    second = step("tr", {"x": first.fingerprint}, cost=5.0)
+    third = step("fi", {"x": second.fingerprint}, cost=2.0)
+    aside = step("sw", {"x": first.fingerprint}, cost=1.0)
+    plan = plan_of(first, second, third, aside, step(label="again"))
+    assert len(plan.steps) == 4
+    assert plan.requested == 5
+    a, b, c, d = (s.fingerprint for s in (first, second, third, aside))
+    assert plan.needed([], [c]) == [a, b, c]
+    assert plan.needed([b], [c, d]) == [a, c, d]
+    assert plan.needed([a, b, c], [c]) == []
+    assert plan.urgency() == {a: 8.0, b: 7.0, c: 2.0, d: 1.0}
+    with pytest.raises(KeyError):
+        Plan().add(second)
+
+
+def test_a_step_that_fails_in_mid_write_leaves_nothing(store):
+    with pytest.raises(RuntimeError), store.writing(step()) as out:
+        (out / "half").write_text("x")
+        raise RuntimeError
+    assert not store.has(step().fingerprint)
+    assert list((store.root / "temporary").iterdir()) == []
+
+
+def test_a_result_is_read_whole_verified_and_by_others(store):
+    with store.writing(step()) as out:
+        (out / "deep").mkdir()
+        (out / "deep" / "file").write_text("x")
+        assert not store.has(step().fingerprint)
+    folder = store.open(step().fingerprint)
+    assert (folder / "deep" / "file").read_text() == "x"
+    assert folder.stat().st_mode & 0o055 == 0o055
+    (folder / "deep" / "file").write_text("y")
+    with pytest.raises(XstiltsError) as caught:
+        store.open(step().fingerprint)
+    assert caught.value.code == STEP_FAILED
+    assert "deep/file" in caught.value.why
+    with pytest.raises(XstiltsError) as caught:
+        store.open(step("tr").fingerprint)
+    assert caught.value.code == MISSING
+
+
+def test_two_writers_of_one_step_do_no_harm(store):
+    with store.writing(step()) as slow:
+        (slow / "file").write_text("same")
+        with store.writing(step()) as quick:
+            (quick / "file").write_text("same")
+    assert (store.open(step().fingerprint) / "file").read_text() == "same"
+    assert list((store.root / "temporary").iterdir()) == []
+
+
+def test_a_result_that_lost_its_manifest_is_replaced(store):
+    run_step(step(), store)
+    (store.path(step().fingerprint) / "manifest.json").unlink()
+    outcome, _ = run(plan_of(step()), store)
+    assert not outcome.failed
+    assert store.has(step().fingerprint)
+    assert (store.root / "damaged" / step().fingerprint / "rows.parquet").is_file()
+
+
+def test_a_writer_that_is_killed_leaves_no_result_and_the_next_one_succeeds(store):
+    code = f"""
+import pathlib, time
+from xstilts.engine import Step, Store
+with Store(pathlib.Path({str(store.root)!r})).writing(Step(**{step().to_json()!r})) as out:
+    (out / "rows.parquet").write_text("half")
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+    writer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert writer.stdout.readline().strip() == "writing"
+    writer.kill()
+    writer.wait()
+    writer.stdout.close()
+    assert not store.has(step().fingerprint)
+    run_step(step(), store)
+    assert store.open(step().fingerprint)
+    assert len(list((store.root / "temporary").iterdir())) == 1
+    store.sweep()
+    assert len(list((store.root / "temporary").iterdir())) == 1
+    store.sweep(older_than=-1)
+    assert list((store.root / "temporary").iterdir()) == []
+
+
+def test_a_flipped_byte_is_found_set_aside_and_computed_again(store):
+    plan = plan_of(step(), step("tr"))
+    run(plan, store)
+    file = store.path(step().fingerprint) / "rows.parquet"
+    sound = file.read_bytes()
+    file.write_bytes(sound[:50] + bytes([sound[50] ^ 1]) + sound[51:])
+    outcome, events = run(plan, store)
+    assert [e["step"] for e in events if e["event"] == "damaged"] == [step().fingerprint]
+    assert list(outcome.seconds) == [step().fingerprint]
+    assert file.read_bytes() == sound
+    assert (store.root / "damaged" / step().fingerprint / "rows.parquet").read_bytes() != sound
+    assert run(plan, store)[0].seconds == {}
+
+
+def test_a_failed_step_fails_those_that_need_it_and_nothing_else(store):
+    bad, good = step("no such language"), step("tr")
+    after_bad, after_good = step("fi", {"x": bad.fingerprint}), step("fi", {"x": good.fingerprint})
+    outcome, _ = run(plan_of(bad, after_bad, good, after_good), store, jobs=2)
+    assert list(outcome.failed) == [bad.fingerprint]
+    assert "no such language" in outcome.failed[bad.fingerprint]
+    assert set(outcome.seconds) == {good.fingerprint, after_good.fingerprint}
+    assert not store.has(after_bad.fingerprint)
+
+
+def workers():
+    """Ids of the worker processes that this process started."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            command = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if parent == os.getpid() and b"spawn_main" in command:
+            found.append(int(folder.name))
+    return found
+
+
+def kill_while_writing(store, fingerprint, times):
+    """Kills the workers as often as asked for, each time when one of them has begun to write that step."""
+
+    def watch():
+        seen = set()
+        while len(seen) < times:
+            found = {f.name for f in (store.root / "temporary").glob(f"{fingerprint}-*")} - seen
+            if found:
+                seen |= found
+                for process in workers():
+                    os.kill(process, signal.SIGKILL)
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    return thread
+
+
+linux_only = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds worker processes through /proc")
+
+
+@linux_only
+def test_the_step_of_a_worker_that_was_killed_is_tried_again(store):
+    slow = step(task=SLOW)
+    thread = kill_while_writing(store, slow.fingerprint, 1)
+    outcome, events = run(plan_of(slow, step("tr", {"x": slow.fingerprint})), store)
+    thread.join(5)
+    assert [e["step"] for e in events if e["event"] == "retried"] == [slow.fingerprint]
+    assert not outcome.failed
+    assert len(outcome.seconds) == 2
+    assert multiprocessing.active_children() == []
+
+
+@linux_only
+def test_a_step_that_kills_its_worker_twice_fails_alone(store):
+    guilty, innocent = step(task=SLOW, cost=9.0), step("tr", task=SLOW)
+    kill_while_writing(store, guilty.fingerprint, 2)
+    outcome, _ = run(plan_of(guilty, innocent, step("fi", {"x": guilty.fingerprint})), store, jobs=2)
+    assert list(outcome.failed) == [guilty.fingerprint]
+    assert "twice" in outcome.failed[guilty.fingerprint]
+    assert list(outcome.seconds) == [innocent.fingerprint]
+
+
+@linux_only
+def test_a_worker_that_dies_between_two_steps_loses_none(store):
+    first = step()
+    killed = []
+
+    def report(event):
+        if event["event"] == "finished" and not killed:
+            killed.extend(workers())
+            for process in killed:
+                os.kill(process, signal.SIGKILL)
+            time.sleep(0.5)
+
+    outcome, _ = run(plan_of(first, step("tr", {"x": first.fingerprint})), store, report)
+    assert killed
+    assert len(outcome.seconds) == 2
+    assert not outcome.failed
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_full_disk_says_so_and_keeps_what_is_finished(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("cannot mount a small disk here")
+    try:
+        store = Store(disk / "store")
+        big = step("tr", task=SLOW)
+        run_step(step(), store)
+        with pytest.raises(XstiltsError) as caught:
+            run_step(big, store)
+        assert caught.value.code == STEP_FAILED
+        assert "No space left" in str(caught.value)
+        assert "--store" in caught.value.hint
+        assert store.open(step().fingerprint)
+        assert not store.has(big.fingerprint)
+        assert list((store.root / "temporary").iterdir()) == []
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize("function", ["os:system", "xstiltsy.x:y", "tests.test_engine:step"])
+def test_functions_outside_the_package_are_never_called(store, function):
+    other = Step("rows", function, 1, {})
+    with pytest.raises(XstiltsError, match="refused"):
+        run_step(other, store)
+    assert not store.has(other.fingerprint)
+
+
+def test_an_unexpected_error_in_a_step_is_wrapped_and_leaves_nothing(store):
+    broken = Step("rows", "xstilts.data.prepare:prepare", 1, {}, label="rows of nothing")
+    with pytest.raises(XstiltsError, match="rows of nothing") as caught:
+        run_step(broken, store)
+    assert caught.value.code == STEP_FAILED
+    assert "KeyError" in caught.value.why
+    assert list((store.root / "temporary").iterdir()) == []
+
+
+def test_the_scratch_of_a_step_lasts_until_it_is_finished(store):
+    checkpoint = store.scratch(step().fingerprint) / "checkpoint"
+    checkpoint.write_text("x")
+    with pytest.raises(RuntimeError), store.writing(step()):
+        raise RuntimeError
+    assert checkpoint.is_file()
+    run_step(step(), store)
+    assert not checkpoint.exists()
+
+
+def test_a_text_file_is_replaced_whole_and_readable_by_others(tmp_path):
+    file = tmp_path / "a" / "plan.json"
+    write_atomically(file, "old")
+    write_atomically(file, "neu ü")
+    assert file.read_text(encoding="utf-8") == "neu ü"
+    assert [f.name for f in file.parent.iterdir()] == ["plan.json"]
+    assert file.stat().st_mode & 0o044 == 0o044
