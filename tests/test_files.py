@@ -45,6 +45,13 @@ def test_a_table_without_a_header_is_read_by_position(tmp_path):
     assert table["language"].to_pylist() == ["en", "en"]
 
 
+def test_splits_may_share_a_file_and_have_no_row_in_common(tmp_path):
+    (tmp_path / "en.tsv").write_text("".join(f"{i}\tb\tneutral\n" for i in range(6)))
+    own = table_task(files={"train": "{lang}.tsv", "test": "{lang}.tsv"}, rows={"train": (2, 6), "test": (0, 2)})
+    assert read(own, tmp_path)["text_a"].to_pylist() == ["2", "3", "4", "5"]
+    assert read(own, tmp_path, split="test")["text_a"].to_pylist() == ["0", "1"]
+
+
 def test_a_table_with_a_header_is_read_by_name_and_csv_quotes_are_undone(tmp_path):
     text = '\ufeffgold,prem,hyp\nneutral,"a, ""b""\nc",d\nentailment,e,f\n'
     (tmp_path / "en.csv").write_text(text, encoding="utf-8")
