@@ -163,7 +163,7 @@ ARMS = {"distant": "far", "english": "english", "close": "near"}
 def test_distance_is_credited_only_where_far_beats_near(english, near):
     verdicts = [("distant", "english", english), *([("distant", "close", near)] if near else [])]
     text = answer(verdicts, ARMS)
-    assert ("distance itself matters" in text) == (near == "better")
+    assert ("distance itself matters" in text) == (near == english == "better")
     if near is None:
         assert "nothing can be said of distance" in text
     assert answer(verdicts[1:], ARMS) == ""

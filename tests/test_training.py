@@ -18,7 +18,7 @@ from xstilts.models.encoders import load_base, load_tokenizer, with_head
 from xstilts.tasks import classification, mlm
 from xstilts.tasks.encoding import Encoded, ragged
 from xstilts.tasks.task import Task, WorldSource
-from xstilts.training.budget import choose_rows, join
+from xstilts.training.budget import choose_rows, join, updates
 from xstilts.training.loop import Recipe, train
 from xstilts.training.phases import fine_tune, pretrain
 
@@ -174,14 +174,13 @@ def tables(sizes, parallel=True):
     return [pa.table({"id": ids(c, n), "language": [c] * n}) for c, n in sizes.items()]
 
 
-def test_arms_with_other_languages_are_trained_on_the_same_items():
+def test_arms_with_other_languages_are_trained_on_the_same_items_in_the_same_order():
     chosen = {}
     for codes in (["en"], ["tr", "fi"], ["tr", "fi", "sw"]):
         parts = tables(dict.fromkeys(codes, 50))
         picked = choose_rows(parts, 31, True, np.random.default_rng(3))
-        names = [[parts[j]["id"][int(r)].as_py() for r in rows] for j, rows in enumerate(picked)]
-        chosen[len(codes)] = [names[i % len(codes)][i // len(codes)] for i in range(31)]
-        assert max(map(len, names)) - min(map(len, names)) <= 1
+        assert [part for part, _ in picked] == [i % len(codes) for i in range(31)]
+        chosen[len(codes)] = [parts[part]["id"][row].as_py() for part, row in picked]
     assert chosen[1] == chosen[2] == chosen[3]
     assert len(set(chosen[1])) == 31
 
@@ -189,9 +188,10 @@ def test_arms_with_other_languages_are_trained_on_the_same_items():
 def test_languages_without_common_items_get_equal_shares_and_too_few_rows_are_refused():
     parts = tables({"en": 20, "tr": 9}, parallel=False)
     picked = choose_rows(parts, 17, False, np.random.default_rng(0))
-    assert [len(rows) for rows in picked] == [9, 8]
-    assert all(len(set(rows)) == len(rows) for rows in picked)
-    assert [len(rows) for rows in choose_rows(parts, None, False, np.random.default_rng(0))] == [20, 9]
+    assert len(set(picked)) == 17
+    assert np.bincount([part for part, _ in picked]).tolist() == [9, 8]
+    everything = choose_rows(parts, None, False, np.random.default_rng(0))
+    assert np.bincount([part for part, _ in everything]).tolist() == [20, 9]
     with pytest.raises(XstiltsError, match="'tr'"):
         choose_rows(parts, 30, False, np.random.default_rng(0))
     with pytest.raises(XstiltsError, match="51 examples"):
@@ -200,15 +200,21 @@ def test_languages_without_common_items_get_equal_shares_and_too_few_rows_are_re
 
 def test_joined_parts_keep_tokens_and_labels_of_the_chosen_rows_together():
     parts = [make_encoded(6, seed=1), make_encoded(8, seed=2)]
-    chosen = [np.array([4, 0]), np.array([7])]
+    chosen = [(1, 7), (0, 4), (0, 0)]
     whole = join(parts, chosen)
-    expected = [(parts[0], 0), (parts[0], 4), (parts[1], 7)]
-    for i, (part, row) in enumerate(expected):
+    for i, (part, row) in enumerate((parts[p], row) for p, row in chosen):
         assert whole.ids[whole.offsets[i] : whole.offsets[i + 1]].tolist() == (
             part.ids[part.offsets[row] : part.offsets[row + 1]].tolist()
         )
         assert whole.labels[i] == part.labels[row]
-    assert len(whole) == 3
+    assert whole.rows.tolist() == [0, 1, 2]
+
+
+def test_an_example_of_several_sequences_counts_as_one_in_an_update():
+    pieces = Encoded(np.arange(10, dtype=np.int32), np.array([0, 2, 4, 7, 10]), np.array([0, 0, 1, 2]), np.arange(10))
+    whole = join([pieces], [(0, 2), (0, 0), (0, 1)])
+    assert [batch.tolist() for batch in updates(whole, np.array([1, 0, 2]), 2)] == [[1, 2, 0], [3]]
+    assert whole.ids.tolist() == [7, 8, 9, 0, 1, 2, 3, 4, 5, 6]
 
 
 def start(folder, dropout=0.0, seed=7):

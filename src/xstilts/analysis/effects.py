@@ -44,6 +44,9 @@ def effect(
     item clusters crossed with them, and the interval is Student's t with Satterthwaite's degrees of freedom.
     Raises XstiltsError where an encoder has fewer than two replicates of both arms.
     """
+    for cube, codes in zip(cubes, languages, strict=True):
+        if not codes:
+            raise XstiltsError(f"'{cube.target}' has no held-out language", "nothing is left to judge", "hold some out")
     blocks = [_block(cubes, left, right, languages, encoder) for encoder in encoders]
     values = [block[0] for block in blocks]
     clusters = [block[1] for block in blocks]

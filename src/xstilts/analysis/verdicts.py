@@ -22,7 +22,8 @@ def verdict(effect: Effect, equivalence: float) -> str:
 def sentence(left: str, right: str, effect: Effect, word: str, equivalence: float, encoders: int) -> str:
     """The verdict in words, with the interval that it rests on."""
     scope = f"for {'this encoder' if encoders == 1 else f'these {encoders} encoders'}"
-    interval = f"{effect.estimate:+.1f} points [{effect.low:+.1f}, {effect.high:+.1f}]"
+    shown = [f"{round(value, 1) + 0.0:+.1f}" for value in (effect.estimate, effect.low, effect.high)]
+    interval = f"{shown[0]} points [{shown[1]}, {shown[2]}]"
     says = {
         BETTER: f"'{left}' is better than '{right}'",
         WORSE: f"'{left}' is worse than '{right}'",
@@ -54,16 +55,18 @@ def answer(verdicts: list[tuple[str, str, str]], kinds: dict[str, str]) -> str:
     }[english]
     if near is None:
         return f"{opening}; without an arm of near languages, nothing can be said of distance itself."
+    if english == near == BETTER:
+        return f"{opening}, and distant sources also beat near ones, so distance itself matters."
     closing = {
-        BETTER: "and distant sources also beat near ones, so distance itself matters.",
-        WORSE: "and near sources beat distant ones, so distance is not what helps.",
-        EQUIVALENT: "but distant and near sources are practically equivalent: distance itself is not what matters.",
-        UNDETERMINED: "but whether distant sources beat near ones is undetermined: do not credit distance.",
+        BETTER: "distant sources do better than near ones",
+        WORSE: "near sources do better than distant ones",
+        EQUIVALENT: "distant and near sources are practically equivalent",
+        UNDETERMINED: "whether distant or near sources do better is undetermined",
     }[near]
-    return f"{opening}, {closing}"
+    return f"{opening}; {closing}{', so distance is not to be credited' if english == BETTER else ''}."
 
 
 def as_json(effect: Effect, **more: Any) -> dict[str, Any]:
-    """An effect as a JSON object with three decimals, beside what else is known of it."""
+    """An effect as a JSON object with six decimals, beside what else is known of it."""
     numbers = {name: round(value, 6) if isinstance(value, float) else value for name, value in vars(effect).items()}
     return {**more, **numbers}

@@ -21,7 +21,12 @@ def path_of(source: FileSource, pattern: str, code: str, data: Path) -> Path:
     """The file that a pattern names for a language; raises XstiltsError where it is not below the data folder."""
     known = language(code)
     own = source.codes.get(code)
-    relative = pattern.format(lang=own or code, iso3=own or known.iso639_3, script=known.script)
+    try:
+        relative = pattern.format(lang=own or code, iso3=own or known.iso639_3, script=known.script)
+    except (KeyError, IndexError, ValueError) as error:
+        raise XstiltsError(
+            f"cannot read the file pattern '{pattern}'", f"unknown place {error}", "use {lang}, {iso3} and {script}"
+        ) from None
     path = (data / relative).resolve()
     if not path.is_relative_to(data.resolve()):
         raise XstiltsError(f"refused to read {relative}", "it lies outside the data folder", "use a path below it")

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from xstilts.engine.step import Step
@@ -108,11 +108,12 @@ class Store:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def sweep(self, older_than: float = 24 * 3600.0) -> None:
-        """Removes what killed writers left behind, where nothing was written for `older_than` seconds."""
+    def sweep(self, older_than: float = 30 * 24 * 3600.0) -> None:
+        """Removes what killed writers left behind more than `older_than` seconds ago: longer than any step runs."""
         for folder in (self.root / "temporary").glob("*"):
-            if time.time() - folder.stat().st_mtime > older_than:
-                shutil.rmtree(folder, ignore_errors=True)
+            with suppress(FileNotFoundError):
+                if time.time() - folder.stat().st_mtime > older_than:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_atomically(file: Path, text: str) -> None:
@@ -157,7 +158,9 @@ def _disk_errors(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        barred = error.errno in (errno.EROFS, errno.EACCES) and str(error.filename or root).startswith(str(root))
+        if not full and not barred:
             raise
         raise XstiltsError(
             f"cannot write to the store at {root}",

@@ -163,6 +163,10 @@ def _reference_problems(raw: dict[str, Any]) -> Iterator[Problem]:
     """Names that nothing answers to; says nothing of values that have the wrong shape."""
     own = _mapping(raw, "tasks")
     tasks = {**{name: task.type for name, task in catalogue().items()}, **{n: _type(e) for n, e in own.items()}}
+    for name, entry in own.items():
+        source = _get(entry, "source")
+        if _type(entry) == "retrieval" and _get(source, "format") == "lines" and not _get(source, "english"):
+            yield ("tasks", name, "source"), "retrieval needs `english`, the file pattern of the English side"
     arms, intermediate = _mapping(raw, "arms"), _mapping(raw, "intermediate")
     targets = _mapping(raw, "targets")
     for name, entry in intermediate.items():

@@ -75,8 +75,8 @@ def _add(result: StudyPlan, kind: str, function: str, label: str, cost: float, a
 
 
 def _entry(task: Task) -> dict[str, Any]:
-    """What identifies a task for a step: licence and citation change no result."""
-    return task.model_dump(mode="json", exclude={"licence", "citation", "title", "languages"})
+    """What identifies a task for a step: licence, citation and title change no result, nor do settings left alone."""
+    return task.model_dump(mode="json", exclude={"licence", "citation", "title"}, exclude_defaults=True)
 
 
 def _rows(result: StudyPlan, task: Task, split: str, code: str) -> str:

@@ -26,7 +26,7 @@ loss_sum = cross_entropy_sum
 def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded:
     """One sequence per row; the longer text is cut first where a pair does not fit."""
     paired = "text_b" in table.column_names and table["text_b"].null_count < len(table)
-    second = table["text_b"].to_pylist() if paired else None
+    second = [text or "" for text in table["text_b"].to_pylist()] if paired else None
     ids, offsets, segments = tokenize(tokenizer, table["text_a"].to_pylist(), second, max_length)
     number = {label: index for index, label in enumerate(task.labels)}
     labels = np.array([number[label] for label in table["label"].to_pylist()], np.int64)

@@ -14,10 +14,10 @@ IGNORED = -100
 class Encoded:
     """n sequences, flat: sequence i is `ids[offsets[i]:offsets[i + 1]]`.
 
-    ids: int32 [tokens]; offsets: int64 [n + 1]; rows: int64 [n], the row of the table that a sequence came from;
-    labels: int64 [n] or [n, j] per sequence, or [tokens] for one label per token; segments: uint8 [tokens] where
-    the tokenizer distinguishes the texts of a pair; spans: int32 [tokens, 2] where predictions need to know which
-    characters a token covers.
+    ids: int32 [tokens]; offsets: int64 [n + 1]; rows: int64 [n], ascending, the row of the table that a sequence
+    came from; labels: int64 [n] or [n, j] per sequence, or [tokens] for one label per token; segments: uint8 [tokens]
+    where the tokenizer distinguishes the texts of a pair; spans: int32 [tokens, 2] where predictions need to know
+    which characters a token covers.
     """
 
     ids: np.ndarray

@@ -1,4 +1,4 @@
-"""Equal budgets: every arm sees the same number of examples, and the same content where languages are parallel."""
+"""Equal budgets: all arms see as many examples in as many updates, and the same content in parallel languages."""
 
 import numpy as np
 import pyarrow as pa
@@ -9,64 +9,68 @@ from xstilts.tasks.encoding import Encoded
 
 def choose_rows(
     tables: list[pa.Table], examples: int | None, parallel: bool, rng: np.random.Generator
-) -> list[np.ndarray]:
-    """Which rows of each language's table are trained on, in all `examples` rows.
+) -> list[tuple[int, int]]:
+    """Which rows are trained on: (table, row) of each example, in an order that all arms share.
 
-    Parallel tables: one draw of items, the same for every choice of languages; item i is taken in language i mod k.
-    Others: an equal share of rows of each language. `examples` None takes all items (or all rows).
+    Item i is taken in language i mod k. Parallel tables: one draw of items, the same for every choice of languages;
+    others: an equal share of rows of each language. `examples` None takes all items (or all rows).
     Raises XstiltsError where there are too few: repeating rows would make budgets unequal.
     """
     k = len(tables)
     if parallel:
-        ids = [np.array(table["id"].to_pylist()) for table in tables]
-        shared = ids[0][np.isin(ids[0], list(set(ids[0]).intersection(*ids[1:])))]
-        items = rng.permutation(np.sort(shared))[: _enough(examples, len(shared), "items shared by all")]
-        places = [{name: row for row, name in enumerate(column)} for column in ids]
-        return [np.array([places[j][item] for item in items[j::k]], np.int64) for j in range(k)]
-    if examples is None:
-        return [np.arange(len(table)) for table in tables]
-    shares = [len(range(j, examples, k)) for j in range(k)]
+        places = [{name: row for row, name in enumerate(table["id"].to_pylist())} for table in tables]
+        shared = sorted(set(places[0]).intersection(*places[1:]))
+        count = _enough(examples, len(shared), "items that all source languages share")
+        items = [shared[i] for i in rng.permutation(len(shared))[:count]]
+        return [(i % k, places[i % k][item]) for i, item in enumerate(items)]
     orders = [rng.permutation(len(table)) for table in tables]
-    for table, share in zip(tables, shares, strict=True):
-        _enough(share, len(table), f"rows in '{table['language'][0]}'")
-    return [order[:share] for order, share in zip(orders, shares, strict=True)]
+    if examples is None:
+        return [(j, int(row)) for j, order in enumerate(orders) for row in order]
+    for j, table in enumerate(tables):
+        _enough(len(range(j, examples, k)), len(table), f"rows in '{table['language'][0]}'")
+    return [(i % k, int(orders[i % k][i // k])) for i in range(examples)]
 
 
 def _enough(wanted: int | None, present: int, what: str) -> int:
     if wanted is not None and wanted > present:
         raise XstiltsError(
-            f"{wanted} examples are wanted, and there are {present} {what} source languages"
-            if "shared" in what
-            else f"{wanted} examples are wanted, and there are {present} {what}",
+            f"{wanted} examples are wanted, and there are {present} {what}",
             "rows are never repeated to fill a budget: it would not be the same for all arms",
             "lower `examples` of the intermediate task, or leave the language out",
         )
     return present if wanted is None else wanted
 
 
-def join(parts: list[Encoded], chosen: list[np.ndarray]) -> Encoded:
-    """One Encoded with the sequences of the chosen rows of each part; its `rows` are those of the parts."""
-    taken = [_take(part, rows) for part, rows in zip(parts, chosen, strict=True)]
-    starts = np.cumsum([0, *(len(part.ids) for part in taken)])
+def join(parts: list[Encoded], chosen: list[tuple[int, int]]) -> Encoded:
+    """The sequences of the chosen (part, row) pairs in their order; `rows` numbers the pairs from 0."""
+    spans = [np.searchsorted(part.rows, np.arange(part.rows[-1] + 2)) for part in parts]
+    taken = [
+        (number, parts[p], sequence)
+        for number, (p, row) in enumerate(chosen)
+        for sequence in range(spans[p][row], spans[p][row + 1])
+    ]
+    tokens = [slice(part.offsets[s], part.offsets[s + 1]) for _, part, s in taken]
+    pieces = list(zip(taken, tokens, strict=True))
+    first = parts[0]
     return Encoded(
-        np.concatenate([part.ids for part in taken]),
-        np.concatenate([[0], *(part.offsets[1:] + start for part, start in zip(taken, starts, strict=False))]),
-        np.concatenate([part.rows for part in taken]),
-        np.concatenate([part.labels for part in taken]),
-        None if taken[0].segments is None else np.concatenate([part.segments for part in taken]),
+        np.concatenate([part.ids[t] for (_, part, _), t in pieces]),
+        np.concatenate([[0], np.cumsum([part.offsets[s + 1] - part.offsets[s] for _, part, s in taken])]),
+        np.array([number for number, _, _ in taken], np.int64),
+        np.concatenate([part.labels[t if part.labelled_per_token else slice(s, s + 1)] for (_, part, s), t in pieces]),
+        None if first.segments is None else np.concatenate([_segments(part)[t] for (_, part, _), t in pieces]),
     )
 
 
-def _take(part: Encoded, rows: np.ndarray) -> Encoded:
-    """The sequences of the given rows, in their order in the part."""
-    sequences = np.flatnonzero(np.isin(part.rows, rows))
-    lengths = part.lengths[sequences]
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    tokens = np.repeat(part.offsets[sequences] - offsets[:-1], lengths) + np.arange(offsets[-1])
-    return Encoded(
-        part.ids[tokens],
-        offsets,
-        part.rows[sequences],
-        part.labels[tokens if part.labelled_per_token else sequences],
-        None if part.segments is None else part.segments[tokens],
-    )
+def _segments(part: Encoded) -> np.ndarray:
+    assert part.segments is not None
+    return part.segments
+
+
+def updates(encoded: Encoded, order: np.ndarray, size: int) -> list[np.ndarray]:
+    """The sequences of each update of `size` examples: an example brings all its sequences."""
+    spans = np.searchsorted(encoded.rows, np.arange(encoded.rows[-1] + 2))
+    sequences = [np.arange(spans[example], spans[example + 1]) for example in range(len(spans) - 1)]
+    return [
+        np.concatenate([sequences[example] for example in order[start : start + size]])
+        for start in range(0, len(order), size)
+    ]

@@ -8,13 +8,14 @@ import json
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from xstilts.context import Context
@@ -147,7 +148,8 @@ class _State:
         self.update, self.history, self.best_score = 0, [], -math.inf  # type: tuple[int, list[dict[str, float]], float]
         self.best: dict[str, torch.Tensor] = {}
         if file.is_file():
-            self._load()
+            with suppress(SafetensorError):  # cut short by a power failure: the run starts again
+                self._load()
 
     def consider(self, score: float) -> None:
         """Keeps the present weights if their score is better than any before."""

@@ -18,7 +18,7 @@ from xstilts.tasks import mlm
 from xstilts.tasks.encoding import Encoded
 from xstilts.tasks.task import Task
 from xstilts.tasks.types import FINE_TUNED
-from xstilts.training.budget import choose_rows, join
+from xstilts.training.budget import choose_rows, join, updates
 from xstilts.training.loop import Recipe, train
 
 
@@ -74,16 +74,15 @@ def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
     def dev_score() -> float:
         return _dev_score(model, task, read([inputs["dev"]]), tokenizer.pad_token_id, recipe)
 
-    size = arguments["batch_size"]
-    order = epochs(len(encoded), arguments["epochs"], generator(seed, "order"))
-    updates = [order[start : start + size] for start in range(0, len(order), size)]
+    order = epochs(len(chosen), arguments["epochs"], generator(seed, "order"))
+    batches = updates(encoded, order, arguments["batch_size"])
     history = train(
-        model, kind, encoded, updates, recipe, seed, tokenizer.pad_token_id, context,
+        model, kind, encoded, batches, recipe, seed, tokenizer.pad_token_id, context,
         score=dev_score, evaluate_every=arguments["evaluate_every"], keep_best=arguments["keep"] == "best",
     )  # fmt: skip
     save(model, tokenizer, out)
-    tokens = int(encoded.lengths[order].sum())
-    summary = {"history": history, "updates": len(updates), "tokens": tokens, "examples": sum(map(len, chosen))}
+    tokens = arguments["epochs"] * len(encoded.ids)
+    summary = {"history": history, "updates": len(batches), "tokens": tokens, "examples": len(chosen)}
     (out / "history.json").write_text(json.dumps(summary))
 
 
