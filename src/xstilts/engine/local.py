@@ -57,7 +57,7 @@ def execute(plan: Plan, store: Store, wanted: list[str], report: Report, jobs: i
     report({"event": "plan", "steps": len(plan.steps), "todo": todo})
     outcome = Outcome()
     if todo:
-        run = _Run(plan, store, set(todo), finished, report, outcome)
+        run = _Run(plan, store, set(todo), finished, report, outcome, plan.urgency())
         run.drain(jobs, threads)
     return outcome
 
@@ -70,6 +70,7 @@ class _Run:
     finished: set[str]
     report: Report
     outcome: Outcome
+    urgency: dict[str, float]
     tries: dict[str, int] = field(default_factory=dict)
 
     def drain(self, jobs: int, threads: int) -> None:
@@ -90,9 +91,8 @@ class _Run:
 
     def ready(self) -> list[str]:
         """Steps whose inputs are all finished, the most urgent first."""
-        urgency = self.plan.urgency()
         ready = [f for f in self.waiting if self.finished.issuperset(self.plan.steps[f].inputs.values())]
-        return sorted(ready, key=lambda f: (-urgency[f], f))
+        return sorted(ready, key=lambda f: (-self.urgency[f], f))
 
     def _with(self, pool: ProcessPoolExecutor, jobs: int, events: Any, suspects: set[str]) -> None:
         """Runs the suspects where there are any, else whatever is or becomes ready."""
