@@ -18,7 +18,7 @@ from typing import Any
 
 from xstilts.context import Context
 from xstilts.engine.step import Plan, Step
-from xstilts.engine.store import Store
+from xstilts.engine.store import Store, StoreFull
 from xstilts.errors import STEP_FAILED, XstiltsError
 
 Report = Callable[[dict[str, Any]], None]
@@ -43,7 +43,8 @@ def execute(plan: Plan, store: Store, wanted: list[str], report: Report, jobs: i
         threads: threads of each worker; results depend on this number, never on `jobs`.
 
     A failed step fails those that need it and nothing else. When a worker dies (killed, out of memory), the steps
-    that were running are tried once more, one at a time, so that the guilty one is known.
+    that were running are tried once more, one at a time, so that the guilty one is known. Raises XstiltsError where
+    the store cannot be written to: then no step can be finished.
     """
     finished = set()
     for fingerprint in plan.steps:
@@ -126,6 +127,8 @@ class _Run:
     def _settle(self, fingerprint: str, future: Future[float]) -> None:
         error = future.exception()
         if isinstance(error, BrokenProcessPool):
+            raise error
+        if isinstance(error, StoreFull):
             raise error
         if error:
             self._fail(fingerprint, str(error))

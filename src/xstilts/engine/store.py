@@ -17,6 +17,10 @@ from xstilts.errors import MISSING, STEP_FAILED, XstiltsError
 MANIFEST = "manifest.json"
 
 
+class StoreFull(XstiltsError):
+    """The store cannot be written to, so that no step can be finished."""
+
+
 class Store:
     """A folder of finished steps: `results/ab/abcd…/` each with a manifest of sizes and checksums."""
 
@@ -162,9 +166,9 @@ def _disk_errors(root: Path) -> Iterator[None]:
         barred = error.errno in (errno.EROFS, errno.EACCES) and str(error.filename or root).startswith(str(root))
         if not full and not barred:
             raise
-        raise XstiltsError(
+        raise StoreFull(
             f"cannot write to the store at {root}",
-            f"{error.strerror}: {error.filename or root}",
+            f"{os.strerror(error.errno or 0)}: {error.filename or root}",
             "free some space or give another folder with --store; finished steps are kept",
             STEP_FAILED,
         ) from error

@@ -124,7 +124,7 @@ def _update(
     model: Any, kind: Trained, batches: list[dict[str, np.ndarray]], optimizer: torch.optim.AdamW, recipe: Recipe,
     seed: int, device: torch.device,
 ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
-    torch.manual_seed(seed)
+    _seed(seed, device)
     labelled = sum(int((batch["labels"] != IGNORED).sum()) for batch in batches)
     total = torch.zeros((), device=device)
     for batch in batches:
@@ -134,10 +134,18 @@ def _update(
         loss = kind.loss_sum(logits, tensors["labels"]) / max(1, labelled)
         loss.backward()
         total += loss.detach()
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+    weights = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    norm = torch.nn.utils.clip_grad_norm_(weights, recipe.clip)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return total, norm
+
+
+def _seed(seed: int, device: torch.device) -> None:
+    """As `torch.manual_seed`, without its cost: where no GPU is in use, that notes a stack trace at every call."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
 
 
 class _State:
