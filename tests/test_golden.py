@@ -6,11 +6,13 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from xstilts.context import Context
 from xstilts.data.prepare import prepare
 from xstilts.evaluation.predict import baseline, predict, retrieve
-from xstilts.models.encoders import load_tokenizer
+from xstilts.models.encoders import fetch, load_tokenizer
 from xstilts.models.vocabulary import train_vocabulary
 from xstilts.study.plan import VERSIONS
 from xstilts.training.phases import fine_tune, pretrain
@@ -118,7 +120,15 @@ def test_retrieval(chain):
     assert sum(table["score"].to_pylist()) / len(table) == pytest.approx(0.990351, rel=1e-3)
 
 
+def test_fetching_an_encoder_keeps_its_weights(chain, tmp_path):
+    arguments = {"load": str(chain["encoder"]), "revision": "", "random_weights": False, "seed": 1, "content": ""}
+    fetch(arguments, {}, tmp_path, Context(tmp_path))
+    before = load_file(chain["encoder"] / "model.safetensors")
+    after = load_file(tmp_path / "model.safetensors")
+    assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+
+
 def test_every_kind_of_step_is_covered():
     assert {name.partition(":")[2] for name in VERSIONS} == {
-        "prepare", "train_vocabulary", "pretrain", "fine_tune", "predict", "baseline", "retrieve",
+        "prepare", "train_vocabulary", "fetch", "pretrain", "fine_tune", "predict", "baseline", "retrieve",
     }  # fmt: skip

@@ -1,15 +1,21 @@
 """Studies as files: every mistake is told at once, and a plan holds what the design promises."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 
+from xstilts.analysis import analyse
+from xstilts.engine import Store, run_step
 from xstilts.errors import XstiltsError
 from xstilts.study.freeze import freeze, replicate_names
 from xstilts.study.load import builtin_studies, load_study
 from xstilts.study.plan import build_plan
+from xstilts.study.run import freeze_plan, gather
 
 
 def test_the_offline_studies_load_and_plan_without_data():
@@ -186,3 +192,40 @@ def test_real_data_missing_says_which_folder_to_give():
     with pytest.raises(XstiltsError, match="--data") as caught:
         freeze(load_study("real-mini"), None, "cpu")
     assert caught.value.code in (2, 3)
+
+
+def test_a_study_of_an_encoder_from_a_folder_runs_from_its_files(tmp_path, encoder_folder):
+    folder = encoder_folder("xlm-roberta")
+    languages = {"candidates": ["de", "nl", "tr", "ja", "sw", "ar"], "minimum": 2}
+    recipe = {"learning_rate": 0.001}
+    small = {"examples": 16, "epochs": 1, "recipe": recipe}
+    path = changed(
+        tmp_path, replicates=2, encoders={"mine": {"load": str(folder)}}, languages=languages,
+        intermediate={"nli": {"task": "pocket-nli-hard", **small}},
+        arms={"none": {}, "near": {"intermediate": "nli", "languages": "near", "count": 2}},
+        targets={"pocket-nli": {"training": small}, "pocket-tatoeba": {"layer": 1}},
+        contrasts=["near - none"], controls=[],
+    )  # fmt: skip
+    planned = build_plan(freeze(load_study(path), None, "cpu"))
+    store = Store(tmp_path / "store")
+    for step in planned.plan.steps.values():
+        run_step(step, store)
+    gather(planned, store, tmp_path)
+    freeze_plan(planned, tmp_path)
+    result = analyse(tmp_path)
+    assert [v["contrast"] for v in result["verdicts"]] == ["near - none"]
+    assert {row["arm"] for row in result["scores"]} == {"none", "near", "baseline"}
+    fetched = next(step for step in planned.plan.steps.values() if step.kind == "fetch")
+    before = load_file(folder / "model.safetensors")
+    after = load_file(store.path(fetched.fingerprint) / "model.safetensors")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_an_encoder_folder_with_other_weights_is_another_step(tmp_path, encoder_folder):
+    copy = tmp_path / "copy"
+    shutil.copytree(encoder_folder("xlm-roberta"), copy)
+    path = changed(tmp_path, encoders={"mine": {"load": str(copy)}})
+    before = set(build_plan(freeze(load_study(path), None, "cpu")).plan.steps)
+    (copy / "model.safetensors").write_bytes((copy / "model.safetensors").read_bytes() + b" ")
+    after = build_plan(freeze(load_study(path), None, "cpu")).plan.steps
+    assert not {after[f].kind for f in before & set(after)} & {"fetch", "train"}

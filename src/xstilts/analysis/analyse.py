@@ -33,13 +33,15 @@ def analyse(run: Path) -> Result:
     judged = [_judge(cubes, contrast, context) for contrast in study["contrasts"]]
     controls = [_judge(cubes, contrast, context) for contrast in study["controls"]]
     strategies = {name: arm.get("languages", "english") for name, arm in study["arms"].items() if "intermediate" in arm}
+    baselines = [row for cube in cubes.values() for row in _against_baseline(cube, context)]
+    told = answer([(v["left"], v["right"], v["verdict"]) for v in judged], strategies)
     return {
         **context,
-        "answer": answer([(v["left"], v["right"], v["verdict"]) for v in judged], strategies),
+        "answer": told and told + _caveat(judged, baselines),
         "verdicts": judged,
         "controls": controls,
         "scores": [row for cube in cubes.values() for row in _scores(cube, held_out)],
-        "baselines": [row for cube in cubes.values() for row in _against_baseline(cube, context)],
+        "baselines": baselines,
         "languages": [row for c in declared for row in _per_language(cubes, c, context)],
         "distance": [_distance(cubes, contrast, context) for contrast in study["contrasts"]],
         "budgets": _read(run / "cells.json"),
@@ -76,6 +78,15 @@ def _judge(cubes: dict[str, Cube], contrast: Result, context: Result) -> Result:
         parts.append(as_json(own, target=cube.target))
     text = sentence(left, right, whole, word, study["equivalence"], len(encoders))
     return as_json(whole, **contrast, verdict=word, sentence=text, parts=parts)
+
+
+def _caveat(judged: list[Result], baselines: list[Result]) -> str:
+    """A warning where no judged arm beats the baseline: such arms cannot differ in what they learnt of the task."""
+    compared = {(target, v[side]) for v in judged for side in ("left", "right") for target in v["targets"]}
+    beaten = [row["beaten"] for row in baselines if (row["target"], row["arm"]) in compared]
+    if not beaten or any(beaten):
+        return ""
+    return " But no arm scores better than the baseline, so this says nothing of transfer."
 
 
 def _scores(cube: Cube, held_out: list[str]) -> list[Result]:

@@ -66,11 +66,11 @@ class Store:
             recorded = json.loads((folder / MANIFEST).read_text())["files"]
         except (OSError, ValueError, KeyError) as error:
             return f"{folder / MANIFEST}: {error}"
-        for name, (size, checksum) in recorded.items():
+        for name, (size, digest) in recorded.items():
             file = folder / name
             if not file.is_file():
                 return f"{file} is missing"
-            if file.stat().st_size != size or _checksum(file) != checksum:
+            if file.stat().st_size != size or checksum(file) != digest:
                 return f"{file} does not have the checksum in its manifest"
         return ""
 
@@ -137,7 +137,7 @@ def _seal(folder: Path, step: Step) -> None:
         _sync(file)
     manifest = {
         "step": step.to_json(),
-        "files": {str(f.relative_to(folder)): [f.stat().st_size, _checksum(f)] for f in files},
+        "files": {str(f.relative_to(folder)): [f.stat().st_size, checksum(f)] for f in files},
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False))
     _sync(folder / MANIFEST)
@@ -152,7 +152,8 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _checksum(file: Path) -> str:
+def checksum(file: Path) -> str:
+    """SHA-256 of a file's content, 64 hex digits."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

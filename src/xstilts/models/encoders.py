@@ -11,10 +11,14 @@ import torch
 import transformers
 from safetensors import SafetensorError
 
+from xstilts.context import Context
 from xstilts.errors import MISSING, XstiltsError
 
 logging.getLogger("transformers").setLevel(logging.ERROR)
 transformers.utils.logging.disable_progress_bar()
+
+LOADING_ERRORS = (OSError, ValueError, pickle.UnpicklingError, SafetensorError)
+"""What `transformers` raises for a folder that is absent, incomplete, corrupt or hostile."""
 
 
 def load_tokenizer(encoder: str | Path) -> Any:
@@ -33,6 +37,29 @@ def load_tokenizer(encoder: str | Path) -> Any:
 
 
 _tokenizers: dict[str, Any] = {}
+
+
+def fetch(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
+    """Writes an encoder from a local folder or the hub, with its masked-language-model head and its tokenizer.
+
+    arguments: `load` (folder or repository), `revision` (a commit of the repository), `random_weights` (keeps only
+    the configuration, as a baseline), `seed` (of those weights), `content` (checksum of a local folder).
+    """
+    place, revision = arguments["load"], arguments["revision"] or None
+    classes = (transformers.AutoConfig, transformers.AutoTokenizer, transformers.AutoModelForMaskedLM)
+    try:
+        config = classes[0].from_pretrained(place, revision=revision, trust_remote_code=False)
+        tokenizer = classes[1].from_pretrained(place, revision=revision, trust_remote_code=False)
+        torch.manual_seed(arguments["seed"])
+        if arguments["random_weights"]:
+            model = classes[2].from_config(config)
+        else:
+            model = classes[2].from_pretrained(
+                place, revision=revision, dtype=torch.float32, trust_remote_code=False, weights_only=True
+            )
+    except LOADING_ERRORS as error:
+        raise _cannot_load("encoder", place, error) from None
+    save(model, tokenizer, out)
 
 
 def new_encoder(config: dict[str, Any], tokenizer: Any, seed: int) -> Any:
@@ -79,7 +106,7 @@ def load_base(encoder: str | Path) -> Any:
     """The encoder without a head, in float32; raises XstiltsError where it cannot be loaded."""
     try:
         return transformers.AutoModel.from_pretrained(encoder, dtype=torch.float32, trust_remote_code=False)
-    except (OSError, ValueError, pickle.UnpicklingError, SafetensorError) as error:
+    except LOADING_ERRORS as error:
         raise _cannot_load("encoder", encoder, error) from None
 
 

@@ -91,6 +91,11 @@ def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False
         held_out = [code for code in evaluated[target] if code in split.held_out]
         warnings += _too_few(target, held_out, choice.minimum, allow_few)
     warnings += _same_task(study, tasks)
+    warnings += [
+        f"encoder '{name}' has no pinned revision: the hub may give another one tomorrow"
+        for name, entry in study.encoders.items()
+        if entry.load and not entry.revision and not Path(entry.load).is_dir()
+    ]
     return Frozen(
         study=study,
         tasks=tasks,

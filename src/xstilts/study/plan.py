@@ -1,10 +1,11 @@
 """Expands a frozen study into a plan: shared steps once, and the cells of the experiment that they serve."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from xstilts.data.sources import content
-from xstilts.engine import Plan, Step
+from xstilts.engine import Plan, Step, checksum, digest
 from xstilts.randomness import derive
 from xstilts.study.cost import fine_tuning_seconds, prediction_seconds, pretraining_seconds
 from xstilts.study.freeze import Frozen, encoder_names, replicate_names
@@ -16,6 +17,7 @@ BASELINE = "baseline"
 VERSIONS = {
     "xstilts.data.prepare:prepare": 1,
     "xstilts.models.vocabulary:train_vocabulary": 1,
+    "xstilts.models.encoders:fetch": 1,
     "xstilts.training.phases:pretrain": 1,
     "xstilts.training.phases:fine_tune": 1,
     "xstilts.evaluation.predict:predict": 1,
@@ -106,11 +108,19 @@ def _recipe(recipe: Recipe, precision: str) -> dict[str, Any]:
 
 
 def _encoder(result: StudyPlan, name: str, random_weights: bool = False) -> str:
-    """The step that makes an encoder; "" where it is loaded from elsewhere."""
+    """The step that fetches or makes an encoder."""
     study = result.frozen.study
     own, entry = _entry_of_encoder(study.encoders, name)
     if entry.pretrain is None:
-        return ""
+        arguments = {
+            "load": entry.load,
+            "revision": entry.revision,
+            "content": folder_content(entry.load),
+            "random_weights": random_weights,
+            "seed": derive(study.seed, name, "random weights"),
+        }
+        kind, label = ("random", f"{name} with random weights") if random_weights else ("fetch", f"fetch {name}")
+        return _add(result, kind, "xstilts.models.encoders:fetch", label, 5.0, arguments, {})
     pretraining = entry.pretrain
     corpus = result.frozen.tasks[pretraining.corpus]
     frozen = result.frozen
@@ -139,6 +149,15 @@ def _encoder(result: StudyPlan, name: str, random_weights: bool = False) -> str:
     return _add(result, kind, "xstilts.training.phases:pretrain", label, cost, arguments, inputs)
 
 
+def folder_content(load: str) -> str:
+    """What identifies an encoder in a local folder: its files' checksums; "" for a hub repository."""
+    folder = Path(load)
+    if not folder.is_dir():
+        return ""
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    return digest([[path.name, checksum(path)] for path in files])
+
+
 def _entry_of_encoder(encoders: dict[str, Encoder], name: str) -> tuple[str, Encoder]:
     own = name if name in encoders else name.rpartition("-")[0]
     return own, encoders[own]
@@ -162,7 +181,7 @@ def _replicate(
         )  # fmt: skip
     for target, entry in study.targets.items():
         task = frozen.tasks[entry.task or target]
-        if arm.hide and arm.hide not in FINE_TUNED.get(task.type, _NONE).TEXT_COLUMNS:
+        if arm.hide and (task.type not in FINE_TUNED or arm.hide not in FINE_TUNED[task.type].TEXT_COLUMNS):
             continue
         where = f"{target} after {name} · {encoder} {replicate}"
         if task.type in FINE_TUNED and entry.training:
@@ -176,10 +195,6 @@ def _replicate(
             result.cells.append(Cell(target, name, encoder, replicate, scored, intermediate))
 
 
-class _NONE:
-    TEXT_COLUMNS: tuple[str, ...] = ()
-
-
 def _training(
     result: StudyPlan, training: Training, name: str, encoder: str, model: str, languages: tuple[str, ...],
     seed: int, label: str, hide: str = "",
@@ -188,11 +203,8 @@ def _training(
     task, anchor = frozen.tasks[training.task or name], frozen.study.languages.anchor
     inputs = {f"train.{code}": _rows(result, task, training.train, code) for code in languages}
     inputs["dev"] = _rows(result, task, training.dev, anchor)
-    loaded = _loaded(frozen, encoder) if not model else {}
-    if model:
-        inputs["encoder"] = model
+    inputs["encoder"] = model
     arguments = {
-        **loaded,
         "task": _entry(task),
         "languages": list(languages),
         "examples": training.examples,
@@ -208,11 +220,6 @@ def _training(
     }
     cost = fine_tuning_seconds(_entry_of_encoder(frozen.study.encoders, encoder)[1], training, task.max_length)
     return _add(result, "train", "xstilts.training.phases:fine_tune", label, cost, arguments, inputs)
-
-
-def _loaded(frozen: Frozen, encoder: str) -> dict[str, str]:
-    entry = frozen.study.encoders[encoder]
-    return {"encoder": entry.load, "revision": entry.revision}
 
 
 def _prediction(
@@ -233,10 +240,7 @@ def _prediction(
         arguments["layer"] = entry.layer
     else:
         arguments["hidden"] = hide
-    if model:
-        inputs["model"] = model
-    else:
-        arguments |= _loaded(frozen, encoder)
+    inputs["model"] = model
     encoder_entry = _entry_of_encoder(frozen.study.encoders, encoder)[1]
     cost = prediction_seconds(encoder_entry, len(languages), task.max_length)
     return _add(result, "predict", f"xstilts.evaluation.predict:{function}", label, cost, arguments, inputs)
@@ -247,10 +251,10 @@ def _baseline(result: StudyPlan, target: str, entry: Target, encoder: str, first
     frozen = result.frozen
     task = frozen.tasks[entry.task or target]
     if task.type not in FINE_TUNED:
-        if model := _encoder(result, encoder, random_weights=True):
-            label = f"score {target} with random weights · {encoder}"
-            scored = _prediction(result, "retrieve", task, entry, target, model, encoder, label)
-            result.cells.append(Cell(target, BASELINE, encoder, 0, scored))
+        model = _encoder(result, encoder, random_weights=True)
+        label = f"score {target} with random weights · {encoder}"
+        scored = _prediction(result, "retrieve", task, entry, target, model, encoder, label)
+        result.cells.append(Cell(target, BASELINE, encoder, 0, scored))
         return
     if not first or not entry.training:
         return

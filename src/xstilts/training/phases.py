@@ -52,11 +52,11 @@ def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
 
     arguments: `task`, `languages` (sources), `examples` (None for all), `epochs`, `batch_size`, `max_length`,
     `recipe`, `seed`, `keep` ('best' by English dev, or 'last'), `evaluate_every`, `hidden`, `device`;
-    inputs: `encoder` (or the argument `encoder`, a hub repository), `train.xx` for each language, `dev`.
+    inputs: `encoder`, `train.xx` for each language, `dev`.
     """
     task, seed, device = Task(**arguments["task"]), arguments["seed"], choose_device(arguments["device"])
     kind = FINE_TUNED[task.type]
-    encoder = inputs.get("encoder") or arguments["encoder"]
+    encoder = inputs["encoder"]
     tokenizer = load_tokenizer(encoder)
     read = partial(
         encoded_rows,
