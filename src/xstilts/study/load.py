@@ -53,7 +53,7 @@ def load_study(name: str, quick: bool = False, **changes: Any) -> Study:
         raise XstiltsError(
             f"{origin}: {len(problems)} mistake{'s' if len(problems) > 1 else ''}",
             "\n".join(_describe(where, what, lines) for where, what in _in_order(problems, lines)),
-            "mend these lines; `xstilts study --help` shows an example",
+            "mend these lines; docs/studies.md explains every setting",
         )
     return study
 
@@ -78,7 +78,7 @@ def _read(name: str, lines: dict[Where, int]) -> tuple[dict[str, Any], str, list
     except yaml.YAMLError as error:
         raise XstiltsError(f"{origin} is not YAML", " ".join(str(error).split()), "check its indentation") from None
     if not isinstance(raw, dict):
-        raise XstiltsError(f"{origin} is not a study", "it must be a mapping of settings", "see `xstilts study --help`")
+        raise XstiltsError(f"{origin} is not a study", "it must be a mapping of settings", "see docs/studies.md")
     problems = list(_note_lines(node, (), lines))
     if "extends" in raw:
         base = _read(str(raw.pop("extends")), {})[0]
