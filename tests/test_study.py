@@ -221,6 +221,16 @@ def test_a_study_of_an_encoder_from_a_folder_runs_from_its_files(tmp_path, encod
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
+def test_the_example_of_the_documentation_plans(tmp_path):
+    text = (Path(__file__).parent.parent / "docs/studies.md").read_text()
+    file = tmp_path / "mine.yaml"
+    file.write_text(re.search(r"```yaml\n(.*?)```", text, re.S).group(1))
+    frozen = freeze(load_study(str(file)), None, "cpu")
+    assert list(frozen.study.encoders) == ["xlmr"]
+    assert {"again", "nearest"} <= set(frozen.study.arms) and "in-language" not in frozen.study.arms
+    assert build_plan(frozen).cells
+
+
 def test_an_encoder_folder_with_other_weights_is_another_step(tmp_path, encoder_folder):
     copy = tmp_path / "copy"
     shutil.copytree(encoder_folder("xlm-roberta"), copy)

@@ -16,15 +16,15 @@ from xstilts.engine import Plan
 class Watcher:
     """Draws a bar with the time left from the events of a run; prints a line per step where there is no terminal.
 
-    Time left is the estimated cost of what is still to be done, at the pace that was measured so far.
+    Time left is the estimated cost of what is still to be done, at the pace that steps of its kind have shown so far.
     """
 
     def __init__(self, plan: Plan, jobs: int, console: Console) -> None:
         self.plan, self.jobs, self.console = plan, jobs, console
-        self.todo: list[str] = []
-        self.total = self.done = 0.0
-        self.running: dict[str, float] = {}
-        self.finished = 0
+        self.todo: set[str] = set()
+        self.steps = 0
+        self.running: dict[str, tuple[float, float]] = {}
+        self.measured: dict[str, tuple[float, float]] = {}
         self.begin = time.monotonic()
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
         self.progress = Progress(*columns, TimeElapsedColumn(), _Left(self), console=console, transient=True)
@@ -41,41 +41,62 @@ class Watcher:
     def __call__(self, event: dict[str, Any]) -> None:
         name, fingerprint = event["event"], event.get("step", "")
         if name == "plan":
-            self.todo, self.begin = event["todo"], time.monotonic()
-            self.total = sum(self.plan.steps[f].cost for f in self.todo)
-            self._say(f"{event['steps']} steps, {event['steps'] - len(self.todo)} of them already in the store")
+            self.todo, self.steps = set(event["todo"]), len(event["todo"])
+            self._say(f"{event['steps']} steps, {event['steps'] - self.steps} of them already in the store")
             return
         step = self.plan.steps[fingerprint]
         if name == "started":
-            self.running[fingerprint] = 0.0
-        elif name == "progress":
-            self.running[fingerprint] = event["share"]
+            self.running[fingerprint] = (time.monotonic(), 0.0)
+        elif name == "progress" and fingerprint in self.running:
+            self.running[fingerprint] = (self.running[fingerprint][0], event["share"])
         elif name in ("finished", "failed"):
-            self.running.pop(fingerprint, None)
-            self.done += step.cost
-            self.finished += 1
-            if name == "failed":
-                self._say(f"failed: {step.label}: {event['why'].splitlines()[0]}")
-            elif not self.console.is_terminal and (self.finished % 20 == 0 or step.kind == "pretrain"):
-                self._say(f"{self.finished}/{len(self.todo)} steps, {clock(self.left())} left · {step.label}")
+            self._settle(fingerprint, event)
         elif name in ("damaged", "retried"):
             self.running.pop(fingerprint, None)
             self._say(f"{name}: {step.label}: {event['why']}")
         self._draw()
 
-    def share(self) -> float:
-        """How much of the estimated cost is done, 0 to 1."""
-        under_way = sum(self.plan.steps[f].cost * share for f, share in self.running.items())
-        return min(1.0, (self.done + under_way) / self.total) if self.total else 1.0
+    def _settle(self, fingerprint: str, event: dict[str, Any]) -> None:
+        step = self.plan.steps[fingerprint]
+        self.running.pop(fingerprint, None)
+        self.todo.discard(fingerprint)
+        finished = self.steps - len(self.todo)
+        if event["event"] == "failed":
+            self._say(f"failed: {step.label}: {event['why'].splitlines()[0]}")
+            return
+        seconds, cost = self.measured.get(step.kind, (0.0, 0.0))
+        self.measured[step.kind] = (seconds + event["seconds"], cost + step.cost)
+        if not self.console.is_terminal and (finished % 20 == 0 or step.kind == "pretrain"):
+            self._say(f"{finished}/{self.steps} steps, {clock(self.left())} left · {step.label}")
 
     def left(self) -> float | None:
-        """Seconds left at the pace so far; None before there is any."""
-        share, elapsed = self.share(), time.monotonic() - self.begin
-        return elapsed * (1 - share) / share if share > 0.01 and elapsed > 2 else None
+        """Seconds left, by what steps of each kind took against their estimates; None before anything was measured."""
+        measured = dict(self.measured)
+        for fingerprint, (begin, share) in self.running.items():
+            if share > 0.02:
+                step = self.plan.steps[fingerprint]
+                seconds, cost = measured.get(step.kind, (0.0, 0.0))
+                measured[step.kind] = (seconds + time.monotonic() - begin, cost + share * step.cost)
+        if not measured:
+            return None
+        whole = sum(s for s, _ in measured.values()) / sum(c for _, c in measured.values())
+        pace = {kind: seconds / cost for kind, (seconds, cost) in measured.items()}
+        remaining = 0.0
+        for fingerprint in self.todo:
+            step = self.plan.steps[fingerprint]
+            share = self.running.get(fingerprint, (0.0, 0.0))[1]
+            remaining += step.cost * (1 - share) * pace.get(step.kind, whole)
+        return remaining / self.jobs
+
+    def share(self) -> float:
+        """How much of the time is behind us, 0 to 1."""
+        left = self.left()
+        elapsed = time.monotonic() - self.begin
+        return elapsed / (elapsed + left) if left is not None and elapsed + left > 0 else 0.0
 
     def _draw(self) -> None:
         labels = [self.plan.steps[f].label for f in self.running]
-        shown = f"{self.finished}/{len(self.todo)} steps · " + (labels[0][:44] if labels else "")
+        shown = f"{self.steps - len(self.todo)}/{self.steps} steps · " + (labels[0][:44] if labels else "")
         self.progress.update(self.bar, description=shown, completed=self.share())
 
     def _say(self, text: str) -> None:

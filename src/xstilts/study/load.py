@@ -104,11 +104,12 @@ def _note_lines(node: Any, where: Where, lines: dict[Where, int]) -> Iterator[Pr
 
 
 def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`base` with the settings of `over` on top, mapping by mapping; a null takes a setting away."""
     result = dict(base)
     for key, value in over.items():
         both = isinstance(value, dict) and isinstance(base.get(key), dict)
         result[key] = _merged(base[key], value) if both else value
-    return result
+    return {key: value for key, value in result.items() if value is not None}
 
 
 def _line(where: Where, lines: dict[Where, int]) -> int:
