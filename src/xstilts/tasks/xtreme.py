@@ -16,6 +16,11 @@ class Target:
     languages: tuple[str, ...]
     words: tuple[str, ...] = ()
 
+    @property
+    def aligned(self) -> bool:
+        """Whether line i of the predictions answers line i of the labels."""
+        return self.kind in ("labels", "indices", "tags")
+
     def file(self, language: str) -> str:
         """The name of a language's file below the task's folder."""
         return f"test-{language}.{'json' if self.kind == 'answers' else 'tsv'}"
