@@ -133,15 +133,16 @@ def read(path: Path, target: Target, mistakes: Mistakes, gold: bool) -> Any:
 
 def compare_lines(predicted: list[str], gold: list[str], target: Target, labels: Path, mistakes: Mistakes) -> None:
     """Notes where the lines of predictions cannot belong to those of the golds: their number, ends of sentences."""
+    unit, found, wanted = "lines", len(predicted), len(gold)
     if target.kind == "tags":
+        unit, found, wanted = "sentences", predicted.count(""), gold.count("")
         for number, (one, other) in enumerate(zip(predicted, gold, strict=False), 1):
             if bool(one) != bool(other):
                 what = "a tag where a sentence ends" if one else "a sentence ends where one goes on"
-                mistakes.add(f"{what} in {labels} ({len(predicted):,} lines, expected {len(gold):,})", number)
+                mistakes.add(f"{what} in {labels} ({found:,} sentences, expected {wanted:,})", number)
                 return
-    if len(predicted) != len(gold):
-        line = min(len(predicted), len(gold)) + 1
-        mistakes.add(f"{len(predicted):,} lines, expected {len(gold):,} as in {labels}", line)
+    if found != wanted:
+        mistakes.add(f"{found:,} {unit}, expected {wanted:,} as in {labels}", min(len(predicted), len(gold)) + 1)
 
 
 def strangers(folder: Path) -> list[str]:
