@@ -340,6 +340,14 @@ def test_empty_predictions_of_pairs_score_nothing(folders):
     assert score(predictions, labels)["tasks"]["bucc2018"]["languages"]["de"]["f1"] == 0
 
 
+def test_the_other_forms_of_json_that_the_benchmark_reads(folders):
+    predictions, labels = folders
+    before = score(predictions, labels)
+    (predictions / "xquad" / "test-th.json").write_text(json.dumps({"data": ANSWERS}))
+    (labels / "xquad" / "test-th.json").write_text(json.dumps(squad(GOLD)["data"]))
+    assert score(predictions, labels) == before
+
+
 def test_line_ends_and_spaces_do_not_count(folders):
     predictions, labels = folders
     before = score(predictions, labels)
@@ -387,6 +395,7 @@ def test_a_damaged_file_is_refused_with_its_line(folders, name, content, says):
         ("xquad/test-th.json", '{"data": [{"paragraphs": 3}]}', "not SQuAD JSON"),
         ("xquad/test-th.json", json.dumps(squad({"1": []})), "question '1' has no gold answer"),
         ("xquad/test-th.json", '{"data": []}', "no question in it"),
+        ("bucc2018/test-de.tsv", "", "no pair in it"),
         ("xnli/test-th.tsv", "-\n-\n-\n-\n", "unknown label '-'"),  # withheld labels are no reason for a score of 0
     ],
 )

@@ -58,7 +58,7 @@ def read_lines(path: Path, target: Target, mistakes: Mistakes) -> list[str]:
     for number, line in enumerate(lines, 1):
         if faults[line]:
             mistakes.add(faults[line], number)
-    if not any(lines):
+    if not any(lines) and not mistakes:
         mistakes.add("no example in it")
     return lines
 
@@ -84,7 +84,7 @@ def read_pairs(path: Path, mistakes: Mistakes) -> list[tuple[str, str]]:
 
 
 def read_answers(path: Path, mistakes: Mistakes) -> dict[str, str]:
-    """The answer to each question id of a JSON object."""
+    """The answer to each question id of a JSON object, which may stand under a key `data`."""
     pairs = _json(path, mistakes, _Pairs)
     pairs = dict(pairs).get("data", pairs) if isinstance(pairs, _Pairs) else pairs
     if not isinstance(pairs, _Pairs):
@@ -125,7 +125,10 @@ def read_questions(path: Path, mistakes: Mistakes) -> list[tuple[str, list[str]]
 def read(path: Path, target: Target, mistakes: Mistakes, gold: bool) -> Any:
     """What a file holds, in the form of its task's kind; predictions and golds differ for questions only."""
     if target.kind == "pairs":
-        return read_pairs(path, mistakes)
+        pairs = read_pairs(path, mistakes)
+        if gold and not pairs:
+            mistakes.add("no pair in it")
+        return pairs
     if target.kind == "answers":
         return read_questions(path, mistakes) if gold else read_answers(path, mistakes)
     return read_lines(path, target, mistakes)
@@ -166,7 +169,7 @@ def _stranger(path: Path, what: str, known: list[str]) -> str:
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """A JSON object with all its keys, also those given twice."""
+    """A JSON object with all its keys, also those given twice; a type of its own to tell it from a JSON list."""
 
 
 def _text(path: Path, mistakes: Mistakes) -> str:
