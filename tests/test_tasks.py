@@ -9,7 +9,7 @@ import transformers
 from xstilts.data.sources import rows
 from xstilts.tasks import classification, mlm, qa, retrieval, tagging
 from xstilts.tasks.encoding import IGNORED, pad
-from xstilts.tasks.metrics import chunks
+from xstilts.tasks.metrics import chunks, squad_normal
 from xstilts.tasks.task import Task, WorldSource
 from xstilts.tasks.types import SCHEMAS
 
@@ -247,7 +247,7 @@ def test_a_question_without_an_answer_is_read_and_scored(letters):
     ],
 )
 def test_answers_are_normalised_as_squad_does(answer, normal):
-    assert qa.normalise(answer) == normal
+    assert squad_normal(answer) == normal
 
 
 def test_answer_scores_take_the_best_gold_answer_and_count_repeated_words():

@@ -1,8 +1,5 @@
 """Span question answering: the answer is a stretch of the context."""
 
-import re
-import string
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +7,7 @@ import pyarrow as pa
 
 from xstilts.tasks.encoding import Encoded, ragged
 from xstilts.tasks.heads import cross_entropy_sum
+from xstilts.tasks.metrics import squad_normal, token_f1
 from xstilts.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -140,22 +138,9 @@ def statistics(predictions: pa.Table) -> np.ndarray:
 
 def _best(prediction: str, gold: list[str]) -> tuple[float, float]:
     """Token F1 and exact match with the gold answer that fits best; none at all is matched by an empty prediction."""
-    predicted = normalise(prediction)
-    pairs = [(token_f1(predicted, normalise(g)), float(predicted == normalise(g))) for g in gold or [""]]
+    predicted = squad_normal(prediction)
+    pairs = [(token_f1(predicted, squad_normal(g)), float(predicted == squad_normal(g))) for g in gold or [""]]
     return max(f1 for f1, _ in pairs), max(exact for _, exact in pairs)
-
-
-def normalise(answer: str) -> str:
-    """SQuAD v1.1's normal form: lower case, no ASCII punctuation, no English article, single spaces."""
-    text = "".join(c for c in answer.lower() if c not in string.punctuation)
-    return " ".join(re.sub(r"\b(a|an|the)\b", " ", text).split())
-
-
-def token_f1(prediction: str, gold: str) -> float:
-    """F1 over the white-space tokens of two normalised answers; 0 where nothing is shared."""
-    predicted, wanted = prediction.split(), gold.split()
-    shared = sum((Counter(predicted) & Counter(wanted)).values())
-    return 2 * shared / (len(predicted) + len(wanted)) if shared else 0.0
 
 
 def score(sums: np.ndarray, metric: str) -> np.ndarray:

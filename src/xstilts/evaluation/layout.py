@@ -1,0 +1,208 @@
+"""Files in the benchmark's own layout: a folder per task, `test-{lang}.tsv` or `test-{lang}.json` in it.
+
+Reading never stops at a mistake: what is wrong goes into a `Mistakes`, with file and line.
+"""
+
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from xstilts.errors import XstiltsError, did_you_mean
+from xstilts.tasks.xtreme import TARGETS, Target
+
+SHOWN = 10
+"""Different mistakes that are listed for one file; the rest are counted."""
+
+
+class Mistakes:
+    """What is wrong in one file. The same mistake in further lines is counted and not listed again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.first: dict[str, int | str] = {}
+        self.count: Counter[str] = Counter()
+
+    def add(self, what: str, where: int | str = 0) -> None:
+        """Notes a mistake in a line, counted from 1, or where a JSON string stands; 0 where no place can be named."""
+        self.first.setdefault(what, where)
+        self.count[what] += 1
+
+    def __iter__(self) -> Iterator[str]:
+        for what, where in list(self.first.items())[:SHOWN]:
+            number = where if isinstance(where, int) else _line_of(self.path, where)
+            line = f", line {number}" if number else ""
+            more = f" (and {self.count[what] - 1:,} times more)" if self.count[what] > 1 else ""
+            yield f"{self.path}{line}: {what}{more}"
+        if len(self.first) > SHOWN:
+            yield f"{self.path}: {len(self.first) - SHOWN:,} further mistakes"
+
+    def __bool__(self) -> bool:
+        return bool(self.first)
+
+
+def mistaken(listed: list[str], hint: str) -> XstiltsError:
+    """The error that tells all of them."""
+    return XstiltsError(f"{len(listed)} mistake{'s' * (len(listed) != 1)}", "\n       ".join(listed), hint)
+
+
+def read_lines(path: Path, target: Target, mistakes: Mistakes) -> list[str]:
+    """The stripped lines of a file of labels, indices or tags; for tags an empty line is the end of a sentence, and
+    there is one after the last."""
+    lines = _lines(path, mistakes)
+    if target.kind == "tags" and lines and lines[-1]:
+        lines.append("")
+    faults = {value: _fault(value, target) for value in set(lines)}
+    for number, line in enumerate(lines, 1):
+        if faults[line]:
+            mistakes.add(faults[line], number)
+    if not any(lines) and not mistakes:
+        mistakes.add("no example in it")
+    return lines
+
+
+def _fault(value: str, target: Target) -> str:
+    """What is wrong with a line of labels, indices or tags; "" for nothing."""
+    if target.kind == "indices":
+        return "" if value.isascii() and value.isdigit() else f"'{value[:40]}' is no index (a number from 0)"
+    if value in target.words or (target.kind == "tags" and not value):
+        return ""
+    return f"unknown label '{value[:40]}', expected one of {' '.join(target.words)}"
+
+
+def read_pairs(path: Path, mistakes: Mistakes) -> list[tuple[str, str]]:
+    """The pairs `source id TAB English id` of a file, one for each line; the file may be empty."""
+    pairs = []
+    for number, line in enumerate(_lines(path, mistakes), 1):
+        cells = line.split("\t")
+        pairs.append((cells[0], cells[-1]))
+        if len(cells) != 2 or not all(cells):
+            mistakes.add("expected two ids with a tab between them", number)
+    return pairs
+
+
+def read_answers(path: Path, mistakes: Mistakes) -> dict[str, str]:
+    """The answer to each question id of a JSON object, which may stand under a key `data`."""
+    pairs = _json(path, mistakes, _Pairs)
+    pairs = dict(pairs).get("data", pairs) if isinstance(pairs, _Pairs) else pairs
+    if not isinstance(pairs, _Pairs):
+        if not mistakes:
+            mistakes.add("expected a JSON object, question id to answer")
+        return {}
+    for key, count in Counter(key for key, _ in pairs).items():
+        if count > 1:
+            mistakes.add(f"question '{key}' is answered {count} times", key)
+    for key, answer in pairs:
+        if not isinstance(answer, str):
+            mistakes.add(f"the answer to question '{key}' is no text", key)
+    return {key: answer for key, answer in pairs if isinstance(answer, str)}
+
+
+def read_questions(path: Path, mistakes: Mistakes) -> list[tuple[str, list[str]]]:
+    """Id and gold answers of each question of a SQuAD JSON file."""
+    content = _json(path, mistakes)
+    if mistakes:
+        return []
+    questions: list[tuple[str, list[str]]] = []
+    try:
+        articles = content["data"] if isinstance(content, dict) else content
+        for question in (q for article in articles for p in article["paragraphs"] for q in p["qas"]):
+            questions.append((str(question["id"]), [str(answer["text"]) for answer in question["answers"]]))
+    except (KeyError, TypeError) as error:
+        after = f"after question '{questions[-1][0]}'" if questions else "from its start"
+        mistakes.add(f"not SQuAD JSON {after}: {error}", questions[-1][0] if questions else 0)
+        return []
+    for key, answers in questions:
+        if not answers:
+            mistakes.add(f"question '{key}' has no gold answer", key)
+    if not questions:
+        mistakes.add("no question in it")
+    return questions
+
+
+def read(path: Path, target: Target, mistakes: Mistakes, gold: bool) -> Any:
+    """What a file holds, in the form of its task's kind; predictions and golds differ for questions only."""
+    if target.kind == "pairs":
+        pairs = read_pairs(path, mistakes)
+        if gold and not pairs:
+            mistakes.add("no pair in it")
+        return pairs
+    if target.kind == "answers":
+        return read_questions(path, mistakes) if gold else read_answers(path, mistakes)
+    return read_lines(path, target, mistakes)
+
+
+def compare_lines(predicted: list[str], gold: list[str], target: Target, labels: Path, mistakes: Mistakes) -> None:
+    """Notes where the lines of predictions cannot belong to those of the golds: their number, ends of sentences."""
+    unit, found, wanted = "lines", len(predicted), len(gold)
+    if target.kind == "tags":
+        unit, found, wanted = "sentences", predicted.count(""), gold.count("")
+        for number, (one, other) in enumerate(zip(predicted, gold, strict=False), 1):
+            if bool(one) != bool(other):
+                what = "a tag where a sentence ends" if one else "a sentence ends where one goes on"
+                mistakes.add(f"{what} in {labels} ({found:,} sentences, expected {wanted:,})", number)
+                return
+    if found != wanted:
+        mistakes.add(f"{found:,} {unit}, expected {wanted:,} as in {labels}", min(len(predicted), len(gold)) + 1)
+
+
+def strangers(folder: Path) -> list[str]:
+    """What lies in such a folder and belongs to no task or language, as text with the closest right name."""
+    found = []
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith("."):
+            continue
+        if entry.name not in TARGETS or not entry.is_dir():
+            found.append(_stranger(entry, "no task of the benchmark", list(TARGETS)))
+            continue
+        target = TARGETS[entry.name]
+        files = [target.file(language) for language in target.languages]
+        inside = (file for file in sorted(entry.iterdir()) if not file.name.startswith("."))
+        found += [_stranger(file, f"no file of {entry.name}", files) for file in inside if file.name not in files]
+    return found
+
+
+def _stranger(path: Path, what: str, known: list[str]) -> str:
+    return f"{path}: {what}" + (f", {guess}" if (guess := did_you_mean(path.name, known)) else "")
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object with all its keys, also those given twice; a type of its own to tell it from a JSON list."""
+
+
+def _text(path: Path, mistakes: Mistakes) -> str:
+    try:
+        raw = path.read_bytes()
+        return raw.decode("utf-8")
+    except OSError as error:
+        mistakes.add(f"cannot be read: {error.strerror}")
+    except UnicodeDecodeError as error:
+        mistakes.add(f"not UTF-8: byte {raw[error.start]:#04x}", raw.count(b"\n", 0, error.start) + 1)
+    return ""
+
+
+def _lines(path: Path, mistakes: Mistakes) -> list[str]:
+    """Stripped lines, ended as Python's text files end them: not at the other separators that Unicode knows."""
+    return [line.strip() for line in io.StringIO(_text(path, mistakes), newline=None)]
+
+
+def _json(path: Path, mistakes: Mistakes, hook: Callable[..., Any] | None = None) -> Any:
+    text = _text(path, mistakes)
+    if mistakes:
+        return None
+    try:
+        return json.loads(text, object_pairs_hook=hook)
+    except json.JSONDecodeError as error:
+        mistakes.add(f"broken JSON: {error.msg} at column {error.colno}", error.lineno)
+    except (ValueError, RecursionError) as error:
+        mistakes.add(f"broken JSON: {error}")
+    return None
+
+
+def _line_of(path: Path, value: str) -> int:
+    """The first line that holds a JSON string; 0 where it is written with escapes and cannot be found."""
+    text = path.read_text(encoding="utf-8")
+    place = text.find(json.dumps(value, ensure_ascii=False))
+    return text.count("\n", 0, place) + 1 if place >= 0 else 0
