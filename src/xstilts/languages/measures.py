@@ -82,9 +82,9 @@ class Measure:
 def genetic(codes: Sequence[str]) -> np.ndarray:
     """1 - cosine of the clades that hold each language [n, n]: 0 for the same branch, 1 for no known relation."""
     held = [clades(code) for code in codes]
-    sizes = np.sqrt([max(len(one), 1) for one in held])
+    sizes = np.array([max(len(one), 1) for one in held], dtype=float)
     common = np.array([[len(one & other) for other in held] for one in held], dtype=float)
-    return np.asarray(1.0 - common.reshape(len(held), len(held)) / sizes[:, None] / sizes)
+    return np.asarray(1.0 - common.reshape(len(held), len(held)) / np.sqrt(np.outer(sizes, sizes)))
 
 
 def geographic(codes: Sequence[str]) -> np.ndarray:

@@ -114,26 +114,47 @@ def dendrogram_order(values: np.ndarray) -> list[int]:
 
 def world_map(origin: str, chosen: tuple[str, ...], others: tuple[str, ...] | list[str]) -> Any:
     """The languages as points on a graticule: the origin, those chosen and the other candidates."""
+    order = list(dict.fromkeys([origin, *chosen, *others]))
     roles = dict.fromkeys(others, "candidate") | dict.fromkeys(chosen, "chosen") | {origin: "origin"}
-    rows = [
-        {"language": code, "role": role, "latitude": one.latitude, "longitude": one.longitude}
-        for code, role in roles.items()
-        if (one := language(code)).latitude is not None
-    ]
+    rows = _labelled(
+        [
+            {"language": code, "role": roles[code], "latitude": one.latitude, "longitude": one.longitude}
+            for code in order
+            if (one := language(code)).latitude is not None
+        ]
+    )
     present = [role for role in ("origin", "chosen", "candidate") if role in roles.values()]
     marks = {"origin": ("#009E73", "square"), "chosen": (CHOSEN, "diamond"), "candidate": (MARK, "circle")}
     legend = alt.Legend(title=None, orient="bottom", labelColor="currentColor", labelFontSize=12)
     base = alt.Chart(alt.Data(values=rows)).encode(latitude="latitude:Q", longitude="longitude:Q")
-    points = base.mark_point(size=70, filled=True, opacity=0.9).encode(
+    points = base.mark_point(filled=True, opacity=0.9).encode(
         color=alt.Color("role:N", scale=alt.Scale(domain=present, range=[marks[r][0] for r in present]), legend=legend),
         shape=alt.Shape("role:N", scale=alt.Scale(domain=present, range=[marks[r][1] for r in present])),
+        size=alt.condition(alt.datum.role == "candidate", alt.value(45), alt.value(140)),
     )
-    text = base.mark_text(fontSize=11, dy=-10, color="currentColor").encode(text="language:N")
+    text = base.mark_text(fontSize=11, dy=-10, color="currentColor").encode(text="label:N")
     sphere = alt.Chart(alt.sphere()).mark_geoshape(fill="#88888811", stroke=FAINT)
     lines = alt.Chart(alt.graticule(step=[30, 15])).mark_geoshape(filled=False, stroke=FAINT, strokeWidth=0.7)
-    title = alt.Title("Where the languages are", subtitle="one point in the middle of each area; grid of 30° by 15°")
+    title = alt.Title(
+        "Where the languages are",
+        subtitle="one point in the middle of each area; labels that would cover others are left out",
+    )
     chart = alt.layer(sphere, lines, points, text, title=title, description=title.text, width=760, height=390)
     return chart.project("equirectangular")
+
+
+def _labelled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The points, last what matters most, each with its label; one that would cover an earlier label goes without."""
+    wide, high = 8.0, 5.5  # degrees that a label takes
+    placed: list[dict[str, Any]] = []
+    for row in rows:
+        free = all(
+            abs(row["longitude"] - other["longitude"]) > wide or abs(row["latitude"] - other["latitude"]) > high
+            for other in placed
+            if other["label"]
+        )
+        placed.append({**row, "label": row["language"] if free or row["role"] != "candidate" else ""})
+    return placed[::-1]
 
 
 def _write(path: Path, title: str, charts: dict[str, Callable[[], Any]], single: str) -> None:
