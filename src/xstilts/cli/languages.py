@@ -233,6 +233,8 @@ def _table(rows: list[Row], columns: dict[str, str]) -> None:
 def _cell(value: Any, column: str) -> str:
     if value is None:
         return "unknown" if column == "distance" else ""
+    if column == "probability":
+        return f"{value:.2f}"
     if isinstance(value, float):
         return f"{value:.3f}" if value < 10 else f"{value:.0f}"
     return str(value)
