@@ -134,19 +134,24 @@ def sources(
                match=match or (), exclude=exclude or (), scores=known)
         for i in range(max(draws, 1))
     ]  # fmt: skip
-    first = chosen[0]
-    rows = [{**asdict(one), "distance": _rounded(one.distance), "low": _rounded(one.low), "high": _rounded(one.high),
-             "probability": _rounded(one.probability)} for one in first.evidence]  # fmt: skip
-    facts = {"strategy": strategy, "from": first.anchor, "measure": measure, "exact": first.exact,
-             "method": first.method, "sets": [one.languages for one in chosen], "candidates": rows,
-             "left_out": first.excluded}  # fmt: skip
-    flat = [{**row, "agree": " ".join(row["agree"] or ())} for row in rows]
+    facts = _facts(chosen)
+    flat = [{**row, "agree": " ".join(row["agree"] or ())} for row in facts["candidates"]]
     if not _machine(facts if as_json else flat, as_json, as_csv):
         _print_sources(facts)
     if picture:
         from xstilts.report.typology import draw_selection
 
-        draw_selection(first, picture)
+        draw_selection(chosen[0], picture)
+
+
+def _facts(chosen: list[Any]) -> Row:
+    """What is printed of one exact selection or of several draws; the candidates as the first of them saw them."""
+    first = chosen[0]
+    rows = [{**asdict(one), "distance": _rounded(one.distance), "low": _rounded(one.low), "high": _rounded(one.high),
+             "probability": _rounded(one.probability)} for one in first.evidence]  # fmt: skip
+    return {"strategy": first.strategy, "from": first.anchor, "measure": first.measure, "exact": first.exact,
+            "method": first.method, "sets": [one.languages for one in chosen], "candidates": rows,
+            "left_out": first.excluded}  # fmt: skip
 
 
 def _print_sources(facts: Row) -> None:

@@ -77,13 +77,13 @@ def membership(strategy: str, known: Candidates, k: int) -> np.ndarray | None:
     measure, n = known.matrix.measure, len(known.codes)
     if strategy not in STRATEGIES or strategy == "random" or not getattr(MEASURES.get(measure), "kind", ""):
         return None
-    full = strategy == "diverse"
+    full = strategy == "diverse"  # the others look at the distances from the anchor only
     if full and math.comb(n, k) > FEW_SETS:
         return None
     pairs = np.array(list(combinations(range(n + 1), 2)) if full else [(0, i + 1) for i in range(n)])
     drawn = resample(measure, known.matrix.codes, pairs)
-    # A pair that is missing stays missing, whatever the draw.
-    drawn[:, np.isnan(known.matrix.values[pairs[:, 0], pairs[:, 1]])] = np.nan
+    # A draw without any feature of a pair leaves its distance as it is; a pair that is missing stays missing.
+    drawn = np.where(np.isnan(drawn), known.matrix.values[pairs[:, 0], pairs[:, 1]], drawn)
     count = np.zeros(n)
     for values in drawn:
         d = np.zeros((n + 1, n + 1))
