@@ -1,10 +1,11 @@
-"""Builds the table of languages and their URIEL syntax features from pinned wheels, byte for byte the same each time.
+"""Builds the table of languages and their URIEL features from pinned wheels, byte for byte the same each time.
 
     python scripts/build_languages.py [WHEEL_FOLDER]
 
 Without a folder the wheels are downloaded with pip from the Python package index. The three wheels are read as
 archives and never installed: lang2vec (URIEL), langcodes (codes and likely scripts), language_data (the IANA registry
-of language subtags). Writes `languages.csv`, `syntax.csv` and `SHA256SUMS` to `src/xstilts/languages/uriel/`.
+of language subtags). Writes `languages.csv`, the tables of features (`syntax.csv`, `syntax-knn.csv`, `phonology.csv`,
+`inventory.csv`), `families.csv`, `groups.csv` and `SHA256SUMS` to `src/xstilts/languages/uriel/`.
 """
 
 import ast
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import squareform
 
 OUT = Path(__file__).parents[1] / "src/xstilts/languages/uriel"
 COLUMNS = ("code", "name", "iso639_3", "uriel", "glottocode", "script", "family", "latitude", "longitude")
@@ -27,6 +30,10 @@ WHEELS = {
     "langcodes-3.5.1": "b6a9c25c603804e2d169165091d0cdb23934610524a21d226e4f463e8e958a72",
     "language_data-1.4.0": "f741927c24ab14cbed2a57bc2bfe82b00cff266c427179597e8b14123364f084",
 }
+PREFIXES = {"syntax": "S_", "phonology": "P_", "inventory": "INV_"}
+# Features form one group while their mean |r| is at least .4, each r resting on at least 30 languages.
+CUT = 0.6
+MINIMUM_PAIRS = 30
 
 # The languages of XTREME and XTREME-R, checked by hand: the individual language behind each code, the URIEL row with
 # the richest features (often that of the macrolanguage), and Glottolog 5.1's code, family and coordinates.
@@ -154,13 +161,64 @@ def array(wheel: zipfile.ZipFile, name: str) -> Any:
     return np.load(io.BytesIO(wheel.read(f"lang2vec/data/{name}.npz")), allow_pickle=False)
 
 
-def syntax(wheel: zipfile.ZipFile) -> tuple[list[str], dict[str, np.ndarray]]:
-    """URIEL's syntax features averaged over its sources: names and row -> values, -1 where nothing was observed."""
+def features(wheel: zipfile.ZipFile, kind: str) -> tuple[list[str], dict[str, np.ndarray]]:
+    """URIEL's features of a kind averaged over its sources: names and row -> values, -1 where nothing was observed."""
     archive = array(wheel, "feature_averages")
-    columns = [i for i, name in enumerate(archive["feats"]) if name.startswith("S_")]
+    columns = [i for i, name in enumerate(archive["feats"]) if name.startswith(PREFIXES[kind])]
     values = archive["data"][:, columns, 0]
     observed = {str(row): v for row, v in zip(archive["langs"], values, strict=True) if (v >= 0).any()}
     return [str(archive["feats"][i]) for i in columns], observed
+
+
+def imputed(wheel: zipfile.ZipFile, names: list[str]) -> dict[str, np.ndarray]:
+    """Row -> the values of the features `names`, with those that were not observed as predicted by URIEL's kNN."""
+    archive = array(wheel, "feature_predictions")
+    place = {str(name): i for i, name in enumerate(archive["feats"])}
+    values = archive["data"][:, [place[name] for name in names], 0]
+    return {str(row): v for row, v in zip(archive["langs"], values, strict=True)}
+
+
+def groups(values: np.ndarray) -> list[int]:
+    """Groups [features] of correlated features: average linkage on 1 - |r| over the languages (rows) with both.
+
+    Numbered by their first feature. Where r is not known (too few languages, or a constant) it counts as 0.
+    """
+    x = np.where(values < 0, np.nan, values)
+    count = x.shape[1]
+    gap = np.ones((count, count))
+    np.fill_diagonal(gap, 0)
+    for i in range(count):
+        for j in range(i):
+            both = x[~np.isnan(x[:, i]) & ~np.isnan(x[:, j])][:, [i, j]]
+            if len(both) >= MINIMUM_PAIRS and (both.std(axis=0) > 0).all():
+                gap[i, j] = gap[j, i] = round(1 - abs(float(np.corrcoef(both.T)[0, 1])), 9)
+    found = fcluster(linkage(squareform(gap), "average"), CUT, "distance")
+    order = {group: number for number, group in enumerate(dict.fromkeys(found))}
+    return [order[group] for group in found]
+
+
+def clades(wheel: zipfile.ZipFile) -> dict[str, list[str]]:
+    """URIEL row -> the names of the clades that hold it, in URIEL's order."""
+    archive = array(wheel, "family_features")
+    names = [str(name).removeprefix("F_") for name in archive["feats"]]
+    rows = zip(archive["langs"], archive["data"][:, :, 0] > 0, strict=True)
+    return {str(row): [names[i] for i in np.flatnonzero(member)] for row, member in rows}
+
+
+def points(wheel: zipfile.ZipFile) -> dict[str, tuple[str, str]]:
+    """URIEL row -> latitude and longitude in degrees, from its distances to 299 points of the globe.
+
+    The `geo` features are great-circle distances over half the circumference, so that cos(pi d) is the inner product
+    of two unit vectors: the row's own vector is the least-squares solution of 299 linear equations.
+    """
+    archive = array(wheel, "geocoord_features")
+    known = np.radians([[float(part) for part in name.split("_")[1:]] for name in archive["feats"]])
+    basis = np.stack([np.cos(known[:, 0]) * np.cos(known[:, 1]), np.cos(known[:, 0]) * np.sin(known[:, 1]),
+                      np.sin(known[:, 0])], axis=1)  # fmt: skip
+    x, y, z = np.linalg.lstsq(basis, np.cos(np.pi * archive["data"][:, :, 0].astype(float)).T, rcond=None)[0]
+    latitude, longitude = np.degrees(np.arctan2(z, np.hypot(x, y))), np.degrees(np.arctan2(y, x))
+    rows = zip(archive["langs"], latitude, longitude, strict=True)
+    return {str(row): (f"{north:.1f}", f"{east:.1f}") for row, north, east in rows}
 
 
 def families(wheel: zipfile.ZipFile) -> dict[str, str]:
@@ -187,6 +245,7 @@ def languages(sources: dict[str, zipfile.ZipFile], observed: dict[str, np.ndarra
     # CLDR has Fanti behind Akan, although Twi, with a code of its own, is the larger part of it.
     individual = {macro: one for one, macro in normalized if len(one) == 3 and macro != "ak"}
     records = {record["code"]: record for record in by_hand}
+    place = points(sources["lang2vec"])
     for row in sorted(observed):
         code = short.get(row, row)
         if code in records or code not in known:
@@ -198,7 +257,7 @@ def languages(sources: dict[str, zipfile.ZipFile], observed: dict[str, np.ndarra
         macro = known[code].get("Macrolanguage", code)
         clade = family.get(richest) or family.get(codes["LANGUAGE_ALPHA3"].get(macro, macro), "")
         name = NAMES.get(code) or plain_name(known[code]["Description"])
-        records[code] = dict(zip(COLUMNS, (code, name, iso, richest, "", script, clade, "", ""), strict=True))
+        records[code] = dict(zip(COLUMNS, (code, name, iso, richest, "", script, clade, *place[richest]), strict=True))
     represented = {row for r in records.values() for row in (r["iso639_3"], r["uriel"]) if row != r["code"]}
     hand = {record["code"] for record in by_hand}
     rest = sorted(code for code in records if code not in hand and code not in represented)
@@ -212,15 +271,37 @@ def table(header: list[str], rows: list[list[str]]) -> bytes:
     return text.getvalue().encode()
 
 
+def feature_table(names: list[str], records: list[dict[str, str]], values: dict[str, np.ndarray]) -> bytes:
+    """A row per language of which `values` knows the URIEL row; a field is empty where nothing was observed."""
+    known = [r for r in records if r["uriel"] in values]
+    cells = [[r["code"], *("" if v < 0 else f"{v:g}" for v in values[r["uriel"]])] for r in known]
+    return table(["code", *names], cells)
+
+
 def build(folder: Path) -> None:
     """Writes the tables from the wheels in `folder`."""
     sources = wheels(folder)
-    names, observed = syntax(sources["lang2vec"])
+    uriel = sources["lang2vec"]
+    kinds = {kind: features(uriel, kind) for kind in PREFIXES}
+    names, observed = kinds["syntax"]
     records = languages(sources, observed)
-    rows = [[r["code"], *("" if v < 0 else f"{v:g}" for v in observed[r["uriel"]])] for r in records]
+    member = clades(uriel)
+    related = [[r["code"], "|".join(member[r["uriel"]] or member[r["iso639_3"]])] for r in records]
+    grouped = [
+        [kind, feature, str(group)]
+        for kind, (columns, values) in kinds.items()
+        for feature, group in zip(
+            columns, groups(np.array([values[r["uriel"]] for r in records if r["uriel"] in values])), strict=True
+        )
+    ]
     files = {
         "languages.csv": table(list(COLUMNS), [list(r.values()) for r in records]),
-        "syntax.csv": table(["code", *names], rows),
+        "syntax.csv": feature_table(names, records, observed),
+        "syntax-knn.csv": feature_table(names, records, imputed(uriel, names)),
+        "phonology.csv": feature_table(kinds["phonology"][0], records, kinds["phonology"][1]),
+        "inventory.csv": feature_table(kinds["inventory"][0], records, kinds["inventory"][1]),
+        "families.csv": table(["code", "clades"], related),
+        "groups.csv": table(["kind", "feature", "group"], grouped),
     }
     sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in files.items())
     for name, data in {**files, "SHA256SUMS": sums.encode()}.items():

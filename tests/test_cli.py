@@ -107,7 +107,9 @@ def test_every_command_of_the_readme_does_what_it_says(quick_run, command):
 
 def test_every_verb_of_the_readme_has_help_with_an_example():
     verbs = set(re.findall(r"^\| `xstilts (\w+)", (ROOT / "README.md").read_text(), re.M))
-    assert verbs == {"study", "plan", "report", "score", "submit", "tasks", "languages"}
+    assert verbs == {
+        "study", "plan", "report", "score", "submit", "tasks", "languages", "distances", "sources",
+    }  # fmt: skip
     for verb in verbs:
         assert f"xstilts {verb}" in run(verb, "--help", cwd=ROOT).split("Example")[1]
 
@@ -119,7 +121,14 @@ def test_the_built_in_studies_of_the_readme_are_there():
 
 
 def test_help_and_look_ups_do_not_import_torch(tmp_path):
-    for words in (["--help"], ["languages", "sw"], ["tasks"], ["--version"]):
+    for words in (
+        ["--help"],
+        ["languages", "sw"],
+        ["distances", "en"],
+        ["sources", "--candidates", "de,tr,sw,fi"],
+        ["tasks"],
+        ["--version"],
+    ):
         code = (
             "import sys; sys.argv[1:] = sys.argv[1:]\n"
             "from xstilts.cli import main\n"
@@ -137,6 +146,16 @@ def test_help_and_look_ups_do_not_import_torch(tmp_path):
         (["study", "real-mini", "--data", "nowhere"], 3, "there is no data folder nowhere"),
         (["report", "nothing"], 3, "nothing holds no run"),
         (["languages", "Swahilli"], 2, "Swahili"),
+        (["distances", "en", "--to", "Ga"], 2, "ga (Irish), gaa (Ga)"),
+        (["distances", "en", "--measure", "sintax"], 2, "did you mean 'syntax'"),
+        (["distances", "en", "--measure", "nowhere.csv"], 3, "nowhere.csv"),
+        (["distances", "en", "--to", "de", "--picture", "map.pdf"], 2, ".svg, .png or .html"),
+        (["sources"], 2, "--candidates"),
+        (["sources", "--task", "pocket-nli"], 2, "names no languages"),
+        (["sources", "--candidates", "de,tr", "-k", "3"], 2, "cannot choose 3"),
+        (["sources", "--candidates", "kk,jv", "-k", "1"], 2, "12 shared features, 30 needed"),
+        (["sources", "--candidates", "de,tr", "--strategy", "predicted"], 2, "--scores"),
+        (["sources", "--candidates", "de,tr", "--match", "scripd"], 2, "did you mean 'script'"),
         (["tasks", "show", "pocket-nlii"], 2, "did you mean 'pocket-nli'"),
         (["study", "pocket", "--device", "cuda", "--quick"], 4, "cuda"),
     ],

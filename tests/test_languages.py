@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+import time
 from itertools import combinations
 
 import numpy as np
@@ -10,26 +11,34 @@ import pytest
 
 from xstilts.errors import XstiltsError
 from xstilts.languages import (
+    MEASURES,
+    STRATEGIES,
     all_languages,
     distance,
     distance_matrix,
     language,
+    read_scores,
     select,
     split_languages,
     syntax_features,
 )
 from xstilts.languages.identity import DATA
-from xstilts.languages.selection import _exchange, _exhaustive, _spread
+from xstilts.languages.strategies import exchange, exhaustive, spread
 
 XNLI = ["ar", "bg", "de", "el", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh"]
 XQUAD = ["ar", "de", "el", "es", "hi", "ru", "th", "tr", "vi", "zh"]
 TYDIQA = ["ar", "bn", "fi", "id", "ko", "ru", "sw", "te"]
+# fmt: off
+UDPOS = ["af", "ar", "bg", "de", "el", "es", "et", "eu", "fa", "fi", "fr", "he", "hi", "hu", "id", "it", "ja", "kk",
+         "ko", "mr", "nl", "pt", "ru", "ta", "te", "th", "tl", "tr", "ur", "vi", "yo", "zh"]
+# fmt: on
+PANX = [*UDPOS, "bn", "jv", "ka", "ml", "ms", "my", "sw"]
 FIFTY = [one.code for one in all_languages()[:50]]
 
 
 def test_data_is_as_it_was_built():
     lines = (DATA / "SHA256SUMS").read_text().splitlines()
-    assert {line.split("  ")[1] for line in lines} == {"languages.csv", "syntax.csv"}
+    assert {line.split("  ")[1] for line in lines} == {path.name for path in DATA.glob("*.csv")}
     for line in lines:
         expected, name = line.split("  ")
         assert hashlib.sha256((DATA / name).read_bytes()).hexdigest() == expected, name
@@ -154,7 +163,7 @@ def test_too_little_in_common_is_missing():
 
 def test_matrix():
     found = distance_matrix(FIFTY)
-    assert found.codes == tuple(FIFTY) and found.measure == "syntactic"
+    assert found.codes == tuple(FIFTY) and found.measure == "syntax"
     assert np.array_equal(found.values, found.values.T, equal_nan=True) and np.array_equal(found.shared, found.shared.T)
     assert (np.diag(found.values) == 0).all()
     known = found.values[~np.isnan(found.values)]
@@ -205,7 +214,7 @@ def test_diverse_is_the_brute_force_optimum(candidates, k):
 def test_exchange_comes_close_to_the_exact_optimum():
     d = distance_matrix(["en", *XNLI]).values
     for k in (2, 3, 5):
-        assert _spread(d, _exchange(d, k))[0] >= 0.9 * _spread(d, _exhaustive(d, k))[0]
+        assert spread(d, exchange(d, k))[0] >= 0.9 * spread(d, exhaustive(d, k))[0]
 
 
 def test_diverse_over_many_candidates():
@@ -311,3 +320,207 @@ def test_bad_splits_are_refused(options, says):
     with pytest.raises(XstiltsError) as caught:
         split_languages(XNLI, **options)
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("measure", "expected"),
+    [
+        ("syntax-knn", {"de": 0.097, "tr": 0.493, "sw": 0.541, "kk": 0.552}),
+        ("lang2vec", {"de": 0.431, "tr": 0.707, "sw": 0.714, "kk": 0.899, "ht": 0.656}),
+        ("genetic", {"de": 0.456, "nl": 0.556, "ru": 0.833, "tr": 1.0, "eu": 1.0, "qu": 1.0}),
+        ("geographic", {"de": 1060, "id": 12036, "my": 8498, "ht": 7094}),
+    ],
+)
+def test_other_measures_give_the_known_distances_from_english(measure, expected):
+    for code, value in expected.items():
+        assert distance("en", code, measure=measure).value == pytest.approx(value, abs=1 if value > 2 else 0.0006)
+
+
+def test_phonology_and_inventory_count_what_both_have():
+    assert (
+        distance("en", "de", measure="phonology").shared == 25 and distance("en", "kk", measure="phonology").shared == 2
+    )
+    assert np.isnan(distance("en", "he", measure="phonology").value)
+    assert distance("en", "tr", measure="inventory").shared == 158
+    assert np.isnan(distance("en", "et", measure="inventory").value)
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_every_measure_is_symmetric_with_its_interval_around_it(measure):
+    found = distance_matrix(FIFTY, measure=measure, intervals=True)
+    assert np.array_equal(found.values, found.values.T, equal_nan=True) and (np.diag(found.values) == 0).all()
+    assert np.nanmin(found.values) >= 0 and (measure == "geographic" or np.nanmax(found.values) <= 1)
+    pair = distance_matrix(["tr", "sw"], measure=measure, intervals=True).pair(0, 1)
+    assert pair == found.pair(FIFTY.index("tr"), FIFTY.index("sw")) == distance("tr", "sw", measure=measure)
+    assert (pair.low is None) == (MEASURES[measure].kind == "")
+    assert pair.low is None or pair.low < pair.value < pair.high
+
+
+def test_coordinates_of_every_language():
+    hawaiian, zulu = language("haw"), language("zu")
+    assert abs(hawaiian.latitude - 20) < 3 and abs(hawaiian.longitude + 156) < 3
+    assert abs(zulu.latitude + 25) < 4 and abs(zulu.longitude - 31) < 3
+    assert all(one.latitude is not None and abs(one.latitude) <= 90 for one in all_languages())
+
+
+def test_intervals_are_those_of_the_grouped_bootstrap():
+    # What an independent program found with 42 groups of features; ours are 44.
+    known = {"bg": (0.05, 0.19), "de": (0.06, 0.17), "es": (0.07, 0.21), "ar": (0.21, 0.43), "tr": (0.23, 0.57)}
+    known |= {"sw": (0.25, 0.62), "gu": (0.06, 0.40), "ka": (0.17, 0.35), "ml": (0.06, 0.62), "zh": (0.11, 0.32)}
+    for code, (low, high) in known.items():
+        found = distance("en", code)
+        assert abs(found.low - low) < 0.04 and abs(found.high - high) < 0.04, found
+    assert distance("en", "kk").low is None
+
+
+def test_speed():
+    start = time.perf_counter()
+    distance_matrix(FIFTY, intervals=True)
+    assert time.perf_counter() - start < 2
+    start = time.perf_counter()
+    assert distance_matrix([one.code for one in all_languages()[:2000]]).values.shape == (2000, 2000)
+    assert time.perf_counter() - start < 10
+
+
+def test_results_print_well():
+    assert str(distance("en", "tr")) == "en–tr 0.418 [0.246, 0.581], 89 shared features (syntax)"
+    assert str(distance("en", "kk")) == "en–kk not known, 12 shared features (syntax)"
+    assert str(distance("en", "de", measure="geographic")) == "en–de 1060 (geographic)"
+    assert str(distance_matrix(["en", "de"])).splitlines()[1].split() == ["en", "0.000", "0.115"]
+    shown = str(select("far", XNLI, 3))
+    assert shown.startswith("far of en by syntax: ar tr sw") and "89 shared  P 0.9" in shown
+
+
+def write(path, *rows):
+    path.write_text("\n".join(rows) + "\n")
+    return str(path)
+
+
+def test_distances_of_ones_own(tmp_path):
+    file = write(tmp_path / "own.csv", ",eng,tur,swh_Latn", "tr,.3,0,", "English,0,.3,.5", "sw,.5,,0")
+    found = distance_matrix(["sw", "en", "tr", "de"], measure=file)
+    assert found.values[0, 1] == 0.5 and found.values[1, 2] == 0.3 and found.shared is None
+    assert np.isnan(found.values[0, 2]) and np.isnan(found.values[:3, 3]).all() and found.values[3, 3] == 0
+    chosen = select("far", ["sw", "tr", "de"], 1, measure=file)
+    assert chosen.languages == ("sw",) and chosen.excluded == {"de": f"no distance by '{file}'"}
+    assert chosen.evidence[1].probability is None and "syntax" in chosen.evidence[1].agree
+    with pytest.raises(XstiltsError, match="none"):
+        select("far", ["de", "fr"], 1, measure=file)
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([",en,tr", "en,0,-.1", "tr,-.1,0"], "distance of en to tr is '-.1'"),
+        ([",en,tr", "en,0,.1", "tr,.2,0"], "en to tr is 0.1, but tr to en is 0.2"),
+        ([",en,tr", "en,0,.1", "tr,,0"], "en to tr is 0.1"),
+        ([",en,tr", "en,.1,.1", "tr,.1,0"], "en to itself is 0.1"),
+        ([",en,qqq", "en,0,.1", "qqq,.1,0"], "row 1, column 3: Unknown language 'qqq'"),
+        ([",en,Ga", "en,0,.1", "Ga,.1,0"], "names more than one language"),
+        ([",en,tr", "en,0,far", "tr,far,0"], "distance of en to tr is 'far'"),
+        ([",en,tr", "en,0,inf", "tr,inf,0"], "distance of en to tr is 'inf'"),
+        ([",en,sw,swh", "en,0,1,1", "sw,1,0,0", "swh,1,0,0"], "names 'sw' twice"),
+        ([",en,tr", "en,0,.1", "de,.1,0"], "Only one side has de, tr"),
+        ([",en,tr", "en,0", "tr,.1,0"], "not a square table"),
+        ([""], "not a square table"),
+    ],
+)
+def test_a_bad_table_of_distances_is_refused_with_its_cell(tmp_path, rows, says):
+    with pytest.raises(XstiltsError) as caught:
+        distance("en", "tr", measure=write(tmp_path / "own.csv", *rows))
+    assert says in str(caught.value)
+
+
+# Candidates, strategy, and the languages with the probabilities that an independent program found (42 groups).
+KNOWN = [
+    (XNLI, "near", {"bg": 0.86, "de": 0.82, "es": 0.56}),
+    (XNLI, "far", {"tr": 0.91, "sw": 0.85, "ar": 0.54}),
+    (XNLI, "diverse", {"hi": 0.31, "sw": 0.78, "tr": 0.91}),
+    (XQUAD, "near", {"de": 0.94, "es": 0.83, "ru": 0.59}),
+    (XQUAD, "far", {"tr": 0.95, "ar": 0.81, "hi": 0.65}),
+    (XQUAD, "diverse", {"ar": 0.86, "hi": 0.48, "tr": 0.92}),
+    (TYDIQA, "near", {"ru": 0.94, "id": 0.79, "fi": 0.75}),
+    (TYDIQA, "far", {"sw": 0.78, "bn": 0.74, "te": 0.62}),
+    (TYDIQA, "diverse", {"ar": 0.54, "ko": 0.44, "sw": 0.93}),
+    (UDPOS, "near", {"bg": 0.60, "nl": 0.44, "it": 0.47}),
+    (UDPOS, "far", {"tr": 0.67, "eu": 0.34, "tl": 0.42}),
+    (UDPOS, "diverse", {"eu": None, "ta": None, "tl": None}),
+    (PANX, "near", {"bg": 0.59, "nl": 0.44, "it": 0.46}),
+    (PANX, "far", {"my": 0.49, "sw": 0.53, "tr": 0.39}),
+    (PANX, "diverse", {"eu": None, "my": None, "tl": None}),
+]
+
+
+@pytest.mark.parametrize(("candidates", "strategy", "expected"), KNOWN)
+def test_selections_and_their_probabilities_are_the_known_ones(candidates, strategy, expected):
+    found = select(strategy, candidates, 3)
+    assert set(found.languages) == set(expected)
+    share = {one.language: one.probability for one in found.evidence}
+    assert sum(share.values()) == pytest.approx(3)
+    for code, value in expected.items():
+        assert value is None or abs(share[code] - value) < 0.09, (code, share[code])
+
+
+def test_evidence():
+    found = {one.language: one for one in select("near", XNLI, 3).evidence}
+    assert list(found) == list(select("near", XNLI, 14).languages)
+    assert {code for code, one in found.items() if one.chosen} == {"bg", "de", "es"}
+    assert found["tr"].family == "Turkic" and found["tr"].script == "Latn" and found["tr"].probability == 0
+    assert {"syntax", "syntax-knn", "lang2vec"} <= set(found["de"].agree) <= set(MEASURES)
+    # All but the near relatives of English are at the same genetic distance: nothing to choose them by.
+    assert all("genetic" not in one.agree for one in select("far", XNLI, 3).evidence)
+    drawn = select("random", XNLI, 3).evidence
+    assert all(one.probability is None and one.agree is None for one in drawn) and sum(one.chosen for one in drawn) == 3
+
+
+def test_stratified_is_equally_spaced_and_the_best_such_set():
+    for k in (1, 2, 3, 5, 14):
+        found = select("stratified", XNLI, k)
+        at = np.array([distance("en", code).value for code in select("near", XNLI, 14).languages])
+        points = np.linspace(at[0], at[-1], k) if k > 1 else np.array([(at[0] + at[-1]) / 2])
+        best = min(np.abs(np.array(s) - points).sum() for s in combinations(at, k))
+        assert np.abs(np.array(list(found.distances.values())) - points).sum() == pytest.approx(best)
+    drawn = {select("stratified", XNLI, 3, exact=False, seed=seed).languages for seed in range(30)}
+    assert len(drawn) > 5 and all(len(set(one)) == 3 for one in drawn)
+
+
+def test_script_and_family_can_be_held_constant():
+    same, other = select("same-script", PANX, 3), select("other-script", PANX, 3)
+    assert {language(code).script for code in same.languages} == {"Latn"} and same.excluded[
+        "ru"
+    ] == "script Cyrl, Latn needed"
+    assert "Latn" not in {language(code).script for code in other.languages}
+    assert same.languages == select("near", PANX, 3, match=["script"]).languages
+    found = select("near", PANX, 3, match=["script"], exclude=["family"])
+    assert found.languages == ("et", "id", "ms") and found.excluded["de"] == "family Indo-European, like en"
+    with pytest.raises(XstiltsError, match="'script'"):
+        select("near", PANX, 3, match=["scrpt"])
+
+
+def test_predicted_chooses_by_scores(tmp_path):
+    rows = ["de,fi,60", "tr,fi,70", "sw,fi,50", "de,hu,80", "tr,hu,90", "es,hu,86"]
+    write(tmp_path / "scores.csv", "source,target,score", *rows)
+    scores = read_scores(tmp_path / "scores.csv", held_out=["ko"])
+    assert scores["tr"] == pytest.approx((10 + 90 - 256 / 3) / 2)
+    found = select("predicted", [*XNLI, "kk"], 2, scores=scores)
+    assert set(found.languages) == {"tr", "es"} and found.excluded["fr"] == "no score"
+    with pytest.raises(XstiltsError, match="'hu' is held out"):
+        read_scores(tmp_path / "scores.csv", held_out=["hun"])
+    for bad in ("de,fi", "de,fi,much", "de,fi,nan", "qqq,fi,1"):
+        write(tmp_path / "bad.csv", "source,target,score", bad)
+        with pytest.raises(XstiltsError, match="row 2"):
+            read_scores(tmp_path / "bad.csv")
+
+
+@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "predicted"])
+@pytest.mark.parametrize("measure", MEASURES)
+def test_every_strategy_works_with_every_measure(strategy, measure):
+    for exact in (True, False):
+        found = select(strategy, XNLI, 2, measure=measure, exact=exact, seed=3)
+        assert len(found.languages) == 2 and len(found.evidence) >= 2 and str(found)
+
+
+def test_the_way_to_the_most_diverse_set_is_told():
+    assert select("diverse", XNLI, 3).method == "364 sets, all compared"
+    many = select("diverse", FIFTY, 8)
+    assert "greedy" in many.method and many.evidence[0].probability is None

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from xstilts.errors import XstiltsError
 from xstilts.report import print_report, write_page
 from xstilts.report.charts import contrasts_chart, distance_chart, heat_map, languages_chart, svg
 from xstilts.report.tables import budget_table, by_distance, interval, score_table, signed, slug
@@ -256,3 +257,24 @@ def test_one_boundless_interval_does_not_flatten_the_others(result: dict[str, An
 def test_file_names_are_safe() -> None:
     assert slug("../a b<c>/Ü") == "a-b-c" and slug("日本") == "unnamed" and len(slug("x" * 500)) == 60
     assert signed(-0.001) == "0.00" and signed(None) == "–"
+
+
+def test_pictures_of_languages(tmp_path):
+    from xstilts.languages import distance_matrix, select
+    from xstilts.report.typology import dendrogram_order, draw_distances, draw_selection
+
+    found = distance_matrix(["en", "de", "tr", "ja", "kk", "sw"], intervals=True)
+    order = [found.codes[i] for i in dendrogram_order(found.values)]
+    assert abs(order.index("en") - order.index("de")) == 1 and abs(order.index("tr") - order.index("ja")) == 1
+    for matrix in (False, True):
+        draw_distances(found, tmp_path / "a.svg", matrix)
+        text = (tmp_path / "a.svg").read_text()
+        assert text.startswith("<svg") and ("Turkish (tr)" in text) != matrix and "http" not in text.split(">", 1)[1]
+    draw_selection(select("far", ["de", "tr", "ja", "kk", "sw"], 2), tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    draw_selection(select("far", ["de", "tr", "ja", "kk", "sw"], 2), tmp_path / "a.html")
+    page = (tmp_path / "a.html").read_text()
+    assert page.count("<svg") == 3 and "far of English by syntax: tr sw" in page and "<script" not in page
+    draw_distances(distance_matrix(["en", "de", "tr"], measure="geographic"), tmp_path / "a.svg", matrix=False)
+    with pytest.raises(XstiltsError, match="PNG"):
+        draw_distances(found, tmp_path / "a.pdf", matrix=False)

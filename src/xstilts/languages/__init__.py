@@ -1,14 +1,20 @@
 """Languages: who they are, how far apart, and which to choose."""
 
 from xstilts.languages.distance import Distance, Distances, distance, distance_matrix
+from xstilts.languages.evidence import Evidence
 from xstilts.languages.features import syntax_features
 from xstilts.languages.identity import Language, all_languages, language
-from xstilts.languages.selection import Selection, select
+from xstilts.languages.measures import MEASURES
+from xstilts.languages.scores import read_scores
+from xstilts.languages.selection import STRATEGIES, Selection, select
 from xstilts.languages.split import Split, split_languages
 
 __all__ = [
+    "MEASURES",
+    "STRATEGIES",
     "Distance",
     "Distances",
+    "Evidence",
     "Language",
     "Selection",
     "Split",
@@ -16,6 +22,7 @@ __all__ = [
     "distance",
     "distance_matrix",
     "language",
+    "read_scores",
     "select",
     "split_languages",
     "syntax_features",

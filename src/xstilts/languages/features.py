@@ -1,5 +1,7 @@
-"""What is known of each language's syntax."""
+"""What is known of each language: its features in URIEL, which of them go together, and its relatives."""
 
+import csv
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -8,17 +10,57 @@ from xstilts.languages.identity import DATA
 
 
 @cache
-def syntax_features() -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
-    """The names of URIEL's syntax features [103] and code -> values [103] in 0..1, NaN where not observed.
+def _lines(kind: str) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The names of the features of a kind and code -> its row as text, read only when it is needed."""
+    header, *lines = (DATA / f"{kind}.csv").read_text(encoding="utf-8").splitlines()
+    pairs = (line.partition(",") for line in lines)
+    return tuple(header.split(",")[1:]), {code: cells for code, _, cells in pairs}
 
-    A value is the mean over URIEL's sources of a yes-or-no feature (Littell et al. 2017, `syntax_average`), so that
-    1/2 marks sources that disagree. The arrays are shared and cannot be written to.
+
+def feature_matrix(kind: str, codes: Sequence[str]) -> np.ndarray:
+    """Values [languages, features] in 0..1 of a kind of features, NaN where not observed.
+
+    Kinds are `syntax`, `syntax-knn` (nothing missing: imputed by URIEL from relatives, neighbours and other features),
+    `phonology` and `inventory`. A value is the mean over URIEL's sources of a yes-or-no feature (Littell et al. 2017),
+    so that 1/2 marks sources that disagree.
     """
-    header, *lines = (DATA / "syntax.csv").read_text(encoding="utf-8").splitlines()
-    values = {}
-    for line in lines:
-        code, *cells = line.split(",")
-        row = np.array([cell or "nan" for cell in cells], dtype=float)
-        row.flags.writeable = False
-        values[code] = row
-    return tuple(header.split(",")[1:]), values
+    names, rows = _lines(kind)
+    nothing = "," * (len(names) - 1)
+    cells = [[cell or "nan" for cell in rows.get(code, nothing).split(",")] for code in codes]
+    return np.array(cells, dtype=float).reshape(len(codes), len(names))
+
+
+@cache
+def syntax_features() -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+    """The names of URIEL's syntax features [103] and code -> values [103]; see `feature_matrix`.
+
+    The arrays are shared and cannot be written to.
+    """
+    names, rows = _lines("syntax")
+    values = feature_matrix("syntax", list(rows))
+    values.flags.writeable = False
+    return names, dict(zip(rows, values, strict=True))
+
+
+@cache
+def feature_groups(kind: str) -> np.ndarray:
+    """Groups of correlated features as an indicator [features, groups] of a kind; the imputed syntax has syntax's.
+
+    Found once, when the tables were built: average linkage on 1 - |r|, cut where the mean |r| falls below .4.
+    """
+    kind = kind.removesuffix("-knn")
+    with (DATA / "groups.csv").open(encoding="utf-8", newline="") as file:
+        numbers = np.array([int(group) for of, _, group in csv.reader(file) if of == kind])
+    return np.eye(numbers.max() + 1)[numbers]
+
+
+@cache
+def _clades() -> dict[str, frozenset[str]]:
+    with (DATA / "families.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    return {code: frozenset(names.split("|")) if names else frozenset() for code, names in rows}
+
+
+def clades(code: str) -> frozenset[str]:
+    """The names of all groups of related languages that hold the language; none for an isolate."""
+    return _clades()[code]

@@ -1,26 +1,27 @@
-"""Which languages to choose: near, far, diverse or at random, and why others were left out."""
+"""Which languages to choose, how firm the choice is, and why others were left out."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import combinations
-
-import numpy as np
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from xstilts.errors import XstiltsError, did_you_mean
-from xstilts.languages.distance import MINIMUM_SHARED, Distances, distance_matrix
-from xstilts.languages.identity import language
+from xstilts.languages.candidates import Candidates, rank
+from xstilts.languages.distance import DEFAULT
+from xstilts.languages.evidence import Evidence, explain
+from xstilts.languages.strategies import EXHAUSTIVE, predicted
+from xstilts.languages.strategies import STRATEGIES as BY_DISTANCE
 from xstilts.randomness import generator
 
-STRATEGIES = ("near", "far", "diverse", "random")
-EXHAUSTIVE = 1_000_000
+STRATEGIES = (*BY_DISTANCE, "predicted")
 
 
 @dataclass(frozen=True)
 class Selection:
     """The languages chosen, near to far, with the distance of each from the anchor and the features it rests on.
 
-    `excluded` says of every candidate that could not be measured why; `exact` is False for a seeded draw.
+    `excluded` says of every candidate that could not be chosen why; `exact` is False for a seeded draw; `method` says
+    how, where there is more than one way. `shared` is empty for a measure that rests on no features.
     """
 
     strategy: str
@@ -30,150 +31,104 @@ class Selection:
     shared: dict[str, int]
     excluded: dict[str, str]
     exact: bool
+    measure: str = DEFAULT
+    method: str = ""
+    known: Candidates | None = field(default=None, repr=False, compare=False)
 
+    @cached_property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """What speaks for and against every candidate, near to far."""
+        return explain(self.strategy, self.known, self.languages) if self.known else ()
 
-@dataclass(frozen=True)
-class Measured:
-    """Candidates by distance from the anchor: codes near to far, ties by code, and those left out with the reason.
-
-    `matrix` covers the anchor first and then `codes`, in that order.
-    """
-
-    anchor: str
-    codes: tuple[str, ...]
-    matrix: Distances
-    excluded: dict[str, str]
-
-
-def measure(candidates: Sequence[str], anchor: str) -> Measured:
-    """Orders the candidates by their distance from the anchor; the anchor itself and repetitions are dropped."""
-    origin = language(anchor).code
-    codes = sorted({language(one).code for one in candidates} - {origin})
-    matrix = distance_matrix([origin, *codes])
-    missing = np.isnan(matrix.values[0])
-    excluded = {
-        code: f"{matrix.shared[0, i]} shared features, {MINIMUM_SHARED} needed"
-        for i, code in enumerate(matrix.codes)
-        if missing[i]
-    }
-    order = [i for i in np.argsort(matrix.values[0], kind="stable") if not missing[i] and i > 0]
-    kept = np.array([0, *order])
-    ordered = tuple(matrix.codes[i] for i in kept)
-    square = np.ix_(kept, kept)
-    return Measured(
-        origin,
-        ordered[1:],
-        Distances(ordered, matrix.values[square], matrix.shared[square], matrix.measure),
-        excluded,
-    )
+    def __str__(self) -> str:
+        lines = [f"{self.strategy} of {self.anchor} by {self.measure}: {' '.join(self.languages)}"]
+        for one in self.evidence:
+            if one.chosen:
+                share = "" if one.probability is None else f"  P {one.probability:.2f}"
+                shared = "" if one.shared is None else f"  {one.shared} shared"
+                ends = "" if one.low is None or one.high is None else f" [{one.low:.3f}, {one.high:.3f}]"
+                about = f"  {one.script}  {one.family}"
+                lines.append(f"  {one.language}  {one.distance:.3f}{ends}{shared}{share}{about}")
+        return "\n".join([*lines, *(f"  left out: {code} ({why})" for code, why in self.excluded.items())])
 
 
 def select(
-    strategy: str, candidates: Sequence[str], k: int, *, anchor: str = "en", exact: bool = True, seed: int = 0
+    strategy: str,
+    candidates: Sequence[str],
+    k: int,
+    *,
+    anchor: str = "en",
+    exact: bool = True,
+    seed: int = 0,
+    measure: str = DEFAULT,
+    match: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    scores: Mapping[str, float] | None = None,
 ) -> Selection:
-    """Chooses k of the candidates by their syntactic distance from the anchor.
+    """Chooses k of the candidates by their distance from the anchor.
 
     `near` and `far` take the k nearest or farthest; `diverse` the set whose smallest distance, among its members and
-    to the anchor, is largest (max-min), ties by the larger sum and then by code; `random` any k. With `exact=False`
-    the choice is a draw that follows from `seed`: near and far draw from the nearest or farthest third (rounded up, at
-    least k), diverse optimises inside a random half. `random` is always such a draw. Candidates without a measured
-    distance are never chosen. Raises XstiltsError for an unknown strategy or language, or for too few candidates.
+    to the anchor, is largest (max-min); `random` any k; `stratified` k that are equally spaced over the range of
+    distances; `same-script` and `other-script` the k nearest among those with the anchor's script or with another;
+    `predicted` the k with the highest of `scores` (see `read_scores`). With `exact=False` the choice is a draw that
+    follows from `seed`, as each strategy in `xstilts.languages.strategies` describes; `random` is always such a draw.
+    Candidates without a measured distance are never chosen; `match` and `exclude` leave out further ones, see `rank`.
+    Raises XstiltsError for an unknown strategy, measure, trait or language, or for too few candidates.
     """
     if strategy not in STRATEGIES:
         hint = did_you_mean(strategy, STRATEGIES) or "Choose one of them."
         raise XstiltsError(
             f"Unknown language strategy '{strategy}'", f"There are {', '.join(STRATEGIES)}.", hint[0].upper() + hint[1:]
         )
-    known = measure(candidates, anchor)
+    match = (*match, *(("script",) if strategy == "same-script" else ()))
+    exclude = (*exclude, *(("script",) if strategy == "other-script" else ()))
+    known = rank(candidates, anchor, measure, match, exclude)
+    if strategy == "predicted":
+        known = _scored(known, scores or {})
     _require(known, k)
-    draw = generator("languages", strategy, seed)
-    n = len(known.codes)
-    if strategy == "random":
-        chosen = _draw(draw, range(n), k)
-    elif strategy == "diverse":
-        pool = list(range(n)) if exact else _draw(draw, range(n), max(k, math.ceil(n / 2)))
-        chosen = _most_diverse(known, pool, k)
-    else:
-        third = k if exact else max(k, math.ceil(n / 3))
-        chosen = _draw(draw, range(third) if strategy == "near" else range(n - third, n), k)
-    codes = tuple(known.codes[i] for i in chosen)
+    draw = None if exact and strategy != "random" else generator("languages", strategy, seed)
+    choose = predicted(scores or {}) if strategy == "predicted" else BY_DISTANCE[strategy]
+    codes = tuple(known.codes[i] for i in choose(known.codes, known.matrix.values, k, draw))
+    at = {code: known.matrix.pair(0, i) for i, code in enumerate(known.codes, 1) if code in codes}
     return Selection(
         strategy,
         known.anchor,
         codes,
-        {known.codes[i]: float(known.matrix.values[0, i + 1]) for i in chosen},
-        {known.codes[i]: int(known.matrix.shared[0, i + 1]) for i in chosen},
+        {code: pair.value for code, pair in at.items()},
+        {code: pair.shared for code, pair in at.items() if pair.shared is not None},
         known.excluded,
-        exact and strategy != "random",
+        draw is None,
+        measure,
+        _method(strategy, len(known.codes), k, draw is None),
+        known,
     )
 
 
-def _require(known: Measured, k: int) -> None:
+def _method(strategy: str, n: int, k: int, exact: bool) -> str:
+    if strategy != "diverse":
+        return ""
+    sets = math.comb(n if exact else max(k, math.ceil(n / 2)), k)
+    way = "all compared" if sets < EXHAUSTIVE else "too many to compare: greedy, then exchanges until none improves"
+    return f"{sets:,} sets, {way}"
+
+
+def _scored(known: Candidates, scores: Mapping[str, float]) -> Candidates:
+    """Only the candidates that have a score."""
+    kept = [i for i, code in enumerate(known.codes, 1) if code in scores]
+    matrix = known.matrix.take([0, *kept])
+    missing = {code: "no score" for code in known.codes if code not in scores}
+    return Candidates(known.anchor, matrix.codes[1:], matrix, known.excluded | missing, known.alike)
+
+
+def _require(known: Candidates, k: int) -> None:
     if k < 1:
         raise XstiltsError(f"Cannot choose {k} languages", "A selection has at least one.", "Give a k from 1.")
     if len(known.codes) < k:
         left_out = "; ".join(f"{code}: {reason}" for code, reason in known.excluded.items())
-        usable = f"{len(known.codes)} can be measured ({', '.join(known.codes) or 'none'})"
+        usable = f"{len(known.codes)} can be chosen ({', '.join(known.codes) or 'none'})"
         raise XstiltsError(
             f"Cannot choose {k} languages",
             f"Of the candidates besides '{known.anchor}', {usable}."
             + (f" Left out: {left_out}." if left_out else " None was left out."),
             "Give more candidates or a smaller k.",
         )
-
-
-def _draw(draw: np.random.Generator, positions: range, k: int) -> list[int]:
-    """k of the positions without replacement, in ascending order."""
-    return sorted(int(i) for i in draw.choice(np.array(positions), size=k, replace=False))
-
-
-def _most_diverse(known: Measured, pool: list[int], k: int) -> list[int]:
-    """Positions of the max-min set of size k inside `pool`; exact where there are fewer than a million sets."""
-    pool = sorted(pool, key=lambda i: known.codes[i])
-    rows = np.array([0, *(i + 1 for i in pool)])
-    # A set with a pair that cannot be compared must never win.
-    d = np.nan_to_num(known.matrix.values[np.ix_(rows, rows)], nan=-np.inf)
-    best = _exhaustive(d, k) if math.comb(len(pool), k) < EXHAUSTIVE else _exchange(d, k)
-    if _spread(d, best)[0] == -np.inf:
-        raise XstiltsError(
-            f"No {k} of the candidates can all be compared with one another",
-            f"Some pairs share fewer than {MINIMUM_SHARED} observed features, so that their distance is not known.",
-            "Give other candidates or a smaller k.",
-        )
-    return sorted(pool[i - 1] for i in best)
-
-
-def _spread(d: np.ndarray, members: Sequence[int]) -> tuple[float, float]:
-    """The smallest distance and the sum of distances among the members and the anchor (row 0 of `d`)."""
-    rows = [0, *members]
-    upper = d[np.ix_(rows, rows)][np.triu_indices(len(rows), 1)]
-    return float(upper.min()), round(float(upper.sum()), 9)
-
-
-def _exhaustive(d: np.ndarray, k: int) -> list[int]:
-    """The best of all sets of k rows of `d` besides row 0; the first in lexicographic order among equals."""
-    sets = np.array(list(combinations(range(1, len(d)), k)))
-    smallest, total = np.full(len(sets), np.inf), np.zeros(len(sets))
-    for i, j in combinations(range(-1, k), 2):
-        pair = d[0 if i < 0 else sets[:, i], sets[:, j]]
-        smallest, total = np.minimum(smallest, pair), total + pair
-    return [int(i) for i in sets[np.lexsort((-np.round(total, 9), -smallest))[0]]]
-
-
-def _exchange(d: np.ndarray, k: int) -> list[int]:
-    """Farthest-first traversal from row 0, then single exchanges until none improves the set."""
-    members: list[int] = []
-    for _ in range(k):
-        nearest = d[:, [0, *members]].min(axis=1)
-        nearest[[0, *members]] = -np.inf
-        free = [i for i in range(1, len(d)) if i not in members]
-        members.append(max(free, key=lambda i: (nearest[i], -i)))
-    best, improved = _spread(d, members), True
-    while improved:
-        improved = False
-        for place in range(k):
-            for other in range(1, len(d)):
-                trial = [*members[:place], other, *members[place + 1 :]]
-                if other not in members and (score := _spread(d, trial)) > best:
-                    members, best, improved = trial, score, True
-    return sorted(members)

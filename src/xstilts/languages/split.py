@@ -8,8 +8,8 @@ from itertools import combinations, pairwise
 import numpy as np
 
 from xstilts.errors import XstiltsError
+from xstilts.languages.candidates import Candidates, rank
 from xstilts.languages.identity import language
-from xstilts.languages.selection import Measured, measure
 from xstilts.randomness import generator
 
 
@@ -48,7 +48,7 @@ def split_languages(
         raise XstiltsError(
             f"held_out is {held_out}", "It is the share of languages to hold out.", "Give a number between 0 and 1."
         )
-    known = measure(candidates, anchor)
+    known = rank(candidates, anchor)
     out, keep = _forced(known, always_held_out, never_held_out)
     measured = known.codes
     strata = _strata(measured, held_out, out, keep)
@@ -67,7 +67,7 @@ def split_languages(
     return Split(pool, held + unmeasured, known.excluded, known.anchor)
 
 
-def _forced(known: Measured, always: Sequence[str], never: Sequence[str]) -> tuple[set[str], set[str]]:
+def _forced(known: Candidates, always: Sequence[str], never: Sequence[str]) -> tuple[set[str], set[str]]:
     """The codes forced out of the pool and into it, all of them candidates and none in both."""
     out, keep = ({language(one).code for one in side} for side in (always, never))
     if both := out & keep:

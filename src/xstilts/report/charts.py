@@ -22,14 +22,18 @@ WIDTH = 400
 
 def svg(chart: Any) -> str:
     """A chart as SVG text that takes the colour of the text around it."""
+    return str(vl_convert.vegalite_to_svg(dress(chart).to_dict(validate=False)))
+
+
+def dress(chart: Any) -> Any:
+    """A chart with the fonts and lines that all have in common."""
     ink = {"labelColor": "currentColor", "titleColor": "currentColor", "labelFontSize": 12, "titleFontSize": 12,
            "titleFontWeight": "normal", "gridColor": FAINT, "domainColor": FAINT, "tickColor": FAINT,
            "labelLimit": 220, "labelFlush": False, "tickCount": 8}  # fmt: skip
     dressed = chart.configure(font=FONT, background="transparent").configure_axis(**ink)
-    dressed = dressed.configure_view(stroke=None).configure_title(
+    return dressed.configure_view(stroke=None).configure_title(
         color="currentColor", subtitleColor="currentColor", anchor="start", frame="group", fontSize=14, offset=12
     )
-    return str(vl_convert.vegalite_to_svg(dressed.to_dict(validate=False)))
 
 
 def contrasts_chart(result: Result, family: str = "verdicts") -> Any:

@@ -8,7 +8,9 @@ from xstilts.tasks.task import Entry, Task
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Strategy = Literal["english", "near", "far", "diverse", "random", "held-out", "given"]
+Strategy = Literal[
+    "english", "near", "far", "diverse", "random", "stratified", "same-script", "other-script", "held-out", "given"
+]
 
 
 class Recipe(Entry):
