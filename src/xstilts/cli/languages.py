@@ -187,13 +187,14 @@ def _candidates(task: str, given: str) -> list[str]:
         raise XstiltsError(
             "there is nothing to choose from" if not task else "--task and --candidates are both given",
             "sources chooses among the languages of a task or among those that you name",
-            "give --candidates de,tr,sw or --task NAME (`xstilts tasks` lists them)",
+            "give --candidates de,tr,sw or --task NAME (one of XTREME, or of `xstilts tasks`)",
         )
     if given:
         return _codes(given)
     from xstilts.tasks.task import find_task
+    from xstilts.tasks.xtreme import TARGETS
 
-    if found := find_task(task).languages:
+    if found := TARGETS[task].languages if task in TARGETS else find_task(task).languages:
         return list(found)
     why = "its languages are those of the data or of the study that uses it"
     raise XstiltsError(f"task '{task}' names no languages", why, "give --candidates de,tr,sw")
