@@ -177,3 +177,8 @@ def test_a_store_that_cannot_be_written_is_named(tmp_path):
     locked.mkdir(mode=0o500)
     printed = run("study", "pocket", "--quick", "--store", locked / "store", cwd=tmp_path, expect=4)
     assert "cannot write to the store" in printed
+
+
+def test_sources_are_chosen_among_the_languages_of_a_benchmark_task(tmp_path):
+    printed = run("sources", "--task", "xnli", "--from", "en", "-k", 3, "--strategy", "near", "--json", cwd=tmp_path)
+    assert json.loads(printed)["sets"] == [["bg", "de", "es"]]
