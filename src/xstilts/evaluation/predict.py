@@ -91,16 +91,13 @@ def retrieve(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, cont
     with autocast(device, arguments["precision"]):
         vectors = embed(model, encoded, tokenizer.pad_token_id, device, arguments["layer"])
     language = np.array(table["language"].to_pylist())
-    for number, code in enumerate(arguments["languages"]):
+    parts = []
+    for code in arguments["languages"]:
         rows = np.flatnonzero(language == code)
         part = table.take(rows)
-        columns = retrieval.predict(vectors[rows], part)
         queries = part.filter(pa.array([side == "query" for side in part["side"].to_pylist()]))
-        _write(queries, columns, out, f"part-{number:03d}.parquet")
-    tables = [pq.read_table(file) for file in sorted(out.glob("part-*.parquet"))]
-    pq.write_table(pa.concat_tables(tables), out / "predictions.parquet")
-    for file in out.glob("part-*.parquet"):
-        file.unlink()
+        parts.append(_beside(queries, retrieval.predict(vectors[rows], part)))
+    pq.write_table(pa.concat_tables(parts), out / "predictions.parquet")
 
 
 def embed(model: Any, encoded: Encoded, pad_id: int, device: torch.device, layer: int) -> np.ndarray:
@@ -117,6 +114,11 @@ def embed(model: Any, encoded: Encoded, pad_id: int, device: torch.device, layer
     return vectors
 
 
-def _write(table: pa.Table, columns: dict[str, Any], out: Path, name: str = "predictions.parquet") -> None:
+def _beside(table: pa.Table, columns: dict[str, Any]) -> pa.Table:
+    """What was predicted, beside what says of which example."""
     kept = {"example_id": table["id"], "cluster_id": table["cluster_id"], "language": table["language"]}
-    pq.write_table(pa.table({**kept, **columns}), out / name)
+    return pa.table({**kept, **columns})
+
+
+def _write(table: pa.Table, columns: dict[str, Any], out: Path) -> None:
+    pq.write_table(_beside(table, columns), out / "predictions.parquet")

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from xstilts.tasks import classification
 from xstilts.tasks.encoding import IGNORED, Encoded, tokenize
 from xstilts.tasks.task import Task
 
@@ -12,6 +13,8 @@ SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "cluster_id", "langua
 TEXT_COLUMNS: tuple[str, ...] = ("text",)
 METRICS: tuple[str, ...] = ("accuracy",)
 BASELINE = "the same encoder with random weights"
+
+statistics, score = classification.statistics, classification.score
 
 
 def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded:
@@ -52,14 +55,3 @@ def nearest(queries: np.ndarray, candidates: np.ndarray, block: int = 4096) -> t
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-
-
-def statistics(predictions: pa.Table) -> np.ndarray:
-    """Additive statistics per query, float [n, 2]: correct, counted."""
-    correct = np.array(predictions["gold"]) == np.array(predictions["prediction"])
-    return np.stack([correct, np.ones(len(correct))], 1).astype(float)
-
-
-def score(sums: np.ndarray, metric: str) -> np.ndarray:
-    """Accuracy in points, 0 to 100, of summed statistics [..., 2]."""
-    return 100 * sums[..., 0] / sums[..., 1]
