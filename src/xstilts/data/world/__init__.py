@@ -15,18 +15,16 @@ from xstilts.data.world.lexicon import lexicons, shared_forms
 from xstilts.data.world.rows import ROWS
 from xstilts.data.world.vocabulary import LANGUAGES, PATHS
 from xstilts.errors import XstiltsError, did_you_mean
+from xstilts.tasks.types import SCHEMAS as TYPES
 
 __all__ = ["LANGUAGES", "SCHEMAS", "World"]
 
-_COMMON = {"id": pa.string(), "cluster_id": pa.string(), "language": pa.string()}
-_PAIR = _COMMON | {"text_a": pa.string(), "text_b": pa.string(), "label": pa.string()}
-_ANSWERS = pa.list_(pa.struct({"text": pa.string(), "start": pa.int32()}))
 SCHEMAS: dict[str, pa.Schema] = {
-    "text": pa.schema(_COMMON | {"text": pa.string(), "text_b": pa.string()}),
-    "nli": pa.schema(_PAIR),
-    "paws": pa.schema(_PAIR),
-    "qa": pa.schema(_COMMON | {"context": pa.string(), "question": pa.string(), "answers": _ANSWERS}),
-    "retrieval": pa.schema(_COMMON | {"side": pa.string(), "text": pa.string(), "gold": pa.string()}),
+    "text": TYPES["mlm"],
+    "nli": TYPES["classification"],
+    "paws": TYPES["classification"],
+    "qa": TYPES["qa"],
+    "retrieval": TYPES["retrieval"],
 }
 """Arrow schema of each kind of table. `text_b` of `text` is the second sentence of a document."""
 
