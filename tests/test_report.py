@@ -51,7 +51,7 @@ def result() -> dict[str, Any]:
         "study": {
             "name": "tiny", "question": "Does distance help?", "seed": 7, "equivalence": 0.5, "level": 0.95,
             "primary": ["xnli"], "contrasts": [v["contrast"] for v in verdicts],
-            "controls": [v["contrast"] for v in controls], "metrics": {"xnli": ""},
+            "controls": [v["contrast"] for v in controls], "metrics": {"xnli": "accuracy"},
             "roles": {name: arm.get("role", "arm") for name, arm in arms.items()},
             "types": {"xnli": "classification"}, "arms": arms,
         },

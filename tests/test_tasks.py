@@ -18,7 +18,7 @@ TAGS = ("NOUN", "PROPN", "VERB", "DET", "ADP", "PUNCT")
 
 
 def span_f1(gold, predicted):
-    sums = tagging.statistics(pa.table({"gold": [gold.split()], "prediction": [predicted.split()]})).sum(0)
+    sums = tagging.statistics(pa.table({"gold": [gold.split()], "prediction": [predicted.split()]}), "span_f1").sum(0)
     return float(tagging.score(sums, "span_f1"))
 
 
@@ -53,7 +53,7 @@ def test_a_cconj_for_an_sconj_is_wrong():
 
 def test_span_f1_is_micro_averaged_and_defined_without_any_chunk():
     gold, predicted = [["B-PER", "O"], ["B-LOC", "I-LOC"], ["O"]], [["B-PER", "B-LOC"], ["B-LOC", "O"], ["O"]]
-    statistics = tagging.statistics(pa.table({"gold": gold, "prediction": predicted}))
+    statistics = tagging.statistics(pa.table({"gold": gold, "prediction": predicted}), "span_f1")
     assert statistics.tolist() == [[1, 2, 1, 1, 2], [0, 1, 1, 1, 2], [0, 0, 0, 1, 1]]
     assert tagging.score(statistics.sum(0), "span_f1") == pytest.approx(100 * 2 * 1 / (3 + 2))
     assert tagging.score(statistics.sum(0), "token_accuracy") == pytest.approx(60.0)
@@ -151,7 +151,7 @@ def test_probabilities_become_labels_and_a_score():
     columns = classification.predict(classification.extract(logits, None, None), None, table, NLI)
     assert columns["prediction"] == ["neutral", "neutral", "contradiction"]
     assert columns["score"][0] == pytest.approx(np.exp(2) / (np.exp(2) + 2))
-    sums = classification.statistics(pa.table(columns)).sum(0)
+    sums = classification.statistics(pa.table(columns), "accuracy").sum(0)
     assert classification.score(sums, "accuracy") == pytest.approx(200 / 3)
 
 
@@ -233,7 +233,7 @@ def test_a_question_without_an_answer_is_read_and_scored(letters):
     encoded = qa.encode(table, QA, letters, 128)
     assert encoded.labels.tolist() == [[0, 0]]
     predictions = pa.table({"gold": pa.array([[]], pa.list_(pa.string())), "prediction": ["A king"]})
-    assert qa.statistics(predictions).tolist() == [[0.0, 0.0, 1.0]]
+    assert qa.statistics(predictions, "f1").tolist() == [[0.0, 0.0, 1.0]]
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_answers_are_normalised_as_squad_does(answer, normal):
 def test_answer_scores_take_the_best_gold_answer_and_count_repeated_words():
     gold = [["in the year 1066", "1066"], ["a b b"], ["Paris"]]
     predictions = pa.table({"gold": gold, "prediction": ["1066.", "b b b c", "London"]})
-    statistics = qa.statistics(predictions)
+    statistics = qa.statistics(predictions, "f1")
     assert statistics[:, 0].tolist() == pytest.approx([1.0, 2 * 2 / (4 + 2), 0.0])
     assert statistics[:, 1].tolist() == [1.0, 0.0, 0.0]
     assert qa.score(statistics.sum(0), "exact_match") == pytest.approx(100 / 3)
@@ -286,7 +286,7 @@ def test_retrieval_finds_each_gold_candidate_whatever_the_order_of_rows():
     ]
     columns = retrieval.predict(vectors, table)
     assert columns["prediction"] == columns["gold"]
-    assert retrieval.score(retrieval.statistics(pa.table(columns)).sum(0), "accuracy") == 100
+    assert retrieval.score(retrieval.statistics(pa.table(columns), "accuracy").sum(0), "accuracy") == 100
 
 
 def text_table(texts, languages, second=None):

@@ -65,7 +65,7 @@ def read_cube(file: Path, kind: str, metric: str) -> Cube:
         raise XstiltsError(f"no predictions at {file}", "the run has not scored this target", "run the study", MISSING)
     table = pq.read_table(file)
     scored = SCORED[kind]
-    statistics = scored.statistics(table)
+    statistics = scored.statistics(table, metric)
     cell, cells = _codes(table, ["arm", "encoder", "replicate"])
     language, languages = _codes(table, ["language"])
     cluster, names = _codes(table, ["cluster_id"])
@@ -84,7 +84,7 @@ def read_cube(file: Path, kind: str, metric: str) -> Cube:
                 where = np.searchsorted(clusters[code], cluster[rows])
                 parts[code] = np.zeros((len(clusters[code]), statistics.shape[1]))
                 np.add.at(parts[code], where, statistics[rows])
-    return Cube(file.stem, scored, metric or scored.METRICS[0], sums, clusters, len(names))
+    return Cube(file.stem, scored, metric, sums, clusters, len(names))
 
 
 def _codes(table: pa.Table, columns: list[str]) -> tuple[np.ndarray, list[tuple]]:

@@ -96,7 +96,7 @@ def retrieve(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, cont
         rows = np.flatnonzero(language == code)
         part = table.take(rows)
         queries = part.filter(pa.array([side == "query" for side in part["side"].to_pylist()]))
-        parts.append(_beside(queries, retrieval.predict(vectors[rows], part)))
+        parts.append(beside(queries, retrieval.predict(vectors[rows], part)))
     pq.write_table(pa.concat_tables(parts), out / "predictions.parquet")
 
 
@@ -114,11 +114,11 @@ def embed(model: Any, encoded: Encoded, pad_id: int, device: torch.device, layer
     return vectors
 
 
-def _beside(table: pa.Table, columns: dict[str, Any]) -> pa.Table:
+def beside(table: pa.Table, columns: dict[str, Any]) -> pa.Table:
     """What was predicted, beside what says of which example."""
     kept = {"example_id": table["id"], "cluster_id": table["cluster_id"], "language": table["language"]}
     return pa.table({**kept, **columns})
 
 
 def _write(table: pa.Table, columns: dict[str, Any], out: Path) -> None:
-    pq.write_table(_beside(table, columns), out / "predictions.parquet")
+    pq.write_table(beside(table, columns), out / "predictions.parquet")

@@ -11,6 +11,7 @@ from xstilts.languages import distance_matrix, select, split_languages
 from xstilts.randomness import derive
 from xstilts.study.schema import Arm, Study, parse_contrast
 from xstilts.tasks.task import Task, find_task
+from xstilts.tasks.types import main_metric
 
 INDEPENDENT = 1000
 """Added to the replicate number of an independent arm: far beyond any number of replicates."""
@@ -211,7 +212,7 @@ def study_facts(frozen: Frozen) -> dict[str, Any]:
         "contrasts": [parse_contrast(text, study.primary).model_dump() for text in study.contrasts],
         "controls": [parse_contrast(text, study.primary).model_dump() for text in study.controls],
         "roles": {name: arm.role for name, arm in study.arms.items()},
-        "metrics": {t: _task(study, frozen.tasks, t).metric for t in study.targets},
+        "metrics": {t: main_metric(_task(study, frozen.tasks, t)) for t in study.targets},
         "types": {t: _task(study, frozen.tasks, t).type for t in study.targets},
         "arms": {name: arm.model_dump(exclude_defaults=True) for name, arm in study.arms.items()},
     }

@@ -60,7 +60,7 @@ def baseline(train: pa.Table, table: pa.Table, task: Task) -> dict[str, Any]:
     }
 
 
-def statistics(predictions: pa.Table) -> np.ndarray:
+def statistics(predictions: pa.Table, metric: str) -> np.ndarray:
     """Additive statistics per row, float [n, 2]: correct, counted."""
     correct = np.array(predictions["gold"]) == np.array(predictions["prediction"])
     return np.stack([correct, np.ones(len(correct))], 1).astype(float)

@@ -130,7 +130,7 @@ def _gold(table: pa.Table) -> list[list[str]]:
     return [[answer["text"] for answer in answers] for answers in table["answers"].to_pylist()]
 
 
-def statistics(predictions: pa.Table) -> np.ndarray:
+def statistics(predictions: pa.Table, metric: str) -> np.ndarray:
     """Additive statistics per question, float [n, 3]: best token F1 over the gold answers, exact match, counted."""
     rows = zip(predictions["gold"].to_pylist(), predictions["prediction"].to_pylist(), strict=True)
     return np.array([[*_best(prediction, gold), 1.0] for gold, prediction in rows]).reshape(-1, 3)

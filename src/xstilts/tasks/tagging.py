@@ -123,7 +123,7 @@ def baseline(train: pa.Table, table: pa.Table, task: Task) -> dict[str, Any]:
     return {"gold": table["tags"].to_pylist(), "prediction": [[best.get(w, unknown) for w in s] for s in sentences]}
 
 
-def statistics(predictions: pa.Table) -> np.ndarray:
+def statistics(predictions: pa.Table, metric: str) -> np.ndarray:
     """Additive statistics per sentence, float [n, 5]: true, predicted and gold chunks, correct words, words."""
     result = np.zeros((len(predictions), 5))
     gold, predicted = predictions["gold"].to_pylist(), predictions["prediction"].to_pylist()

@@ -72,7 +72,7 @@ class Task(Entry):
     title: str = ""
     languages: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
-    metric: str = ""
+    metrics: tuple[str, ...] = ()
     family: str = ""
     parallel: bool = False
     max_length: Annotated[int, Field(ge=8)] = 128

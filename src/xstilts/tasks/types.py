@@ -22,7 +22,7 @@ class Scored(Protocol):
     BASELINE: str
 
     def encode(self, table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded: ...
-    def statistics(self, predictions: pa.Table) -> np.ndarray: ...
+    def statistics(self, predictions: pa.Table, metric: str) -> np.ndarray: ...
     def score(self, sums: np.ndarray, metric: str) -> np.ndarray: ...
 
 
@@ -53,3 +53,8 @@ SCHEMAS: dict[str, pa.Schema] = {
     **{name: kind.SCHEMA for name, kind in TRAINED.items()},
     **{name: kind.SCHEMA for name, kind in SCORED.items()},
 }
+
+
+def main_metric(task: Task) -> str:
+    """The metric that a task is judged by: the first that it names, else the first of its type."""
+    return task.metrics[0] if task.metrics else SCORED[task.type].METRICS[0]

@@ -10,14 +10,14 @@ import pyarrow as pa
 
 from xstilts.context import Context
 from xstilts.evaluation.encode import encoded_rows, row_folders
-from xstilts.evaluation.predict import run_model
+from xstilts.evaluation.predict import beside, run_model
 from xstilts.models.batching import epochs, mixture
 from xstilts.models.encoders import choose_device, load_tokenizer, new_encoder, save, with_head
 from xstilts.randomness import derive, generator
 from xstilts.tasks import mlm
 from xstilts.tasks.encoding import Encoded
 from xstilts.tasks.task import Task
-from xstilts.tasks.types import FINE_TUNED
+from xstilts.tasks.types import FINE_TUNED, main_metric
 from xstilts.training.budget import choose_rows, join, updates
 from xstilts.training.loop import Recipe, train
 
@@ -92,4 +92,5 @@ def _dev_score(model: Any, task: Task, dev: tuple[pa.Table, Encoded], pad_id: in
     kind = FINE_TUNED[task.type]
     device = next(model.parameters()).device
     columns = kind.predict(run_model(model, kind, encoded, pad_id, device, recipe.precision), encoded, table, task)
-    return float(kind.score(kind.statistics(pa.table(columns)).sum(0), task.metric or kind.METRICS[0]))
+    metric = main_metric(task)
+    return float(kind.score(kind.statistics(beside(table, columns), metric).sum(0), metric))
