@@ -14,7 +14,8 @@ import pytest
 
 from xstilts.engine import Plan, Step, Store, execute, run_step, write_atomically
 from xstilts.errors import MISSING, STEP_FAILED, XstiltsError
-from xstilts.tasks.task import Task, WorldSource
+from xstilts.tasks.source import WorldSource
+from xstilts.tasks.task import Task
 
 
 def text_task(rows):

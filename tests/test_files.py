@@ -7,18 +7,20 @@ import pytest
 
 from xstilts.context import Context
 from xstilts.data import files
-from xstilts.data.prepare import prepare, read_rows
+from xstilts.data.prepare import accept, prepare, read_rows
 from xstilts.data.sources import available, content, rows
 from xstilts.errors import MISSING, XstiltsError
-from xstilts.tasks.task import FileSource, Task, TextSource, WorldSource
+from xstilts.tasks.source import FileSource, TextSource, WorldSource
+from xstilts.tasks.task import Task
 from xstilts.tasks.types import SCHEMAS
 
 NLI = ("entailment", "neutral", "contradiction")
 COLUMNS = {"text_a": 0, "text_b": 1, "label": 2}
 
 
-def task(kind="classification", labels=NLI, parallel=False, **source):
-    return Task(name="t", type=kind, labels=labels, parallel=parallel, source=FileSource(**source))
+def task(kind="classification", labels=NLI, parallel=False, unanswerable=False, **source):
+    return Task(name="t", type=kind, labels=labels, parallel=parallel, unanswerable=unanswerable,
+                source=FileSource(**source))  # fmt: skip
 
 
 def table_task(**more):
@@ -26,9 +28,10 @@ def table_task(**more):
 
 
 def read(task, folder, code="en", split="train"):
-    table = files.read(task, task.source, split, code, folder)
-    assert table.schema == SCHEMAS[task.type]
-    return table
+    found = files.read(task, task.source, split, code, folder)
+    accept(task, split, code, found, withheld=False)
+    assert found.table.schema == SCHEMAS[task.type]
+    return found.table
 
 
 def refused(task, folder, code="en", split="train"):
@@ -72,7 +75,7 @@ def test_tagged_words_are_read_with_and_without_a_last_empty_line(tmp_path):
 
 def squad(folder, code, articles):
     paragraphs = [
-        [{"context": f"{c} {code}", "qas": [{"id": f"{a}{q}", "question": "who?", "answers": [
+        [{"context": f"{c} {code}", "qas": [{"id": f"{a}{c}{q}", "question": "who?", "answers": [
             {"text": c, "answer_start": 0}]} for q in range(2)]} for c in article]
         for a, article in enumerate(articles)
     ]  # fmt: skip
@@ -101,7 +104,7 @@ def test_an_answer_that_is_not_at_its_place_is_refused(tmp_path):
     broken = (tmp_path / "en.json").read_text().replace('"answer_start": 0', '"answer_start": 1', 1)
     (tmp_path / "en.json").write_text(broken)
     error = refused(own, tmp_path)
-    assert "en.json" in error.what and "00" in error.what and "Ada" in error.what
+    assert "en.json, question 1 (en)" in error.why and "'Ada' at 1" in error.why
 
 
 @pytest.mark.parametrize("text", ["not json", "[1]", '{"data": [{"title": "x"}]}', '{"data": [{"paragraphs": [{}]}]}'])
@@ -136,30 +139,30 @@ def test_sides_of_unequal_length_are_refused_with_both_numbers(tmp_path):
     [
         ("a\tb\tneutral\na\tb\tmaybe\n", "line 2", "maybe"),
         ("a\tb\tneutral\n\tb\tneutral\n", "line 2", "empty text_a"),
-        ("a\tb\n", "line 1", "2 columns"),
+        ("a\tb\tneutral\na\tb\n", "line 2", "no label"),
         ("a\tb\tneutral\n\na\tb\tneutral\n", "line 2", "1 columns"),
     ],
 )
 def test_a_bad_row_of_a_table_is_named_by_file_line_and_content(tmp_path, text, line, found):
     (tmp_path / "en.tsv").write_text(text)
     error = refused(table_task(), tmp_path)
-    assert "en.tsv" in error.what and line in error.what and found in error.what
+    assert f"en.tsv, {line} (en)" in error.why and found in error.why
     assert error.code == 2
 
 
 def test_an_unknown_tag_or_a_line_without_a_tab_is_named_by_file_and_line(tmp_path):
     own = task("tagging", ("O",), format="tagged", files={"train": "{lang}.tsv"})
-    for text, found in [("a\tO\nb\tB-PER\n", "B-PER"), ("a\tO\nb O\n", "b O"), ("a\tO\n\tO\n", "\tO")]:
+    for text, found in [("\na\tB-PER\n", "B-PER"), ("\na\tO\nb O\n", "no tag for 'b O'"), ("a\tO\n\tO\n", "\tO")]:
         (tmp_path / "en.tsv").write_text(text)
         error = refused(own, tmp_path)
-        assert "en.tsv, line 2" in error.what and found in error.what
+        assert "en.tsv, line 2 (en)" in error.why and found in error.why
 
 
 def test_an_empty_sentence_of_a_pair_is_named_by_file_and_line(tmp_path):
     (tmp_path / "fin.txt").write_text("yksi\n \n")
     (tmp_path / "fin.eng").write_text("one\ntwo\n")
     error = refused(lines_task(), tmp_path, "fi", "test")
-    assert "fin.txt, line 2" in error.what
+    assert "fin.txt, line 2 (fi): empty text" in error.why
 
 
 @pytest.mark.parametrize("name", ["en.tsv", "en.csv"])
@@ -168,7 +171,7 @@ def test_bytes_that_are_not_utf8_are_named_by_file(tmp_path, name):
     good, bad = separator.join([b"a", b"b", b"neutral"]), separator.join([b"caf\xe9", b"b", b"neutral"])
     (tmp_path / name).write_bytes(good + b"\n" + bad + b"\n")
     error = refused(table_task(files={"train": "{lang}" + name[2:]}), tmp_path)
-    assert name in error.what and "UTF-8" in error.what and "0xe9" in error.why
+    assert f"{name}, line 2 (en): not UTF-8 (byte 0xe9" in error.why
 
 
 def test_a_missing_column_is_named_with_the_closest(tmp_path):
@@ -228,7 +231,7 @@ def corpus(tmp_path):
 
 def test_raw_text_has_every_sentence_once_and_none_that_is_scored(corpus):
     folder, text, tasks = corpus
-    table = rows(text, "train", "en", folder, tasks)
+    table = rows(text, "train", "en", folder, tasks).table
     assert table.schema == SCHEMAS["mlm"]
     assert sorted(table["text"].to_pylist()) == ["Bo ran", "free text"]
 
@@ -247,7 +250,7 @@ def test_raw_text_may_be_that_of_a_task_without_files(corpus):
     source = WorldSource(world=1, kind="nli", rows={"train": 3})
     world = Task(name="w", type="classification", labels=NLI, source=source)
     text = Task(name="text", type="mlm", source=TextSource(of_tasks={"w": "train"}))
-    assert len(rows(text, "train", "en", folder, {"w": world}))
+    assert len(rows(text, "train", "en", folder, {"w": world}).table)
     assert content(text, "train", "en", folder, {"w": world})
 
 
@@ -324,7 +327,9 @@ def test_real_sentence_pairs_and_questions_are_read_whole(real_data):
 
 
 def test_real_unanswerable_questions_are_read(real_data):
-    own = task("qa", (), format="squad", files={"test": "squad/dev-v2.0.rebuilt.json"}, languages=("en",))
+    own = task(
+        "qa", (), unanswerable=True, format="squad", files={"test": "squad/dev-v2.0.rebuilt.json"}, languages=("en",)
+    )
     answers = read(own, real_data, "en", "test")["answers"].to_pylist()
     assert len(answers) == 11873
     assert sum(not a for a in answers) == 5945
@@ -335,7 +340,7 @@ def test_scored_sentences_of_real_data_never_enter_raw_text(real_data):
     source = FileSource(format="tagged", files={s: pattern.replace("{split}", s) for s in ("train", "dev")})
     panx = Task(name="panx", type="tagging", labels=tags, source=source)
     text = Task(name="text", type="mlm", source=TextSource(of_tasks={"panx": "train"}, without={"panx": "dev"}))
-    table: pa.Table = rows(text, "train", "sw", real_data, {"panx": panx})
+    table: pa.Table = rows(text, "train", "sw", real_data, {"panx": panx}).table
     scored = {" ".join(t) for t in read(panx, real_data, "sw", "dev")["tokens"].to_pylist()}
     raw = [" ".join(t) for t in read(panx, real_data, "sw", "train")["tokens"].to_pylist()]
     assert not scored & set(table["text"].to_pylist())

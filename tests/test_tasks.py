@@ -10,7 +10,8 @@ from xstilts.data.sources import rows
 from xstilts.tasks import classification, mlm, qa, retrieval, tagging
 from xstilts.tasks.encoding import IGNORED, pad
 from xstilts.tasks.metrics import chunks, squad_normal
-from xstilts.tasks.task import Task, WorldSource
+from xstilts.tasks.source import WorldSource
+from xstilts.tasks.task import Task
 from xstilts.tasks.types import SCHEMAS
 
 NOWHERE = WorldSource(world=1, kind="nli", rows={"train": 1})

@@ -17,7 +17,8 @@ from xstilts.models.batching import epochs, micro_batches, mixture, sorted_batch
 from xstilts.models.encoders import load_base, load_tokenizer, with_head
 from xstilts.tasks import classification, mlm
 from xstilts.tasks.encoding import Encoded, ragged
-from xstilts.tasks.task import Task, WorldSource
+from xstilts.tasks.source import WorldSource
+from xstilts.tasks.task import Task
 from xstilts.training.budget import choose_rows, join, updates
 from xstilts.training.loop import Recipe, train
 from xstilts.training.phases import fine_tune, pretrain

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from xstilts.data import files
+from xstilts.data import files, hub
+from xstilts.data.build import Rows
 from xstilts.data.world import World
-from xstilts.errors import XstiltsError
-from xstilts.tasks.task import FileSource, Task, TextSource, WorldSource
+from xstilts.errors import MISSING, XstiltsError
+from xstilts.tasks.source import FileSource, HubSource, OwnSource, TextSource, UnionSource, WorldSource
+from xstilts.tasks.task import Task
 from xstilts.tasks.types import SCHEMAS
 
 Tasks = dict[str, Task]
@@ -20,19 +22,36 @@ def _world(seed: int, code_mixing: float) -> World:
     return World(seed, code_mixing=code_mixing)
 
 
-def rows(task: Task, split: str, code: str, data: Path | None, tasks: Tasks) -> pa.Table:
-    """The rows of one split and language of a task, in the schema of its type.
+def others(task: Task) -> tuple[str, ...]:
+    """Names of the tasks whose rows or text a task takes."""
+    if isinstance(task.source, UnionSource):
+        return task.source.union
+    return tuple(sorted({*task.source.of_tasks, *task.source.without})) if isinstance(task.source, TextSource) else ()
+
+
+def rows(task: Task, split: str, code: str, data: Path | None, tasks: Tasks) -> Rows:
+    """The rows of one split and language of a task, in the schema of its type, and what was wrong with others.
 
     Args:
-        data: the folder below which file sources lie; `tasks`: the tasks that a text source takes text of.
+        data: the folder below which file sources lie; `tasks`: the tasks that a text or union source takes rows of.
+
+    Raises XstiltsError where they cannot be had at all.
     """
     source = task.source
     if isinstance(source, WorldSource):
         if split not in source.rows:
             raise XstiltsError(f"task '{task.name}' has no split '{split}'", f"it has {', '.join(source.rows)}", "")
-        return _world(source.world, source.code_mixing).table(
-            source.kind, split, code, source.rows[split], **source.parameters
-        )
+        world = _world(source.world, source.code_mixing)
+        return Rows(world.table(source.kind, split, code, source.rows[split], **source.parameters))
+    if isinstance(source, HubSource):
+        return hub.read_hub(task, source, split, code, data)
+    if isinstance(source, UnionSource):
+        return _joined([rows(tasks[name], split, code, data, tasks) for name in source.union], source.union)
+    if isinstance(source, OwnSource):
+        raise XstiltsError(f"the data of task '{task.name}' cannot be had openly", source.own,
+                           "give the task a `source` of your own files in the study", MISSING)  # fmt: skip
+    if isinstance(source, FileSource) and source.hub:
+        return hub.read_hub_files(task, source, split, code, data)
     if data is None:
         raise XstiltsError(
             f"task '{task.name}' reads local files, and no data folder was given",
@@ -44,21 +63,42 @@ def rows(task: Task, split: str, code: str, data: Path | None, tasks: Tasks) -> 
     return _text(task, source, code, data, tasks)
 
 
-def _text(task: Task, source: TextSource, code: str, data: Path, tasks: Tasks) -> pa.Table:
+def _joined(parts: list[Rows], names: tuple[str, ...]) -> Rows:
+    """The rows of several tasks as those of one; ids carry the name of the task that a row comes from."""
+    tables = []
+    for part, name in zip(parts, names, strict=True):
+        table = part.table
+        for position, column in enumerate(table.column_names):
+            if column in ("id", "cluster_id"):
+                named = pa.array([f"{name}-{value}" for value in table[column].to_pylist()], pa.string())
+                table = table.set_column(position, column, named)
+        tables.append(table)
+    problems = [problem for part in parts for problem in part.problems]
+    unlabelled = sum(part.unlabelled for part in parts)
+    return Rows(pa.concat_tables(tables), problems, unlabelled, any(part.withheld for part in parts))
+
+
+def _text(task: Task, source: TextSource, code: str, data: Path, tasks: Tasks) -> Rows:
     """Distinct sentences of a language from all places that the source names, minus what is scored."""
     barred = {s for name, split in source.without.items() if _covers(tasks[name], split, code, data)
-              for s in _sentences(rows(tasks[name], split, code, data, tasks))}  # fmt: skip
+              for s in _sentences(rows(tasks[name], split, code, data, tasks).table)}  # fmt: skip
     texts: dict[str, None] = {}
+    result = Rows(pa.table({}))
     for name, split in source.of_tasks.items():
         if _covers(tasks[name], split, code, data):
-            texts.update(dict.fromkeys(_sentences(rows(tasks[name], split, code, data, tasks))))
+            found = rows(tasks[name], split, code, data, tasks)
+            result.problems += found.problems
+            texts.update(dict.fromkeys(_sentences(found.table)))
     for part in source.files:
-        if _present(part, "train", code, data):
-            texts.update(dict.fromkeys(files.read(task, part, "train", code, data)["text"].to_pylist()))
-    kept = [text for text in texts if text not in barred and text.strip()]
+        if files.present(part, "train", code, data):
+            found = files.read(task, part, "train", code, data)
+            result.problems += found.problems
+            texts.update(dict.fromkeys(found.table["text"].to_pylist()))
+    kept = [text for text in texts if text not in barred]
     ids = [f"{code}-{i}" for i in range(len(kept))]
     columns = {"id": ids, "cluster_id": ids, "language": [code] * len(kept), "text": kept, "text_b": [None] * len(kept)}
-    return pa.table(columns, SCHEMAS["mlm"])
+    result.table = pa.table(columns, SCHEMAS["mlm"])
+    return result
 
 
 def _sentences(table: pa.Table) -> list[str]:
@@ -71,21 +111,16 @@ def _sentences(table: pa.Table) -> list[str]:
     return result
 
 
-def _present(source: FileSource, split: str, code: str, data: Path) -> bool:
-    if source.languages and code not in source.languages:
-        return False
-    return split in source.files and files.path_of(source, source.files[split], code, data).is_file()
-
-
 def _covers(task: Task, split: str, code: str, data: Path) -> bool:
     if task.languages and code not in task.languages:
         return False
-    return not isinstance(task.source, FileSource) or _present(task.source, split, code, data)
+    local = isinstance(task.source, FileSource) and not task.source.hub
+    return not local or files.present(task.source, split, code, data)  # type: ignore[arg-type]
 
 
 def available(task: Task, split: str, codes: tuple[str, ...], data: Path | None, tasks: Tasks) -> list[str]:
     """Those of `codes` for which the task has rows of that split."""
-    if isinstance(task.source, FileSource):
+    if isinstance(task.source, FileSource) and not task.source.hub:
         if data is None:
             rows(task, split, codes[0], data, tasks)
         return [code for code in codes if _covers(task, split, code, data)]  # type: ignore[arg-type]
@@ -93,17 +128,22 @@ def available(task: Task, split: str, codes: tuple[str, ...], data: Path | None,
 
 
 def content(task: Task, split: str, code: str, data: Path | None, tasks: Tasks) -> str:
-    """What identifies the rows besides the task's entry: checksums of the files they come from."""
+    """What identifies the rows besides the task's entry: checksums of the local files they come from."""
     source = task.source
-    if isinstance(source, WorldSource) or data is None:
-        return ""
-    digest = hashlib.sha256()
     found: list[Path] = []
-    if isinstance(source, FileSource):
-        found = files.paths(source, split, code, data)
+    digest = hashlib.sha256()
+    if isinstance(source, UnionSource):
+        for name in source.union:
+            digest.update(content(tasks[name], split, code, data, tasks).encode())
+    elif isinstance(source, WorldSource | OwnSource) or data is None:
+        return ""
+    elif isinstance(source, HubSource):
+        found = hub.mirrored_files(source, split, code, data) if hub.mirror(source.hub, data) else []
+    elif isinstance(source, FileSource):
+        found = list((hub.hub_files if source.hub else files.paths)(source, split, code, data).values())
     else:
         for part in source.files:
-            found += files.paths(part, "train", code, data) if _present(part, "train", code, data) else []
+            found += files.paths(part, "train", code, data).values() if files.present(part, "train", code, data) else []
         for name, other in [*source.of_tasks.items(), *source.without.items()]:
             if _covers(tasks[name], other, code, data):
                 digest.update(content(tasks[name], other, code, data, tasks).encode())

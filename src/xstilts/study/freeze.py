@@ -4,13 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xstilts.data.sources import available
+from xstilts.data.hub import mirror, resolve
+from xstilts.data.sources import available, others
 from xstilts.engine import digest
 from xstilts.errors import XstiltsError
 from xstilts.languages import distance_matrix, select, split_languages
 from xstilts.randomness import derive
 from xstilts.study.schema import Arm, Study, parse_contrast
-from xstilts.tasks.task import Task, find_task
+from xstilts.tasks.source import FileSource, HubSource
+from xstilts.tasks.task import Task, find_task, from_xtreme_folder
 from xstilts.tasks.types import main_metric
 
 INDEPENDENT = 1000
@@ -55,22 +57,18 @@ class Frozen:
         return {**facts, "hash": digest(facts)}
 
 
-def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False) -> Frozen:
+def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False, resolved: bool = False) -> Frozen:
     """Splits languages, draws each arm's sources for each replicate and resolves the precision.
+
+    Args:
+        resolved: asks the hub for the commit of every data set that has no pinned revision.
 
     Raises XstiltsError where a target has fewer held-out languages than the study's minimum (unless `allow_few`),
     or a pool is too small for an arm.
     """
-    tasks = {**study.tasks}
-    for target, entry in study.targets.items():
-        tasks.setdefault(entry.task or target, find_task(entry.task or target, study.tasks))
-        if entry.training and entry.training.task:
-            tasks.setdefault(entry.training.task, find_task(entry.training.task, study.tasks))
-    for name, training in study.intermediate.items():
-        tasks.setdefault(training.task or name, find_task(training.task or name, study.tasks))
-    for encoder in study.encoders.values():
-        if encoder.pretrain:
-            tasks.setdefault(encoder.pretrain.corpus, find_task(encoder.pretrain.corpus, study.tasks))
+    tasks = _tasks(study)
+    if resolved:
+        tasks = {name: _pinned(task, data) for name, task in tasks.items()}
     anchor, choice = study.languages.anchor, study.languages
     candidates = choice.candidates or tuple(
         dict.fromkeys(code for target in study.targets for code in _task(study, tasks, target).languages)
@@ -92,6 +90,8 @@ def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False
         held_out = [code for code in evaluated[target] if code in split.held_out]
         warnings += _too_few(target, held_out, choice.minimum, allow_few)
     warnings += _same_task(study, tasks)
+    warnings += [f"task '{task.name}': revision of {hub} unresolved; `study` asks the hub for it and keeps to it"
+                 for task in tasks.values() if (hub := _unpinned(task, data))]  # fmt: skip
     warnings += [
         f"encoder '{name}' has no pinned revision: the hub may give another one tomorrow"
         for name, entry in study.encoders.items()
@@ -111,6 +111,37 @@ def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False
         evaluated=evaluated,
         warnings=tuple(warnings),
     )
+
+
+def _tasks(study: Study) -> dict[str, Task]:
+    """Every task that the study needs, those whose rows another task takes included."""
+    names = [
+        *(target.task or name for name, target in study.targets.items()),
+        *(target.training.task for target in study.targets.values() if target.training and target.training.task),
+        *(training.task or name for name, training in study.intermediate.items()),
+        *(encoder.pretrain.corpus for encoder in study.encoders.values() if encoder.pretrain),
+    ]
+    tasks = {**study.tasks}
+    while names:
+        task = tasks.get(names[0]) or find_task(names[0], study.tasks)
+        if study.source == "xtreme" and names[0] not in study.tasks:
+            task = from_xtreme_folder(task)
+        tasks[names.pop(0)] = task
+        names += [name for name in others(task) if name not in tasks]
+    return tasks
+
+
+def _unpinned(task: Task, data: Path | None) -> str:
+    """The repository of a task whose revision is open; "" where it is pinned, or read from a copy of it."""
+    hub = task.source.hub if isinstance(task.source, HubSource | FileSource) else ""
+    return hub if hub and not task.source.revision and not mirror(hub, data) else ""  # type: ignore[union-attr]
+
+
+def _pinned(task: Task, data: Path | None) -> Task:
+    hub = _unpinned(task, data)
+    if not hub:
+        return task
+    return task.model_copy(update={"source": task.source.model_copy(update={"revision": resolve(hub)})})
 
 
 def encoder_names(study: Study) -> list[str]:

@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xstilts.data.sources import content
+from xstilts.data.sources import content, others
 from xstilts.engine import Plan, Step, checksum, digest
 from xstilts.randomness import derive
 from xstilts.study.cost import fine_tuning_seconds, prediction_seconds, pretraining_seconds
 from xstilts.study.freeze import Frozen, encoder_names, replicate_names
 from xstilts.study.schema import Arm, Encoder, Recipe, Target, Training
-from xstilts.tasks.task import Task, TextSource
+from xstilts.tasks.task import Task
 from xstilts.tasks.types import FINE_TUNED
 
 BASELINE = "baseline"
@@ -77,30 +77,33 @@ def _add(result: StudyPlan, kind: str, function: str, label: str, cost: float, a
 
 
 def _entry(task: Task) -> dict[str, Any]:
-    """What identifies a task for a step: licence, citation and title change no result, nor do settings left alone."""
-    return task.model_dump(mode="json", exclude={"licence", "citation", "title"}, exclude_defaults=True)
+    """What identifies a task for a step. Not what only describes it (licence, citation, title), nor its list of
+    languages, so that a language added to an entry costs only itself, nor settings left alone."""
+    told = {"licence", "citation", "title", "defaults", "verified", "languages"}
+    return task.model_dump(mode="json", exclude=told, exclude_defaults=True)
 
 
-def _rows(result: StudyPlan, task: Task, split: str, code: str) -> str:
+def _rows(result: StudyPlan, task: Task, split: str, code: str, withheld: bool = False) -> str:
     frozen = result.frozen
-    others = {}
-    if isinstance(task.source, TextSource):
-        names = {*task.source.of_tasks, *task.source.without}
-        others = {name: frozen.tasks[name] for name in sorted(names)}
     arguments = {
         "task": _entry(task),
-        "tasks": {name: _entry(other) for name, other in others.items()},
+        "tasks": {
+            name: {**_entry(frozen.tasks[name]), "languages": frozen.tasks[name].languages} for name in others(task)
+        },
         "split": split,
         "language": code,
         "content": content(task, split, code, frozen.data, frozen.tasks),
+        **({"withheld": True} if withheld else {}),
     }
     location = {"data": str(frozen.data)} if frozen.data else {}
     label = f"{task.name} {split} in {code}"
     return _add(result, "rows", "xstilts.data.prepare:prepare", label, 0.3, arguments, {}, location)
 
 
-def _all_rows(result: StudyPlan, task: Task, split: str, languages: tuple[str, ...]) -> dict[str, str]:
-    return {f"rows.{code}": _rows(result, task, split, code) for code in languages}
+def _all_rows(
+    result: StudyPlan, task: Task, split: str, languages: tuple[str, ...], withheld: bool = False
+) -> dict[str, str]:
+    return {f"rows.{code}": _rows(result, task, split, code, withheld) for code in languages}
 
 
 def _recipe(recipe: Recipe, precision: str) -> dict[str, Any]:
@@ -228,7 +231,7 @@ def _prediction(
 ) -> str:  # fmt: skip
     frozen = result.frozen
     languages = frozen.evaluated[target]
-    inputs = _all_rows(result, task, entry.test, languages)
+    inputs = _all_rows(result, task, entry.test, languages, entry.withheld)
     arguments = {
         "task": _entry(task),
         "languages": list(languages),
@@ -256,7 +259,7 @@ def _baseline(result: StudyPlan, target: str, entry: Target, encoder: str, first
         scored = _prediction(result, "retrieve", task, entry, target, model, encoder, label)
         result.cells.append(Cell(target, BASELINE, encoder, 0, scored))
         return
-    if not first or not entry.training:
+    if not first or not entry.training or entry.withheld:
         return
     anchor = frozen.study.languages.anchor
     languages = frozen.evaluated[target]

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from xstilts.tasks.task import Entry, Task
+from xstilts.tasks.source import Entry
+from xstilts.tasks.task import Task
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -71,11 +72,16 @@ class Training(Entry):
 
 
 class Target(Entry):
-    """A task that is scored in all languages: after training in the anchor language, or by retrieval at a layer."""
+    """A task that is scored in all languages: after training in the anchor language, or by retrieval at a layer.
+
+    `withheld` says that the labels of its test split are not given away: predictions are made, for a submission, and
+    nothing is scored.
+    """
 
     task: str = ""
     training: Training | None = None
     test: str = "test"
+    withheld: bool = False
     layer: Annotated[int, Field(ge=0)] | None = None
 
 
@@ -118,7 +124,9 @@ class Study(Entry):
     """A study: encoder, intermediate trainings, arms, targets, replicates and the contrasts declared before the run.
 
     `equivalence` is half the width of the region of practical equivalence, in points. `primary` names the targets
-    whose mean is judged. A contrast is written `far - english`, or `far - english on xnli` for targets of its own.
+    whose mean is judged. `source` says where the rows of XTREME's tasks come from: the hub, or the benchmark's own
+    download folder, given with --data. A contrast is written `far - english`, or `far - english on xnli` for targets
+    of its own.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -129,6 +137,7 @@ class Study(Entry):
     level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     languages: Languages = Languages()
+    source: Literal["hub", "xtreme"] = "hub"
     tasks: dict[str, Task] = {}
     encoders: dict[str, Encoder]
     intermediate: dict[str, Training] = {}

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from xstilts.tasks.encoding import Encoded, tokenize
 from xstilts.tasks.heads import cross_entropy_sum, run_model
-from xstilts.tasks.task import Task
+from xstilts.tasks.task import Record, Task, identity, label_of, text_of
 
 if TYPE_CHECKING:
     import torch
@@ -18,9 +18,18 @@ AUTO_CLASS = "AutoModelForSequenceClassification"
 TEXT_COLUMNS: tuple[str, ...] = ("text_a", "text_b")
 METRICS: tuple[str, ...] = ("accuracy",)
 BASELINE = "majority label"
+GOLD = "label"
+SPARSE_GOLD = False
 
 forward = run_model
 loss_sum = cross_entropy_sum
+
+
+def complete(record: Record, task: Task) -> list[Record]:
+    """The row of a record; raises BadRow where a text is empty or a label unknown."""
+    second = text_of(record, "text_b") if "text_b" in record else None
+    label = label_of(record.get("label"), task.labels)
+    return [{**identity(record), "text_a": text_of(record, "text_a"), "text_b": second, "label": label}]
 
 
 def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from xstilts.tasks.encoding import IGNORED, Encoded, ragged, tokenize
 from xstilts.tasks.heads import cross_entropy_sum
-from xstilts.tasks.task import Task
+from xstilts.tasks.task import Record, Task, identity
 
 if TYPE_CHECKING:
     import torch
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "cluster_id", "language", "text", "text_b")])
 AUTO_CLASS = "AutoModelForMaskedLM"
 TEXT_COLUMNS: tuple[str, ...] = ("text", "text_b")
+GOLD = ""
+SPARSE_GOLD = False
+
+
+def complete(record: Record, task: Task) -> list[Record]:
+    """The row of a record with single spaces; none where it has no text, which is no mistake in raw text."""
+    text = " ".join((record.get("text") or "").split())
+    return [{**identity(record), "text": text, "text_b": None}] if text else []
 
 
 def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded:

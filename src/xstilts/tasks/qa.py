@@ -8,7 +8,7 @@ import pyarrow as pa
 from xstilts.tasks.encoding import Encoded, ragged
 from xstilts.tasks.heads import cross_entropy_sum
 from xstilts.tasks.metrics import squad_normal, token_f1
-from xstilts.tasks.task import Task
+from xstilts.tasks.task import BadRow, Record, Task, identity, text_of
 
 if TYPE_CHECKING:
     import torch
@@ -23,8 +23,30 @@ AUTO_CLASS = "AutoModelForQuestionAnswering"
 TEXT_COLUMNS: tuple[str, ...] = ("context", "question")
 METRICS: tuple[str, ...] = ("f1", "exact_match")
 BASELINE = "the whole context"
+GOLD = "answers"
+SPARSE_GOLD = False
 OVERLAP = 128
 LONGEST_ANSWER = 30
+
+
+def complete(record: Record, task: Task) -> list[Record]:
+    """The row of a record, whose answers are a list of objects or an object of lists; raises BadRow where an answer is
+    not where its offset says."""
+    text_of(record, "context")
+    context, answers = record["context"], record.get("answers") or []
+    if isinstance(answers, dict):
+        pairs = zip(answers["text"], answers["answer_start"], strict=True)
+        answers = [{"text": text, "answer_start": start} for text, start in pairs]
+    row = {**identity(record), "context": context, "question": text_of(record, "question")}
+    if not any(answer["text"] for answer in answers) and not (task.unanswerable and not answers):
+        return [{**row, "answers": None}]
+    for answer in answers:
+        if not answer["text"] or not context.startswith(answer["text"], answer["answer_start"]):
+            raise BadRow(
+                f"question {row['id']}: the context does not have '{answer['text'][:60]}' at {answer['answer_start']}",
+                "an answer at its `answer_start`, in characters from 0",
+            )
+    return [{**row, "answers": [{"text": a["text"], "start": a["answer_start"]} for a in answers]}]
 
 
 def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded:

@@ -7,14 +7,29 @@ import pyarrow as pa
 
 from xstilts.tasks import classification
 from xstilts.tasks.encoding import IGNORED, Encoded, tokenize
-from xstilts.tasks.task import Task
+from xstilts.tasks.task import Record, Task, identity, text_of
 
 SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "cluster_id", "language", "side", "text", "gold")])
 TEXT_COLUMNS: tuple[str, ...] = ("text",)
 METRICS: tuple[str, ...] = ("accuracy",)
 BASELINE = "the same encoder with random weights"
+GOLD = "gold"
+SPARSE_GOLD = True
 
 statistics, score = classification.statistics, classification.score
+
+
+def complete(record: Record, task: Task) -> list[Record]:
+    """The rows of a record: both sides of a pair of translations (the English sentence asks, the other language's
+    sentences answer), or the one sentence that it is. Raises BadRow where a sentence is empty."""
+    if "side" in record:
+        return [{**identity(record), "side": record["side"], "text": text_of(record, "text"), "gold": record["gold"]}]
+    shared, candidate = identity(record), f"{record['id']}-{record['language']}"
+    gold = candidate if record.get("aligned", True) else None
+    return [
+        {**shared, "side": "query", "text": text_of(record, "english"), "gold": gold},
+        {**shared, "id": candidate, "side": "candidate", "text": text_of(record, "text"), "gold": None},
+    ]
 
 
 def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from xstilts.tasks.encoding import IGNORED, Encoded, ragged
 from xstilts.tasks.heads import cross_entropy_sum, run_model
 from xstilts.tasks.metrics import chunks
-from xstilts.tasks.task import Task
+from xstilts.tasks.task import WITHHELD, BadRow, Record, Task, identity, label_of
 
 if TYPE_CHECKING:
     import torch
@@ -25,9 +25,26 @@ AUTO_CLASS = "AutoModelForTokenClassification"
 TEXT_COLUMNS: tuple[str, ...] = ("tokens",)
 METRICS: tuple[str, ...] = ("span_f1", "token_accuracy")
 BASELINE = "English word look-up"
+GOLD = "tags"
+SPARSE_GOLD = False
 
 forward = run_model
 loss_sum = cross_entropy_sum
+
+
+def complete(record: Record, task: Task) -> list[Record]:
+    """The row of a record; raises BadRow where words and tags do not match or a tag is unknown."""
+    tokens, tags = record.get("tokens") or [], record.get("tags")
+    if not tokens or not all(isinstance(token, str) and token.strip() for token in tokens):
+        raise BadRow("an empty token" if tokens else "a sentence without words", "words")
+    if not tags or all(tag in WITHHELD for tag in tags):
+        return [{**identity(record), "tokens": tokens, "tags": None}]
+    if len(tags) != len(tokens):
+        raise BadRow(f"{len(tokens)} words with {len(tags)} tags", "a tag for each word")
+    known = [label_of(tag, task.labels) for tag in tags]
+    if None in known:
+        raise BadRow(f"no tag for '{tokens[known.index(None)][:60]}'", "a tag for each word")
+    return [{**identity(record), "tokens": tokens, "tags": known}]
 
 
 def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded:

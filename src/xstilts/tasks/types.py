@@ -7,10 +7,21 @@ import pyarrow as pa
 
 from xstilts.tasks import classification, mlm, qa, retrieval, tagging
 from xstilts.tasks.encoding import Encoded
-from xstilts.tasks.task import Task
+from xstilts.tasks.task import Record, Task
 
 if TYPE_CHECKING:
     import torch
+
+
+class Read(Protocol):
+    """A type whose rows are made of records. `GOLD` names the column of gold labels, "" where there is none;
+    `SPARSE_GOLD` says that some rows may lack one while others have it."""
+
+    SCHEMA: pa.Schema
+    GOLD: str
+    SPARSE_GOLD: bool
+
+    def complete(self, record: Record, task: Task) -> list[Record]: ...
 
 
 class Scored(Protocol):
@@ -38,7 +49,7 @@ class Trained(Protocol):
     def loss_sum(self, logits: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor": ...
 
 
-class TaskType(Scored, Trained, Protocol):
+class TaskType(Read, Scored, Trained, Protocol):
     """A type that can be intermediate and target."""
 
     def extract(self, logits: "torch.Tensor", encoded: Encoded, indices: np.ndarray) -> list[np.ndarray]: ...
@@ -49,10 +60,8 @@ class TaskType(Scored, Trained, Protocol):
 FINE_TUNED: dict[str, TaskType] = {"classification": classification, "tagging": tagging, "qa": qa}
 TRAINED: dict[str, Trained] = {**FINE_TUNED, "mlm": mlm}
 SCORED: dict[str, Scored] = {**FINE_TUNED, "retrieval": retrieval}
-SCHEMAS: dict[str, pa.Schema] = {
-    **{name: kind.SCHEMA for name, kind in TRAINED.items()},
-    **{name: kind.SCHEMA for name, kind in SCORED.items()},
-}
+READ: dict[str, Read] = {**FINE_TUNED, "mlm": mlm, "retrieval": retrieval}
+SCHEMAS: dict[str, pa.Schema] = {name: kind.SCHEMA for name, kind in READ.items()}
 
 
 def main_metric(task: Task) -> str:

@@ -1,0 +1,131 @@
+"""Records of any source become the Arrow rows of a task's type; rows that cannot are named, never silently lost."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from xstilts.data.formats import Item
+from xstilts.data.problems import Problem
+from xstilts.tasks.source import Described
+from xstilts.tasks.task import BadRow, Record, Task
+from xstilts.tasks.types import READ, SCHEMAS
+
+BATCH = 10_000
+
+
+@dataclass
+class Rows:
+    """The rows of a split in a language: the table without its bad rows, these, how many rows have no gold label by
+    the data's own account and were left out, and whether the gold labels of all of them are withheld."""
+
+    table: pa.Table
+    problems: list[Problem] = field(default_factory=list)
+    unlabelled: int = 0
+    withheld: bool = False
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where records come from: file or repository, and what their numbers count."""
+
+    file: str
+    unit: str = "line"
+
+
+def build(task: Task, source: Described, items: Iterable[Item], place: Place, split: str, code: str) -> Rows:
+    """The rows of the records of one split and language, in the schema of the task's type, read in batches.
+
+    Ids and clusters are shared by all languages where the task is parallel, else they carry the language; both
+    follow the order of the records, bad ones included, so that a row left out shifts no other.
+    """
+    rows = Rows(pa.table({}))
+    lines: list[int] = []
+    taken = islice(items, *source.rows.get(split, (None,)))
+    shaped = _shaped(task, source, taken, place, (split, code), rows, lines)
+    batches = []
+    while batch := list(islice(shaped, BATCH)):
+        batches.append(pa.RecordBatch.from_pylist(batch, SCHEMAS[task.type]))
+    rows.table = pa.Table.from_batches(batches, SCHEMAS[task.type])
+    _drop_repeated(rows, lines, place, code)
+    _judge_withheld(task, rows, lines, place, code)
+    return rows
+
+
+def _shaped(
+    task: Task, source: Described, items: Iterable[Item], place: Place, where: tuple[str, str], rows: Rows,
+    lines: list[int],
+) -> Iterator[dict[str, Any]]:  # fmt: skip
+    split, code = where
+    prefix = split if task.parallel else f"{code}-{split}"
+    last, first = object(), 0
+    for i, (line, record) in enumerate(items):
+        try:
+            if isinstance(record, BadRow):
+                raise record
+            key = record.get(source.cluster) if source.cluster else record.get("group", i)
+            if key != last:
+                last, first = key, i
+            cluster = f"{prefix}-{record['id']}" if source.cluster == "id" else f"{prefix}-{first}"
+            named = {"id": f"{prefix}-{i}", **record, "cluster_id": cluster, "language": code}
+            labelled = _relabelled(named, source)
+            if labelled is None:
+                rows.unlabelled += 1
+                continue
+            for row in READ[task.type].complete(labelled, task):
+                lines.append(line)
+                yield row
+        except BadRow as bad:
+            rows.problems.append(Problem(place.file, line, code, bad.found, bad.expected, place.unit))
+
+
+def _relabelled(record: Record, source: Described) -> Record | None:
+    """The record with our label words; None where the data says that it has no gold label."""
+    for name in ("label", "tags"):
+        value = record.get(name)
+        if isinstance(value, list):
+            kept = [i for i, tag in enumerate(value) if str(tag) not in source.unlabelled]
+            record["tokens"] = [record["tokens"][i] for i in kept]
+            record[name] = [source.relabel.get(str(value[i]), value[i]) for i in kept]
+        elif value is not None:
+            if str(value) in source.unlabelled:
+                return None
+            record[name] = source.relabel.get(str(value), value)
+    return record
+
+
+def _drop_repeated(rows: Rows, lines: list[int], place: Place, code: str) -> None:
+    """Keeps the first row of every id."""
+    table = rows.table
+    if len(table) == pc.count_distinct(table["id"]).as_py():
+        return
+    seen: set[str] = set()
+    keep = []
+    for position, name in enumerate(table["id"].to_pylist()):
+        if name in seen:
+            again = f"id '{name}' a second time"
+            rows.problems.append(Problem(place.file, lines[position], code, again, "ids that are unique", place.unit))
+        else:
+            keep.append(position)
+        seen.add(name)
+    lines[:] = [lines[position] for position in keep]
+    rows.table = table.take(keep)
+
+
+def _judge_withheld(task: Task, rows: Rows, lines: list[int], place: Place, code: str) -> None:
+    """Gold labels are withheld where no row has one; where some rows have one, the others are bad, except where a row
+    without is the rule (sentences without a translation)."""
+    kind = READ[task.type]
+    if not kind.GOLD or not rows.table[kind.GOLD].null_count:
+        return
+    absent = rows.table[kind.GOLD].is_null()
+    rows.withheld = pc.all(absent).as_py()
+    if rows.withheld or kind.SPARSE_GOLD:
+        return
+    what = Problem(place.file, 0, code, f"no {kind.GOLD}", "a gold label, as other rows have", place.unit)
+    pairs = zip(lines, absent.to_pylist(), strict=True)
+    rows.problems += [replace(what, line=line) for line, missing in pairs if missing]
+    rows.table = rows.table.filter(pc.invert(absent))
