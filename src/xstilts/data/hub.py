@@ -11,7 +11,7 @@ from typing import Any
 from xstilts.data.build import Place, Rows, build
 from xstilts.data.files import fill, read_files, split_pattern
 from xstilts.data.records import Files, Item, pick, require
-from xstilts.errors import MISSING, XstiltsError
+from xstilts.errors import MISSING, XstiltsError, did_you_mean
 from xstilts.tasks.source import FileSource, HubSource
 from xstilts.tasks.task import BadRow, Task
 
@@ -33,7 +33,7 @@ def read_hub(task: Task, source: HubSource, split: str, code: str, data: Path | 
 
 def _items(source: HubSource, split: str, code: str, data: Path | None, place: Place) -> Iterator[Item]:
     builder = _prepared(source, split, code, data)
-    theirs = source.splits.get(split, split)
+    theirs = _theirs(source, split)
     starts = {column: fill(source, pattern, code, split) for column, pattern in source.starts.items()}
     number = 0
     for name in [theirs] if isinstance(theirs, str) else theirs:
@@ -45,6 +45,20 @@ def _items(source: HubSource, split: str, code: str, data: Path | None, place: P
                 number += 1
                 if all(str(record[column]).startswith(start) for column, start in starts.items()):
                     yield number, _ours(_named(record, words), source)
+
+
+def splits_of(source: HubSource) -> dict[str, str | list[str]]:
+    """Our splits to theirs."""
+    named = source.splits or {name: name for name in source.files or ("train", "validation", "test")}
+    return dict(named)
+
+
+def _theirs(source: HubSource, split: str) -> str | list[str]:
+    known = splits_of(source)
+    if split not in known:
+        raise XstiltsError(f"{source.hub} has no split '{split}'", f"the task's entry names {', '.join(known)}",
+                           did_you_mean(split, known) or "name it under `splits`")  # fmt: skip
+    return known[split]
 
 
 def _ours(record: dict[str, Any], source: HubSource) -> dict[str, Any] | BadRow:

@@ -5,17 +5,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from xstilts.errors import MISSING, XstiltsError, did_you_mean
 from xstilts.languages import language
+from xstilts.study.mistakes import Lines, Problem, Where, mistaken, parse, shape_problems
+from xstilts.study.own_tasks import complete_tasks, fill_defaults
 from xstilts.study.schema import Study, parse_contrast
 from xstilts.tasks.task import catalogue
 from xstilts.tasks.types import FINE_TUNED, SCORED
-
-Where = tuple[str | int, ...]
-Problem = tuple[Where, str]
 
 
 def builtin_studies() -> dict[str, Any]:
@@ -29,36 +27,31 @@ def load_study(name: str, quick: bool = False, **changes: Any) -> Study:
 
     Args:
         quick: merges the file's `quick:` section into it, a small form that shows the way and not the answer.
-        changes: top-level values that replace the file's (`replicates`, `seed`), where not None.
+        changes: top-level values that replace the file's (`replicates`, `seed`, `source`), where not None.
 
     Raises XstiltsError that lists every mistake with its line.
     """
-    lines: dict[Where, int] = {}
+    lines: Lines = {}
     raw, origin, problems = _read(name, lines)
     small = raw.pop("quick", {})
     if quick:
-        raw = _merged(raw, small)
+        raw = merged(raw, small)
     raw |= {key: value for key, value in changes.items() if value is not None}
-    for task, entry in (raw.get("tasks") or {}).items() if isinstance(raw.get("tasks"), dict) else ():
-        if isinstance(entry, dict):
-            entry.setdefault("name", task)
+    problems += complete_tasks(raw)
+    fill_defaults(raw)
     problems += _reference_problems(raw)
     try:
         study = Study(**raw)
     except ValidationError as error:
-        problems += list(_shape_problems(error))
+        problems += list(shape_problems(error, Study))
     except TypeError as error:
         problems.append(((), str(error)))
     if problems:
-        raise XstiltsError(
-            f"{origin}: {len(problems)} mistake{'s' if len(problems) > 1 else ''}",
-            "\n".join(_describe(where, what, lines) for where, what in _in_order(problems, lines)),
-            "mend these lines; docs/studies.md explains every setting",
-        )
+        raise mistaken(origin, problems, lines)
     return study
 
 
-def _read(name: str, lines: dict[Where, int]) -> tuple[dict[str, Any], str, list[Problem]]:
+def _read(name: str, lines: Lines) -> tuple[dict[str, Any], str, list[Problem]]:
     """A study's settings on top of those of the study that it extends, where they come from, and keys given twice."""
     path, known = Path(name), builtin_studies()
     if name in known:
@@ -72,92 +65,22 @@ def _read(name: str, lines: dict[Where, int]) -> tuple[dict[str, Any], str, list
             did_you_mean(name, known) or "give a built-in name or the path of a YAML file",
             MISSING,
         )
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise XstiltsError(f"{origin} is not YAML", " ".join(str(error).split()), "check its indentation") from None
-    if not isinstance(raw, dict):
-        raise XstiltsError(f"{origin} is not a study", "it must be a mapping of settings", "see docs/studies.md")
-    problems = list(_note_lines(node, (), lines))
+    raw, problems = parse(text, origin, lines)
+    if isinstance(raw.get("task_files"), list):
+        raw["task_files"] = [str(path.parent / str(file)) for file in raw["task_files"]]
     if "extends" in raw:
         base = _read(str(raw.pop("extends")), {})[0]
-        raw = _merged(base, raw)
+        raw = merged(base, raw)
     return raw, origin, problems
 
 
-def _note_lines(node: Any, where: Where, lines: dict[Where, int]) -> Iterator[Problem]:
-    """Fills `lines` with the line of every setting, and yields the keys that are given twice."""
-    lines[where] = node.start_mark.line + 1
-    if isinstance(node, yaml.MappingNode):
-        seen: dict[str, int] = {}
-        for key, value in node.value:
-            place, line = (*where, key.value), key.start_mark.line + 1
-            if key.value in seen:
-                yield place, f"'{key.value}' is given twice, first in line {seen[key.value]}"
-            seen[key.value] = line
-            yield from _note_lines(value, place, lines)
-            lines[place] = line
-    elif isinstance(node, yaml.SequenceNode):
-        for i, value in enumerate(node.value):
-            yield from _note_lines(value, (*where, i), lines)
-
-
-def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """`base` with the settings of `over` on top, mapping by mapping; a null takes a setting away."""
     result = dict(base)
     for key, value in over.items():
         both = isinstance(value, dict) and isinstance(base.get(key), dict)
-        result[key] = _merged(base[key], value) if both else value
+        result[key] = merged(base[key], value) if both else value
     return {key: value for key, value in result.items() if value is not None}
-
-
-def _line(where: Where, lines: dict[Where, int]) -> int:
-    while where and where not in lines:
-        where = where[:-1]
-    return lines.get(where, 1)
-
-
-def _in_order(problems: list[Problem], lines: dict[Where, int]) -> list[Problem]:
-    return sorted(problems, key=lambda problem: _line(problem[0], lines))
-
-
-def _describe(where: Where, what: str, lines: dict[Where, int]) -> str:
-    return f"  line {_line(where, lines)}, {'.'.join(map(str, where)) or 'the study'}: {what}"
-
-
-def _shape_problems(error: ValidationError) -> Iterator[Problem]:
-    for item in error.errors():
-        where: Where = tuple(p for p in item["loc"] if not (isinstance(p, str) and p.endswith("Source")))
-        if item["type"] == "extra_forbidden":
-            hint = did_you_mean(str(where[-1]), _fields(where[:-1]))
-            yield where, f"unknown setting '{where[-1]}'" + (f"; {hint}" if hint else "")
-        elif item["type"] == "missing":
-            yield where, "is missing"
-        else:
-            found = item["input"]
-            shown = "" if isinstance(found, dict | list) else f", found {found!r}"
-            yield where, f"{item['msg'][:1].lower()}{item['msg'][1:]}{shown}"
-
-
-def _fields(where: Where) -> list[str]:
-    """The settings known at a place of a study."""
-    model: Any = Study
-    for part in where:
-        annotation = model.model_fields[part].annotation if isinstance(part, str) and _has(model, part) else None
-        found = _models(annotation) if annotation else []
-        model = found[0] if found else model
-    return list(model.model_fields)
-
-
-def _has(model: Any, part: str) -> bool:
-    return part in model.model_fields
-
-
-def _models(annotation: Any) -> list[Any]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for inner in getattr(annotation, "__args__", ()) for model in _models(inner)]
 
 
 def _reference_problems(raw: dict[str, Any]) -> Iterator[Problem]:

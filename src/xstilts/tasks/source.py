@@ -73,9 +73,9 @@ class FileSource(Described):
 class HubSource(Described):
     """Rows from a data set of the hub, through `datasets.load_dataset`: repository, configuration pattern, commit.
 
-    splits: ours to theirs, one or several; `files` instead names the data files of a split, where a revision holds
-    files without configurations. starts: keeps the rows whose column begins with a text (a pattern, as above), where
-    one configuration holds all languages.
+    splits: ours to theirs, one or several (without it train, validation and test are what they are called); `files`
+    instead names the data files of a split, where a revision holds files without configurations. starts: keeps the
+    rows whose column begins with a text (a pattern, as above), where one configuration holds all languages.
     """
 
     hub: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]

@@ -18,6 +18,7 @@ class Read(Protocol):
     `SPARSE_GOLD` says that some rows may lack one while others have it."""
 
     SCHEMA: pa.Schema
+    TEXT_COLUMNS: tuple[str, ...]
     GOLD: str
     SPARSE_GOLD: bool
 
