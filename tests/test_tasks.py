@@ -278,7 +278,7 @@ def test_the_nearest_is_by_angle_and_the_first_of_equals_and_blocks_change_nothi
 
 def test_retrieval_finds_each_gold_candidate_whatever_the_order_of_rows():
     task = Task(name="pairs", type="retrieval", source=WorldSource(world=1, kind="retrieval", rows={"test": 12}))
-    table = rows(task, "test", "fi", None, {})
+    table = rows(task, "test", "fi", None, {}).table
     table = table.take(np.random.default_rng(0).permutation(len(table)))
     side, own, gold = (table[c].to_pylist() for c in ("side", "id", "gold"))
     number = {name: i for i, name in enumerate(sorted({g for g in gold if g}))}
@@ -352,7 +352,7 @@ def test_logits_of_hidden_positions_alone_equal_those_of_all_positions(kind, enc
 def test_artificial_rows_have_the_schema_of_their_task_type_and_can_be_encoded(kind, source, tokenizer):
     labels = {"nli": LABELS, "paws": ("0", "1")}.get(source, ())
     task = Task(name="t", type=kind, labels=labels, source=WorldSource(world=1, kind=source, rows={"train": 20}))
-    table = rows(task, "train", "tr", None, {})
+    table = rows(task, "train", "tr", None, {}).table
     assert table.schema == SCHEMAS[kind]
     module = {"classification": classification, "qa": qa, "retrieval": retrieval, "mlm": mlm}[kind]
     encoded = module.encode(table, task, tokenizer, 64)

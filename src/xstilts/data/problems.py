@@ -35,7 +35,7 @@ def told(problems: Iterable[Problem]) -> list[str]:
     kinds: dict[tuple[str, str, str], list[Problem]] = {}
     for problem in problems:
         kinds.setdefault((problem.file, problem.found, problem.expected), []).append(problem)
-    listed = [f"{same[0]}" + (f" (and {len(same) - 1:,} times more)" if len(same) > 1 else "")
+    listed = [f"{same[0]}" + (f" (and {len(same) - 1:,} more such rows)" if len(same) > 1 else "")
               for same in kinds.values()]  # fmt: skip
     return listed[:SHOWN] + ([f"and {len(listed) - SHOWN:,} more kinds of bad rows"] if len(listed) > SHOWN else [])
 

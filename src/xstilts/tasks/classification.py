@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from xstilts.tasks.encoding import Encoded, tokenize
+from xstilts.tasks.encoding import IGNORED, Encoded, tokenize
 from xstilts.tasks.heads import cross_entropy_sum, run_model
 from xstilts.tasks.task import Record, Task, identity, label_of, text_of
 
@@ -38,7 +38,7 @@ def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Enco
     second = [text or "" for text in table["text_b"].to_pylist()] if paired else None
     ids, offsets, segments = tokenize(tokenizer, table["text_a"].to_pylist(), second, max_length)
     number = {label: index for index, label in enumerate(task.labels)}
-    labels = np.array([number[label] for label in table["label"].to_pylist()], np.int64)
+    labels = np.array([number.get(label, IGNORED) for label in table["label"].to_pylist()], np.int64)
     return Encoded(ids, offsets, np.arange(len(table)), labels, segments)
 
 

@@ -53,9 +53,9 @@ def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Enco
     A word that alone is longer than `max_length` keeps its first sub-words. No word is ever dropped, so that a
     score does not depend on the maximum length.
     """
-    number = {tag: index for index, tag in enumerate(task.labels)}
+    number: dict[str | None, int] = {tag: index for index, tag in enumerate(task.labels)}
     words = [word for sentence in table["tokens"].to_pylist() for word in sentence]
-    tags = np.array([number[tag] for sentence in table["tags"].to_pylist() for tag in sentence], np.int64)
+    tags = np.array([number.get(tag, 0) for sentence in _tags(table) for tag in sentence], np.int64)
     pieces = _word_pieces(words, tokenizer)
     before, after = _special_tokens(tokenizer)
     room = max_length - len(before) - len(after)
@@ -76,6 +76,12 @@ def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Enco
         word += count
     flat, offsets = ragged(ids)
     return Encoded(flat, offsets, np.array(rows, np.int64), ragged(labels, np.int64)[0])
+
+
+def _tags(table: pa.Table) -> list[list[str | None]]:
+    """The tags of each sentence, None for each word where they are withheld: a label marks a word's first sub-word."""
+    rows = zip(table["tokens"].to_pylist(), table["tags"].to_pylist(), strict=True)
+    return [[None] * len(tokens) if tags is None else tags for tokens, tags in rows]
 
 
 def _word_pieces(words: list[str], tokenizer: Any) -> list[list[int]]:

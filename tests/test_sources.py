@@ -1,0 +1,353 @@
+"""Where rows come from: the hub's format and cache, the benchmark's folder, file formats, bad rows of all kinds."""
+
+import json
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from xstilts.context import Context
+from xstilts.data.check import check, texts_of
+from xstilts.data.prepare import accept, prepare, read_rows
+from xstilts.data.sources import available, content, rows
+from xstilts.errors import MISSING, XstiltsError
+from xstilts.tasks.task import Task, catalogue, from_xtreme_folder
+
+NLI = ["entailment", "neutral", "contradiction"]
+
+
+def entry(source, kind="classification", **more):
+    return Task(name="t", type=kind, source=source, **({"labels": NLI} if kind == "classification" else {}), **more)
+
+
+def table(task, split="train", code="en", data=None, tasks=None, withheld=False):
+    found = rows(task, split, code, data, tasks or {})
+    accept(task, split, code, found, withheld)
+    return found.table
+
+
+def class_names(column, names, inner=False):
+    """Schema metadata as the hub's Parquet files carry it."""
+    feature = {"names": names, "_type": "ClassLabel"}
+    feature = {"feature": feature, "_type": "List"} if inner else feature
+    return feature
+
+
+def write_split(folder, config, split, columns, features=None):
+    """One Parquet file in the hub's layout, with the features that its schema metadata declare."""
+    (folder / config).mkdir(parents=True, exist_ok=True)
+    written = pa.table(columns)
+    kinds = {
+        name: {"dtype": "int64" if pa.types.is_integer(written[name].type) else "string", "_type": "Value"}
+        if not pa.types.is_list(written[name].type)
+        else {"feature": {"dtype": "string", "_type": "Value"}, "_type": "List"}
+        for name in written.column_names
+    }
+    info = {"info": {"features": {**kinds, **(features or {})}}}
+    pq.write_table(
+        written.replace_schema_metadata({"huggingface": json.dumps(info)}),
+        folder / config / f"{split}-00000-of-00001.parquet",
+    )
+
+
+def write_card(folder, configs):
+    lines = ["---", "configs:"]
+    for config, splits in configs.items():
+        lines += [f"- config_name: {config}", "  data_files:"]
+        lines += [line for s in splits for line in (f"  - split: {s}", f"    path: {config}/{s}-*")]
+    (folder / "README.md").write_text("\n".join([*lines, "---", ""]))
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A folder of data that holds copies of repositories in the hub's own format; its caches are its own."""
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    data = tmp_path / "data"
+    xnli = data / "facebook" / "xnli"
+    for code in ("en", "sw"):
+        columns = {"premise": [f"p {code}", f"p {code}", f"q {code}"], "hypothesis": [f"{i} {code}" for i in range(3)]}
+        names = {"label": class_names("label", NLI)}
+        write_split(xnli, code, "train", {**columns, "label": [2, 0, 1]}, names)
+        write_split(xnli, code, "validation", {**columns, "label": [0, -1, 1]}, names)
+        write_split(xnli, code, "test", {**columns, "label": [-1, -1, -1]}, names)
+    write_card(xnli, {code: ["train", "validation", "test"] for code in ("en", "sw")})
+    return data
+
+
+def test_a_copy_of_a_repository_gives_the_rows_that_the_catalogue_describes(hub):
+    xnli = catalogue()["xnli"]
+    found = table(xnli, "train", "sw", hub)
+    assert found["text_a"].to_pylist() == ["p sw", "p sw", "q sw"]
+    assert found["label"].to_pylist() == ["contradiction", "entailment", "neutral"]
+    english = table(xnli, "train", "en", hub)
+    assert english["id"].equals(found["id"]) and english["cluster_id"].equals(found["cluster_id"])
+    clusters = found["cluster_id"].to_pylist()
+    assert clusters[0] == clusters[1] != clusters[2]
+    assert content(xnli, "train", "sw", hub, {}) != content(xnli, "train", "en", hub, {})
+
+
+def test_withheld_labels_of_the_hub_are_refused_unless_predictions_alone_are_wanted(hub):
+    with pytest.raises(XstiltsError, match="no gold labels in 'sw'"):
+        table(catalogue()["xnli"], "test", "sw", hub)
+    assert table(catalogue()["xnli"], "test", "sw", hub, withheld=True)["label"].null_count == 3
+
+
+def test_a_single_missing_label_is_a_bad_row_and_not_a_withheld_test_set(hub):
+    found = rows(catalogue()["xnli"], "validation", "sw", hub, {})
+    assert [str(problem) for problem in found.problems] == [
+        "facebook/xnli sw validation, row 2 (sw): no label; expected a gold label, as other rows have"
+    ]
+    assert len(found.table) == 2 and not found.withheld
+
+
+def test_what_a_repository_lacks_is_named(hub):
+    xnli = catalogue()["xnli"]
+    with pytest.raises(XstiltsError, match="'th' not found") as caught:
+        table(xnli, "train", "th", hub)
+    assert caught.value.code == MISSING
+    with pytest.raises(XstiltsError, match="did you mean 'train'"):
+        table(xnli, "trian", "sw", hub)
+    wrong = xnli.model_copy(update={"source": xnli.source.model_copy(update={"columns": {"text_a": "premises"}})})
+    with pytest.raises(XstiltsError, match="did you mean 'premise'"):
+        table(wrong, "train", "sw", hub)
+    with pytest.raises(XstiltsError, match="cannot load the data set 'stanfordnlp/snli'"):
+        table(catalogue()["snli"], "train", "en", hub)
+
+
+def test_a_cached_copy_of_another_revision_is_never_taken_for_the_pinned_one(hub, tmp_path):
+    table(catalogue()["xnli"], "train", "sw", hub)
+    xnli = catalogue()["xnli"]
+    (prepared,) = (tmp_path / "cache").glob("*/sw/0.0.0/*/dataset_info.json")
+    for revision, fits in ((xnli.source.revision, True), ("0" * 40, False)):
+        cached = tmp_path / "cache" / "facebook___xnli" / "sw" / "0.0.0" / revision
+        shutil.copytree(prepared.parent, cached)
+        info = json.loads((cached / "dataset_info.json").read_text())
+        (cached / "dataset_info.json").write_text(json.dumps({**info, "config_name": "sw"}))
+        if fits:
+            assert len(table(xnli, "train", "sw", tmp_path)) == 3
+        else:
+            shutil.rmtree(cached.with_name(xnli.source.revision))
+            from xstilts.data import hub as rooms
+
+            rooms._builder.cache_clear()
+            with pytest.raises(XstiltsError, match="holds revision 0000"):
+                table(xnli, "train", "sw", tmp_path)
+
+
+def test_a_union_has_the_rows_of_its_parts_in_proportion_and_tells_them_apart(hub):
+    for repository, config, splits in (
+        ("stanfordnlp/snli", "plain_text", ["train"]),
+        ("nyu-mll/glue", "mnli", ["train"]),
+        ("facebook/anli", "plain_text", ["train_r1", "train_r2", "train_r3"]),
+    ):
+        for number, split in enumerate(splits):
+            columns = {"uid": [f"{number}-0", f"{number}-1"], "premise": ["a", "b"], "hypothesis": ["c", "d"]}
+            labels = [-1, 0] if "snli" in repository else [0, 2]
+            write_split(hub / repository, config, split, {**columns, "label": labels}, {"label": class_names("", NLI)})
+        write_card(hub / repository, {config: splits})
+    known = catalogue()
+    found = rows(known["anli_plus"], "train", "en", hub, known)
+    assert found.unlabelled == 1 and not found.problems
+    assert [i.split("-")[0] for i in found.table["id"].to_pylist()] == ["snli", *["mnli"] * 2, *["anli"] * 6]
+    assert found.table["label"].to_pylist() == ["entailment", *["entailment", "contradiction"] * 4]
+
+
+def test_tags_choices_answers_and_prefixes_come_from_the_hub_as_the_catalogue_says(hub):
+    known = catalogue()
+    tags = list(known["panx"].labels)
+    panx = {"tokens": [["Ada", "ran"]], "ner_tags": [[1, 0]]}
+    write_split(hub / "google/xtreme", "PAN-X.sw", "test", panx, {"ner_tags": class_names("", tags, inner=True)})
+    write_card(hub / "google/xtreme", {"PAN-X.sw": ["test"]})
+    assert table(known["panx"], "test", "sw", hub)["tags"].to_pylist() == [["B-PER", "O"]]
+    answers = [{"text": ["Ada"], "answer_start": [0]}] * 3
+    squad = {"id": ["english-1", "swahili-2", "swahili-3"], "title": ["x", "y", "y"], "context": ["Ada ran"] * 3,
+             "question": ["who?"] * 3, "answers": answers}  # fmt: skip
+    feature = {"answers": {name: {"feature": {"dtype": kind, "_type": "Value"}, "_type": "List"}
+                           for name, kind in (("text", "string"), ("answer_start", "int64"))}}  # fmt: skip
+    folder = hub / "google-research-datasets/tydiqa"
+    write_split(folder, "secondary_task", "validation", squad, feature)
+    write_card(folder, {"secondary_task": ["validation"]})
+    found = table(known["tydiqa"], "test", "sw", hub)
+    assert found["id"].to_pylist() == ["swahili-2", "swahili-3"]
+    assert len(set(found["cluster_id"].to_pylist())) == 1
+    assert found["answers"].to_pylist() == [[{"text": "Ada", "start": 0}]] * 2
+
+
+def test_plain_files_of_a_repository_are_read_from_its_copy(hub):
+    folder = hub / "azarijafari/FarsTail"
+    folder.mkdir(parents=True)
+    (folder / "Train-word.csv").write_text('premise\thypothesis\tlabel\n"a ""b"""\tc\te\nd\te\tn\n', encoding="utf-8")
+    found = table(catalogue()["farstail"], "train", "fa", hub)
+    assert found["text_a"].to_pylist() == ['a "b"', "d"]
+    assert found["label"].to_pylist() == ["entailment", "neutral"]
+
+
+def test_data_that_only_a_licence_opens_say_where_it_is_had():
+    with pytest.raises(XstiltsError, match="LDC2005T13"):
+        table(catalogue()["ccg"])
+
+
+@pytest.fixture
+def xtreme(tmp_path):
+    """The benchmark's download folder in small: two languages, test sets without labels."""
+    for name, text in {
+        "xnli/train-en.tsv": 'a\t"say ""b"""\tneutral\n',
+        "xnli/dev-sw.tsv": "a\tb\tneutral\na\tc\tentailment\n",
+        "xnli/test-sw.tsv": "a\tb\na\tc\n",
+        "panx/test-sw.tsv": "Ada\nran\n\nBo\n",
+        "panx/dev-sw.tsv": "Ada\tB-PER\nran\tO\n\nBo\tB-PER\n",
+        "tatoeba/sw-en.sw": "moja\nmbili\n",
+        "tatoeba/sw-en.en": "a two\nb one\n",
+        "bucc2018/de-en.dev.de": "de-1\teins\nde-2\tzwei\n",
+        "bucc2018/de-en.dev.en": "en-7\tone\nen-8\tthree\n",
+        "bucc2018/de-en.dev.gold": "de-1\ten-7\n",
+        "bucc2018/de-en.test.de": "de-1\teins\n",
+        "bucc2018/de-en.test.en": "en-7\tone\n",
+        "xquad/xquad.de.json": json.dumps({"data": [{"paragraphs": [{"context": "c", "qas": [
+            {"id": "q1", "question": "who?", "answers": [{"answer_start": 0, "text": ""}]}]}]}]}),
+    }.items():  # fmt: skip
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def test_the_folder_of_the_benchmark_gives_rows_and_its_test_sets_no_labels(xtreme):
+    known = {name: from_xtreme_folder(task) for name, task in catalogue().items()}
+    assert table(known["xnli"], "train", "en", xtreme)["text_b"].to_pylist() == ['say "b"']
+    assert table(known["xnli"], "validation", "sw", xtreme)["label"].to_pylist() == ["neutral", "entailment"]
+    assert table(known["panx"], "validation", "sw", xtreme)["tags"].to_pylist() == [["B-PER", "O"], ["B-PER"]]
+    assert table(known["bucc2018"], "dev", "de", xtreme)["gold"].to_pylist() == [None, None, "de-1", None]
+    for name, split, code in (("xnli", "test", "sw"), ("panx", "test", "sw"), ("tatoeba", "test", "sw"),
+                              ("bucc2018", "test", "de"), ("xquad", "test", "de")):  # fmt: skip
+        with pytest.raises(XstiltsError, match="withheld"):
+            table(known[name], split, code, xtreme)
+        assert len(table(known[name], split, code, xtreme, withheld=True))
+    assert available(known["xnli"], "test", ("en", "sw", "th"), xtreme, known) == ["sw"]
+
+
+FORMATS = {
+    "jsonl": ('{"q": {"stem": "who?", "options": [{"t": "a"}, {"t": "b"}]}, "key": "B"}\n', "x.jsonl"),
+    "json": ('[{"q": {"stem": "who?", "options": [{"t": "a"}, {"t": "b"}]}, "key": "B"}]', "x.json"),
+}
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_nested_records_are_reached_by_paths(tmp_path, kind):
+    text, name = FORMATS[kind]
+    (tmp_path / name).write_text(text)
+    columns = {"question": "q.stem", "choices": "q.options.t", "label": "key"}
+    own = entry({"format": kind, "files": {"train": name}, "columns": columns}, "multiple_choice", labels=["A", "B"])
+    (row,) = table(own, data=tmp_path).to_pylist()
+    assert (row["question"], row["choices"], row["label"], row["context"]) == ("who?", ["a", "b"], 1, None)
+
+
+def test_columns_that_make_a_list_and_blocks_of_lines(tmp_path):
+    (tmp_path / "a.csv").write_text('id,c,x,y,label\n7,"in, out",one,two,0\n')
+    own = entry({"format": "table", "files": {"train": "a.csv"}, "columns": {
+        "id": "id", "context": "c", "choices": ["x", "y"], "label": "label"}}, "multiple_choice")  # fmt: skip
+    (row,) = table(own, data=tmp_path).to_pylist()
+    assert (row["id"], row["context"], row["choices"], row["label"]) == ("7", "in, out", ["one", "two"], 0)
+    (tmp_path / "b.txt").write_text("scene\n1\nfirst\nsecond\n" * 2 + "scene\n")
+    blocks = {"format": "blocks", "block": 4, "files": {"train": "b.txt"}}
+    own = entry({**blocks, "columns": {"context": 0, "label": 1, "choices": [2, 3]}}, "multiple_choice")
+    found = rows(own, "train", "en", tmp_path, {})
+    assert found.table["choices"].to_pylist() == [["first", "second"]] * 2
+    assert [problem.found for problem in found.problems] == ["1 lines at the end"]
+
+
+def test_parquet_files_and_conllu_sentences(tmp_path):
+    pq.write_table(pa.table({"a": ["x"], "l": [1]}), tmp_path / "a.parquet")
+    own = entry({"format": "parquet", "files": {"train": "a.parquet"}, "columns": {"text_a": "a", "label": "l"},
+                 "relabel": {"1": "neutral"}})  # fmt: skip
+    assert table(own, data=tmp_path)["label"].to_pylist() == ["neutral"]
+    (tmp_path / "a.conllu").write_text(
+        "# newdoc id = 1\n# sent_id = 1\n1-2\tvámonos\t_\t_\t_\t_\t_\t_\t_\t_\n"
+        "1\tvamos\tir\tVERB\t_\t_\t0\troot\t_\t_\n2\tnos\tnosotros\tPRON\t_\t_\t1\tobj\t_\t_\n"
+        "2.1\tx\t_\tNOUN\t_\t_\t_\t_\t_\t_\n\n1\tsí\tsí\tINTJ\t_\t_\t0\troot\t_\t_\n\n"
+        "# newdoc\n1\tno\tno\tINTJ\t_\t_\t0\troot\t_\t_\n"
+    )
+    own = entry({"format": "conllu", "files": {"train": "a.conllu"}}, "tagging", labels=["VERB", "PRON", "INTJ"])
+    found = table(own, data=tmp_path)
+    assert found["tokens"].to_pylist() == [["vamos", "nos"], ["sí"], ["no"]]
+    assert found["tags"].to_pylist() == [["VERB", "PRON"], ["INTJ"], ["INTJ"]]
+    clusters = found["cluster_id"].to_pylist()
+    assert clusters[0] == clusters[1] != clusters[2]
+
+
+BROKEN = [
+    (b"a\tb\tneutral\t1\n", ""),
+    (b"a\tb\tmaybe\t2\n", "label 'maybe'"),
+    (b"\tb\tneutral\t3\n", "empty text_a"),
+    (b"a\t \tneutral\t4\n", "empty text_b"),
+    (b"a\tb\t\t5\n", "no label"),
+    (b"caf\xe9\tb\tneutral\t6\n", "not UTF-8"),
+    (b"a\tb\tneutral\t1\n", "id '1' a second time"),
+    (b"a\n", "1 columns"),
+    (b"a\tb\tNeutral\t9\n", "label 'Neutral'"),
+    (b"\t\tneutral\t10\n", "empty text_b"),
+    (b"a\tb\tentailment \t11\n", ""),
+    (b"a\tb\t-1\t12\n", "no label"),
+]
+
+
+@pytest.fixture
+def broken(tmp_path):
+    (tmp_path / "en.tsv").write_bytes(b"".join(line for line, _ in BROKEN))
+    columns = {"text_a": 0, "text_b": 1, "label": 2, "id": 3}
+    return tmp_path, {"format": "table", "files": {"train": "{lang}.tsv"}, "columns": columns}
+
+
+def test_every_bad_row_of_a_file_is_named_at_once(broken):
+    folder, source = broken
+    found = rows(entry(source), "train", "en", folder, {})
+    named = {problem.line: problem.found for problem in found.problems}
+    for number, (_, fault) in enumerate(BROKEN, 1):
+        assert named.get(number, "").startswith(fault) and bool(fault) == (number in named)
+    assert len(named) == 10
+    with pytest.raises(XstiltsError) as caught:
+        table(entry(source), data=folder)
+    assert all(f"line {line} (en): {named[line]}" in caught.value.why for line in (2, 3, 4, 5, 6, 7, 8, 9))
+    assert "line 5 (en): no label; expected a gold label, as other rows have (and 1 more such rows)" in caught.value.why
+
+
+def test_bad_rows_that_are_skipped_are_counted_and_named_and_shift_no_other(broken, tmp_path):
+    folder, source = broken
+    arguments = {"task": entry(source, on_bad_row="skip").model_dump(), "tasks": {}, "split": "train",
+                 "language": "en", "content": "", "data": str(folder)}  # fmt: skip
+    out = tmp_path / "out"
+    out.mkdir()
+    prepare(arguments, {}, out, Context(tmp_path))
+    assert read_rows([out])["id"].to_pylist() == ["1", "11"]
+    left_out = json.loads((out / "left-out.json").read_text())
+    assert len(left_out["problems"]) == 10
+    assert left_out["problems"][0] == {"file": str(folder / "en.tsv"), "line": 2, "language": "en", "unit": "line",
+                                       "found": "label 'maybe'", "expected": "one of " + ", ".join(NLI)}  # fmt: skip
+    columns = {"text_a": 0, "label": 2}
+    own = entry({**source, "columns": columns}, on_bad_row="skip")
+    assert table(own, data=folder)["id"].to_pylist() == ["en-train-0", "en-train-3", "en-train-6", "en-train-10"]
+
+
+def test_a_check_says_what_each_language_is_like(tmp_path):
+    (tmp_path / "en.tsv").write_text("one two\tx\tneutral\none  Two\tX\tneutral\nthree\ty\tentailment\n")
+    (tmp_path / "sw.tsv").write_text("moja\tz\tneutral\nmbili\t\tneutral\n")
+    (tmp_path / "other-en.tsv").write_text("THREE\tw\tneutral\n")
+    source = {"format": "table", "files": {"train": "{lang}.tsv"}, "columns": {"text_a": 0, "text_b": 1, "label": 2}}
+    other = entry({**source, "files": {"train": "other-{lang}.tsv"}})
+    task = entry(source)
+    count = lambda texts: [2 * len(text.split()) for text in texts]  # noqa: E731
+    seen = texts_of(other, "train", "en", tmp_path, {})
+    english, swahili, thai = check(
+        task, "train", ("en", "sw", "th"), tmp_path, {}, count, lambda code: seen if code == "en" else set()
+    )
+    facts, problems = english
+    assert (facts["rows"], facts["duplicates"], facts["overlap"], problems) == (3, 1, 1, [])
+    assert facts["labels"] == {"entailment": 1 / 3, "neutral": 2 / 3}
+    assert (facts["median"], facts["longest"], facts["per_word"]) == (6, 6, 2)
+    facts, problems = swahili
+    assert (facts["rows"], facts["bad"], facts["empty"], facts["overlap"]) == (1, 1, 1, 0)
+    assert "sw.tsv, line 2 (sw): empty text_b" in str(problems[0])
+    facts, problems = thai
+    assert facts["rows"] == 0 and "th.tsv does not exist" in problems[0].file
