@@ -32,18 +32,35 @@ def score(
     _print(result, Console(soft_wrap=True, highlight=False, markup=False))
 
 
-@app.command(epilog="Example:\n\n  xstilts submit check predictions --labels labels")
+@app.command(
+    epilog="Examples:\n\n  xstilts submit runs/mine --arm far --out submission\n\n"
+    "  xstilts submit check submission --labels labels"
+)
 def submit(
-    verb: Annotated[str, typer.Argument(help="'check'.", show_default=False)],
-    folder: Annotated[Path, typer.Argument(help="A folder in the benchmark's layout.", show_default=False)],
+    run: Annotated[str, typer.Argument(help="A run folder, or 'check'.", show_default=False)],
+    folder: Annotated[Path | None, typer.Argument(help="After 'check': a folder of predictions.")] = None,
+    arm: Annotated[str, typer.Option("--arm", help="The arm whose predictions are handed in.")] = "",
+    out: Annotated[Path | None, typer.Option("--out", help="The folder to write.")] = None,
+    encoder: Annotated[str, typer.Option("--encoder", help="Which encoder.", show_default="the first")] = "",
+    replicate: Annotated[int, typer.Option("--replicate", min=1, help="Which replicate.")] = 1,
     labels: LABELS = None,
 ) -> None:
-    """Check a folder of predictions for the benchmark: every mistake in it is listed."""
+    """Write a run's predictions as a folder for the benchmark, or list every mistake in such a folder."""
     from xstilts.evaluation.submission import check
+    from xstilts.evaluation.submit import submit
 
-    if verb != "check":
-        raise XstiltsError(f"cannot '{verb}'", "submit knows no such word", "use `xstilts submit check FOLDER`")
-    typer.echo(f"{check(folder, labels)} files, no mistake")
+    if run == "check" and folder:
+        typer.echo(f"{check(folder, labels)} files, no mistake")
+        return
+    if not arm or not out or folder:
+        raise XstiltsError("it is not clear what to do", "a submission needs a run, an arm and a folder to write",
+                           "xstilts submit RUN --arm A --out DIR, or xstilts submit check DIR")  # fmt: skip
+    told = submit(Path(run), out, arm, encoder, replicate)
+    typer.echo(f"{told['files']} files below {out}")
+    for task, codes in told["missing"].items():
+        typer.echo(f"missing: {task}: {' '.join(codes)}")
+    for file, count in told["filled"].items():
+        typer.echo(f"note: {file}: {count:,} rows were left out as bad and got the most frequent label")
 
 
 def _print(result: dict[str, Any], console: Console) -> None:

@@ -243,6 +243,8 @@ def study_facts(frozen: Frozen) -> dict[str, Any]:
         "contrasts": [parse_contrast(text, study.primary).model_dump() for text in study.contrasts],
         "controls": [parse_contrast(text, study.primary).model_dump() for text in study.controls],
         "roles": {name: arm.role for name, arm in study.arms.items()},
+        "tasks": {t: _task(study, frozen.tasks, t).name for t in study.targets},
+        "withheld": [t for t, target in study.targets.items() if target.withheld],
         "metrics": {t: main_metric(_task(study, frozen.tasks, t)) for t in study.targets},
         "types": {t: _task(study, frozen.tasks, t).type for t in study.targets},
         "arms": {name: arm.model_dump(exclude_defaults=True) for name, arm in study.arms.items()},
