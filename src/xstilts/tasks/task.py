@@ -5,7 +5,7 @@ from importlib.resources import files
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from xstilts.errors import XstiltsError, did_you_mean
 
@@ -65,7 +65,10 @@ class TextSource(Entry):
 
 
 class Task(Entry):
-    """A data set with a task type, labels and metrics; *intermediate* and *target* are roles, not kinds of task."""
+    """A data set with a task type, labels and metrics; *intermediate* and *target* are roles, not kinds of task.
+
+    `unanswerable` says that questions may have no answer (SQuAD v2): only then may a prediction be empty.
+    """
 
     name: str
     type: TypeName
@@ -76,9 +79,16 @@ class Task(Entry):
     family: str = ""
     parallel: bool = False
     max_length: Annotated[int, Field(ge=8)] = 128
+    unanswerable: bool = False
     source: WorldSource | FileSource | TextSource
     licence: str = ""
     citation: str = ""
+
+    @model_validator(mode="after")
+    def _only_questions(self) -> "Task":
+        if self.unanswerable and self.type != "qa":
+            raise ValueError("only the questions of a `qa` task can be `unanswerable`")
+        return self
 
 
 @cache
