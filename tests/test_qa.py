@@ -1,18 +1,26 @@
 """Question answering: windows and offsets in every script, the best of many spans, no answer, and the metrics."""
 
+import json
 from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 import transformers
+from pydantic import ValidationError
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
+from xstilts.context import Context
 from xstilts.data.sources import rows
 from xstilts.errors import XstiltsError
+from xstilts.evaluation.predict import baseline, predict
+from xstilts.models.encoders import load_tokenizer
 from xstilts.tasks import metrics, qa
+from xstilts.tasks.no_answer import fit_threshold, withhold
 from xstilts.tasks.task import FileSource, Task, WorldSource
+from xstilts.training.phases import fine_tune
 
 NOWHERE = WorldSource(world=1, kind="qa", rows={"train": 1})
 QA = Task(name="qa", type="qa", source=NOWHERE)
@@ -287,6 +295,120 @@ def test_an_empty_context_is_answered_by_nothing(letters):
     extracted = qa.extract(torch.ones(1, len(encoded.ids), 2), encoded, np.array([0]))
     columns = qa.predict(extracted, encoded, table, QA)
     assert (columns["prediction"], columns["score"].tolist()) == ([""], [2.0])
+
+
+# No answer
+
+
+def scored(gold, margin, prediction="cat"):
+    size = len(gold)
+    columns = {"gold": pa.array(gold, pa.list_(pa.string())), "prediction": [prediction] * size,
+               "score": np.zeros(size, np.float32), "null_score": np.array(margin, np.float32)}  # fmt: skip
+    return pa.table({"language": ["en"] * size, **columns})
+
+
+def test_an_answer_is_withheld_where_no_answer_scores_better_by_more_than_the_threshold():
+    table = scored([["cat"]] * 3, [-1.0, 0.5, 2.0])
+    assert withhold(table, 0.5)["prediction"].to_pylist() == ["cat", "cat", ""]
+    assert withhold(table, -1.5)["prediction"].to_pylist() == ["", "", ""]
+    assert withhold(table, 0.5).column_names == table.column_names
+    plain = table.drop_columns("null_score")
+    assert withhold(plain, -9.0).equals(plain)
+
+
+@pytest.mark.parametrize(
+    ("gold", "margin", "threshold"),
+    [
+        ([["cat"], ["cat"], [], []], [-3, -1, 1, 3], -1),
+        ([["cat"], [], ["cat"], []], [-3, -1, 1, 3], -3),  # equal at 1: the smallest
+        ([["cat"], [], ["cat"], ["cat"]], [-3, -1, 1, 3], 3),
+        ([[], []], [-3, -1], -4),  # below all: nothing is answered
+        ([["cat"], ["cat"]], [5, -1], 5),
+        ([["cat"], ["cat"], []], [0, 0, 0], 0),  # equal margins stand or fall together
+        ([["cat"], [], []], [0, 0, 0], -1),
+        ([["red cat sat"], []], [1, 2], 1),  # half an answer is better than none
+    ],
+)
+def test_the_threshold_gives_the_highest_f1(gold, margin, threshold):
+    assert fit_threshold(scored(gold, margin)) == threshold
+
+
+def test_no_other_threshold_is_better():
+    rng = np.random.default_rng(3)
+    gold = [[["cat"], ["a cat sat"], ["dog"], []][i] for i in rng.integers(0, 4, 60)]
+    table = scored(gold, rng.integers(-9, 10, 60))
+
+    def f1(threshold):
+        return qa.statistics(withhold(table, threshold), "f1")[:, 0].mean()
+
+    best = fit_threshold(table)
+    assert f1(best) == pytest.approx(max(f1(t) for t in np.arange(-11, 11, 0.5)))
+    assert all(f1(t) < f1(best) - 1e-9 for t in np.arange(-11, best, 0.5))
+
+
+def test_only_questions_can_be_unanswerable():
+    with pytest.raises(ValidationError, match="only the questions of a `qa` task can be `unanswerable`"):
+        Task(name="nli", type="classification", unanswerable=True, source=NOWHERE)
+
+
+@pytest.fixture(scope="module")
+def squad_run(tmp_path_factory, encoder_folder):
+    """A model fine-tuned on questions of which every third has no answer, with its predictions; the same after it for
+    the task as if all had one."""
+    root = tmp_path_factory.mktemp("squad")
+    items = [(q, c, a) for q, c, a in QUESTIONS[:3] for _ in range(8)]
+    golds = [[] if i % 3 == 0 else [{"text": a, "start": c.index(a)}] for i, (_, c, a) in enumerate(items)]
+    (root / "rows").mkdir()
+    pq.write_table(questions(items, golds), root / "rows" / "rows.parquet")
+    common = {"languages": ["en"], "max_length": 48, "hidden": "", "device": "cpu"}
+    tuning = {**common, "examples": None, "epochs": 4, "batch_size": 8, "recipe": {"learning_rate": 2e-3}, "seed": 1,
+              "keep": "best", "evaluate_every": 4}  # fmt: skip
+    encoder = encoder_folder("bert")
+    for task in (SQUAD_V2, QA):
+        entry = task.model_dump(mode="json", exclude_defaults=True)
+        folders = {name: root / f"{name}-{task.name}" for name in ("model", "predictions", "baseline")}
+        for folder in folders.values():
+            folder.mkdir()
+        inputs = {"encoder": encoder, "train.en": root / "rows", "dev": root / "rows"}
+        fine_tune({**tuning, "task": entry}, inputs, folders["model"], Context(root / f"scratch-{task.name}"))
+        scored = {"model": folders["model"], "rows.en": root / "rows"}
+        predict({**common, "task": entry, "precision": "fp32"}, scored, folders["predictions"], Context(root))
+        encoder = folders["model"]
+        given = {"train": root / "rows", "rows.en": root / "rows"}
+        baseline({"task": entry, "languages": ["en"]}, given, folders["baseline"], Context(root))
+    return root
+
+
+def test_the_threshold_is_fitted_on_dev_kept_in_the_model_and_applied(squad_run):
+    config = transformers.AutoConfig.from_pretrained(squad_run / "model-squad")
+    table = pq.read_table(squad_run / "predictions-squad" / "predictions.parquet")
+    margin = np.array(table["null_score"], float) - np.array(table["score"], float)
+    withheld = np.array([not text for text in table["prediction"].to_pylist()])
+    assert (withheld == (margin > config.null_threshold)).all()
+    history = json.loads((squad_run / "model-squad" / "history.json").read_text())["history"]
+    f1 = float(qa.score(qa.statistics(table, "f1").sum(0), "f1"))
+    assert f1 == pytest.approx(max(entry.get("score", 0) for entry in history))
+    assert f1 >= 100 / 3  # what never answering gives
+    assert load_tokenizer(squad_run / "model-squad").pad_token_id is not None
+
+
+def test_without_unanswerable_questions_there_is_no_threshold_and_an_answer_to_everything(squad_run):
+    assert not hasattr(transformers.AutoConfig.from_pretrained(squad_run / "model-qa"), "null_threshold")
+    table = pq.read_table(squad_run / "predictions-qa" / "predictions.parquet")
+    assert "null_score" not in table.column_names and all(table["prediction"].to_pylist())
+
+
+def test_the_baseline_has_the_columns_of_the_predictions_and_answers_with_the_context_or_never(squad_run):
+    for name in ("squad", "qa"):
+        schemas = [
+            pq.read_schema(squad_run / f"{kind}-{name}" / "predictions.parquet") for kind in ("predictions", "baseline")
+        ]
+        assert schemas[0].equals(schemas[1])
+    given = [
+        pq.read_table(squad_run / f"baseline-{n}" / "predictions.parquet")["prediction"][0].as_py()
+        for n in ("squad", "qa")
+    ]
+    assert given == ["", QUESTIONS[0][1]]
 
 
 # Metrics
