@@ -9,7 +9,7 @@ import transformers
 from xstilts.data.sources import rows
 from xstilts.tasks import classification, mlm, qa, retrieval, tagging
 from xstilts.tasks.encoding import IGNORED, pad
-from xstilts.tasks.metrics import chunks, squad_normal
+from xstilts.tasks.metrics import chunks
 from xstilts.tasks.source import WorldSource
 from xstilts.tasks.task import Task
 from xstilts.tasks.types import SCHEMAS
@@ -161,103 +161,6 @@ def test_the_majority_label_is_that_of_the_training_rows():
     columns = classification.baseline(train, pairs(["a"] * 2, ["b"] * 2, ["entailment"] * 2), NLI)
     assert columns["prediction"] == ["neutral", "neutral"]
     assert columns["score"].tolist() == pytest.approx([0.4, 0.4])
-
-
-QA = Task(name="qa", type="qa", source=NOWHERE)
-QUESTIONS = [
-    ("Who built it?", "The old river runs past the town of Thebes. A king built the wide wall near it.", "A king"),
-    ("ใคร", "แม่น้ำกว้าง กษัตริย์สร้างกำแพงใกล้เมืองเก่า", "กษัตริย์"),
-    ("谁修建了城墙？", "河很宽。国王在老城附近修建了城墙，河很宽。", "国王"),
-    ("من بنى الجدار؟", "والنهر واسع. بنى الملك الجدار قرب المدينة القديمة.", "الملك"),
-    ("Who?", "near Thebes near Thebes near the wall near Thebes", "near the wall"),
-]
-
-
-def questions(items, answers=None):
-    names = [str(i) for i in range(len(items))]
-    given = answers or [[{"text": a, "start": c.index(a)}] for _, c, a in items]
-    columns = {"id": names, "cluster_id": names, "language": ["en"] * len(items)}
-    texts = {"context": [c for _, c, _ in items], "question": [q for q, _, _ in items]}
-    return pa.table({**columns, **texts, "answers": given}, qa.SCHEMA)
-
-
-def answer_as_labelled(table, tokenizer, max_length):
-    encoded = qa.encode(table, QA, tokenizer, max_length)
-    assert encoded.lengths.max() <= max_length
-    width = int(encoded.lengths.max())
-    logits = torch.zeros(len(encoded), width, 2)
-    found = encoded.labels[:, 0] > 0
-    for i in np.flatnonzero(found):
-        logits[i, encoded.labels[i, 0], 0] = logits[i, encoded.labels[i, 1], 1] = 9.0
-    indices = np.arange(len(encoded))
-    predicted = qa.predict(qa.extract(logits, encoded, indices), encoded, table, QA)["prediction"]
-    return predicted, np.bincount(encoded.rows[found], minlength=len(table)), len(encoded)
-
-
-@pytest.mark.parametrize("max_length", [40, 128])
-def test_labels_point_at_the_answer_in_every_script_and_predictions_at_exact_text(letters, max_length):
-    table = questions(QUESTIONS)
-    predicted, windows, sequences = answer_as_labelled(table, letters, max_length)
-    assert predicted == [answer for _, _, answer in QUESTIONS]
-    assert (windows > 0).all()
-    assert (sequences > len(table)) == (max_length == 40)
-
-
-def test_sub_words_that_straddle_an_answer_cover_it(tokenizer):
-    predicted, _, _ = answer_as_labelled(questions(QUESTIONS), tokenizer, 64)
-    for text, (_, context, answer) in zip(predicted, QUESTIONS, strict=True):
-        assert answer in text
-        assert text in context
-
-
-def test_an_answer_is_never_taken_from_the_question_nor_over_long(letters):
-    table = questions(QUESTIONS[:1])
-    encoded = qa.encode(table, QA, letters, 128)
-    logits = torch.zeros(1, len(encoded.ids), 2)
-    logits[0, 2, :] = 99.0
-    inside = np.flatnonzero(encoded.spans[:, 0] >= 0)
-    logits[0, inside[0], 0] = logits[0, inside[-1], 1] = 5.0
-    (_, first, last) = qa.extract(logits, encoded, np.array([0]))[0]
-    assert encoded.spans[int(first), 0] >= 0
-    assert first <= last < first + qa.LONGEST_ANSWER
-
-
-def test_a_question_longer_than_the_sequence_is_cut_and_still_answered(letters):
-    long = ("why " * 40, QUESTIONS[0][1], QUESTIONS[0][2])
-    predicted, windows, _ = answer_as_labelled(questions([long, QUESTIONS[0]]), letters, 48)
-    assert windows.min() > 0
-    assert predicted == [QUESTIONS[0][2]] * 2
-
-
-def test_a_question_without_an_answer_is_read_and_scored(letters):
-    table = questions(QUESTIONS[:1], answers=[[]])
-    encoded = qa.encode(table, QA, letters, 128)
-    assert encoded.labels.tolist() == [[0, 0]]
-    predictions = pa.table({"gold": pa.array([[]], pa.list_(pa.string())), "prediction": ["A king"]})
-    assert qa.statistics(predictions, "f1").tolist() == [[0.0, 0.0, 1.0]]
-
-
-@pytest.mark.parametrize(
-    ("answer", "normal"),
-    [
-        ("The  Cat's-paw!", "catspaw"),
-        ("an apple, a day", "apple day"),
-        ("theatre", "theatre"),
-        ("Wall–Street", "wall–street"),
-        ("国王，", "国王，"),
-    ],
-)
-def test_answers_are_normalised_as_squad_does(answer, normal):
-    assert squad_normal(answer) == normal
-
-
-def test_answer_scores_take_the_best_gold_answer_and_count_repeated_words():
-    gold = [["in the year 1066", "1066"], ["a b b"], ["Paris"]]
-    predictions = pa.table({"gold": gold, "prediction": ["1066.", "b b b c", "London"]})
-    statistics = qa.statistics(predictions, "f1")
-    assert statistics[:, 0].tolist() == pytest.approx([1.0, 2 * 2 / (4 + 2), 0.0])
-    assert statistics[:, 1].tolist() == [1.0, 0.0, 0.0]
-    assert qa.score(statistics.sum(0), "exact_match") == pytest.approx(100 / 3)
 
 
 def test_the_nearest_is_by_angle_and_the_first_of_equals_and_blocks_change_nothing():

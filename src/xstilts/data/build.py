@@ -70,7 +70,10 @@ def _shaped(
             if key != last:
                 last, first = key, i
             cluster = f"{prefix}-{record['id']}" if source.cluster == "id" else f"{prefix}-{first}"
-            named = {"id": f"{prefix}-{i}", **record, "cluster_id": cluster, "language": code}
+            number = {"id": f"{prefix}-{i}"}
+            named = {**number, **record, "cluster_id": cluster, "language": code}
+            if split in source.numbered:
+                named |= number
             labelled = _relabelled(named, source)
             if labelled is None:
                 rows.unlabelled += 1

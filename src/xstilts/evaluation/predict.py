@@ -14,7 +14,7 @@ from xstilts.data.prepare import read_rows
 from xstilts.evaluation.encode import encoded_rows, row_folders
 from xstilts.models.batching import sorted_batches, to_tensors
 from xstilts.models.encoders import choose_device, load_base, load_tokenizer
-from xstilts.tasks import retrieval
+from xstilts.tasks import no_answer, retrieval
 from xstilts.tasks.encoding import Encoded
 from xstilts.tasks.task import Task
 from xstilts.tasks.types import FINE_TUNED, TaskType
@@ -38,7 +38,9 @@ def predict(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, conte
     )  # fmt: skip
     model = getattr(transformers, kind.AUTO_CLASS).from_pretrained(inputs["model"]).to(device)
     extracted = run_model(model, kind, encoded, tokenizer.pad_token_id, device, arguments["precision"], context)
-    _write(table, kind.predict(extracted, encoded, table, task), out)
+    predictions = beside(table, kind.predict(extracted, encoded, table, task))
+    threshold = getattr(model.config, "null_threshold", 0.0)  # absent where training had an answer to every question
+    pq.write_table(no_answer.withhold(predictions, threshold), out / "predictions.parquet")
 
 
 def run_model(
@@ -73,7 +75,8 @@ def baseline(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, cont
     task = Task(**arguments["task"])
     train = read_rows([inputs["train"]])
     table = read_rows(row_folders(inputs, arguments["languages"]))
-    _write(table, FINE_TUNED[task.type].baseline(train, table, task), out)
+    predictions = beside(table, FINE_TUNED[task.type].baseline(train, table, task))
+    pq.write_table(predictions, out / "predictions.parquet")
 
 
 def retrieve(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
@@ -118,7 +121,3 @@ def beside(table: pa.Table, columns: dict[str, Any]) -> pa.Table:
     """What was predicted, beside what says of which example."""
     kept = {"example_id": table["id"], "cluster_id": table["cluster_id"], "language": table["language"]}
     return pa.table({**kept, **columns})
-
-
-def _write(table: pa.Table, columns: dict[str, Any], out: Path) -> None:
-    pq.write_table(beside(table, columns), out / "predictions.parquet")

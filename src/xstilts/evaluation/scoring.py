@@ -11,8 +11,6 @@ from xstilts.tasks.metrics import Questions, Scores
 from xstilts.tasks.xtreme import GROUPS, TARGETS, Target
 
 VERSIONS = ("xtreme-2020",)
-SEGMENTED = ("zh", "ja", "th")
-"""Languages whose answers `segmented_f1` splits into characters; in the others it is the official F1."""
 
 
 def _labels(gold: list[str], predicted: list[str], task: str, language: str) -> Scores:
@@ -38,7 +36,7 @@ def _pairs(gold: list[tuple[str, str]], predicted: list[tuple[str, str]], task: 
 def _answers(gold: Questions, predicted: dict[str, str], task: str, language: str) -> Scores:
     normalise = (lambda text: metrics.mlqa_normal(text, language)) if task == "mlqa" else metrics.squad_normal
     official = metrics.answer_scores(gold, predicted, normalise)
-    cut = metrics.answer_scores(gold, predicted, metrics.segmented) if language in SEGMENTED else official
+    cut = metrics.answer_scores(gold, predicted, metrics.segmented) if language in metrics.SEGMENTED else official
     return official | {"segmented_f1": cut["f1"]}
 
 

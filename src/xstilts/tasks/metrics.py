@@ -11,9 +11,11 @@ import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
+
+from xstilts.errors import XstiltsError
 
 Scores = dict[str, float]
 Questions = Sequence[tuple[str, Sequence[str]]]
@@ -180,6 +182,27 @@ def segmented(answer: str) -> str:
     script without spaces (Thai vowel and tone marks count as characters)."""
     text = "".join(c for c in answer.lower() if c not in punctuation())
     return " ".join(UNSPACED.sub(r" \g<0> ", text).split())
+
+
+SEGMENTED = ("zh", "ja", "th")
+"""Languages whose answers `segmented_f1` splits into characters; in the others it is the official F1."""
+
+
+def normaliser(metric: str, language: str) -> Callable[[str], str]:
+    """The normal form by which a metric of question answering compares answers in a language: MLQA's for `mlqa_…`,
+    by characters for `segmented_…` in zh, ja and th, else SQuAD's.
+
+    Raises XstiltsError for `mlqa_…` in a language that MLQA does not have.
+    """
+    if metric.startswith("mlqa_"):
+        if language not in ARTICLES:
+            raise XstiltsError(
+                f"MLQA has no normal form for '{language}'",
+                f"the metric {metric} is defined for {', '.join(ARTICLES)}",
+                f"judge by {metric.removeprefix('mlqa_')}, or leave the language out",
+            )
+        return partial(mlqa_normal, language=language)
+    return segmented if metric.startswith("segmented_") and language in SEGMENTED else squad_normal
 
 
 def answer_scores(gold: Questions, predicted: Mapping[str, str], normalise: Callable[[str], str]) -> Scores:

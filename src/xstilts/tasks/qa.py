@@ -1,5 +1,8 @@
 """Span question answering: the answer is a stretch of the context."""
 
+import unicodedata
+from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -7,7 +10,7 @@ import pyarrow as pa
 
 from xstilts.tasks.encoding import Encoded, ragged
 from xstilts.tasks.heads import cross_entropy_sum
-from xstilts.tasks.metrics import squad_normal, token_f1
+from xstilts.tasks.metrics import normaliser, token_f1
 from xstilts.tasks.task import BadRow, Record, Task, identity, text_of
 
 if TYPE_CHECKING:
@@ -21,12 +24,16 @@ SCHEMA = pa.schema(
 )
 AUTO_CLASS = "AutoModelForQuestionAnswering"
 TEXT_COLUMNS: tuple[str, ...] = ("context", "question")
-METRICS: tuple[str, ...] = ("f1", "exact_match")
-BASELINE = "the whole context"
+METRICS: tuple[str, ...] = (
+    "f1", "exact_match", "f1_em", "mlqa_f1", "mlqa_exact_match", "mlqa_f1_em", "segmented_f1",
+)  # fmt: skip
+BASELINE = "the whole context, or no answer where there may be none"
 GOLD = "answers"
 SPARSE_GOLD = False
 OVERLAP = 128
 LONGEST_ANSWER = 30
+BEST = 20
+"""Spans that are kept of each window."""
 
 
 def complete(record: Record, task: Task) -> list[Record]:
@@ -53,50 +60,69 @@ def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Enco
     """Question and context; a long context is read in windows that overlap by a third of `max_length` (128 at most).
 
     A question is cut to not quite half of `max_length`, so that every window has room for context.
-    labels: [sequences, 2], the first and last token of the first answer, or 0, 0 where the window lacks it.
-    spans: [tokens, 2], where in the context a token begins and ends, -1 for what is not context.
+    labels: [sequences, 2], the first and last token of the first answer, or 0, 0 where the window does not have it
+    whole (a null window). spans: [tokens, 2], where in the context a token begins and ends, -1 for what is none.
     """
-    questions, longest = _cut(table["question"].to_pylist(), tokenizer, max_length // 2 - 2)
-    room = max_length - longest - tokenizer.num_special_tokens_to_add(pair=True)
-    result = tokenizer(
-        questions,
-        table["context"].to_pylist(),
-        truncation="only_second",
-        max_length=max_length,
-        stride=min(OVERLAP, max_length // 3, room // 2),
-        return_overflowing_tokens=True,
-        return_offsets_mapping=True,
-    )
-    rows = np.array(result["overflow_to_sample_mapping"], np.int64)
-    ids, offsets = ragged(result["input_ids"])
-    spans = np.full((len(ids), 2), -1, np.int32)
-    for i, mapping in enumerate(result["offset_mapping"]):
-        inside = np.array([part == 1 for part in result.sequence_ids(i)])
-        spans[offsets[i] : offsets[i + 1]][inside] = np.array(mapping, np.int32)[inside]
-    answers = table["answers"].to_pylist()
-    labels = np.array(
-        [_ends(spans[offsets[i] : offsets[i + 1]], answers[row]) for i, row in enumerate(rows)], np.int64
-    ).reshape(-1, 2)
-    segments = ragged(result["token_type_ids"], np.uint8)[0] if "token_type_ids" in result else None
-    return Encoded(ids, offsets, rows, labels, segments, spans)
+    before, between, after, kind = _frame(tokenizer)
+    questions, contexts = ([text or "" for text in table[name].to_pylist()] for name in ("question", "context"))
+    pieces = _pieces([*questions, *contexts], tokenizer)
+    ids: list[Any] = []
+    covered: list[np.ndarray] = []
+    segments: list[Any] = []
+    labels: list[tuple[int, int]] = []
+    rows: list[int] = []
+    for row, answers in enumerate(table["answers"].to_pylist()):
+        start = np.concatenate([before, pieces[questions[row]][0][: max_length // 2 - 2], between])
+        tokens, spans = pieces[contexts[row]]
+        first, last = _answer_tokens(spans, answers)
+        room = max_length - len(start) - len(after)
+        overlap = min(OVERLAP, max_length // 3, room // 2)
+        for a in range(0, max(1, len(tokens) - overlap), room - overlap):
+            ids.append(np.concatenate([start, tokens[a : a + room], after]))
+            covered.append(np.full((len(ids[-1]), 2), -1, np.int32))
+            covered[-1][len(start) : len(ids[-1]) - len(after)] = spans[a : a + room]
+            segments.append(np.repeat([0, kind], [len(start), len(ids[-1]) - len(start)]))
+            whole = a <= first and last < a + room
+            labels.append((len(start) + first - a, len(start) + last - a) if whole else (0, 0))
+            rows.append(row)
+    flat, offsets = ragged(ids)
+    types = ragged(segments, np.uint8)[0] if "token_type_ids" in tokenizer.model_input_names else None
+    where = np.concatenate([np.empty((0, 2), np.int32), *covered])
+    return Encoded(flat, offsets, np.array(rows, np.int64), np.array(labels, np.int64).reshape(-1, 2), types, where)
 
 
-def _cut(questions: list[str], tokenizer: Any, most: int) -> tuple[list[str], int]:
-    """The questions, none of more than `most` tokens, and the length of the longest in tokens."""
-    spans = tokenizer(questions, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
-    cut = [q[: s[most - 1][1]] if len(s) > most else q for q, s in zip(questions, spans, strict=True)]
-    return cut, min(most, max(map(len, spans)))
+def _pieces(texts: list[str], tokenizer: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Ids [t] and character spans [t, 2] of each distinct text, without special tokens.
+
+    The questions of a paragraph share its tokens: much faster than to read a text once for each of its questions.
+    """
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    distinct = list(dict.fromkeys(texts))
+    result = {}
+    for i in range(0, len(distinct), 1024):  # what the library returns is bulky: not all at once
+        part = distinct[i : i + 1024]
+        for text, e in zip(part, backend.encode_batch(part, add_special_tokens=False), strict=True):
+            result[text] = np.array(e.ids, np.int32), np.array(e.offsets, np.int32).reshape(-1, 2)
+    return result
 
 
-def _ends(spans: np.ndarray, answers: list[dict[str, Any]]) -> tuple[int, int]:
-    """First and last token of the first answer in one window, 0, 0 where it is not wholly inside."""
+def _frame(tokenizer: Any) -> tuple[list[int], list[int], list[int], int]:
+    """Special tokens before, between and after the texts of a pair, and the segment of the second text."""
+    pair = tokenizer.backend_tokenizer.encode("a", "a")
+    text = np.array([-1 if number is None else number for number in pair.sequence_ids])
+    one, two = np.flatnonzero(text == 0), np.flatnonzero(text == 1)
+    return pair.ids[: one[0]], pair.ids[one[-1] + 1 : two[0]], pair.ids[two[-1] + 1 :], pair.type_ids[two[0]]
+
+
+def _answer_tokens(spans: np.ndarray, answers: list[dict[str, Any]]) -> tuple[int, int]:
+    """First and last token of the first answer among the tokens of a context, -1, -1 where there is none."""
     if not answers:
-        return 0, 0
+        return -1, -1
     start = answers[0]["start"]
-    stop = start + len(answers[0]["text"])
-    first = np.flatnonzero((spans[:, 0] <= start) & (spans[:, 1] > start))
-    last = np.flatnonzero((spans[:, 0] < stop) & (spans[:, 0] >= 0) & (spans[:, 1] >= stop))
-    return (int(first[0]), int(last[0])) if len(first) and len(last) else (0, 0)
+    found = np.flatnonzero((spans[:, 1] > start) & (spans[:, 0] < start + len(answers[0]["text"])))
+    return (int(found[0]), int(found[-1])) if len(found) else (-1, -1)
 
 
 def forward(model: Any, batch: dict[str, "torch.Tensor"]) -> "torch.Tensor":
@@ -113,58 +139,116 @@ def loss_sum(logits: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
 
 
 def extract(logits: "torch.Tensor", encoded: Encoded, indices: np.ndarray) -> list[np.ndarray]:
-    """Per window the best span as (score, first token, last token): in the context and not over-long."""
-    result = []
-    for window, index in zip(logits.float().cpu().numpy(), indices, strict=True):
-        spans = encoded.spans[encoded.offsets[index] : encoded.offsets[index + 1]]  # type: ignore[index]
-        barred = np.where(spans[:, 0] < 0, -np.inf, 0.0)
-        starts, stops = window[: len(spans), 0] + barred, window[: len(spans), 1] + barred
-        scores = starts[:, None] + stops[None, :]
-        length = np.arange(len(spans))[None, :] - np.arange(len(spans))[:, None]
-        scores[(length < 0) | (length >= LONGEST_ANSWER)] = -np.inf
-        first, last = np.unravel_index(scores.argmax(), scores.shape)
-        result.append(np.array([scores[first, last], first, last]))
-    return result
+    """Per window (score, first token, last token), float32 [1 + k, 3]: the null span, which is the first token, then
+    its k <= 20 best spans, the best first: in the context, of 1 to 30 tokens. A score is the sum of two logits."""
+    values = logits.cpu().numpy()
+    positions = np.arange(values.shape[1])
+    inside = positions < encoded.lengths[indices, None]
+    where = np.where(inside, encoded.offsets[indices, None] + positions, 0)
+    context = inside & (encoded.spans[where, 0] >= 0)  # type: ignore[index]
+    starts, stops = np.where(context[..., None], values, -np.inf).transpose(2, 0, 1)
+    ahead = np.pad(stops, ((0, 0), (0, LONGEST_ANSWER - 1)), constant_values=-np.inf)
+    scores = starts[..., None] + np.lib.stride_tricks.sliding_window_view(ahead, LONGEST_ANSWER, axis=1)
+    scores = scores.reshape(len(scores), -1)
+    best = np.sort(np.argpartition(scores, -BEST)[:, -BEST:])
+    order = np.argsort(-np.take_along_axis(scores, best, 1), kind="stable")
+    best = np.take_along_axis(best, order, 1)
+    first = best // LONGEST_ANSWER
+    found = np.stack([np.take_along_axis(scores, best, 1), first, first + best % LONGEST_ANSWER], -1)
+    nulls = values[:, 0].sum(1)
+    return [
+        np.concatenate([[(null, 0, 0)], spans[spans[:, 0] > -np.inf]], dtype=np.float32)
+        for null, spans in zip(nulls, found, strict=True)
+    ]
+
+
+def n_best(extracted: list[np.ndarray], encoded: Encoded, table: pa.Table) -> list[list[tuple[float, str]]]:
+    """Per question (score, text) of the best spans of all its windows, the best first; no text twice and none empty."""
+    contexts = table["context"].to_pylist()
+    found: list[list[tuple[float, str]]] = [[] for _ in contexts]
+    for i, row in enumerate(encoded.rows):
+        spans = encoded.spans[encoded.offsets[i] : encoded.offsets[i + 1]]  # type: ignore[index]
+        _, first, last = extracted[i][1:].T.astype(int)
+        edges = zip(extracted[i][1:, 0].tolist(), spans[first, 0].tolist(), spans[last, 1].tolist(), strict=True)
+        found[row] += [(value, _text(contexts[row], start, stop)) for value, start, stop in edges]
+    return [_distinct(pairs) for pairs in found]
+
+
+def _text(context: str, start: int, stop: int) -> str:
+    """What stands between two edges of tokens, with the combining marks after it: they belong to its last letter, and
+    a tokenizer that takes accents away covers them by no token."""
+    while stop < len(context) and unicodedata.category(context[stop])[0] == "M":
+        stop += 1
+    return context[start:stop].strip()
+
+
+def _distinct(pairs: list[tuple[float, str]]) -> list[tuple[float, str]]:
+    best: dict[str, float] = {}
+    for value, text in sorted(pairs, key=lambda pair: -pair[0]):
+        best.setdefault(text, value)
+    return [(value, text) for text, value in best.items() if text]
 
 
 def predict(extracted: list[np.ndarray], encoded: Encoded, table: pa.Table, task: Task) -> dict[str, Any]:
-    """Columns gold (answers), prediction (text) and score (summed logits), the best window of each question."""
-    contexts = table["context"].to_pylist()
-    best: dict[int, tuple[float, str]] = {}
-    for i, (value, first, last) in enumerate(extracted):
-        row, offset = int(encoded.rows[i]), encoded.offsets[i]
-        start, stop = encoded.spans[offset + int(first), 0], encoded.spans[offset + int(last), 1]  # type: ignore[index]
-        if row not in best or value > best[row][0]:
-            best[row] = (float(value), contexts[row][start:stop])
-    return {
+    """Columns gold (answers), prediction (text) and score (summed logits) of each question's best span.
+
+    Where the task has questions without an answer also `null_score`, the smallest over the windows of a question: by
+    it `no_answer.withhold` decides. A question with no span at all (an empty context) is answered by "".
+    """
+    nulls = np.full(len(table), np.inf, np.float32)
+    np.minimum.at(nulls, encoded.rows, np.array([spans[0, 0] for spans in extracted], np.float32))
+    found = n_best(extracted, encoded, table)
+    best = [options[0] if options else (null, "") for options, null in zip(found, nulls.tolist(), strict=True)]
+    columns = {
         "gold": _gold(table),
-        "prediction": [best[row][1] for row in range(len(table))],
-        "score": np.array([best[row][0] for row in range(len(table))], np.float32),
+        "prediction": [text for _, text in best],
+        "score": np.array([value for value, _ in best], np.float32),
     }
+    return columns | ({"null_score": nulls} if task.unanswerable else {})
 
 
 def baseline(train: pa.Table, table: pa.Table, task: Task) -> dict[str, Any]:
-    """Answers with the whole context."""
-    return {"gold": _gold(table), "prediction": table["context"].to_pylist(), "score": np.zeros(len(table), np.float32)}
+    """Answers with the whole context, or never where the task has questions without an answer."""
+    zeros = np.zeros(len(table), np.float32)
+    columns = {"gold": _gold(table), "prediction": table["context"].to_pylist(), "score": zeros}
+    return columns | ({"prediction": [""] * len(table), "null_score": zeros} if task.unanswerable else {})
 
 
-def _gold(table: pa.Table) -> list[list[str]]:
-    return [[answer["text"] for answer in answers] for answers in table["answers"].to_pylist()]
+def _gold(table: pa.Table) -> pa.Array:
+    texts = [[answer["text"] for answer in answers] for answers in table["answers"].to_pylist()]
+    return pa.array(texts, pa.list_(pa.string()))
 
 
 def statistics(predictions: pa.Table, metric: str) -> np.ndarray:
-    """Additive statistics per question, float [n, 3]: best token F1 over the gold answers, exact match, counted."""
-    rows = zip(predictions["gold"].to_pylist(), predictions["prediction"].to_pylist(), strict=True)
-    return np.array([[*_best(prediction, gold), 1.0] for gold, prediction in rows]).reshape(-1, 3)
+    """Additive statistics per question, float [n, 2]: the metric, 0 to 1, against the gold answer that fits best, and
+    one. Where there is no gold answer, 1 for an empty prediction, else 0.
+
+    `mlqa_…` compares by MLQA's normal form of the row's language, `segmented_f1` by characters in zh, ja and th,
+    all else by SQuAD's; `…f1_em` is the mean of F1 and exact match. Raises XstiltsError for a language that MLQA
+    does not have.
+    """
+    languages = predictions["language"].to_pylist()
+    normal = {code: cache(normaliser(metric, code)) for code in dict.fromkeys(languages)}
+    compare = COMPARE[metric.removeprefix("mlqa_").removeprefix("segmented_")]
+    result = np.ones((len(predictions), 2))
+    rows = zip(languages, predictions["gold"].to_pylist(), predictions["prediction"].to_pylist(), strict=True)
+    for row, (code, gold, prediction) in enumerate(rows):
+        given, wanted = normal[code](prediction), {normal[code](answer) for answer in gold}
+        result[row, 0] = compare(given, wanted) if wanted else not given
+    return result
 
 
-def _best(prediction: str, gold: list[str]) -> tuple[float, float]:
-    """Token F1 and exact match with the gold answer that fits best; none at all is matched by an empty prediction."""
-    predicted = squad_normal(prediction)
-    pairs = [(token_f1(predicted, squad_normal(g)), float(predicted == squad_normal(g))) for g in gold or [""]]
-    return max(f1 for f1, _ in pairs), max(exact for _, exact in pairs)
+def _f1(given: str, wanted: set[str]) -> float:
+    return max(token_f1(given, answer) for answer in wanted)
+
+
+COMPARE: dict[str, Callable[[str, set[str]], float]] = {
+    "f1": _f1,
+    "exact_match": lambda given, wanted: float(given in wanted),
+    "f1_em": lambda given, wanted: (_f1(given, wanted) + (given in wanted)) / 2,
+}
 
 
 def score(sums: np.ndarray, metric: str) -> np.ndarray:
-    """Points, 0 to 100, of summed statistics [..., 3]: `f1` or `exact_match`."""
-    return 100 * sums[..., METRICS.index(metric)] / sums[..., 2]
+    """Points, 0 to 100, of summed statistics [..., 2]."""
+    return 100 * sums[..., 0] / sums[..., 1]

@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.tasks.source import Entry, Source
@@ -36,9 +36,11 @@ class Task(Entry):
     """A data set with a task type, labels and metrics; *intermediate* and *target* are roles, not kinds of task.
 
     labels: our label words. metrics: the first one judges the task. family: tasks of one family are one task twice
-    (MNLI and XNLI). parallel: rows of equal ids are the same item in all languages. on_bad_row: `skip` leaves bad
-    rows out and names them, `error` refuses the data. version: raised when the rows or their scores change meaning.
-    verified: whether the entry's rows have been loaded from where it says.
+    (MNLI and XNLI). parallel: rows of equal ids are the same item in all languages. unanswerable: questions may have
+    no answer (SQuAD v2), and only then may a prediction be empty. mining: pairs of translations are mined among
+    sentences of which most have none (BUCC). on_bad_row: `skip` leaves bad rows out and names them, `error` refuses
+    the data. version: raised when the rows or their scores change meaning. verified: whether the entry's rows have been
+    loaded from where it says.
     """
 
     name: str
@@ -59,6 +61,13 @@ class Task(Entry):
     citation: str = ""
     version: int = 1
     verified: bool = True
+
+    @model_validator(mode="after")
+    def _fits_its_type(self) -> "Task":
+        for setting, kind in (("unanswerable", "qa"), ("mining", "retrieval")):
+            if getattr(self, setting) and self.type != kind:
+                raise ValueError(f"only a `{kind}` task can have `{setting}`")
+        return self
 
 
 WITHHELD = (None, "", -1, "-1")

@@ -16,6 +16,7 @@ from xstilts.models.encoders import choose_device, load_tokenizer, new_encoder, 
 from xstilts.randomness import derive, generator
 from xstilts.tasks import mlm
 from xstilts.tasks.encoding import Encoded
+from xstilts.tasks.no_answer import fit_threshold, withhold
 from xstilts.tasks.task import Task
 from xstilts.tasks.types import FINE_TUNED, main_metric
 from xstilts.training.budget import choose_rows, join, updates
@@ -50,6 +51,8 @@ def pretrain(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, cont
 def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
     """Writes the encoder with a head trained on a task in the given languages.
 
+    Where questions may have no answer, the configuration gets the `null_threshold` that is best on English dev.
+
     arguments: `task`, `languages` (sources), `examples` (None for all), `epochs`, `batch_size`, `max_length`,
     `recipe`, `seed`, `keep` ('best' by English dev, or 'last'), `evaluate_every`, `hidden`, `device`;
     inputs: `encoder`, `train.xx` for each language, `dev`.
@@ -69,10 +72,14 @@ def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
     chosen = choose_rows([table for table, _ in parts], arguments["examples"], task.parallel, generator(seed, "rows"))
     encoded = join([part for _, part in parts], chosen)
     model = with_head(encoder, kind.AUTO_CLASS, task.labels, derive(seed, "head")).to(device)
+    vars(model.config).pop("null_threshold", None)  # an earlier phase's: it goes with the head that is left behind
     recipe = Recipe(**arguments["recipe"])
 
+    def dev_predictions() -> pa.Table:
+        return _predictions(model, task, read([inputs["dev"]]), tokenizer.pad_token_id, recipe)
+
     def dev_score() -> float:
-        return _dev_score(model, task, read([inputs["dev"]]), tokenizer.pad_token_id, recipe)
+        return _score(dev_predictions(), task)
 
     order = epochs(len(chosen), arguments["epochs"], generator(seed, "order"))
     batches = updates(encoded, order, arguments["batch_size"])
@@ -80,17 +87,24 @@ def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
         model, kind, encoded, batches, recipe, seed, tokenizer.pad_token_id, context,
         score=dev_score, evaluate_every=arguments["evaluate_every"], keep_best=arguments["keep"] == "best",
     )  # fmt: skip
+    if task.unanswerable:
+        model.config.null_threshold = fit_threshold(dev_predictions())
     save(model, tokenizer, out)
     tokens = arguments["epochs"] * len(encoded.ids)
     summary = {"history": history, "updates": len(batches), "tokens": tokens, "examples": len(chosen)}
     (out / "history.json").write_text(json.dumps(summary))
 
 
-def _dev_score(model: Any, task: Task, dev: tuple[pa.Table, Encoded], pad_id: int, recipe: Recipe) -> float:
-    """English-dev score of a model in points, by the task's first metric."""
+def _predictions(model: Any, task: Task, dev: tuple[pa.Table, Encoded], pad_id: int, recipe: Recipe) -> pa.Table:
     table, encoded = dev
     kind = FINE_TUNED[task.type]
     device = next(model.parameters()).device
-    columns = kind.predict(run_model(model, kind, encoded, pad_id, device, recipe.precision), encoded, table, task)
-    metric = main_metric(task)
-    return float(kind.score(kind.statistics(beside(table, columns), metric).sum(0), metric))
+    extracted = run_model(model, kind, encoded, pad_id, device, recipe.precision)
+    return beside(table, kind.predict(extracted, encoded, table, task))
+
+
+def _score(dev: pa.Table, task: Task) -> float:
+    """Score of English-dev predictions in points, by the task's first metric, with the threshold that suits them."""
+    kind, metric = FINE_TUNED[task.type], main_metric(task)
+    chosen = withhold(dev, fit_threshold(dev)) if task.unanswerable else dev
+    return float(kind.score(kind.statistics(chosen, metric).sum(0), metric))
