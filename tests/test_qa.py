@@ -218,7 +218,8 @@ SQUAD = ("squad/dev-v1.1.rebuilt.json", "en")
 def test_every_real_answer_is_cut_out_whole_and_mostly_exact(real_data, letters, like_xlmr):
     tables = {}
     for pattern, codes in (XQUAD, MLQA, TYDIQA, JSQUAD, SQUAD):
-        source = FileSource(format="squad", files={"test": pattern}, languages=tuple(codes.split()))
+        own = {"files": {"test": pattern}, "languages": tuple(codes.split()), "numbered": ("test",)}
+        source = FileSource(format="squad", **own)
         for code in codes.split():
             table = rows(Task(name="q", type="qa", source=source), "test", code, real_data, {}).table
             tables[pattern.partition("/")[0], code] = table.take(np.arange(0, len(table), len(table) // 120))

@@ -9,7 +9,7 @@ import transformers
 from xstilts.data.sources import rows
 from xstilts.tasks import classification, mlm, qa, retrieval, tagging
 from xstilts.tasks.encoding import IGNORED, pad
-from xstilts.tasks.metrics import chunks
+from xstilts.tasks.metrics import chunks, expected_calibration_error, macro_f1
 from xstilts.tasks.source import WorldSource
 from xstilts.tasks.task import Task
 from xstilts.tasks.types import SCHEMAS
@@ -260,3 +260,21 @@ def test_artificial_rows_have_the_schema_of_their_task_type_and_can_be_encoded(k
     module = {"classification": classification, "qa": qa, "retrieval": retrieval, "mlm": mlm}[kind]
     encoded = module.encode(table, task, tokenizer, 64)
     assert set(encoded.rows.tolist()) == set(range(len(table)))
+
+
+def test_every_metric_of_classification_is_a_function_of_sums_and_equals_its_definition():
+    rng = np.random.default_rng(0)
+    gold, predicted = rng.choice(["a", "b", "c", "d"], 400), rng.choice(["a", "b", "c"], 400)
+    confidence = rng.random(400).astype(np.float32)
+    table = pa.table({"gold": gold, "prediction": predicted, "score": confidence})
+    correct = gold == predicted
+    expected = {
+        "accuracy": 100 * correct.mean(),
+        "macro_f1": macro_f1(gold.tolist(), predicted.tolist()),
+        "calibration_error": expected_calibration_error(confidence.astype(float), correct),
+    }
+    for metric in classification.METRICS:
+        statistics = classification.statistics(table, metric)
+        parts = statistics[:150].sum(0) + statistics[150:].sum(0)
+        assert classification.score(parts, metric) == pytest.approx(expected[metric], rel=1e-9)
+        assert classification.score(np.stack([parts, 2 * parts]), metric).shape == (2,)

@@ -136,10 +136,11 @@ def make_encoded(count=24, seed=0, longest=20):
 
 def test_micro_batches_hold_every_sequence_once_within_the_budget():
     rng = np.random.default_rng(0)
-    lengths = rng.integers(1, 60, 100)
+    encoded = make_encoded(100, longest=60)
+    lengths = encoded.lengths
     indices = rng.permutation(100)[:70]
     for budget in (30, 64, 500, 10**6):
-        groups = micro_batches(lengths, indices, budget)
+        groups = micro_batches(encoded, indices, budget)
         assert sorted(np.concatenate(groups)) == sorted(indices)
         assert all(len(g) == 1 or len(g) * lengths[g].max() <= budget for g in groups)
     assert len(groups) == 1

@@ -32,11 +32,14 @@ def mixture(groups: np.ndarray, total: int, exponent: float, rng: np.random.Gene
     return result
 
 
-def micro_batches(lengths: np.ndarray, indices: np.ndarray, budget: int) -> list[np.ndarray]:
-    """Cuts `indices` into groups of similar length, each of at most `budget` tokens with its padding.
+def micro_batches(encoded: Encoded, indices: np.ndarray, budget: int) -> list[np.ndarray]:
+    """Cuts the sequences `indices` into groups of similar length, each of at most `budget` tokens with its padding.
 
-    One sequence longer than the budget is a group of its own.
+    Sequences that belong together stay so. What is longer than the budget is a group of its own.
     """
+    if encoded.together:
+        return _whole_rows(encoded, indices, budget)
+    lengths = encoded.lengths
     order = indices[np.argsort(lengths[indices], kind="stable")[::-1]]
     groups, start = [], 0
     while start < len(order):
@@ -44,6 +47,21 @@ def micro_batches(lengths: np.ndarray, indices: np.ndarray, budget: int) -> list
         groups.append(order[start : start + size])
         start += size
     return groups
+
+
+def _whole_rows(encoded: Encoded, indices: np.ndarray, budget: int) -> list[np.ndarray]:
+    """As `micro_batches`, cut between rows only: each row counts as long as its longest sequence."""
+    rows = np.split(indices, np.flatnonzero(np.diff(encoded.rows[indices])) + 1)
+    longest = [int(encoded.lengths[row].max()) for row in rows]
+    groups: list[list[np.ndarray]] = []
+    width = count = 0
+    for i in sorted(range(len(rows)), key=lambda i: -longest[i]):
+        if not groups or (count + len(rows[i])) * width > budget:
+            groups.append([])
+            width, count = longest[i], 0
+        groups[-1].append(rows[i])
+        count += len(rows[i])
+    return [np.concatenate(group) for group in groups]
 
 
 def to_tensors(batch: dict[str, np.ndarray], device: torch.device) -> dict[str, torch.Tensor]:
@@ -54,5 +72,5 @@ def to_tensors(batch: dict[str, np.ndarray], device: torch.device) -> dict[str, 
 def sorted_batches(encoded: Encoded, pad_id: int, budget: int) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
     """All sequences once, the longest first, as (indices, padded arrays) of at most `budget` tokens."""
     padded = partial(pad, encoded, pad_id=pad_id)
-    for indices in micro_batches(encoded.lengths, np.arange(len(encoded)), budget):
+    for indices in micro_batches(encoded, np.arange(len(encoded)), budget):
         yield indices, padded(indices)

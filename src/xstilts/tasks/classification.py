@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from xstilts.tasks.encoding import IGNORED, Encoded, tokenize
 from xstilts.tasks.heads import cross_entropy_sum, run_model
+from xstilts.tasks.metrics import CALIBRATION_BINS, calibration_bin
 from xstilts.tasks.task import Record, Task, identity, label_of, text_of
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "cluster_id", "language", "text_a", "text_b", "label")])
 AUTO_CLASS = "AutoModelForSequenceClassification"
 TEXT_COLUMNS: tuple[str, ...] = ("text_a", "text_b")
-METRICS: tuple[str, ...] = ("accuracy",)
+METRICS: tuple[str, ...] = ("accuracy", "macro_f1", "calibration_error")
 BASELINE = "majority label"
 GOLD = "label"
 SPARSE_GOLD = False
@@ -70,11 +71,31 @@ def baseline(train: pa.Table, table: pa.Table, task: Task) -> dict[str, Any]:
 
 
 def statistics(predictions: pa.Table, metric: str) -> np.ndarray:
-    """Additive statistics per row, float [n, 2]: correct, counted."""
-    correct = np.array(predictions["gold"]) == np.array(predictions["prediction"])
-    return np.stack([correct, np.ones(len(correct))], 1).astype(float)
+    """Additive statistics per row, float.
+
+    accuracy: correct, counted [n, 2]. macro_f1: per label of the table whether it is shared, and how often it occurs
+    in gold and prediction [n, k + k]. calibration_error: per bin of confidence how far that exceeds being correct, and
+    counted [n, CALIBRATION_BINS + 1].
+    """
+    gold, predicted = np.array(predictions["gold"]), np.array(predictions["prediction"])
+    correct, counted = gold == predicted, np.ones(len(gold))
+    if metric == "accuracy":
+        return np.stack([correct, counted], 1).astype(float)
+    if metric == "macro_f1":
+        labels = np.union1d(gold, predicted)
+        wanted, given = gold[:, None] == labels, predicted[:, None] == labels
+        return np.hstack([wanted & given, wanted.astype(float) + given])
+    confidence = np.array(predictions["score"], float)
+    bins = calibration_bin(confidence)[:, None] == np.arange(CALIBRATION_BINS)
+    return np.hstack([bins * (confidence - correct)[:, None], counted[:, None]])
 
 
 def score(sums: np.ndarray, metric: str) -> np.ndarray:
-    """Accuracy in points, 0 to 100, of summed statistics [..., 2]."""
-    return 100 * sums[..., 0] / sums[..., 1]
+    """Points, 0 to 100, of summed statistics [..., k]; a label that occurs nowhere does not count in macro_f1."""
+    if metric == "accuracy":
+        return 100 * sums[..., 0] / sums[..., 1]
+    if metric == "macro_f1":
+        shared, total = np.split(sums, 2, -1)
+        f1 = 2 * shared / np.maximum(total, 1e-300)
+        return 100 * f1.sum(-1) / np.maximum((total > 0).sum(-1), 1)
+    return 100 * np.abs(sums[..., :-1]).sum(-1) / sums[..., -1]

@@ -18,7 +18,7 @@ class Encoded:
     ids: int32 [tokens]; offsets: int64 [n + 1]; rows: int64 [n], ascending, the row of the table that a sequence
     came from; labels: int64 [n] or [n, j] per sequence, or [tokens] for one label per token; segments: uint8 [tokens]
     where the tokenizer distinguishes the texts of a pair; spans: int32 [tokens, 2] where predictions need to know
-    which characters a token covers.
+    which characters a token covers; together: the sequences of a row belong in one batch, in their order.
     """
 
     ids: np.ndarray
@@ -27,6 +27,7 @@ class Encoded:
     labels: np.ndarray
     segments: np.ndarray | None = None
     spans: np.ndarray | None = None
+    together: bool = False
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

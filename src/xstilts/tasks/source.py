@@ -35,7 +35,8 @@ class Described(Entry):
     have no gold label and are left out. codes: what stands for `{lang}` and `{iso3}` where they write a language
     otherwise. cluster: a column of ours or theirs whose consecutive equal values belong together (the premise of NLI
     pairs, the title of an article); `id` makes each id a cluster. languages: needed only where no pattern names the
-    language. numbered: splits whose own ids are not unique, so that their rows are numbered. rows: the range of rows that a split has, first and one past the last, where it does not have all.
+    language. numbered: splits whose own ids are not unique, so that their rows are numbered. rows: the range of rows
+    that a split has, first and one past the last, where it does not have all.
     """
 
     columns: dict[str, Column] = {}

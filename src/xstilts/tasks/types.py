@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from xstilts.tasks import classification, mlm, qa, retrieval, tagging
+from xstilts.tasks import classification, mlm, multiple_choice, qa, retrieval, tagging
 from xstilts.tasks.encoding import Encoded
 from xstilts.tasks.task import Record, Task
 
@@ -58,7 +58,12 @@ class TaskType(Read, Scored, Trained, Protocol):
     def baseline(self, train: pa.Table, table: pa.Table, task: Task) -> dict[str, Any]: ...
 
 
-FINE_TUNED: dict[str, TaskType] = {"classification": classification, "tagging": tagging, "qa": qa}
+FINE_TUNED: dict[str, TaskType] = {
+    "classification": classification,
+    "tagging": tagging,
+    "qa": qa,
+    "multiple_choice": multiple_choice,
+}
 TRAINED: dict[str, Trained] = {**FINE_TUNED, "mlm": mlm}
 SCORED: dict[str, Scored] = {**FINE_TUNED, "retrieval": retrieval}
 READ: dict[str, Read] = {**FINE_TUNED, "mlm": mlm, "retrieval": retrieval}

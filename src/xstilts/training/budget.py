@@ -58,6 +58,7 @@ def join(parts: list[Encoded], chosen: list[tuple[int, int]]) -> Encoded:
         np.array([number for number, _, _ in taken], np.int64),
         np.concatenate([part.labels[t if part.labelled_per_token else slice(s, s + 1)] for (_, part, s), t in pieces]),
         None if first.segments is None else np.concatenate([_segments(part)[t] for (_, part, _), t in pieces]),
+        together=first.together,
     )
 
 

@@ -112,7 +112,7 @@ def linear(update: int, total: int, warmup: float) -> float:
 def _batches(
     encoded: Encoded, indices: np.ndarray, budget: int, pad_id: int, corrupt: Corrupt | None, seed: int, number: int
 ) -> list[dict[str, np.ndarray]]:
-    batches = [pad(encoded, group, pad_id) for group in micro_batches(encoded.lengths, indices, budget)]
+    batches = [pad(encoded, group, pad_id) for group in micro_batches(encoded, indices, budget)]
     if corrupt:
         rng = generator(seed, "masking", number)
         for batch in batches:
