@@ -5,7 +5,9 @@ import pyarrow as pa
 import pytest
 import torch
 import transformers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from conftest import TEXTS
 from xstilts.data.sources import rows
 from xstilts.tasks import classification, mlm, qa, retrieval, tagging
 from xstilts.tasks.encoding import IGNORED, pad
@@ -278,3 +280,49 @@ def test_every_metric_of_classification_is_a_function_of_sums_and_equals_its_def
         parts = statistics[:150].sum(0) + statistics[150:].sum(0)
         assert classification.score(parts, metric) == pytest.approx(expected[metric], rel=1e-9)
         assert classification.score(np.stack([parts, 2 * parts]), metric).shape == (2,)
+
+
+def byte_level():
+    """In the manner of RoBERTa and ModernBERT: the space before a word is part of its first sub-word."""
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    return made, trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, special_tokens=SPECIAL)
+
+
+def gemma_like():
+    """In the manner of Gemma and mmBERT: spaces become marks, and none is put before the first word."""
+    made = Tokenizer(models.BPE(unk_token="[UNK]"))
+    made.normalizer = normalizers.Replace(" ", "▁")
+    made.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
+    return made, trainers.BpeTrainer(vocab_size=300, special_tokens=SPECIAL)
+
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+@pytest.mark.parametrize("make", [byte_level, gemma_like])
+def test_words_have_the_sub_words_of_running_text_whatever_marks_their_beginning(make):
+    made, trainer = make()
+    made.train_from_iterator([text for text in TEXTS for _ in range(5)], trainer)
+    numbered = [(name, made.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
+    made.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=numbered)
+    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL, strict=True))
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=made, **names)
+    for text in TEXTS:
+        words = text.split()
+        columns = {
+            "id": ["1"],
+            "cluster_id": ["1"],
+            "language": ["en"],
+            "tokens": [words],
+            "tags": [["DET"] * len(words)],
+        }
+        table = pa.table(columns, tagging.SCHEMA)
+        encoded = tagging.encode(table, Task(name="pos", type="tagging", labels=TAGS, source=NOWHERE), tokenizer, 512)
+        running = tokenizer(" " + text)["input_ids"]
+        assert encoded.ids.tolist() == running
+        spaced = tokenizer([f" {word}" for word in words], is_split_into_words=True)
+        starts = [i for i, w in enumerate(spaced.word_ids()) if w is not None and w != spaced.word_ids()[i - 1]]
+        assert np.flatnonzero(encoded.labels != IGNORED).tolist() == starts

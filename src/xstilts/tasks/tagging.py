@@ -85,13 +85,25 @@ def _tags(table: pa.Table) -> list[list[str | None]]:
 
 
 def _word_pieces(words: list[str], tokenizer: Any) -> list[list[int]]:
-    """Sub-words per word, at least one each, as the tokenizer splits it inside a sentence of given words."""
+    """Sub-words per word, at least one each, as the tokenizer splits it inside running text."""
+    backend, before = tokenizer.backend_tokenizer, _word_mark(tokenizer)
     distinct = list(dict.fromkeys(words))
-    if not distinct:
-        return []
-    encoded = tokenizer([[w] for w in distinct], is_split_into_words=True, add_special_tokens=False)["input_ids"]
-    known = {word: ids or [tokenizer.unk_token_id] for word, ids in zip(distinct, encoded, strict=True)}
+    pretokenized = [[before + word] for word in distinct]
+    encoded = backend.encode_batch_fast(pretokenized, is_pretokenized=True, add_special_tokens=False)
+    known = {word: e.ids or [tokenizer.unk_token_id] for word, e in zip(distinct, encoded, strict=True)}
     return [known[word] for word in words]
+
+
+def _word_mark(tokenizer: Any) -> str:
+    """What a word needs before it to be split as in running text: a space where the tokenizer marks the beginning of a
+    word by the space itself (byte-level, Gemma), nothing where it adds the mark to every given word."""
+
+    def ids(text: str | list[str]) -> list[int]:
+        backend = tokenizer.backend_tokenizer
+        found: list[int] = backend.encode(text, is_pretokenized=not isinstance(text, str), add_special_tokens=False).ids
+        return found
+
+    return " " if ids(["a", "b"]) != ids("a b") == ids(["a", " b"]) else ""
 
 
 def _special_tokens(tokenizer: Any) -> tuple[list[int], list[int]]:
