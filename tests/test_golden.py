@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 
 from xstilts.context import Context
 from xstilts.data.prepare import prepare
-from xstilts.evaluation.predict import baseline, predict, retrieve
+from xstilts.evaluation.predict import baseline, predict
+from xstilts.evaluation.retrieve import retrieve
 from xstilts.models.encoders import fetch, load_tokenizer
 from xstilts.models.vocabulary import train_vocabulary
 from xstilts.study.plan import VERSIONS
@@ -81,7 +82,8 @@ def chain(tmp_path_factory):
     step("predictions", predict, {**COMMON, "task": NLI, "languages": ["en", "tr"], "hidden": ""},
          {"model": made["model"], **scored})  # fmt: skip
     step("baseline", baseline, {"task": NLI, "languages": ["en", "tr"]}, {"train": nli["train"]["en"], **scored})
-    step("retrieval", retrieve, {**COMMON, "task": PAIRS, "languages": ["tr"], "layer": 1},
+    embeddings = {"layers": [1], "pooling": "mean", "dev_languages": []}
+    step("retrieval", retrieve, {**COMMON, "task": PAIRS, "languages": ["tr"], **embeddings},
          {"model": made["encoder"], "rows.tr": pairs})  # fmt: skip
     return made
 

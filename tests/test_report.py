@@ -53,7 +53,7 @@ def result() -> dict[str, Any]:
             "primary": ["xnli"], "contrasts": [v["contrast"] for v in verdicts],
             "controls": [v["contrast"] for v in controls], "metrics": {"xnli": "accuracy"},
             "roles": {name: arm.get("role", "arm") for name, arm in arms.items()},
-            "types": {"xnli": "classification"}, "arms": arms,
+            "types": {"xnli": "classification"}, "withheld": [], "arms": arms,
         },
         "plan": {
             "study": {"languages": {"anchor": "en"}}, "device": "cpu", "precision": "fp32", "pool": ["de", "sw"],

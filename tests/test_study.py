@@ -131,7 +131,7 @@ def test_ten_mistakes_are_told_at_once_with_their_lines(tmp_path):
         "line 2, name:", "line 4, replicates:", "line 5, equivalance: unknown setting", "did you mean 'equivalence'",
         "qqq", "give either `load` or `pretrain`", "did you mean 'pocket-text'", "did you mean 'pocket-nli'",
         "intermediate.nli.examples", "did you mean 'nli'", "arms.far.languages", "targets.pocket-nli: needs `training`",
-        "targets.pocket-tatoeba: needs `layer`", "primary", "did you mean 'none'", "a contrast is written",
+        "targets.pocket-tatoeba: needs `layers`", "primary", "did you mean 'none'", "a contrast is written",
     ):  # fmt: skip
         assert part in told, f"{part!r} is not in\n{told}"
     lines = [int(number) for number in re.findall(r"line (\d+),", told)]
@@ -203,7 +203,7 @@ def test_a_study_of_an_encoder_from_a_folder_runs_from_its_files(tmp_path, encod
         tmp_path, replicates=2, encoders={"mine": {"load": str(folder)}}, languages=languages,
         intermediate={"nli": {"task": "pocket-nli-hard", **small}},
         arms={"none": {}, "near": {"intermediate": "nli", "languages": "near", "count": 2}},
-        targets={"pocket-nli": {"training": small}, "pocket-tatoeba": {"layer": 1}},
+        targets={"pocket-nli": {"training": small}, "pocket-tatoeba": {"layers": [1]}},
         contrasts=["near - none"], controls=[],
     )  # fmt: skip
     planned = build_plan(freeze(load_study(path), None, "cpu"))

@@ -165,36 +165,6 @@ def test_the_majority_label_is_that_of_the_training_rows():
     assert columns["score"].tolist() == pytest.approx([0.4, 0.4])
 
 
-def test_the_nearest_is_by_angle_and_the_first_of_equals_and_blocks_change_nothing():
-    rng = np.random.default_rng(0)
-    candidates = rng.normal(size=(50, 8)).astype(np.float32)
-    candidates[30] = 7 * candidates[10]
-    queries = np.concatenate([candidates[[10, 3]] * 0.1, rng.normal(size=(21, 8)).astype(np.float32)])
-    best, cosine = retrieval.nearest(queries, candidates, block=4)
-    unit = candidates / np.linalg.norm(candidates, axis=1, keepdims=True)
-    expected = (queries / np.linalg.norm(queries, axis=1, keepdims=True)) @ unit.T
-    assert best[:2].tolist() in ([10, 3], [30, 3])
-    assert cosine == pytest.approx(expected.max(1), abs=1e-6)
-    assert (expected[np.arange(len(best)), best] == pytest.approx(expected.max(1), abs=1e-6)) and len(set(best)) > 2
-    same = np.ones((5, 4), np.float32)
-    assert retrieval.nearest(same[:2], same)[0].tolist() == [0, 0]
-    assert not np.isnan(retrieval.nearest(np.zeros((1, 4), np.float32), same)[1]).any()
-
-
-def test_retrieval_finds_each_gold_candidate_whatever_the_order_of_rows():
-    task = Task(name="pairs", type="retrieval", source=WorldSource(world=1, kind="retrieval", rows={"test": 12}))
-    table = rows(task, "test", "fi", None, {}).table
-    table = table.take(np.random.default_rng(0).permutation(len(table)))
-    side, own, gold = (table[c].to_pylist() for c in ("side", "id", "gold"))
-    number = {name: i for i, name in enumerate(sorted({g for g in gold if g}))}
-    vectors = np.eye(12, dtype=np.float32)[
-        [number[g if s == "query" else o] for s, o, g in zip(side, own, gold, strict=True)]
-    ]
-    columns = retrieval.predict(vectors, table)
-    assert columns["prediction"] == columns["gold"]
-    assert retrieval.score(retrieval.statistics(pa.table(columns), "accuracy").sum(0), "accuracy") == 100
-
-
 def text_table(texts, languages, second=None):
     names = [str(i) for i in range(len(texts))]
     columns = {"id": names, "cluster_id": names, "language": languages, "text": texts}

@@ -25,6 +25,7 @@ def analyse(run: Path) -> Result:
     cubes = {
         target: read_cube(run / "predictions" / f"{target}.parquet", study["types"][target], study["metrics"][target])
         for target in study["types"]
+        if target not in study["withheld"]
     }
     encoders = sorted({cell[1] for cube in cubes.values() for cell in cube.sums if cell[1]})
     held_out = list(plan["held_out"])

@@ -1,4 +1,4 @@
-"""The steps that make predictions: by a fine-tuned model, by a trivial baseline, by nearest embeddings."""
+"""The steps that make predictions: by a fine-tuned model, by a trivial baseline."""
 
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ from xstilts.context import Context
 from xstilts.data.prepare import read_rows
 from xstilts.evaluation.encode import encoded_rows, row_folders
 from xstilts.models.batching import sorted_batches, to_tensors
-from xstilts.models.encoders import choose_device, load_base, load_tokenizer
-from xstilts.tasks import no_answer, retrieval
+from xstilts.models.encoders import choose_device, load_tokenizer
+from xstilts.tasks import no_answer
 from xstilts.tasks.encoding import Encoded
 from xstilts.tasks.task import Task
 from xstilts.tasks.types import FINE_TUNED, TaskType
@@ -77,44 +77,6 @@ def baseline(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, cont
     table = read_rows(row_folders(inputs, arguments["languages"]))
     predictions = beside(table, FINE_TUNED[task.type].baseline(train, table, task))
     pq.write_table(predictions, out / "predictions.parquet")
-
-
-def retrieve(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
-    """Writes the `predictions.parquet` of nearest-neighbour search between mean-pooled hidden states.
-
-    arguments: `task`, `languages`, `max_length`, `layer` (0 is the embedding layer), `device`, `precision`;
-    inputs: `model`, `rows.xx` for each language.
-    """
-    device = choose_device(arguments["device"])
-    tokenizer = load_tokenizer(inputs["model"])
-    table, encoded = encoded_rows(
-        row_folders(inputs, arguments["languages"]), arguments["task"], tokenizer, arguments["max_length"]
-    )
-    model = load_base(inputs["model"]).to(device)
-    with autocast(device, arguments["precision"]):
-        vectors = embed(model, encoded, tokenizer.pad_token_id, device, arguments["layer"])
-    language = np.array(table["language"].to_pylist())
-    parts = []
-    for code in arguments["languages"]:
-        rows = np.flatnonzero(language == code)
-        part = table.take(rows)
-        queries = part.filter(pa.array([side == "query" for side in part["side"].to_pylist()]))
-        parts.append(beside(queries, retrieval.predict(vectors[rows], part)))
-    pq.write_table(pa.concat_tables(parts), out / "predictions.parquet")
-
-
-def embed(model: Any, encoded: Encoded, pad_id: int, device: torch.device, layer: int) -> np.ndarray:
-    """Hidden states of one layer, averaged over a sequence's tokens: float32 [n, h]."""
-    vectors = np.empty((len(encoded), model.config.hidden_size), np.float32)
-    model.eval()
-    with torch.inference_mode():
-        for indices, batch in sorted_batches(encoded, pad_id, TOKENS_PER_BATCH[device.type]):
-            tensors = to_tensors(batch, device)
-            tensors.pop("labels")
-            hidden = model(**tensors, output_hidden_states=True).hidden_states[layer].float()
-            mask = tensors.get("attention_mask", torch.ones_like(tensors["input_ids"]))[..., None]
-            vectors[indices] = ((hidden * mask).sum(1) / mask.sum(1)).cpu().numpy()
-    return vectors
 
 
 def beside(table: pa.Table, columns: dict[str, Any]) -> pa.Table:

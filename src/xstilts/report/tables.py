@@ -70,8 +70,15 @@ def targets(result: Result) -> list[str]:
 
 
 def metric(result: Result, target: str) -> str:
-    """The metric that a target's scores are in."""
-    return next(str(row["metric"]) for row in result["scores"] if row["target"] == target)
+    """The metric that a target's scores are in; for retrieval with the layer and the pooling of the embeddings."""
+    name = next(str(row["metric"]) for row in result["scores"] if row["target"] == target)
+    found = [cell["retrieval"] for cell in result["budgets"] if cell["target"] == target and "retrieval" in cell]
+    if not found:
+        return name
+    layers = sorted({choice["layer"] for choice in found})
+    span = f"layer {layers[0]}" if len(layers) == 1 else f"layers {layers[0]}–{layers[-1]}"
+    chosen = " by dev" if any(len(choice.get("dev_scores", ())) > 1 for choice in found) else ""
+    return f"{name} ({span}{chosen}, {found[0]['pooling']} pooling)"
 
 
 def counted(result: Result, target: str) -> list[str]:
@@ -173,6 +180,7 @@ def scores_csv(result: Result) -> str:
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     for row in result["scores"]:
-        more = {"role": role(result, row["arm"]), "distance": result["plan"]["distances"].get(row["language"])}
+        more = {"role": role(result, row["arm"]), "distance": result["plan"]["distances"].get(row["language"]),
+                "metric": metric(result, row["target"])}  # fmt: skip
         writer.writerow({**row, **more})
     return text.getvalue()

@@ -12,7 +12,7 @@ from xstilts.languages import language
 from xstilts.study.mistakes import Lines, Problem, Where, mistaken, parse, shape_problems
 from xstilts.study.own_tasks import complete_tasks, fill_defaults
 from xstilts.study.schema import Study, parse_contrast
-from xstilts.tasks.task import catalogue
+from xstilts.tasks.task import catalogue, catalogue_entries
 from xstilts.tasks.types import FINE_TUNED, SCORED
 
 
@@ -91,6 +91,9 @@ def _reference_problems(raw: dict[str, Any]) -> Iterator[Problem]:
         source = _get(entry, "source")
         if _type(entry) == "retrieval" and _get(source, "format") == "lines" and not _get(source, "english"):
             yield ("tasks", name, "source"), "retrieval needs `english`, the file pattern of the English side"
+        metrics = SCORED[_type(entry)].METRICS if _type(entry) in SCORED else ()
+        for i, metric in enumerate(_list(entry, "metrics") if isinstance(entry, dict) else ()):
+            yield from _unknown(("tasks", name, "metrics", i), str(metric), dict.fromkeys(metrics), "metric")
     arms, intermediate = _mapping(raw, "arms"), _mapping(raw, "intermediate")
     targets = _mapping(raw, "targets")
     for name, entry in intermediate.items():
@@ -98,7 +101,8 @@ def _reference_problems(raw: dict[str, Any]) -> Iterator[Problem]:
     for name, entry in targets.items():
         task = str(_get(entry, "task") or name)
         yield from _unknown(("targets", name), task, tasks, "task")
-        yield from _target_problems(("targets", name), entry, tasks.get(task, ""))
+        mining = bool(_get(own.get(task) or catalogue_entries().get(task), "mining"))
+        yield from _target_problems(("targets", name), entry, tasks.get(task, ""), mining)
     for name, entry in arms.items():
         if _get(entry, "intermediate"):
             yield from _unknown(("arms", name, "intermediate"), entry["intermediate"], intermediate, "intermediate")
@@ -111,6 +115,7 @@ def _reference_problems(raw: dict[str, Any]) -> Iterator[Problem]:
             yield from _unknown(("encoders", name, "pretrain", "corpus"), corpus, tasks, "task")
     for i, name in enumerate(_list(raw, "primary")):
         yield from _unknown(("primary", i), str(name), targets, "target")
+        yield from _withheld(("primary", i), str(name), targets)
     for section in ("contrasts", "controls"):
         for i, text in enumerate(_list(raw, section)):
             yield from _contrast_problems((section, i), text, arms, targets)
@@ -145,13 +150,17 @@ def _unknown(where: Where, name: str, known: dict[str, Any], what: str) -> Itera
         yield where, f"unknown {what} '{name}'" + (f"; {hint}" if hint else "")
 
 
-def _target_problems(where: Where, entry: Any, kind: str) -> Iterator[Problem]:
+def _target_problems(where: Where, entry: Any, kind: str, mining: bool) -> Iterator[Problem]:
     if kind and kind not in SCORED:
         yield where, f"a task of type {kind} is not scored and cannot be a target"
     elif kind in FINE_TUNED and not _get(entry, "training"):
         yield where, "needs `training`: it is scored after training in the anchor language"
-    elif kind and kind not in FINE_TUNED and _get(entry, "layer") is None:
-        yield where, "needs `layer`: nothing is trained, the embeddings of one layer are compared"
+    elif kind and kind not in FINE_TUNED:
+        layers = _get(entry, "layers")
+        if not layers:
+            yield where, "needs `layers`: nothing is trained, the embeddings of a layer are compared"
+        elif isinstance(layers, list) and (len(layers) > 1 or mining) and not _get(entry, "dev"):
+            yield where, "needs `dev`: " + ("the margin" if mining else "one of several layers") + " is chosen on it"
 
 
 def _contrast_problems(where: Where, text: Any, arms: dict[str, Any], targets: dict[str, Any]) -> Iterator[Problem]:
@@ -163,6 +172,12 @@ def _contrast_problems(where: Where, text: Any, arms: dict[str, Any], targets: d
         yield from _unknown(where, arm, arms, "arm")
     for target in contrast.targets:
         yield from _unknown(where, target, targets, "target")
+        yield from _withheld(where, target, targets)
+
+
+def _withheld(where: Where, name: str, targets: dict[str, Any]) -> Iterator[Problem]:
+    if _get(targets.get(name), "withheld"):
+        yield where, f"the labels of '{name}' are withheld: it cannot be judged"
 
 
 def _language_problems(where: Where, codes: Any) -> Iterator[Problem]:

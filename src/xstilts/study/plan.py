@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xstilts.data.sources import content, others
+from xstilts.data.sources import available, content, others
 from xstilts.engine import Plan, Step, checksum, digest
 from xstilts.randomness import derive
 from xstilts.study.cost import fine_tuning_seconds, prediction_seconds, pretraining_seconds
@@ -22,7 +22,7 @@ VERSIONS = {
     "xstilts.training.phases:fine_tune": 1,
     "xstilts.evaluation.predict:predict": 1,
     "xstilts.evaluation.predict:baseline": 1,
-    "xstilts.evaluation.predict:retrieve": 1,
+    "xstilts.evaluation.retrieve:retrieve": 1,
 }
 """Raised when a change of code moves a step's results, so that old results are not taken for new ones."""
 
@@ -191,10 +191,10 @@ def _replicate(
             seed = derive(study.seed, randomness, target, "target")
             tuned = _training(result, entry.training, entry.task or target, encoder, model,
                               (study.languages.anchor,), seed, where, arm.hide)  # fmt: skip
-            scored = _prediction(result, "predict", task, entry, target, tuned, encoder, f"score {where}", arm.hide)
+            scored = _prediction(result, target, tuned, encoder, f"score {where}", arm.hide)
             result.cells.append(Cell(target, name, encoder, replicate, scored, intermediate, tuned))
         else:
-            scored = _prediction(result, "retrieve", task, entry, target, model, encoder, f"score {where}")
+            scored = _prediction(result, target, model, encoder, f"score {where}")
             result.cells.append(Cell(target, name, encoder, replicate, scored, intermediate))
 
 
@@ -225,12 +225,12 @@ def _training(
     return _add(result, "train", "xstilts.training.phases:fine_tune", label, cost, arguments, inputs)
 
 
-def _prediction(
-    result: StudyPlan, function: str, task: Task, entry: Target, target: str, model: str, encoder: str, label: str,
-    hide: str = "",
-) -> str:  # fmt: skip
+def _prediction(result: StudyPlan, target: str, model: str, encoder: str, label: str, hide: str | None = None) -> str:
+    """The step that scores a model on a target; `hide` names a text column that is withheld, "" for none, and None
+    means retrieval."""
     frozen = result.frozen
-    languages = frozen.evaluated[target]
+    entry, languages = frozen.study.targets[target], frozen.evaluated[target]
+    task = frozen.tasks[entry.task or target]
     inputs = _all_rows(result, task, entry.test, languages, entry.withheld)
     arguments = {
         "task": _entry(task),
@@ -239,14 +239,26 @@ def _prediction(
         "device": frozen.device,
         "precision": frozen.precision,
     }
-    if function == "retrieve":
-        arguments["layer"] = entry.layer
+    function = "xstilts.evaluation.predict:predict"
+    if hide is None:
+        function = "xstilts.evaluation.retrieve:retrieve"
+        dev = _dev_languages(frozen, entry, task, languages)
+        arguments |= {"layers": list(entry.layers), "pooling": entry.pooling, "dev_languages": dev}
+        inputs |= {f"dev.{code}": _rows(result, task, entry.dev, code) for code in dev}
     else:
         arguments["hidden"] = hide
     inputs["model"] = model
     encoder_entry = _entry_of_encoder(frozen.study.encoders, encoder)[1]
     cost = prediction_seconds(encoder_entry, len(languages), task.max_length)
-    return _add(result, "predict", f"xstilts.evaluation.predict:{function}", label, cost, arguments, inputs)
+    return _add(result, "predict", function, label, cost, arguments, inputs)
+
+
+def _dev_languages(frozen: Frozen, entry: Target, task: Task, languages: tuple[str, ...]) -> list[str]:
+    """Where layer and margin are chosen: the margin in every language, a layer never in held-out ones."""
+    if not entry.dev:
+        return []
+    known = available(task, entry.dev, languages, frozen.data, frozen.tasks)
+    return [code for code in known if task.mining or code not in frozen.held_out]
 
 
 def _baseline(result: StudyPlan, target: str, entry: Target, encoder: str, first: bool) -> None:
@@ -256,7 +268,7 @@ def _baseline(result: StudyPlan, target: str, entry: Target, encoder: str, first
     if task.type not in FINE_TUNED:
         model = _encoder(result, encoder, random_weights=True)
         label = f"score {target} with random weights · {encoder}"
-        scored = _prediction(result, "retrieve", task, entry, target, model, encoder, label)
+        scored = _prediction(result, target, model, encoder, label)
         result.cells.append(Cell(target, BASELINE, encoder, 0, scored))
         return
     if not first or not entry.training or entry.withheld:

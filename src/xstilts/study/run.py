@@ -94,7 +94,8 @@ def _labelled(planned: StudyPlan, store: Store, cell: Cell) -> pa.Table:
 
 
 def _budget(planned: StudyPlan, store: Store, cell: Cell) -> dict[str, Any]:
-    """What a cell was trained on: languages, examples, updates and tokens of both phases, and its English-dev score."""
+    """What a cell was trained on: languages, examples, updates and tokens of both phases, and its English-dev score;
+    for retrieval the layer and how it was chosen."""
     result: dict[str, Any] = {name: getattr(cell, name) for name in ("target", "arm", "encoder", "replicate")}
     for phase, fingerprint in (("intermediate", cell.intermediate), ("training", cell.training)):
         if fingerprint and store.has(fingerprint):
@@ -108,4 +109,7 @@ def _budget(planned: StudyPlan, store: Store, cell: Cell) -> dict[str, Any]:
                 "loss": last["loss"],
                 "dev_score": last.get("score"),
             }
+    chosen = store.path(cell.predictions) / "retrieval.json"
+    if chosen.is_file():
+        result["retrieval"] = json.loads(chosen.read_text(encoding="utf-8"))
     return result

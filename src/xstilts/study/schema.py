@@ -72,7 +72,11 @@ class Training(Entry):
 
 
 class Target(Entry):
-    """A task that is scored in all languages: after training in the anchor language, or by retrieval at a layer.
+    """A task that is scored in all languages: after training in the anchor language, or by retrieval.
+
+    Retrieval compares embeddings: hidden states of one of `layers` (0 is the embedding layer), pooled over the tokens.
+    The split `dev` chooses among several layers, in the anchor and pool languages, and where pairs are mined the
+    margin from which on they are taken, in each language.
 
     `withheld` says that the labels of its test split are not given away: predictions are made, for a submission, and
     nothing is scored.
@@ -82,7 +86,9 @@ class Target(Entry):
     training: Training | None = None
     test: str = "test"
     withheld: bool = False
-    layer: Annotated[int, Field(ge=0)] | None = None
+    layers: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    pooling: Literal["mean", "cls"] = "mean"
+    dev: str = ""
 
 
 class Arm(Entry):

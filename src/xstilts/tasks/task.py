@@ -67,6 +67,8 @@ class Task(Entry):
         for setting, kind in (("unanswerable", "qa"), ("mining", "retrieval")):
             if getattr(self, setting) and self.type != kind:
                 raise ValueError(f"only a `{kind}` task can have `{setting}`")
+        if self.mining and self.metrics != ("f1",):
+            raise ValueError("pairs that are mined are judged by `metrics: [f1]`")
         return self
 
 

@@ -1,0 +1,243 @@
+"""Finding translations: exact neighbours, mining with a margin, layers and thresholds chosen on development rows."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from xstilts.context import Context
+from xstilts.data.prepare import prepare
+from xstilts.data.sources import rows
+from xstilts.errors import XstiltsError
+from xstilts.evaluation.retrieve import embed, retrieve
+from xstilts.models.encoders import load_base
+from xstilts.tasks import retrieval
+from xstilts.tasks.metrics import pair_f1
+from xstilts.tasks.mining import fit_threshold, mine
+from xstilts.tasks.neighbours import nearest, neighbours, unit
+from xstilts.tasks.source import WorldSource
+from xstilts.tasks.task import Task
+
+BUCC = {"name": "bucc", "type": "retrieval", "mining": True, "metrics": ["f1"]}
+
+
+def test_the_nearest_is_by_angle_and_the_first_of_equals_and_blocks_change_nothing():
+    rng = np.random.default_rng(0)
+    candidates = rng.normal(size=(50, 8)).astype(np.float32)
+    candidates[30] = 7 * candidates[10]
+    queries = np.concatenate([candidates[[10, 3]] * 0.1, rng.normal(size=(21, 8)).astype(np.float32)])
+    best, cosine = nearest(queries, candidates, block=4)
+    unit = candidates / np.linalg.norm(candidates, axis=1, keepdims=True)
+    expected = (queries / np.linalg.norm(queries, axis=1, keepdims=True)) @ unit.T
+    assert best[:2].tolist() in ([10, 3], [30, 3])
+    assert cosine == pytest.approx(expected.max(1), abs=1e-6)
+    assert (expected[np.arange(len(best)), best] == pytest.approx(expected.max(1), abs=1e-6)) and len(set(best)) > 2
+    same = np.ones((5, 4), np.float32)
+    assert nearest(same[:2], same)[0].tolist() == [0, 0]
+    assert not np.isnan(nearest(np.zeros((1, 4), np.float32), same)[1]).any()
+
+
+def test_retrieval_finds_each_gold_candidate_whatever_the_order_of_rows():
+    task = Task(name="pairs", type="retrieval", source=WorldSource(world=1, kind="retrieval", rows={"test": 12}))
+    table = rows(task, "test", "fi", None, {}).table
+    table = table.take(np.random.default_rng(0).permutation(len(table)))
+    side, own, gold = (table[c].to_pylist() for c in ("side", "id", "gold"))
+    number = {name: i for i, name in enumerate(sorted({g for g in gold if g}))}
+    vectors = np.eye(12, dtype=np.float32)[
+        [number[g if s == "query" else o] for s, o, g in zip(side, own, gold, strict=True)]
+    ]
+    columns = retrieval.predict(vectors, table, task)
+    assert columns["prediction"] == columns["gold"]
+    assert retrieval.score(retrieval.statistics(pa.table({**columns}), "accuracy").sum(0), "accuracy") == 100
+
+
+@pytest.mark.parametrize("block", [1, 3, 7, 100])
+def test_neighbours_of_both_directions_are_those_of_the_whole_product(block):
+    rng = np.random.default_rng(0)
+    x, y = unit(rng.normal(size=(23, 6))), unit(rng.normal(size=(11, 6)))
+    product = x @ y.T
+    (forward, ahead), (backward, behind) = neighbours(x, y, 4, block)
+    assert forward == pytest.approx(-np.sort(-product, 1)[:, :4], abs=1e-6)
+    assert backward == pytest.approx(-np.sort(-product.T, 1)[:, :4], abs=1e-6)
+    assert forward == pytest.approx(np.take_along_axis(product, ahead, 1), abs=1e-6)
+    assert backward == pytest.approx(np.take_along_axis(product.T, behind, 1), abs=1e-6)
+
+
+def test_there_are_never_more_neighbours_than_candidates():
+    (forward, _), (backward, _) = neighbours(np.eye(3, dtype=np.float32), np.eye(3, dtype=np.float32)[:2], 4)
+    assert forward.shape == (3, 2) and backward.shape == (2, 3)
+
+
+def mined_by_definition(source, target, k):
+    """The definition word for word, in plain Python."""
+    source, target = unit(source).astype(float), unit(target).astype(float)
+    cosine = source @ target.T
+    there = [sorted(range(len(target)), key=lambda j: -cosine[i, j])[:k] for i in range(len(source))]
+    back = [sorted(range(len(source)), key=lambda i: -cosine[i, j])[:k] for j in range(len(target))]
+    means = [np.mean([cosine[i, j] for j in js]) for i, js in enumerate(there)]
+    means_back = [np.mean([cosine[i, j] for i in js]) for j, js in enumerate(back)]
+    margin = lambda i, j: cosine[i, j] / ((means[i] + means_back[j]) / 2)  # noqa: E731
+    candidates = [(i, max(js, key=lambda j: margin(i, j))) for i, js in enumerate(there)]
+    candidates += [(max(js, key=lambda i: margin(i, j)), j) for j, js in enumerate(back)]
+    seen, seen_back, pairs = set(), set(), {}
+    for i, j in sorted(candidates, key=lambda pair: -margin(*pair)):
+        if i not in seen and j not in seen_back:
+            seen.add(i)
+            seen_back.add(j)
+            if margin(i, j) > 0:
+                pairs[i, j] = margin(i, j)
+    return pairs
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_mining_follows_its_definition(seed):
+    rng = np.random.default_rng(seed)
+    shared = rng.normal(size=(12, 5)) + 2.0
+    source = np.concatenate([shared + rng.normal(size=shared.shape) * 0.1, rng.normal(size=(9, 5)) + 1])
+    target = np.concatenate([rng.normal(size=(6, 5)) + 1, shared + rng.normal(size=shared.shape) * 0.1])
+    i, j, margins = mine(source, target, 4)
+    expected = mined_by_definition(source, target, 4)
+    assert dict(zip(zip(i.tolist(), j.tolist(), strict=True), margins, strict=True)) == pytest.approx(
+        expected, rel=1e-4
+    )
+    assert (np.diff(margins) <= 0).all() and len(set(i)) == len(i) and len(set(j)) == len(j)
+
+
+def test_the_threshold_is_half_way_between_the_last_pair_taken_and_the_next():
+    margins, correct = np.array([1.5, 1.1, 1.3, 1.2]), np.array([True, False, True, True])
+    assert fit_threshold(margins, correct, gold=3) == (pytest.approx(1.15), 100.0)
+    assert fit_threshold(margins, correct, gold=6) == (pytest.approx(1.15), pytest.approx(100 * 6 / 9))
+    assert fit_threshold(margins[:1], correct[:1], gold=2) == (1.5, pytest.approx(100 * 2 / 3))
+    assert fit_threshold(margins, ~np.ones(4, bool), gold=3) == (float("inf"), 0.0)
+    # The first of equals: F1 is 2/3 after one pair and after three.
+    assert fit_threshold(np.array([3.0, 2.0, 1.0]), np.array([True, False, True]), gold=2)[0] in (2.5, 1.0)
+
+
+def bucc_table(english, foreign, gold):
+    """Rows of both sides: English sentences ask; gold maps English places to foreign ones."""
+    line = lambda side, i, text, g: {"id": f"{side}{i}", "cluster_id": "c", "language": "de", "side": side,  # noqa: E731
+                                     "text": text, "gold": g}  # fmt: skip
+    answers = [line("candidate", i, text, None) for i, text in enumerate(foreign)]
+    asks = [line("query", i, t, f"candidate{gold[i]}" if i in gold else None) for i, t in enumerate(english)]
+    return pa.Table.from_pylist(answers + asks, retrieval.SCHEMA)
+
+
+def test_pairs_are_mined_among_distinct_sentences_and_a_repeated_one_is_never_paired():
+    rng = np.random.default_rng(0)
+    meaning = rng.normal(size=(6, 16))
+    english, foreign = ["a", "b", "c", "d", "b"], ["C", "A", "x", "B", "D", "D"]
+    of_english, of_foreign = [0, 1, 2, 3, 1], [2, 0, 4, 1, 3, 3]
+    table = bucc_table(english, foreign, {0: 1, 1: 3, 2: 0, 3: 4})
+    vectors = np.concatenate([meaning[of_foreign], meaning[of_english]]).astype(np.float32)
+    columns = retrieval.predict(vectors, table, Task(**BUCC, source=WorldSource(world=1, kind="text", rows={"t": 1})))
+    assert columns["gold"] == ["candidate1", "candidate3", "candidate0", "candidate4", None]
+    assert columns["prediction"][0] == "candidate1" and columns["prediction"][2] == "candidate0"
+    assert columns["prediction"][1] is None and columns["prediction"][4] is None  # "b" twice
+    assert columns["prediction"][3] is None  # "D" twice
+
+
+def test_f1_of_mined_pairs_is_that_of_the_sets_of_pairs():
+    table = pa.table({"gold": ["a", "b", None, "d", None], "prediction": ["a", "c", "b", None, None]})
+    gold, predicted = [("a", "0"), ("b", "1"), ("d", "3")], [("a", "0"), ("c", "1"), ("b", "2")]
+    f1 = retrieval.score(retrieval.statistics(table, "f1").sum(0), "f1")
+    assert f1 == pytest.approx(pair_f1(gold, predicted)["f1"]) == pytest.approx(100 / 3)
+    assert retrieval.score(np.zeros(3), "f1") == 0
+
+
+@pytest.mark.parametrize("kind", ["xlm-roberta", "bert", "modernbert"])
+def test_several_layers_come_from_one_pass_and_padding_changes_none(encoder_folder, tokenizer, kind):
+    texts = ["a king", "The old river runs past the town of Thebes, and the river is wide.", "国王"]
+    names = [str(i) for i in range(3)]
+    columns = {
+        "id": names,
+        "cluster_id": names,
+        "language": ["en"] * 3,
+        "side": ["query"] * 3,
+        "text": texts,
+        "gold": names,
+    }
+    encoded = retrieval.encode(pa.table(columns, retrieval.SCHEMA), None, tokenizer, 64)
+    model = load_base(encoder_folder(kind)).eval()
+    for pooling in ("mean", "cls"):
+        vectors = embed(model, encoded, tokenizer.pad_token_id, torch.device("cpu"), [0, 2, 1], pooling)
+        for i, text in enumerate(texts):
+            with torch.inference_mode():
+                states = model(**tokenizer(text, return_tensors="pt"), output_hidden_states=True).hidden_states
+            for place, layer in enumerate((0, 2, 1)):
+                hidden = states[layer][0]
+                expected = hidden.mean(0) if pooling == "mean" else hidden[0]
+                assert vectors[place, i] == pytest.approx(expected.numpy(), abs=1e-5)
+    with pytest.raises(XstiltsError, match="no layer 3"):
+        embed(model, encoded, tokenizer.pad_token_id, torch.device("cpu"), [3])
+
+
+def files_of(folder, name, english, foreign, gold):
+    (folder / f"{name}.de").write_text("".join(f"de-{i}\t{text}\n" for i, text in enumerate(foreign)))
+    (folder / f"{name}.en").write_text("".join(f"en-{i}\t{text}\n" for i, text in enumerate(english)))
+    (folder / f"{name}.gold").write_text("".join(f"de-{f}\ten-{e}\n" for e, f in gold))
+
+
+@pytest.fixture
+def bucc(tmp_path, encoder_folder):
+    """Prepared rows of a mining task whose translations are equal texts, so that any encoder finds them."""
+    words = ["river", "town", "wall", "king", "wide", "old", "past", "near", "built", "Thebes"]
+    sentences = [f"the {a} {b}" for a in words for b in words]
+    files_of(tmp_path, "dev", sentences[:30], [*sentences[60:75], *sentences[:15]], [(i, 15 + i) for i in range(15)])
+    files_of(tmp_path, "test", sentences[30:60], [*sentences[75:], *sentences[30:40]], [(i, 25 + i) for i in range(10)])
+    source = {"format": "bitext", "files": dict.fromkeys(("dev", "test"), "{split}.{lang}"), "english": "{split}.en",
+              "gold": "{split}.gold"}  # fmt: skip
+    task = {**BUCC, "source": source}
+    inputs = {"model": encoder_folder("bert")}
+    for split, name in (("test", "rows.de"), ("dev", "dev.de")):
+        out = inputs[name] = tmp_path / f"prepared-{split}"
+        out.mkdir()
+        arguments = {"task": task, "tasks": {}, "split": split, "language": "de", "content": "", "data": str(tmp_path)}
+        prepare(arguments, {}, out, Context(tmp_path))
+    arguments = {"task": task, "languages": ["de"], "max_length": 32, "layers": [2, 0], "pooling": "mean",
+                 "dev_languages": ["de"], "device": "cpu", "precision": "fp32"}  # fmt: skip
+    return arguments, inputs, tmp_path
+
+
+def test_layer_and_margin_are_chosen_on_development_rows_and_applied_to_the_test(bucc):
+    arguments, inputs, folder = bucc
+    retrieve(arguments, inputs, folder, Context(folder))
+    told = json.loads((folder / "retrieval.json").read_text())
+    assert told["dev_scores"][str(told["layer"])] == max(told["dev_scores"].values())
+    assert set(told["dev_scores"]) == {"0", "2"} and set(told["thresholds"]) == {"de"} and told["pooling"] == "mean"
+    table = pq.read_table(folder / "predictions.parquet")
+    assert len(table) == 30
+    score = table["score"].to_numpy()
+    taken = np.array([p is not None for p in table["prediction"].to_pylist()])
+    assert (score[taken] >= told["thresholds"]["de"] - 1e-5).all()
+    pairs = zip(table["gold"].to_pylist(), table["prediction"].to_pylist(), strict=True)
+    assert sum(gold == predicted for gold, predicted in pairs if gold) == 10
+    retrieve({**arguments, "layers": [told["layer"]]}, inputs, folder, Context(folder))
+    assert pq.read_table(folder / "predictions.parquet").equals(table)
+
+
+def test_a_language_whose_margin_nothing_fits_is_refused(bucc):
+    arguments, inputs, folder = bucc
+    with pytest.raises(XstiltsError, match="no development rows of 'bucc' in 'de'"):
+        retrieve({**arguments, "dev_languages": []}, inputs, folder, Context(folder))
+
+
+def test_real_gold_pairs_are_mined_where_vectors_are_good(real_data):
+    source = {"format": "bitext", "files": {"dev": "bucc2018/{lang}-en.dev.{lang}"},
+              "english": "bucc2018/{lang}-en.dev.en", "gold": "bucc2018/{lang}-en.dev.gold"}  # fmt: skip
+    task = Task(**BUCC, source=source)
+    table = rows(task, "dev", "zh", real_data, {}).table
+    rng = np.random.default_rng(0)
+    places = {name: i for i, name in enumerate(table["id"].to_pylist())}
+    vectors = rng.normal(size=(len(table), 64)).astype(np.float32) + 0.5
+    for name, gold in zip(table["id"].to_pylist(), table["gold"].to_pylist(), strict=True):
+        if gold:
+            vectors[places[name]] = vectors[places[gold]] + rng.normal(size=64) * 0.3
+    columns = retrieval.predict(vectors, table, task)
+    gold, predicted = np.array(columns["gold"], object), np.array(columns["prediction"], object)
+    paired = predicted != None  # noqa: E711
+    assert sum(g is not None for g in gold) == 257
+    threshold, f1 = fit_threshold(columns["score"][paired], (gold == predicted)[paired], 257)
+    assert f1 > 98 and 1 < threshold < 3
