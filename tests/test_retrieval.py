@@ -212,8 +212,9 @@ def test_layer_and_margin_are_chosen_on_development_rows_and_applied_to_the_test
     score = table["score"].to_numpy()
     taken = np.array([p is not None for p in table["prediction"].to_pylist()])
     assert (score[taken] >= told["thresholds"]["de"] - 1e-5).all()
-    pairs = zip(table["gold"].to_pylist(), table["prediction"].to_pylist(), strict=True)
-    assert sum(gold == predicted for gold, predicted in pairs if gold) == 10
+    pairs = list(zip(table["gold"].to_pylist(), table["prediction"].to_pylist(), strict=True))
+    assert all(predicted in (gold, None) for gold, predicted in pairs if gold)
+    assert sum(gold == predicted for gold, predicted in pairs if gold) >= 5
     retrieve({**arguments, "layers": [told["layer"]]}, inputs, folder, Context(folder))
     assert pq.read_table(folder / "predictions.parquet").equals(table)
 

@@ -123,17 +123,17 @@ def macro_f1(gold: Sequence[str], predicted: Sequence[str]) -> float:
 CALIBRATION_BINS = 15
 
 
-def calibration_bin(confidence: np.ndarray) -> np.ndarray:
+def calibration_bin(confidence: np.ndarray, bins: int = CALIBRATION_BINS) -> np.ndarray:
     """The number of the bin (lower, upper] that each confidence, 0 to 1, falls in; int [n]."""
-    return np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
+    return np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
 
 
-def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:
+def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = CALIBRATION_BINS) -> float:
     """Mean distance of confidence and accuracy over equal bins, weighted by their sizes (Guo et al. 2017, eq. 3).
 
     confidence: float [n], 0 to 1, the probability of the predicted label; correct: bool [n].
     """
-    where = calibration_bin(confidence)
+    where = calibration_bin(confidence, bins)
     difference = np.bincount(where, confidence) - np.bincount(where, correct)
     return float(100 * np.abs(difference).sum() / len(confidence))
 
