@@ -42,6 +42,7 @@ def analyse(run: Path) -> Result:
         "verdicts": judged,
         "controls": controls,
         "scores": [row for cube in cubes.values() for row in _scores(cube, held_out)],
+        "also": _also(run, study, held_out),
         "baselines": baselines,
         "languages": [row for c in declared for row in _per_language(cubes, c, context)],
         "distance": [_distance(cubes, contrast, context) for contrast in study["contrasts"]],
@@ -101,6 +102,16 @@ def _scores(cube: Cube, held_out: list[str]) -> list[Result]:
             rows.append({"target": cube.target, "metric": cube.metric, "arm": arm, "language": code,
                          "held_out": code in held_out, "mean": float(values.mean()), "sd": spread,
                          "replicates": len(values)})  # fmt: skip
+    return rows
+
+
+def _also(run: Path, study: Result, held_out: list[str]) -> list[Result]:
+    """Scores by the metrics that a task names beside the one that it is judged by."""
+    rows = []
+    for target, names in study["also"].items():
+        for name in names if target not in study["withheld"] else ():
+            cube = read_cube(run / "predictions" / f"{target}.parquet", study["types"][target], name)
+            rows += _scores(cube, held_out)
     return rows
 
 

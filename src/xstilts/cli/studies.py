@@ -20,6 +20,9 @@ QUICK = Annotated[bool, typer.Option("--quick", help="The study's small form: sh
 REPLICATES = Annotated[int | None, typer.Option("--replicates", min=1, help="Replicates per encoder.")]
 SEED = Annotated[int | None, typer.Option("--seed", help="The study's seed.")]
 DEVICE = Annotated[str, typer.Option("--device", help="cpu, cuda, or auto.")]
+SOURCE = Annotated[
+    str | None, typer.Option("--source", help="XTREME's tasks from the 'hub', or from its own folder ('xtreme').")
+]
 ALLOW_FEW = Annotated[bool, typer.Option("--allow-few", help="Run with fewer held-out languages than the minimum.")]
 
 
@@ -40,21 +43,25 @@ def study(
     replicates: REPLICATES = None,
     seed: SEED = None,
     device: DEVICE = "auto",
+    source: SOURCE = None,
     allow_few: ALLOW_FEW = False,
 ) -> None:
     """Carry out a study: train what is missing, analyse, report. A second run continues where the first stopped."""
     from xstilts.cli.progress import Watcher
     from xstilts.engine import Store
-    from xstilts.study.run import carry_out
+    from xstilts.study.run import LEFT_OUT, carry_out, told
 
     console = Console()
-    planned = _planned(name, data, quick, replicates, seed, device, allow_few)
+    changes = {"replicates": replicates, "seed": seed, "source": source}
+    planned = _planned(name, data, quick, changes, device, allow_few, resolved=True)
     out = out or Path("runs") / (planned.frozen.study.name + ("-quick" if quick else ""))
     for warning in planned.frozen.warnings:
         console.print(f"note: {warning}", markup=False, highlight=False)
     jobs, threads = _workers(jobs, threads, planned.frozen.device)
     with Watcher(planned.plan, jobs, console) as watcher:
         carry_out(planned, Store(store or out.parent / "store"), out, jobs, threads, watcher)
+    for part in json.loads((out / LEFT_OUT).read_text(encoding="utf-8")):
+        console.print(f"note: {told(part)}", markup=False, highlight=False)
     _report(out, console)
 
 
@@ -67,13 +74,15 @@ def plan(
     replicates: REPLICATES = None,
     seed: SEED = None,
     device: DEVICE = "auto",
+    source: SOURCE = None,
     allow_few: ALLOW_FEW = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:
     """Show what a study would do: languages, arms, steps, what is shared and what is in the store already."""
     from xstilts.engine import Store
 
-    planned = _planned(name, data, quick, replicates, seed, device, allow_few)
+    changes = {"replicates": replicates, "seed": seed, "source": source}
+    planned = _planned(name, data, quick, changes, device, allow_few)
     finished = {f for f in planned.plan.steps if Store(store or Path("runs/store")).has(f)}
     todo = planned.plan.needed(finished, planned.wanted)
     facts = planned.frozen.describe() | {
@@ -96,8 +105,9 @@ def report(run: Annotated[Path, typer.Argument(help="The run folder of a study."
 
 
 def _planned(
-    name: str, data: Path | None, quick: bool, replicates: int | None, seed: int | None, device: str, allow_few: bool
-) -> Any:
+    name: str, data: Path | None, quick: bool, changes: dict[str, Any], device: str, allow_few: bool,
+    resolved: bool = False,
+) -> Any:  # fmt: skip
     from xstilts.errors import MISSING, XstiltsError
     from xstilts.study.freeze import freeze
     from xstilts.study.load import load_study
@@ -105,8 +115,8 @@ def _planned(
 
     if data is not None and not data.is_dir():
         raise XstiltsError(f"there is no data folder {data}", "--data must name a folder", "check the path", MISSING)
-    settings = load_study(name, quick, replicates=replicates, seed=seed)
-    return build_plan(freeze(settings, data.resolve() if data else None, _device(device), allow_few))
+    settings = load_study(name, quick, **changes)
+    return build_plan(freeze(settings, data.resolve() if data else None, _device(device), allow_few, resolved))
 
 
 def _device(name: str) -> str:

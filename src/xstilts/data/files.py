@@ -14,8 +14,9 @@ from xstilts.tasks.task import Task
 def fill(source: Described, pattern: str, code: str, split: str) -> str:
     """A pattern with the language and the split put in; raises XstiltsError where it has other places."""
     known, own = language(code), source.codes.get(code)
+    iso3, _, script = (own or known.iso639_3).partition("_")
     try:
-        return pattern.format(lang=own or code, iso3=own or known.iso639_3, script=known.script, split=split)
+        return pattern.format(lang=own or code, iso3=iso3, script=script or known.script, split=split)
     except (KeyError, IndexError, ValueError) as error:
         raise XstiltsError(
             f"cannot read the pattern '{pattern}'",

@@ -72,13 +72,19 @@ def targets(result: Result) -> list[str]:
 def metric(result: Result, target: str) -> str:
     """The metric that a target's scores are in; for retrieval with the layer and the pooling of the embeddings."""
     name = next(str(row["metric"]) for row in result["scores"] if row["target"] == target)
+    how = embedding(result, target)
+    return f"{name} ({how})" if how else name
+
+
+def embedding(result: Result, target: str) -> str:
+    """Which embeddings a retrieval target compares, in words; "" for other targets."""
     found = [cell["retrieval"] for cell in result["budgets"] if cell["target"] == target and "retrieval" in cell]
     if not found:
-        return name
+        return ""
     layers = sorted({choice["layer"] for choice in found})
     span = f"layer {layers[0]}" if len(layers) == 1 else f"layers {layers[0]}–{layers[-1]}"
     chosen = " by dev" if any(len(choice.get("dev_scores", ())) > 1 for choice in found) else ""
-    return f"{name} ({span}{chosen}, {found[0]['pooling']} pooling)"
+    return f"{span}{chosen}, {found[0]['pooling']} pooling"
 
 
 def counted(result: Result, target: str) -> list[str]:
@@ -120,6 +126,20 @@ def score_table(result: Result, target: str) -> list[Row]:
             "gain": against.get(arm),
             "beaten": against[arm]["beaten"] if arm in against else None,
         })  # fmt: skip
+    return rows
+
+
+def also_table(result: Result, target: str) -> list[Row]:
+    """Held-out and English means by a target's other metrics: a row per metric and arm."""
+    own = [row for row in result["also"] if row["target"] == target]
+    rows = []
+    for name in dict.fromkeys(row["metric"] for row in own):
+        for arm in arms(result, target):
+            found = [row for row in own if row["metric"] == name and row["arm"] == arm]
+            held_out = [row["mean"] for row in found if row["held_out"]]
+            english: Row = next((row for row in found if row["language"] == anchor(result)), {})
+            mean = sum(held_out) / len(held_out) if held_out else None
+            rows.append({"metric": name, "arm": arm, "held_out": mean, "english": english.get("mean")})
     return rows
 
 
@@ -174,13 +194,14 @@ def source_table(result: Result) -> list[Row]:
 
 
 def scores_csv(result: Result) -> str:
-    """All scores as one tidy CSV: a row per target, arm and language."""
-    columns = ["target", "metric", "arm", "role", "language", "held_out", "distance", "mean", "sd", "replicates"]
+    """All scores as one tidy CSV: a row per target, metric, arm and language."""
+    columns = ["target", "metric", "embedding", "arm", "role", "language", "held_out", "distance", "mean", "sd",
+               "replicates"]  # fmt: skip
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    for row in result["scores"]:
+    for row in [*result["scores"], *result["also"]]:
         more = {"role": role(result, row["arm"]), "distance": result["plan"]["distances"].get(row["language"]),
-                "metric": metric(result, row["target"])}  # fmt: skip
+                "embedding": embedding(result, row["target"])}  # fmt: skip
         writer.writerow({**row, **more})
     return text.getvalue()

@@ -246,6 +246,7 @@ def study_facts(frozen: Frozen) -> dict[str, Any]:
         "tasks": {t: _task(study, frozen.tasks, t).name for t in study.targets},
         "withheld": [t for t, target in study.targets.items() if target.withheld],
         "metrics": {t: main_metric(_task(study, frozen.tasks, t)) for t in study.targets},
+        "also": {t: list(_task(study, frozen.tasks, t).metrics[1:]) for t in study.targets},
         "types": {t: _task(study, frozen.tasks, t).type for t in study.targets},
         "arms": {name: arm.model_dump(exclude_defaults=True) for name, arm in study.arms.items()},
     }

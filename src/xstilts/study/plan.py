@@ -78,9 +78,11 @@ def _add(result: StudyPlan, kind: str, function: str, label: str, cost: float, a
 
 def _entry(task: Task) -> dict[str, Any]:
     """What identifies a task for a step. Not what only describes it (licence, citation, title), nor its list of
-    languages, so that a language added to an entry costs only itself, nor settings left alone."""
+    languages, so that a language added to an entry costs only itself, nor metrics that judge nothing, nor settings
+    left alone."""
     told = {"licence", "citation", "title", "defaults", "verified", "languages"}
-    return task.model_dump(mode="json", exclude=told, exclude_defaults=True)
+    entry = task.model_dump(mode="json", exclude=told, exclude_defaults=True)
+    return {**entry, "metrics": entry["metrics"][:1]} if "metrics" in entry else entry
 
 
 def _rows(result: StudyPlan, task: Task, split: str, code: str, withheld: bool = False) -> str:

@@ -15,6 +15,7 @@ from xstilts.study.freeze import study_facts
 from xstilts.study.plan import Cell, StudyPlan
 
 PLAN, EVENTS, FACTS, CELLS = "plan.json", "events.jsonl", "study.json", "cells.json"
+LEFT_OUT = "left-out.json"
 
 
 def carry_out(
@@ -72,7 +73,30 @@ def gather(planned: StudyPlan, store: Store, out: Path) -> None:
             temporary.replace(folder / f"{target}.parquet")
     cells = [_budget(planned, store, cell) for cell in complete]
     write_atomically(out / CELLS, json.dumps(cells, ensure_ascii=False))
+    write_atomically(out / LEFT_OUT, json.dumps(_left_out(planned, store), indent=1, ensure_ascii=False))
     write_atomically(out / FACTS, json.dumps(study_facts(planned.frozen), indent=1, ensure_ascii=False))
+
+
+def _left_out(planned: StudyPlan, store: Store) -> list[dict[str, Any]]:
+    """The rows that are not in the data that a study used: per task, split and language their number, and each."""
+    found = []
+    for fingerprint, step in planned.plan.steps.items():
+        file = store.path(fingerprint) / "left-out.json"
+        if step.kind == "rows" and file.is_file():
+            part = json.loads(file.read_text(encoding="utf-8"))
+            if part["problems"] or part["unlabelled"]:
+                found.append({"rows": step.label, **part})
+    return found
+
+
+def told(part: dict[str, Any]) -> str:
+    """One record of `left-out.json` in words."""
+    problems = part["problems"]
+    words = [f"{part['unlabelled']:,} rows without a gold label"] if part["unlabelled"] else []
+    if problems:
+        first = problems[0]
+        words.append(f"{len(problems):,} bad rows, the first in {first['unit']} {first['line']}: {first['found']}")
+    return f"{part['rows']}: left out {' and '.join(words)}; all are in {LEFT_OUT}"
 
 
 def _labelled(planned: StudyPlan, store: Store, cell: Cell) -> pa.Table:
