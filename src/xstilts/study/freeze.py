@@ -53,6 +53,11 @@ class Frozen:
             "sources": self.sources,
             "evaluated": self.evaluated,
             "warnings": self.warnings,
+            "revisions": {
+                name: revision
+                for name, task in self.tasks.items()
+                if (revision := getattr(task.source, "revision", ""))
+            },
         }
         return {**facts, "hash": digest(facts)}
 

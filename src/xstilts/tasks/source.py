@@ -33,10 +33,11 @@ class Described(Entry):
 
     columns: ours to theirs. relabel: their label words to ours. unlabelled: label words of rows (tags of words) that
     have no gold label and are left out. codes: what stands for `{lang}` and `{iso3}` where they write a language
-    otherwise (`kor_Hang` for `{iso3}` and `{script}`). cluster: a column of ours or theirs whose consecutive equal values belong together (the premise of NLI
-    pairs, the title of an article); `id` makes each id a cluster. languages: needed only where no pattern names the
-    language. numbered: splits whose own ids are not unique, so that their rows are numbered. rows: the range of rows
-    that a split has, first and one past the last, where it does not have all.
+    otherwise (`kor_Hang` for `{iso3}` and `{script}`). cluster: a column of ours or theirs whose consecutive equal
+    values belong together (the premise of NLI pairs, the title of an article); `id` makes each id a cluster.
+    languages: needed only where no pattern names the language. numbered: splits whose own ids are not unique, so that
+    their rows are numbered. rows: the range of rows that a split has, first and one past the last, where it does not
+    have all.
     """
 
     columns: dict[str, Column] = {}

@@ -1,0 +1,151 @@
+"""Each task type with real data: a small encoder after a few hundred updates beside the type's trivial baseline.
+
+    python benchmarks/each_task_type.py --data DIR --encoder FOLDER [--json results/each-task-type.json]
+
+The encoder is any masked language model in the format of `save_pretrained`; the figures kept here are those of the
+encoder `mini-1` of the study real-mini.
+"""
+
+import argparse
+import json
+import platform
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import torch
+
+from xstilts.context import Context
+from xstilts.data.prepare import prepare
+from xstilts.evaluation.predict import baseline, predict
+from xstilts.evaluation.retrieve import retrieve
+from xstilts.study.own_tasks import read_task_file
+from xstilts.tasks.task import Task
+from xstilts.tasks.types import SCORED, main_metric
+from xstilts.training.phases import fine_tune
+
+HERE = Path(__file__).parent
+CASES = {
+    "taxinli": {"train": (0, 9300), "dev": (9300, 10_071), "max_length": 96},
+    "sib200": {"max_length": 96, "language": "en", "epochs": 12},
+    "panx": {"language": "en", "max_length": 96},
+    "udpos": {"language": "en", "max_length": 128},
+    "squad_v1": {"dev": (0, 2000), "max_length": 128, "epochs": 1},
+    "squad_v2": {"train": (0, 8000), "dev": (8000, 10_000), "max_length": 128, "epochs": 1},
+    "hellaswag": {"train": (0, 8500), "dev": (8500, 10_042), "max_length": 96, "epochs": 1},
+    "cosmosqa": {"train": (0, 2300), "dev": (2300, 2985), "max_length": 128},
+    "jcommonsenseqa": {"language": "ja", "max_length": 48},
+}
+"""Per task the rows of its splits where one file serves both, and how it is trained."""
+
+
+def task_of(name: str, case: dict[str, Any], known: dict[str, Task]) -> Task:
+    """The entry with the rows of the case: one file is cut in two where only one has labels."""
+    task = known[name]
+    source = task.source.model_dump()
+    if "train" in case:
+        file = source["files"].get("validation") or source["files"]["train"]
+        source |= {"files": {"train": file, "validation": file},
+                   "rows": {"train": case["train"], "validation": case["dev"]}}  # fmt: skip
+    elif "dev" in case:
+        source["rows"] = {"validation": case["dev"]}
+    return Task(**(task.model_dump() | {"source": source}))
+
+
+def prepared(task: Task, split: str, code: str, data: Path, root: Path) -> Path:
+    out = root / f"{task.name}-{split}-{code}"
+    out.mkdir()
+    prepare({"task": task.model_dump(mode="json"), "tasks": {}, "split": split, "language": code, "content": "",
+             "data": str(data)}, {}, out, Context(root))  # fmt: skip
+    return out
+
+
+def scored(folder: Path, task: Task) -> dict[str, float]:
+    table, kind = pq.read_table(folder / "predictions.parquet"), SCORED[task.type]
+    names = task.metrics or kind.METRICS[:1]
+    return {name: round(float(kind.score(kind.statistics(table, name).sum(0), name)), 2) for name in names}
+
+
+def run(name: str, known: dict[str, Task], options: argparse.Namespace, root: Path) -> dict[str, Any]:
+    """Trains on one task and scores its dev rows beside the baseline."""
+    case = CASES[name]
+    task, code = task_of(name, case, known), case.get("language", "en")
+    train, dev = (prepared(task, split, code, options.data, root) for split in ("train", "validation"))
+    rows = pq.read_metadata(train / "rows.parquet").num_rows
+    epochs, size = case.get("epochs", 2), 32
+    examples = min(rows, options.updates * size // epochs)
+    common = {"task": task.model_dump(mode="json"), "languages": [code], "max_length": case["max_length"],
+              "hidden": "", "device": "cpu", "precision": "fp32"}  # fmt: skip
+    folders = [root / f"{name}-{part}" for part in ("model", "predicted", "baseline")]
+    for folder in folders:
+        folder.mkdir()
+    begin = time.perf_counter()
+    fine_tune(
+        {**common, "examples": examples, "epochs": epochs, "batch_size": size, "seed": 1, "keep": "last",
+         "evaluate_every": 0, "recipe": {"learning_rate": 5e-4, "warmup": 0.1, "precision": "fp32"}},
+        {"encoder": options.encoder, f"train.{code}": train, "dev": dev}, folders[0], Context(root),
+    )  # fmt: skip
+    seconds = time.perf_counter() - begin
+    predict(common, {"model": folders[0], f"rows.{code}": dev}, folders[1], Context(root))
+    baseline(common, {"train": train, f"rows.{code}": dev}, folders[2], Context(root))
+    summary = json.loads((folders[0] / "history.json").read_text())
+    return {"task": name, "type": task.type, "metric": main_metric(task), "examples": summary["examples"],
+            "updates": summary["updates"], "dev_rows": pq.read_metadata(dev / "rows.parquet").num_rows,
+            "model": scored(folders[1], task), "baseline": scored(folders[2], task),
+            "baseline_is": SCORED[task.type].BASELINE, "seconds": round(seconds, 1)}  # fmt: skip
+
+
+def run_retrieval(known: dict[str, Task], options: argparse.Namespace, root: Path) -> list[dict[str, Any]]:
+    """Tatoeba and BUCC without training, beside a random choice."""
+    result = []
+    for name, code, split, dev in (("tatoeba", "nl", "test", ""), ("bucc2018", "zh", "dev", "dev")):
+        task = known[name]
+        rows, out = prepared(task, split, code, options.data, root), root / f"{name}-found"
+        out.mkdir()
+        arguments = {"task": task.model_dump(mode="json"), "languages": [code], "max_length": 128, "layers": [2],
+                     "pooling": "mean", "dev_languages": [code] if dev else [], "device": "cpu",
+                     "precision": "fp32"}  # fmt: skip
+        inputs = {"model": options.encoder, f"rows.{code}": rows, **({f"dev.{code}": rows} if dev else {})}
+        retrieve(arguments, inputs, out, Context(root))
+        pairs = pq.read_metadata(out / "predictions.parquet").num_rows
+        result.append({"task": name, "type": "retrieval", "metric": main_metric(task), "dev_rows": pairs,
+                       "model": scored(out, task), "baseline": {main_metric(task): round(100 / pairs, 2)},
+                       "baseline_is": "a random choice"})  # fmt: skip
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--encoder", type=Path, required=True)
+    parser.add_argument("--updates", type=int, default=400)
+    parser.add_argument("--tasks", default="", help="some of them, with commas")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    known = read_task_file(HERE.parent / "tests" / "real_tasks.yaml")
+    chosen = options.tasks.split(",") if options.tasks else [*CASES, "retrieval"]
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in chosen:
+            root = Path(folder) / name
+            root.mkdir()
+            found = run_retrieval(known, options, root) if name == "retrieval" else [run(name, known, options, root)]
+            for row in found:
+                metric = row["metric"]
+                figures = f"model {row['model'][metric]:6.2f}   {row['baseline_is']} {row['baseline'][metric]:6.2f}"
+                print(f"{row['task']:16} {metric:12} {figures}   {row.get('updates', 0)} updates", flush=True)
+            results += found
+    told = {
+        "command": "python benchmarks/each_task_type.py --data DIR --encoder MINI-1 --updates 400",
+        "machine": platform.processor() or platform.machine(),
+        "torch": torch.__version__,
+    }
+    if options.json:
+        options.json.write_text(json.dumps({**told, "results": results}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
