@@ -47,10 +47,10 @@ def task_of(name: str, case: dict[str, Any], known: dict[str, Task]) -> Task:
     source = task.source.model_dump()
     if "train" in case:
         file = source["files"].get("validation") or source["files"]["train"]
-        source |= {"files": {"train": file, "validation": file},
+        source |= {"files": {"train": file, "validation": file}, "shuffled": True,
                    "rows": {"train": case["train"], "validation": case["dev"]}}  # fmt: skip
     elif "dev" in case:
-        source["rows"] = {"validation": case["dev"]}
+        source |= {"rows": {"validation": case["dev"]}, "shuffled": True}
     return Task(**(task.model_dump() | {"source": source}))
 
 

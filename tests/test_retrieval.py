@@ -111,7 +111,7 @@ def test_the_threshold_is_half_way_between_the_last_pair_taken_and_the_next():
     assert fit_threshold(margins, correct, gold=3) == (pytest.approx(1.15), 100.0)
     assert fit_threshold(margins, correct, gold=6) == (pytest.approx(1.15), pytest.approx(100 * 6 / 9))
     assert fit_threshold(margins[:1], correct[:1], gold=2) == (1.5, pytest.approx(100 * 2 / 3))
-    assert fit_threshold(margins, ~np.ones(4, bool), gold=3) == (float("inf"), 0.0)
+    assert fit_threshold(margins, ~np.ones(4, bool), gold=3) == (0.0, 0.0)
     # The first of equals: F1 is 2/3 after one pair and after three.
     assert fit_threshold(np.array([3.0, 2.0, 1.0]), np.array([True, False, True]), gold=2)[0] in (2.5, 1.0)
 

@@ -234,6 +234,17 @@ FORMATS = {
 }
 
 
+def test_a_sorted_file_is_cut_into_splits_of_mixed_rows_that_share_none(tmp_path):
+    (tmp_path / "a.tsv").write_text("".join(f"{i}\tb\t{NLI[i // 20]}\n" for i in range(60)))
+    columns = {"text_a": 0, "text_b": 1, "label": 2}
+    source = {"format": "table", "files": {"train": "a.tsv", "dev": "a.tsv"}, "columns": columns, "shuffled": True,
+              "rows": {"train": [0, 40], "dev": [40, 60]}}  # fmt: skip
+    train, dev = (table(entry(source), split, data=tmp_path) for split in ("train", "dev"))
+    assert set(dev["label"].to_pylist()) == set(NLI)
+    assert sorted([*train["text_a"].to_pylist(), *dev["text_a"].to_pylist()], key=int) == [str(i) for i in range(60)]
+    assert train.equals(table(entry(source), data=tmp_path))
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 def test_nested_records_are_reached_by_paths(tmp_path, kind):
     text, name = FORMATS[kind]

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from xstilts.data.formats import Item
 from xstilts.data.problems import Problem
+from xstilts.randomness import generator
 from xstilts.tasks.source import Described
 from xstilts.tasks.task import BadRow, Record, Task
 from xstilts.tasks.types import READ, SCHEMAS
@@ -44,6 +45,9 @@ def build(task: Task, source: Described, items: Iterable[Item], place: Place, sp
     """
     rows = Rows(pa.table({}))
     lines: list[int] = []
+    if source.shuffled:
+        listed = list(items)
+        items = (listed[i] for i in generator("rows of a shuffled file").permutation(len(listed)))
     taken = islice(items, *source.rows.get(split, (None,)))
     shaped = _shaped(task, source, taken, place, (split, code), rows, lines)
     batches = []

@@ -161,6 +161,8 @@ def _target_problems(where: Where, entry: Any, kind: str, mining: bool) -> Itera
             yield where, "needs `layers`: nothing is trained, the embeddings of a layer are compared"
         elif isinstance(layers, list) and (len(layers) > 1 or mining) and not _get(entry, "dev"):
             yield where, "needs `dev`: " + ("the margin" if mining else "one of several layers") + " is chosen on it"
+        if _get(entry, "dev") and _get(entry, "dev") == (_get(entry, "test") or "test"):
+            yield where, "`dev` and `test` are one split: what is chosen on rows cannot be scored on them"
 
 
 def _contrast_problems(where: Where, text: Any, arms: dict[str, Any], targets: dict[str, Any]) -> Iterator[Problem]:

@@ -50,13 +50,14 @@ def fit_threshold(margins: np.ndarray, correct: np.ndarray, gold: int) -> tuple[
     """The margin from which on pairs are taken, where F1 is highest, and that F1 in points.
 
     margins: float [p]; correct: bool [p]; gold: how many pairs there are to find. The threshold lies half way between
-    the last pair taken and the next (XTREME's `bucc_optimize`); on the last pair where all are taken; at infinity where
-    no pair is correct.
+    the last pair taken and the next (XTREME's `bucc_optimize`); on the last pair where all are taken; at 0, which takes
+    all, where no pair is correct.
     """
+    margins = np.asarray(margins, float)
     order = np.argsort(-margins, kind="stable")
     margins, hits = margins[order], np.cumsum(correct[order])
     if not len(hits) or not hits[-1]:
-        return float("inf"), 0.0
+        return 0.0, 0.0
     f1 = 2 * hits / (np.arange(1, len(hits) + 1) + gold)
     best = int(f1.argmax())
     following = margins[min(best + 1, len(margins) - 1)]

@@ -37,7 +37,7 @@ class Described(Entry):
     values belong together (the premise of NLI pairs, the title of an article); `id` makes each id a cluster.
     languages: needed only where no pattern names the language. numbered: splits whose own ids are not unique, so that
     their rows are numbered. rows: the range of rows that a split has, first and one past the last, where it does not
-    have all.
+    have all; `shuffled` puts the rows in a random order first, always the same, where a file is sorted by content.
     """
 
     columns: dict[str, Column] = {}
@@ -48,6 +48,7 @@ class Described(Entry):
     languages: tuple[str, ...] = ()
     numbered: tuple[str, ...] = ()
     rows: dict[str, tuple[int, int]] = {}
+    shuffled: bool = False
 
 
 class FileSource(Described):
