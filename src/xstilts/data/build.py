@@ -73,7 +73,8 @@ def _shaped(
             key = record.get(source.cluster) if source.cluster else record.get("group", i)
             if key != last:
                 last, first = key, i
-            cluster = f"{prefix}-{record['id']}" if source.cluster == "id" else f"{prefix}-{first}"
+            own = source.cluster == "id" and "id" in record
+            cluster = f"{prefix}-{record['id']}" if own else f"{prefix}-{first}"
             number = {"id": f"{prefix}-{i}"}
             named = {**number, **record, "cluster_id": cluster, "language": code}
             if split in source.numbered:

@@ -15,12 +15,12 @@ from xstilts.tasks.types import FINE_TUNED
 
 BASELINE = "baseline"
 VERSIONS = {
-    "xstilts.data.prepare:prepare": 1,
+    "xstilts.data.prepare:prepare": 2,
     "xstilts.models.vocabulary:train_vocabulary": 1,
     "xstilts.models.encoders:fetch": 1,
     "xstilts.training.phases:pretrain": 1,
-    "xstilts.training.phases:fine_tune": 1,
-    "xstilts.evaluation.predict:predict": 1,
+    "xstilts.training.phases:fine_tune": 2,
+    "xstilts.evaluation.predict:predict": 2,
     "xstilts.evaluation.predict:baseline": 1,
     "xstilts.evaluation.retrieve:retrieve": 1,
 }
