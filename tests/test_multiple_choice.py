@@ -54,9 +54,10 @@ def test_each_choice_is_read_after_the_context_and_the_question(encoded, tokeniz
     assert texts[5] == tokenizer.decode(tokenizer(ROWS[2][1], "a king")["input_ids"])
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_loss_is_that_of_the_models_own_class(encoder_folder, encoded, kind):
-    model = with_head(encoder_folder(kind), multiple_choice.AUTO_CLASS, (), seed=1).eval()
+@pytest.mark.parametrize(("kind", "settings"), [*((kind, {}) for kind in KINDS),
+                                                ("modernbert", {"classifier_pooling": "mean"})])  # fmt: skip
+def test_the_loss_is_that_of_the_models_own_class(encoder_folder, encoded, kind, settings):
+    model = with_head(encoder_folder(kind), multiple_choice.AUTO_CLASS, (), seed=1, **settings).eval()
     two = np.array([3, 4, 10, 11])
     batch = tensors(encoded, two)
     shaped = {n: t.view(2, 2, -1) for n, t in batch.items() if n != "labels"}
@@ -66,6 +67,11 @@ def test_the_loss_is_that_of_the_models_own_class(encoder_folder, encoded, kind)
         loss = multiple_choice.loss_sum(logits, batch["labels"])
     assert torch.allclose(logits, expected.logits.flatten(), atol=1e-6)
     assert loss.item() / 2 == pytest.approx(expected.loss.item(), rel=1e-5)
+    full = tensors(encoded, np.array([0]))
+    assert "attention_mask" not in full
+    with torch.inference_mode():
+        assert torch.allclose(multiple_choice.forward(model, full), multiple_choice.forward(model, tensors(
+            encoded, np.array([0, 1])))[:1], atol=1e-5)  # fmt: skip
 
 
 def test_the_loss_of_rows_with_unequal_numbers_of_choices_is_the_sum_of_theirs():

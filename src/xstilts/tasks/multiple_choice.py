@@ -67,6 +67,7 @@ def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Enco
 def forward(model: Any, batch: dict[str, "torch.Tensor"]) -> "torch.Tensor":
     """One logit per sequence [n]: each goes through the head as the only choice of a row of its own."""
     inputs = {name: tensor[:, None] for name, tensor in batch.items() if name != "labels"}
+    inputs.setdefault("attention_mask", inputs["input_ids"].new_ones(inputs["input_ids"].shape))  # ModernBERT wants it
     return model(**inputs).logits[:, 0]
 
 

@@ -87,6 +87,8 @@ def _tags(table: pa.Table) -> list[list[str | None]]:
 def _word_pieces(words: list[str], tokenizer: Any) -> list[list[int]]:
     """Sub-words per word, at least one each, as the tokenizer splits it inside running text."""
     backend, before = tokenizer.backend_tokenizer, _word_mark(tokenizer)
+    backend.no_truncation()
+    backend.no_padding()
     distinct = list(dict.fromkeys(words))
     pretokenized = [[before + word] for word in distinct]
     encoded = backend.encode_batch_fast(pretokenized, is_pretokenized=True, add_special_tokens=False)

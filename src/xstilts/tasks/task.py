@@ -69,6 +69,8 @@ class Task(Entry):
                 raise ValueError(f"only a `{kind}` task can have `{setting}`")
         if self.mining and self.metrics != ("f1",):
             raise ValueError("pairs that are mined are judged by `metrics: [f1]`")
+        if self.metrics[:1] == ("calibration_error",):
+            raise ValueError("less of `calibration_error` is better: it can stand beside another metric, not judge")
         return self
 
 

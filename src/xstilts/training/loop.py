@@ -109,6 +109,17 @@ def linear(update: int, total: int, warmup: float) -> float:
     return min((update + 1) / rising if rising else 1.0, (total - update) / max(1.0, total - rising), 1.0)
 
 
+def decay(recipe: Recipe, total: int, updates: int) -> float:
+    """What weight decay alone leaves of a weight after the first `updates` of `total` updates, as a factor."""
+    rates = recipe.learning_rate * np.array([linear(u, total, recipe.warmup) for u in range(updates)])
+    return float(np.prod(1 - rates * recipe.weight_decay))
+
+
+def kept_update(history: list[dict[str, float]]) -> int:
+    """The update whose weights `keep_best` leaves: the earliest of the highest scores."""
+    return int(max((entry for entry in history if "score" in entry), key=lambda entry: entry["score"])["update"])
+
+
 def _batches(
     encoded: Encoded, indices: np.ndarray, budget: int, pad_id: int, corrupt: Corrupt | None, seed: int, number: int
 ) -> list[dict[str, np.ndarray]]:

@@ -13,6 +13,7 @@ from xstilts.evaluation.encode import encoded_rows, row_folders
 from xstilts.evaluation.predict import beside, run_model
 from xstilts.models.batching import epochs, mixture
 from xstilts.models.encoders import choose_device, load_tokenizer, new_encoder, save, with_head
+from xstilts.models.trimming import merge, trim
 from xstilts.randomness import derive, generator
 from xstilts.tasks import mlm
 from xstilts.tasks.encoding import Encoded
@@ -20,7 +21,7 @@ from xstilts.tasks.no_answer import fit_threshold, withhold
 from xstilts.tasks.task import Task
 from xstilts.tasks.types import FINE_TUNED, main_metric
 from xstilts.training.budget import choose_rows, join, updates
-from xstilts.training.loop import Recipe, train
+from xstilts.training.loop import Recipe, decay, kept_update, train
 
 
 def pretrain(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
@@ -74,9 +75,12 @@ def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
     model = with_head(encoder, kind.AUTO_CLASS, task.labels, derive(seed, "head")).to(device)
     vars(model.config).pop("null_threshold", None)  # an earlier phase's: it goes with the head that is left behind
     recipe = Recipe(**arguments["recipe"])
+    table, dev = read([inputs["dev"]])
+    trimmed = trim(model, [encoded, dev], tokenizer.pad_token_id)
+    encoded, dev = trimmed.encoded(encoded), trimmed.encoded(dev)
 
     def dev_predictions() -> pa.Table:
-        return _predictions(model, task, read([inputs["dev"]]), tokenizer.pad_token_id, recipe)
+        return _predictions(model, task, (table, dev), tokenizer.pad_token_id, recipe)
 
     def dev_score() -> float:
         return _score(dev_predictions(), task)
@@ -89,6 +93,7 @@ def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
     )  # fmt: skip
     if task.unanswerable:
         model.config.null_threshold = fit_threshold(dev_predictions())
+    merge(trimmed, decay(recipe, len(batches), kept_update(history) if arguments["keep"] == "best" else len(batches)))
     save(model, tokenizer, out)
     tokens = arguments["epochs"] * len(encoded.ids)
     summary = {"history": history, "updates": len(batches), "tokens": tokens, "examples": len(chosen)}

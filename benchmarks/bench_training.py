@@ -1,0 +1,148 @@
+"""Training a classifier on sentence pairs of usual lengths: this package against Hugging Face Trainer.
+
+    python benchmarks/bench_training.py [--hidden 768 --layers 12 --vocabulary 250002 --updates 3 --repeats 3]
+
+The same model, the same sequences, the same number of updates of 32 sequences, bf16 autocast, the fused AdamW, the same
+learning rate schedule and clipping. Trainer pads to 128 (as the examples of `transformers` do), or groups by length;
+here updates are composed at random. Lengths are log-normal like those of NLI in sub-words, ids follow Zipf's law. The
+marginal cost of an update is measured: the first of each run, which pays for set-up, does not count. Runs alternate.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+import transformers
+
+from xstilts.context import Context
+from xstilts.models.trimming import trim
+from xstilts.randomness import generator
+from xstilts.tasks import classification
+from xstilts.tasks.encoding import Encoded, ragged
+from xstilts.training.loop import Recipe, train
+
+SIZE, LONGEST, PAD = 32, 128, 1
+
+
+def make_model(options: argparse.Namespace) -> Any:
+    """A classifier in the shape of XLM-R with random weights, the same for all."""
+    torch.manual_seed(0)
+    config = transformers.AutoConfig.for_model(
+        "xlm-roberta", vocab_size=options.vocabulary, hidden_size=options.hidden, num_hidden_layers=options.layers,
+        num_attention_heads=options.hidden // 64, intermediate_size=4 * options.hidden, max_position_embeddings=514,
+        num_labels=3, pad_token_id=PAD,
+    )  # fmt: skip
+    return transformers.AutoModelForSequenceClassification.from_config(config)
+
+
+def make_data(options: argparse.Namespace) -> Encoded:
+    rng = generator("lengths")
+    count = SIZE * (options.updates + 1) * 4
+    lengths = np.clip(np.exp(rng.normal(3.6, 0.45, count)).astype(int), 8, LONGEST)
+    tokens = [5 + (rng.zipf(1.2, n) - 1) % (options.vocabulary - 5) for n in lengths]
+    ids, offsets = ragged([[0, *t[1:-1], 2] for t in tokens])
+    return Encoded(ids, offsets, np.arange(count), rng.integers(0, 3, count))
+
+
+class Clock(transformers.TrainerCallback):
+    """The time at the end of every update."""
+
+    def __init__(self) -> None:
+        self.times = [time.perf_counter()]
+
+    def on_step_end(self, *arguments: Any, **named: Any) -> None:
+        self.times.append(time.perf_counter())
+
+
+def trainer_seconds(encoded: Encoded, options: argparse.Namespace, grouped: bool, folder: Path) -> tuple[float, float]:
+    """Seconds and real tokens per second of Trainer's updates after the first."""
+    rows = [encoded.ids[a:b].tolist() for a, b in zip(encoded.offsets[:-1], encoded.offsets[1:], strict=True)]
+    masks = [[1] * len(row) for row in rows]
+    if not grouped:
+        masks = [mask + [0] * (LONGEST - len(mask)) for mask in masks]
+        rows = [row + [PAD] * (LONGEST - len(row)) for row in rows]
+    data = datasets.Dataset.from_dict({"input_ids": rows, "attention_mask": masks, "labels": encoded.labels.tolist(),
+                                       "length": encoded.lengths.tolist()})  # fmt: skip
+    seen: list[int] = []
+
+    def collate(batch: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        longest = max(len(row["input_ids"]) for row in batch)
+        seen.append(sum(sum(row["attention_mask"]) for row in batch))
+        padded = {name: [row[name] + [fill] * (longest - len(row[name])) for row in batch]
+                  for name, fill in (("input_ids", PAD), ("attention_mask", 0))}  # fmt: skip
+        return {**{n: torch.tensor(v) for n, v in padded.items()}, "labels": torch.tensor([r["labels"] for r in batch])}
+
+    clock = Clock()
+    settings = transformers.TrainingArguments(
+        output_dir=str(folder), per_device_train_batch_size=SIZE, max_steps=options.updates + 1, bf16=True,
+        use_cpu=True, learning_rate=2e-5, warmup_steps=1, weight_decay=0.01, optim="adamw_torch_fused",
+        save_strategy="no", logging_strategy="no", report_to=[], disable_tqdm=True, remove_unused_columns=False,
+        train_sampling_strategy="group_by_length" if grouped else "random",
+    )  # fmt: skip
+    transformers.Trainer(make_model(options), settings, train_dataset=data, data_collator=collate,
+                         callbacks=[clock]).train()  # fmt: skip
+    seconds = clock.times[-1] - clock.times[1]
+    return seconds, sum(seen[1 : options.updates + 1]) / seconds
+
+
+def our_seconds(encoded: Encoded, options: argparse.Namespace, folder: Path) -> tuple[float, float]:
+    """The same of this package: trimmed vocabulary, updates at random in micro-batches of similar length."""
+    model = make_model(options)
+    trimmed = trim(model, [encoded], PAD)
+    order = generator("order").permutation(len(encoded))[: SIZE * (options.updates + 1)]
+    batches = list(order.reshape(-1, SIZE))
+    times = [time.perf_counter()]
+    recipe = Recipe(2e-5, weight_decay=0.01, micro_tokens=options.micro_tokens, precision="bf16")
+    context = Context(folder, lambda share: times.append(time.perf_counter()))
+    train(model, classification, trimmed.encoded(encoded), batches, recipe, 1, PAD, context)
+    seconds = times[-1] - times[1]
+    return seconds, sum(int(encoded.lengths[batch].sum()) for batch in batches[1:]) / seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, value in (("hidden", 768), ("layers", 12), ("vocabulary", 250_002), ("updates", 3), ("repeats", 3),
+                        ("micro-tokens", 1024)):  # fmt: skip
+        parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    transformers.utils.logging.set_verbosity_error()
+    encoded = make_data(options)
+    rounds = []
+    for number in range(options.repeats):
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            found = {
+                "here": our_seconds(encoded, options, root),
+                "Trainer, padded to 128": trainer_seconds(encoded, options, False, root),
+                "Trainer, grouped by length": trainer_seconds(encoded, options, True, root),
+            }
+        rounds.append(found)
+        told = ", ".join(f"{name} {speed:.0f}" for name, (_, speed) in found.items())
+        print(f"round {number + 1}: real tokens per second: {told}", flush=True)
+    speeds = {name: statistics.median(found[name][1] for found in rounds) for name in rounds[0]}
+    ratios = {name: [found["here"][1] / found[name][1] for found in rounds] for name in rounds[0] if name != "here"}
+    for name, values in ratios.items():
+        print(f"{statistics.median(values):.2f} times {name} ({min(values):.2f} to {max(values):.2f})")
+    if options.json:
+        told = {"machine": platform.processor() or platform.machine(), "threads": torch.get_num_threads(),
+                "torch": torch.__version__, **vars(options), "json": None}  # fmt: skip
+        result = {
+            "command": "python benchmarks/bench_training.py",
+            **told,
+            "tokens_per_second": speeds,
+            "ratios": ratios,
+        }
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Training on a trimmed vocabulary equals training on the whole one."""
+
+import numpy as np
+import pytest
+import torch
+
+from xstilts.context import Context
+from xstilts.models.encoders import with_head
+from xstilts.models.trimming import merge, trim
+from xstilts.tasks import classification
+from xstilts.tasks.encoding import Encoded, ragged
+from xstilts.training.loop import Recipe, decay, kept_update, train
+
+LABELS = ("a", "b", "c")
+RECIPE = Recipe(learning_rate=1e-3, weight_decay=0.01, clip=1.0, micro_tokens=200)
+
+
+def sequences(seed, low, high, count=40):
+    rng = np.random.default_rng(seed)
+    ids, offsets = ragged([[2, *rng.integers(low, high, rng.integers(3, 20)), 3] for _ in range(count)])
+    return Encoded(ids, offsets, np.arange(count), rng.integers(0, 3, count))
+
+
+def trained(folder, encoded, tmp_path, name, trimmed, updates=50, recipe=RECIPE, dropout=0.1):
+    """Weights after training, whether on the whole vocabulary or on what the sequences reach."""
+    settings = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout, "embedding_dropout": dropout}
+    model = with_head(folder, classification.AUTO_CLASS, LABELS, seed=1, **settings)
+    part = trim(model, [encoded], 0) if trimmed else None
+    batches = [np.random.default_rng(u).permutation(len(encoded))[:8] for u in range(updates)]
+    scratch = tmp_path / name
+    scratch.mkdir()
+    history = train(model, classification, part.encoded(encoded) if part else encoded, batches, recipe, 7, 0,
+                    Context(scratch))  # fmt: skip
+    if part:
+        assert len(model.get_input_embeddings().weight) == len(part.kept) < len(part.whole)
+        merge(part, decay(recipe, updates, updates))
+    return {n: p.detach().clone() for n, p in model.named_parameters()}, [entry["loss"] for entry in history]
+
+
+@pytest.mark.parametrize("kind", ["xlm-roberta", "bert", "modernbert", "deberta-v2"])
+def test_trimmed_and_whole_training_are_equal_bit_by_bit(encoder_folder, tmp_path, kind):
+    encoded = sequences(0, 20, 90)
+    whole, losses = trained(encoder_folder(kind), encoded, tmp_path, "whole", False)
+    part, same = trained(encoder_folder(kind), encoded, tmp_path, "part", True)
+    assert losses == same
+    (name,) = [n for n in whole if n.endswith(("word_embeddings.weight", "tok_embeddings.weight"))]
+    reached = np.union1d(encoded.ids, [0])
+    others = np.setdiff1d(np.arange(len(whole[name])), reached)
+    assert len(others) > 100
+    for key in whole:
+        rows = (reached,) if key == name else (slice(None),)
+        assert torch.equal(whole[key][rows], part[key][rows]), key
+    assert torch.allclose(whole[name][others], part[name][others], rtol=1e-5, atol=0)
+    other, _ = trained(encoder_folder(kind), encoded, tmp_path, "other", False, recipe=Recipe(1e-3, clip=1.0))
+    assert not torch.equal(whole[name][others], other[name][others])
+
+
+def test_without_weight_decay_what_is_not_reached_stays_as_it_was(encoder_folder, tmp_path):
+    encoded, plain = sequences(0, 20, 90), Recipe(learning_rate=1e-3)
+    whole, _ = trained(encoder_folder("bert"), encoded, tmp_path, "whole", False, 5, plain)
+    part, _ = trained(encoder_folder("bert"), encoded, tmp_path, "part", True, 5, plain)
+    assert all(torch.equal(whole[name], part[name]) for name in whole)
+
+
+def test_decay_stops_at_the_update_whose_weights_are_kept():
+    recipe = Recipe(learning_rate=0.1, warmup=0.0, weight_decay=0.5)
+    assert decay(recipe, 2, 2) == pytest.approx((1 - 0.05) * (1 - 0.025))
+    assert decay(recipe, 2, 1) == pytest.approx(1 - 0.05)
+    history = [{"update": 1, "score": 5.0}, {"update": 2}, {"update": 3, "score": 9.0}, {"update": 4, "score": 9.0}]
+    assert kept_update(history) == 3
