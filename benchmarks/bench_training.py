@@ -27,7 +27,8 @@ from xstilts.models.trimming import trim
 from xstilts.randomness import generator
 from xstilts.tasks import classification
 from xstilts.tasks.encoding import Encoded, ragged
-from xstilts.training.loop import Recipe, train
+from xstilts.training.loop import train
+from xstilts.training.schedule import Recipe
 
 SIZE, LONGEST, PAD = 32, 128, 1
 

@@ -77,14 +77,14 @@ def run(name: str, known: dict[str, Task], options: argparse.Namespace, root: Pa
     epochs, size = case.get("epochs", 2), 32
     examples = min(rows, options.updates * size // epochs)
     common = {"task": task.model_dump(mode="json"), "languages": [code], "max_length": case["max_length"],
-              "hidden": "", "device": "cpu", "precision": "fp32"}  # fmt: skip
+              "hidden": "", "device": "cpu", "precision": "bf16"}  # fmt: skip
     folders = [root / f"{name}-{part}" for part in ("model", "predicted", "baseline")]
     for folder in folders:
         folder.mkdir()
     begin = time.perf_counter()
     fine_tune(
         {**common, "examples": examples, "epochs": epochs, "batch_size": size, "seed": 1, "keep": "last",
-         "evaluate_every": 0, "recipe": {"learning_rate": 5e-4, "warmup": 0.1, "precision": "fp32"}},
+         "evaluate_every": 0, "recipe": {"learning_rate": 5e-4, "warmup": 0.1, "precision": "bf16"}},
         {"encoder": options.encoder, f"train.{code}": train, "dev": dev}, folders[0], Context(root),
     )  # fmt: skip
     seconds = time.perf_counter() - begin

@@ -176,6 +176,17 @@ def test_tags_choices_answers_and_prefixes_come_from_the_hub_as_the_catalogue_sa
     assert found["answers"].to_pylist() == [[{"text": "Ada", "start": 0}]] * 2
 
 
+def test_raw_text_may_be_that_of_hub_tasks_alone(hub):
+    xnli = catalogue()["xnli"]
+    text = entry({"of_tasks": {"xnli": "train"}, "without": {"xnli": "test"}}, "mlm")
+    with pytest.raises(XstiltsError, match="no rows for 'sw'"):
+        table(text, "train", "sw", hub, {"xnli": xnli})
+    text = entry({"of_tasks": {"xnli": "train"}}, "mlm")
+    assert len(table(text, "train", "sw", hub, {"xnli": xnli})) == 5
+    with pytest.raises(XstiltsError, match="cannot load the data set"):
+        table(text, "train", "sw", None, {"xnli": xnli})
+
+
 def test_plain_files_of_a_repository_are_read_from_its_copy(hub):
     folder = hub / "azarijafari/FarsTail"
     folder.mkdir(parents=True)

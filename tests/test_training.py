@@ -20,8 +20,9 @@ from xstilts.tasks.encoding import Encoded, ragged
 from xstilts.tasks.source import WorldSource
 from xstilts.tasks.task import Task
 from xstilts.training.budget import choose_rows, join, updates
-from xstilts.training.loop import Recipe, train
+from xstilts.training.loop import train
 from xstilts.training.phases import fine_tune, pretrain
+from xstilts.training.schedule import Recipe
 
 LABELS = ("entailment", "neutral", "contradiction")
 KINDS = ["xlm-roberta", "bert", "modernbert", "deberta-v2"]

@@ -9,7 +9,8 @@ from xstilts.models.encoders import with_head
 from xstilts.models.trimming import merge, trim
 from xstilts.tasks import classification
 from xstilts.tasks.encoding import Encoded, ragged
-from xstilts.training.loop import Recipe, decay, kept_update, train
+from xstilts.training.loop import train
+from xstilts.training.schedule import Recipe, decay, kept_update
 
 LABELS = ("a", "b", "c")
 RECIPE = Recipe(learning_rate=1e-3, weight_decay=0.01, clip=1.0, micro_tokens=200)

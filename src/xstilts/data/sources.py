@@ -52,15 +52,19 @@ def rows(task: Task, split: str, code: str, data: Path | None, tasks: Tasks) -> 
                            "give the task a `source` of your own files in the study", MISSING)  # fmt: skip
     if isinstance(source, FileSource) and source.hub:
         return hub.read_hub_files(task, source, split, code, data)
+    if isinstance(source, TextSource):
+        return _text(task, source, code, data, tasks)
+    return files.read(task, source, split, code, _folder(task, data))
+
+
+def _folder(task: Task, data: Path | None) -> Path:
     if data is None:
         raise XstiltsError(
             f"task '{task.name}' reads local files, and no data folder was given",
             "its source is a pattern of file names",
             "give the folder with --data",
         )
-    if isinstance(source, FileSource):
-        return files.read(task, source, split, code, data)
-    return _text(task, source, code, data, tasks)
+    return data
 
 
 def _joined(parts: list[Rows], names: tuple[str, ...]) -> Rows:
@@ -78,7 +82,7 @@ def _joined(parts: list[Rows], names: tuple[str, ...]) -> Rows:
     return Rows(pa.concat_tables(tables), problems, unlabelled, any(part.withheld for part in parts))
 
 
-def _text(task: Task, source: TextSource, code: str, data: Path, tasks: Tasks) -> Rows:
+def _text(task: Task, source: TextSource, code: str, data: Path | None, tasks: Tasks) -> Rows:
     """Distinct sentences of a language from all places that the source names, minus what is scored."""
     barred = {s for name, split in source.without.items() if _covers(tasks[name], split, code, data)
               for s in _sentences(rows(tasks[name], split, code, data, tasks).table)}  # fmt: skip
@@ -90,8 +94,8 @@ def _text(task: Task, source: TextSource, code: str, data: Path, tasks: Tasks) -
             result.problems += found.problems
             texts.update(dict.fromkeys(_sentences(found.table)))
     for part in source.files:
-        if files.present(part, "train", code, data):
-            found = files.read(task, part, "train", code, data)
+        if files.present(part, "train", code, _folder(task, data)):
+            found = files.read(task, part, "train", code, _folder(task, data))
             result.problems += found.problems
             texts.update(dict.fromkeys(found.table["text"].to_pylist()))
     kept = [text for text in texts if text not in barred]
@@ -111,20 +115,17 @@ def _sentences(table: pa.Table) -> list[str]:
     return result
 
 
-def _covers(task: Task, split: str, code: str, data: Path) -> bool:
+def _covers(task: Task, split: str, code: str, data: Path | None) -> bool:
     if task.languages and code not in task.languages:
         return False
-    local = isinstance(task.source, FileSource) and not task.source.hub
-    return not local or files.present(task.source, split, code, data)  # type: ignore[arg-type]
+    if isinstance(task.source, FileSource) and not task.source.hub:
+        return files.present(task.source, split, code, _folder(task, data))
+    return True
 
 
 def available(task: Task, split: str, codes: tuple[str, ...], data: Path | None, tasks: Tasks) -> list[str]:
     """Those of `codes` for which the task has rows of that split."""
-    if isinstance(task.source, FileSource) and not task.source.hub:
-        if data is None:
-            rows(task, split, codes[0], data, tasks)
-        return [code for code in codes if _covers(task, split, code, data)]  # type: ignore[arg-type]
-    return [code for code in codes if not task.languages or code in task.languages]
+    return [code for code in codes if _covers(task, split, code, data)]
 
 
 def content(task: Task, split: str, code: str, data: Path | None, tasks: Tasks) -> str:

@@ -15,7 +15,7 @@ Strategy = Literal[
 
 
 class Recipe(Entry):
-    """How weights are moved; see `xstilts.training.loop.Recipe`."""
+    """How weights are moved; see `xstilts.training.schedule.Recipe`."""
 
     learning_rate: Annotated[float, Field(gt=0)]
     warmup: Share = 0.1

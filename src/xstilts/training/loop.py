@@ -9,7 +9,6 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,25 +24,9 @@ from xstilts.models.batching import micro_batches, to_tensors
 from xstilts.randomness import derive, generator
 from xstilts.tasks.encoding import IGNORED, Encoded, pad
 from xstilts.tasks.types import Trained
+from xstilts.training.schedule import Recipe, linear
 
 Corrupt = Callable[[dict[str, np.ndarray], np.random.Generator], None]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How weights are moved: AdamW (Loshchilov and Hutter 2019) with linear warm-up and linear decay to zero.
-
-    learning_rate: at its peak; warmup: share of the updates, 0 to 1; clip: largest gradient norm; micro_tokens:
-    tokens with padding of one forward pass; precision: 'fp32' or 'bf16' (autocast, weights stay fp32).
-    """
-
-    learning_rate: float
-    warmup: float = 0.1
-    weight_decay: float = 0.0
-    beta2: float = 0.999
-    clip: float = 1.0
-    micro_tokens: int = 4096
-    precision: str = "fp32"
 
 
 def train(
@@ -61,7 +44,8 @@ def train(
         score: English-dev score of the model as it is, called every `evaluate_every` updates and at the end.
         keep_best: leaves the weights of the best call of `score` (the earliest of equals), else the last ones.
 
-    Returns one entry per twentieth of the run: update, loss, learning_rate, gradient_norm and, where asked for, score.
+    Returns one entry per twentieth of the run: update, loss, learning_rate, gradient_norm, padding (its share of what
+    was computed) and, where asked for, score.
     """
     device = next(model.parameters()).device
     optimizer = _optimizer(model, recipe)
@@ -78,7 +62,8 @@ def train(
         last = state.update == len(updates)
         measured = score is not None and (last or (evaluate_every and state.update % evaluate_every == 0))
         if state.update % every == 0 or last or measured:
-            entry = {"update": state.update, "loss": float(loss), "gradient_norm": float(norm), "learning_rate": rate}
+            entry = {"update": state.update, "loss": float(loss), "gradient_norm": float(norm), "learning_rate": rate,
+                     "padding": 1 - float(encoded.lengths[updates[number]].sum()) / _size(batches)}  # fmt: skip
             if not math.isfinite(entry["loss"]):
                 raise XstiltsError(f"the loss is not finite at update {number + 1}", "training diverged",
                                    "lower the learning rate or warm up for longer", STEP_FAILED)  # fmt: skip
@@ -103,21 +88,8 @@ def _optimizer(model: Any, recipe: Recipe) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, recipe.beta2), eps=1e-8, fused=True)
 
 
-def linear(update: int, total: int, warmup: float) -> float:
-    """Share of the peak learning rate at an update counted from 0: up over the first `warmup` share, then down to 0."""
-    rising = warmup * total
-    return min((update + 1) / rising if rising else 1.0, (total - update) / max(1.0, total - rising), 1.0)
-
-
-def decay(recipe: Recipe, total: int, updates: int) -> float:
-    """What weight decay alone leaves of a weight after the first `updates` of `total` updates, as a factor."""
-    rates = recipe.learning_rate * np.array([linear(u, total, recipe.warmup) for u in range(updates)])
-    return float(np.prod(1 - rates * recipe.weight_decay))
-
-
-def kept_update(history: list[dict[str, float]]) -> int:
-    """The update whose weights `keep_best` leaves: the earliest of the highest scores."""
-    return int(max((entry for entry in history if "score" in entry), key=lambda entry: entry["score"])["update"])
+def _size(batches: list[dict[str, np.ndarray]]) -> int:
+    return sum(batch["input_ids"].size for batch in batches)
 
 
 def _batches(

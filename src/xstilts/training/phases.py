@@ -21,7 +21,8 @@ from xstilts.tasks.no_answer import fit_threshold, withhold
 from xstilts.tasks.task import Task
 from xstilts.tasks.types import FINE_TUNED, main_metric
 from xstilts.training.budget import choose_rows, join, updates
-from xstilts.training.loop import Recipe, decay, kept_update, train
+from xstilts.training.loop import train
+from xstilts.training.schedule import Recipe, decay, kept_update
 
 
 def pretrain(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:

@@ -1,0 +1,39 @@
+"""How weights are moved over a training: the recipe, the learning rate of each update, and what decay leaves."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How weights are moved: AdamW (Loshchilov and Hutter 2019) with linear warm-up and linear decay to zero.
+
+    learning_rate: at its peak; warmup: share of the updates, 0 to 1; clip: largest gradient norm; micro_tokens:
+    tokens with padding of one forward pass; precision: 'fp32' or 'bf16' (autocast, weights stay fp32).
+    """
+
+    learning_rate: float
+    warmup: float = 0.1
+    weight_decay: float = 0.0
+    beta2: float = 0.999
+    clip: float = 1.0
+    micro_tokens: int = 4096
+    precision: str = "fp32"
+
+
+def linear(update: int, total: int, warmup: float) -> float:
+    """Share of the peak learning rate at an update counted from 0: up over the first `warmup` share, then down to 0."""
+    rising = warmup * total
+    return min((update + 1) / rising if rising else 1.0, (total - update) / max(1.0, total - rising), 1.0)
+
+
+def decay(recipe: Recipe, total: int, updates: int) -> float:
+    """What weight decay alone leaves of a weight after the first `updates` of `total` updates, as a factor."""
+    rates = recipe.learning_rate * np.array([linear(u, total, recipe.warmup) for u in range(updates)])
+    return float(np.prod(1 - rates * recipe.weight_decay))
+
+
+def kept_update(history: list[dict[str, float]]) -> int:
+    """The update whose weights `keep_best` leaves: the earliest of the highest scores."""
+    return int(max((entry for entry in history if "score" in entry), key=lambda entry: entry["score"])["update"])
