@@ -26,7 +26,7 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 bench: $(READY)
-	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+	for script in benchmarks/bench_*.py; do echo $$script; $(BIN)/python $$script || exit 1; done
 
 soak: $(READY)
 	$(BIN)/python -m pytest -m soak

@@ -30,7 +30,7 @@ from xstilts.tasks.encoding import Encoded, ragged
 from xstilts.training.loop import train
 from xstilts.training.schedule import Recipe
 
-SIZE, LONGEST, PAD = 32, 128, 1
+LONGEST, PAD = 128, 1
 
 
 def make_model(options: argparse.Namespace) -> Any:
@@ -46,7 +46,7 @@ def make_model(options: argparse.Namespace) -> Any:
 
 def make_data(options: argparse.Namespace) -> Encoded:
     rng = generator("lengths")
-    count = SIZE * (options.updates + 1) * 4
+    count = options.size * (options.updates + 1) * 4
     lengths = np.clip(np.exp(rng.normal(3.6, 0.45, count)).astype(int), 8, LONGEST)
     tokens = [5 + (rng.zipf(1.2, n) - 1) % (options.vocabulary - 5) for n in lengths]
     ids, offsets = ragged([[0, *t[1:-1], 2] for t in tokens])
@@ -83,7 +83,7 @@ def trainer_seconds(encoded: Encoded, options: argparse.Namespace, grouped: bool
 
     clock = Clock()
     settings = transformers.TrainingArguments(
-        output_dir=str(folder), per_device_train_batch_size=SIZE, max_steps=options.updates + 1, bf16=True,
+        output_dir=str(folder), per_device_train_batch_size=options.size, max_steps=options.updates + 1, bf16=True,
         use_cpu=True, learning_rate=2e-5, warmup_steps=1, weight_decay=0.01, optim="adamw_torch_fused",
         save_strategy="no", logging_strategy="no", report_to=[], disable_tqdm=True, remove_unused_columns=False,
         train_sampling_strategy="group_by_length" if grouped else "random",
@@ -97,9 +97,9 @@ def trainer_seconds(encoded: Encoded, options: argparse.Namespace, grouped: bool
 def our_seconds(encoded: Encoded, options: argparse.Namespace, folder: Path) -> tuple[float, float]:
     """The same of this package: trimmed vocabulary, updates at random in micro-batches of similar length."""
     model = make_model(options)
-    trimmed = trim(model, [encoded], PAD)
-    order = generator("order").permutation(len(encoded))[: SIZE * (options.updates + 1)]
-    batches = list(order.reshape(-1, SIZE))
+    trimmed = trim(model, [encoded], PAD, folder)
+    order = generator("order").permutation(len(encoded))[: options.size * (options.updates + 1)]
+    batches = list(order.reshape(-1, options.size))
     times = [time.perf_counter()]
     recipe = Recipe(2e-5, weight_decay=0.01, micro_tokens=options.micro_tokens, precision="bf16")
     context = Context(folder, lambda share: times.append(time.perf_counter()))
@@ -108,10 +108,13 @@ def our_seconds(encoded: Encoded, options: argparse.Namespace, folder: Path) -> 
     return seconds, sum(int(encoded.lengths[batch].sum()) for batch in batches[1:]) / seconds
 
 
+SHAPE = {"hidden": 768, "layers": 12, "vocabulary": 250_002, "updates": 3, "repeats": 3, "size": 32,
+         "micro-tokens": 1024}  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, value in (("hidden", 768), ("layers", 12), ("vocabulary", 250_002), ("updates", 3), ("repeats", 3),
-                        ("micro-tokens", 1024)):  # fmt: skip
+    for name, value in SHAPE.items():
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

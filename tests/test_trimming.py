@@ -26,15 +26,17 @@ def trained(folder, encoded, tmp_path, name, trimmed, updates=50, recipe=RECIPE,
     """Weights after training, whether on the whole vocabulary or on what the sequences reach."""
     settings = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout, "embedding_dropout": dropout}
     model = with_head(folder, classification.AUTO_CLASS, LABELS, seed=1, **settings)
-    part = trim(model, [encoded], 0) if trimmed else None
-    batches = [np.random.default_rng(u).permutation(len(encoded))[:8] for u in range(updates)]
     scratch = tmp_path / name
     scratch.mkdir()
+    whole = len(model.get_input_embeddings().weight)
+    part = trim(model, [encoded], 0, scratch) if trimmed else None
+    batches = [np.random.default_rng(u).permutation(len(encoded))[:8] for u in range(updates)]
     history = train(model, classification, part.encoded(encoded) if part else encoded, batches, recipe, 7, 0,
                     Context(scratch))  # fmt: skip
     if part:
-        assert len(model.get_input_embeddings().weight) == len(part.kept) < len(part.whole)
+        assert len(model.get_input_embeddings().weight) == len(part.kept) < whole
         merge(part, decay(recipe, updates, updates))
+        assert len(model.get_input_embeddings().weight) == whole
     return {n: p.detach().clone() for n, p in model.named_parameters()}, [entry["loss"] for entry in history]
 
 

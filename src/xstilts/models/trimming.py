@@ -5,30 +5,33 @@ its optimiser state, and be given its decay at once at the end.
 """
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 
 from xstilts.tasks.encoding import Encoded
 
 
 @dataclass(frozen=True)
 class Trimmed:
-    """A model whose input embeddings have the rows `kept` alone, int64 [rows], ascending; `whole` is the matrix that
-    they were taken from, float [vocabulary, h]."""
+    """A model whose input embeddings have the rows `kept` alone, int64 [rows], ascending; `file` holds the matrix
+    [vocabulary, h] that they were taken from, so that it takes no memory during the training."""
 
     model: Any
     kept: np.ndarray
-    whole: torch.Tensor
+    file: Path
 
     def encoded(self, full: Encoded) -> Encoded:
         """The same sequences with the numbers of the rows that are left."""
         return replace(full, ids=np.searchsorted(self.kept, full.ids).astype(full.ids.dtype))
 
 
-def trim(model: Any, encoded: list[Encoded], pad_id: int) -> Trimmed:
-    """Leaves the model, in place, the embedding rows that the sequences name, and those up to the padding's.
+def trim(model: Any, encoded: list[Encoded], pad_id: int, scratch: Path) -> Trimmed:
+    """Leaves the model, in place, the embedding rows that the sequences name, and those up to the padding's; the whole
+    matrix waits in the folder `scratch`.
 
     The padding keeps its number, by which some models tell positions. Not for models whose output is tied to these
     embeddings: their softmax would change.
@@ -36,11 +39,11 @@ def trim(model: Any, encoded: list[Encoded], pad_id: int) -> Trimmed:
     reached = [np.unique(part.ids) for part in encoded]
     kept = np.unique(np.concatenate([*reached, np.arange(pad_id + 1)])).astype(np.int64)
     embeddings = model.get_input_embeddings()
-    whole = embeddings.weight.detach()
-    rows = torch.from_numpy(kept).to(whole.device)
-    embeddings.weight = torch.nn.Parameter(whole[rows])
+    whole, file = embeddings.weight.detach(), scratch / "vocabulary.safetensors"
+    save_file({"whole": whole.cpu().contiguous()}, file)
+    embeddings.weight = torch.nn.Parameter(whole[torch.from_numpy(kept).to(whole.device)])
     embeddings.num_embeddings = len(kept)
-    return Trimmed(model, kept, whole)
+    return Trimmed(model, kept, file)
 
 
 def merge(trimmed: Trimmed, decay: float) -> None:
@@ -50,8 +53,8 @@ def merge(trimmed: Trimmed, decay: float) -> None:
     2019, algorithm 2) makes of a row without gradients.
     """
     embeddings = trimmed.model.get_input_embeddings()
-    whole = trimmed.whole.mul_(decay)
-    rows = torch.from_numpy(trimmed.kept).to(whole.device)
-    whole[rows] = embeddings.weight.detach()
+    trained = embeddings.weight.detach()
+    whole = load_file(trimmed.file)["whole"].mul_(decay).to(trained.device)
+    whole[torch.from_numpy(trimmed.kept).to(trained.device)] = trained
     embeddings.weight = torch.nn.Parameter(whole)
     embeddings.num_embeddings = len(whole)

@@ -77,7 +77,7 @@ def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
     vars(model.config).pop("null_threshold", None)  # an earlier phase's: it goes with the head that is left behind
     recipe = Recipe(**arguments["recipe"])
     table, dev = read([inputs["dev"]])
-    trimmed = trim(model, [encoded, dev], tokenizer.pad_token_id)
+    trimmed = trim(model, [encoded, dev], tokenizer.pad_token_id, context.scratch)
     encoded, dev = trimmed.encoded(encoded), trimmed.encoded(dev)
 
     def dev_predictions() -> pa.Table:
