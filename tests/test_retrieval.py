@@ -54,16 +54,32 @@ def test_retrieval_finds_each_gold_candidate_whatever_the_order_of_rows():
     assert retrieval.score(retrieval.statistics(pa.table({**columns}), "accuracy").sum(0), "accuracy") == 100
 
 
-@pytest.mark.parametrize("block", [1, 3, 7, 100])
-def test_neighbours_of_both_directions_are_those_of_the_whole_product(block):
-    rng = np.random.default_rng(0)
-    x, y = unit(rng.normal(size=(23, 6))), unit(rng.normal(size=(11, 6)))
+def spread(rng):
+    """Vectors that lie anywhere."""
+    return rng.normal(size=(90, 24)), rng.normal(size=(70, 24))
+
+
+def near_duplicates(rng):
+    """Clusters whose members differ by less than bfloat16 can tell."""
+    centres = rng.normal(size=(3, 24))
+    return tuple(centres[rng.integers(0, 3, n)] + 0.02 * rng.normal(size=(n, 24)) for n in (90, 70))
+
+
+@pytest.mark.parametrize("make", [spread, near_duplicates])
+@pytest.mark.parametrize("rounded", [False, True])
+@pytest.mark.parametrize("block", [1, 7, 40, 100])
+def test_neighbours_of_both_directions_are_those_of_the_whole_product(monkeypatch, block, rounded, make):
+    monkeypatch.setattr("xstilts.tasks.neighbours.bfloat16_pays", lambda: rounded)
+    x, y = (unit(part) for part in make(np.random.default_rng(0)))
     product = x @ y.T
     (forward, ahead), (backward, behind) = neighbours(x, y, 4, block)
     assert forward == pytest.approx(-np.sort(-product, 1)[:, :4], abs=1e-6)
     assert backward == pytest.approx(-np.sort(-product.T, 1)[:, :4], abs=1e-6)
     assert forward == pytest.approx(np.take_along_axis(product, ahead, 1), abs=1e-6)
     assert backward == pytest.approx(np.take_along_axis(product.T, behind, 1), abs=1e-6)
+    gaps = -np.diff(-np.sort(-product, 1)[:, :5], axis=1)
+    clear = (gaps > 1e-6).all(1)
+    assert (ahead[clear] == np.argsort(-product, 1)[:, :4][clear]).all() and clear.sum() > 10
 
 
 def test_there_are_never_more_neighbours_than_candidates():
