@@ -2,8 +2,8 @@
 
     python benchmarks/bench_mining.py [--rows 50000]
 
-The flat searches are faiss's IndexFlatIP where faiss is installed (`pip install faiss-cpu`), else a product in float32 and
-a top-k per block and direction. Vectors form clusters, as sentence embeddings do. Both must find the same similarities.
+The flat searches are faiss's IndexFlatIP where faiss is installed (`pip install faiss-cpu`), else a product in float32
+and a top-k per block and direction. Vectors form clusters, as sentence embeddings do. Both must find the same.
 """
 
 import argparse
@@ -65,8 +65,9 @@ def main() -> None:
     ratios = sorted(round(b / a, 2) for a, b in zip(*seconds.values(), strict=True))
     other = "faiss" if find_spec("faiss") else "torch"
     medians = {name: round(statistics.median(values), 2) for name, values in seconds.items()}
-    print(f"{options.rows:,} x {options.rows:,} x {options.width}: here {medians['here']} s, two flat searches ({other}) "
-          f"{medians['two flat searches']} s, ratio {statistics.median(ratios)} ({ratios[0]} to {ratios[-1]})")  # fmt: skip
+    print(f"{options.rows:,} x {options.rows:,} x {options.width}: here {medians['here']} s, two flat searches "
+          f"({other}) {medians['two flat searches']} s, ratio {statistics.median(ratios)} "
+          f"({ratios[0]} to {ratios[-1]})")  # fmt: skip
     if options.json:
         told = {"command": f"python benchmarks/bench_mining.py --rows {options.rows}", "searches": other,
                 "machine": platform.processor() or platform.machine(), "threads": torch.get_num_threads(),
