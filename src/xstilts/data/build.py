@@ -70,7 +70,9 @@ def _shaped(
         try:
             if isinstance(record, BadRow):
                 raise record
-            key = record.get(source.cluster) if source.cluster else record.get("group", i)
+            if source.cluster and source.cluster not in record:
+                raise BadRow(f"no '{source.cluster}', which `cluster` names", "one of the row's columns")
+            key = record[source.cluster] if source.cluster else record.get("group", i)
             if key != last:
                 last, first = key, i
             own = source.cluster == "id" and "id" in record
@@ -92,16 +94,15 @@ def _shaped(
 
 def _relabelled(record: Record, source: Described) -> Record | None:
     """The record with our label words; None where the data says that it has no gold label."""
-    for name in ("label", "tags"):
-        value = record.get(name)
-        if isinstance(value, list):
-            kept = [i for i, tag in enumerate(value) if str(tag) not in source.unlabelled]
-            record["tokens"] = [record["tokens"][i] for i in kept]
-            record[name] = [source.relabel.get(str(value[i]), value[i]) for i in kept]
-        elif value is not None:
-            if str(value) in source.unlabelled:
-                return None
-            record[name] = source.relabel.get(str(value), value)
+    label, tokens, tags = (record.get(name) for name in ("label", "tokens", "tags"))
+    if label is not None:
+        if str(label) in source.unlabelled:
+            return None
+        record["label"] = source.relabel.get(str(label), label)
+    if isinstance(tags, list) and isinstance(tokens, list) and len(tags) == len(tokens):
+        kept = [i for i, tag in enumerate(tags) if str(tag) not in source.unlabelled]
+        record["tokens"] = [tokens[i] for i in kept]
+        record["tags"] = [source.relabel.get(str(tags[i]), tags[i]) for i in kept]
     return record
 
 
