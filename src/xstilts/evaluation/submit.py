@@ -23,7 +23,7 @@ def submit(run: Path, out: Path, arm: str, encoder: str = "", replicate: int = 1
     not predicted) and `filled` (lines per file that stand for rows left out as bad, which get the most frequent
     label). Raises XstiltsError where the run has no such cell.
     """
-    names = _read(run / "study.json")["tasks"]
+    names = _tasks(run / "study.json")
     told: dict[str, Any] = {"files": 0, "missing": {}, "filled": {}}
     for task, target in TARGETS.items():
         tables = [_cell(run, name, arm, encoder, replicate) for name, own in names.items() if own == task]
@@ -47,11 +47,16 @@ def submit(run: Path, out: Path, arm: str, encoder: str = "", replicate: int = 1
     return told
 
 
-def _read(file: Path) -> Any:
+def _tasks(file: Path) -> dict[str, str]:
+    """The task of each target of a run."""
     if not file.is_file():
         raise XstiltsError(f"{file.parent} holds no run", f"{file.name} is missing",
                            "give the folder that `study` wrote to", MISSING)  # fmt: skip
-    return json.loads(file.read_text(encoding="utf-8"))
+    try:
+        names: dict[str, str] = dict(json.loads(file.read_text(encoding="utf-8"))["tasks"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise XstiltsError(f"{file} is not what a study writes", repr(error), "run the study again") from None
+    return names
 
 
 def _cell(run: Path, target: str, arm: str, encoder: str, replicate: int) -> pa.Table:
@@ -59,7 +64,10 @@ def _cell(run: Path, target: str, arm: str, encoder: str, replicate: int) -> pa.
     file = run / "predictions" / f"{target}.parquet"
     if not file.is_file():
         raise XstiltsError(f"no predictions at {file}", "the run has not got so far", "run the study", MISSING)
-    table = pq.read_table(file)
+    try:
+        table = pq.read_table(file)
+    except pa.ArrowException as error:
+        raise XstiltsError(f"{file} is not Parquet", str(error), "run the study again") from None
     for name in ("arm", "encoder", "language"):
         table = table.set_column(table.column_names.index(name), name, table[name].cast(pa.string()))
     arms = sorted(set(table["arm"].to_pylist()))
