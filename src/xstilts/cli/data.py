@@ -62,7 +62,8 @@ def data(
                               ensure_ascii=False))  # fmt: skip
     else:
         _print(facts, told(problems), len(problems))
-    if problems and task.on_bad_row == "error":
+    unread = any("bad" not in row for row in facts)
+    if unread or (problems and task.on_bad_row == "error"):
         raise typer.Exit(BAD_INPUT)
 
 
@@ -71,7 +72,8 @@ def _asked(languages: str, task: Any) -> tuple[str, ...]:
 
     if languages:
         return tuple(language(part).code for part in languages.split(",") if part.strip())
-    return task.languages or task.source.languages or tuple(known.code for known in all_languages())
+    own = task.languages or getattr(task.source, "languages", ())
+    return own or tuple(known.code for known in all_languages())
 
 
 def _counter(encoder: str) -> Callable[[list[str]], list[int]]:
@@ -91,6 +93,9 @@ def _other(against: str, folder: Path | None, known: dict[str, Any]) -> Callable
 
     name, _, split = against.partition(":")
     task = find_task(name, known)
+    if split and split not in splits(task):
+        raise XstiltsError(f"task '{name}' has no split '{split}'", f"it has {', '.join(splits(task))}",
+                           "give --against TASK:SPLIT")  # fmt: skip
     return partial(_texts, texts_of, task, [split] if split else list(splits(task)), folder, known)
 
 

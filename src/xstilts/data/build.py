@@ -1,6 +1,6 @@
 """Records of any source become the Arrow rows of a task's type; rows that cannot are named, never silently lost."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -65,18 +65,13 @@ def _shaped(
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
     split, code = where
     prefix = split if task.parallel else f"{code}-{split}"
-    last, first = object(), 0
+    cluster = _clusters(source)
     for i, (line, record) in enumerate(items):
         try:
             if isinstance(record, BadRow):
                 raise record
-            key = record.get(source.cluster) if source.cluster else record.get("group", i)
-            if key != last:
-                last, first = key, i
-            own = source.cluster == "id" and "id" in record
-            cluster = f"{prefix}-{record['id']}" if own else f"{prefix}-{first}"
             number = {"id": f"{prefix}-{i}"}
-            named = {**number, **record, "cluster_id": cluster, "language": code}
+            named = {**number, **record, "cluster_id": f"{prefix}-{cluster(record, i)}", "language": code}
             if split in source.numbered:
                 named |= number
             labelled = _relabelled(named, source)
@@ -90,18 +85,35 @@ def _shaped(
             rows.problems.append(Problem(place.file, line, code, bad.found, bad.expected, place.unit))
 
 
+def _clusters(source: Described) -> Callable[[Record, int], Any]:
+    """A function that names the cluster of a record and its number: the number of the first record of a run with one
+    value of the cluster's column (or one group of the file), of all with that value where rows are shuffled."""
+    first: dict[Any, int] = {}
+
+    def cluster(record: Record, number: int) -> Any:
+        if source.cluster and source.cluster not in record:
+            raise BadRow(f"no '{source.cluster}', which `cluster` names", "one of the row's columns")
+        key = record[source.cluster] if source.cluster else record.get("group", number)
+        if source.cluster == "id":
+            return key
+        if key not in first and not source.shuffled:
+            first.clear()
+        return first.setdefault(key, number)
+
+    return cluster
+
+
 def _relabelled(record: Record, source: Described) -> Record | None:
     """The record with our label words; None where the data says that it has no gold label."""
-    for name in ("label", "tags"):
-        value = record.get(name)
-        if isinstance(value, list):
-            kept = [i for i, tag in enumerate(value) if str(tag) not in source.unlabelled]
-            record["tokens"] = [record["tokens"][i] for i in kept]
-            record[name] = [source.relabel.get(str(value[i]), value[i]) for i in kept]
-        elif value is not None:
-            if str(value) in source.unlabelled:
-                return None
-            record[name] = source.relabel.get(str(value), value)
+    label, tokens, tags = (record.get(name) for name in ("label", "tokens", "tags"))
+    if label is not None:
+        if str(label) in source.unlabelled:
+            return None
+        record["label"] = source.relabel.get(str(label), label)
+    if isinstance(tags, list) and isinstance(tokens, list) and len(tags) == len(tokens):
+        kept = [i for i, tag in enumerate(tags) if str(tag) not in source.unlabelled]
+        record["tokens"] = [tokens[i] for i in kept]
+        record["tags"] = [source.relabel.get(str(tags[i]), tags[i]) for i in kept]
     return record
 
 

@@ -55,7 +55,7 @@ def check(
             facts |= _lengths(texts, sub_words)
         if against:
             other = against(code)
-            shared = [any(text in other for text in row) for row in zip(*texts, strict=True)]
+            shared = [any(normal(text) in other for text in row) for row in zip(*texts, strict=True)]
             facts["overlap"] = int(sum(shared))
         yield facts, found.problems
 

@@ -17,7 +17,7 @@ def fill(source: Described, pattern: str, code: str, split: str) -> str:
     iso3, _, script = (own or known.iso639_3).partition("_")
     try:
         return pattern.format(lang=own or code, iso3=iso3, script=script or known.script, split=split)
-    except (KeyError, IndexError, ValueError) as error:
+    except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
         raise XstiltsError(
             f"cannot read the pattern '{pattern}'",
             f"unknown place {error}",

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from itertools import zip_longest
 from pathlib import Path
 
-from xstilts.data.records import NESTED, Files, Item, lines, parts, require
+from xstilts.data.records import NESTED, Files, Item, lines, require
 from xstilts.errors import XstiltsError
-from xstilts.tasks.source import FileSource
+from xstilts.tasks.source import FileSource, parts
 from xstilts.tasks.task import BadRow
 
 
@@ -88,6 +88,9 @@ def _table(files: Files, source: FileSource) -> Iterator[Item]:
             yield number, {ours: found[ours] if ours in listed else found[ours][0] for ours in found}
 
 
+csv.field_size_limit(2**31 - 1)  # a text may be longer than the library's default allows
+
+
 def _plain_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str] | BadRow]]:
     for number, line in lines(path):
         yield number, line if isinstance(line, BadRow) else line.split(delimiter)
@@ -103,13 +106,19 @@ def _quoted_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str] | 
                 broken.append((number, line))
             yield "\n" if isinstance(line, BadRow) else line + "\n"
 
-    reader = csv.reader(readable(), delimiter=delimiter)
-    for cells in reader:
+    reader = csv.reader(readable(), delimiter=delimiter, strict=True)
+    while True:
+        cells: list[str] | BadRow | None
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            cells = BadRow(f"broken quoting ({error})", "cells quoted as in CSV, or `quoted: false`")
         yield from broken
         broken.clear()
+        if cells is None:
+            return
         if cells:
             yield reader.line_num, cells
-    yield from broken
 
 
 def _parallel(files: Files, source: FileSource) -> Iterator[Item]:

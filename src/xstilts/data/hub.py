@@ -38,7 +38,7 @@ def _items(source: HubSource, split: str, code: str, data: Path | None, place: P
     number = 0
     for name in [theirs] if isinstance(theirs, str) else theirs:
         rows = _split(builder, name, source)
-        require(source, list(rows.features), place.file)
+        require(source, list(rows.features), place.file, [*source.starts])
         words = {column: names for column, feature in rows.features.items() if (names := _class_names(feature))}
         for batch in rows.data.to_batches(max_chunksize=10_000):
             for record in batch.to_pylist():
@@ -170,11 +170,12 @@ def mirrored_files(source: HubSource, split: str, code: str, data: Path) -> list
     return sorted({Path(file) for files in builder.config.data_files.values() for file in files})
 
 
-def resolve(hub: str) -> str:
-    """The commit that a repository's main branch has now; raises XstiltsError where the hub cannot be asked."""
+def resolve(hub: str, ref: str) -> str:
+    """The commit that a ref of a repository has now, its main branch where none is named; raises XstiltsError where the
+    hub cannot be asked."""
     import huggingface_hub
 
     try:
-        return str(huggingface_hub.HfApi().dataset_info(hub, timeout=20).sha)
+        return str(huggingface_hub.HfApi().dataset_info(hub, revision=ref or None, timeout=20).sha)
     except (OSError, ValueError, huggingface_hub.errors.HfHubHTTPError) as error:
         raise _unavailable(hub, f"its revision is unresolved, and the hub cannot be asked: {error}") from None

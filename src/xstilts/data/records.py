@@ -5,17 +5,20 @@ yielded as a `BadRow`, so that one broken line hides no other; only a file that 
 """
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xstilts.errors import XstiltsError, did_you_mean
-from xstilts.tasks.source import Column, Described, FileSource
+from xstilts.tasks.source import Column, Described, FileSource, parts
 from xstilts.tasks.task import BadRow, Record
 
 Item = tuple[int, Record | BadRow]
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 Files = dict[str, Path]
 """The files behind one split and language: `main` and, for some formats, `english` and `gold`."""
 
@@ -33,14 +36,9 @@ def lines(path: Path) -> Iterator[tuple[int, str | BadRow]]:
                 yield number, text.rstrip("\r\n")
 
 
-def parts(column: Column) -> list[str | int]:
-    """The one or several columns of theirs that make one of ours."""
-    return column if isinstance(column, list) else [column]
-
-
-def require(source: Described, names: list[str], where: Path | str) -> None:
+def require(source: Described, names: list[str], where: Path | str, more: Iterable[str] = ()) -> None:
     """Raises XstiltsError with every column that the source names and the data lack."""
-    wanted = [str(part) for column in source.columns.values() for part in parts(column)]
+    wanted = [*more, *(str(part) for column in source.columns.values() for part in parts(column))]
     roots = dict.fromkeys(name.split(".")[0] for name in wanted if not name.isdigit())
     absent = {name: did_you_mean(name, names) for name in roots if name not in names}
     if absent:
@@ -88,17 +86,25 @@ def _jsonl(files: Files, source: FileSource) -> Iterator[Item]:
             yield number, line
         elif line.strip():
             try:
-                record = json.loads(line)
-            except ValueError as error:
+                record = _parsed(line)
+            except (ValueError, RecursionError) as error:
                 yield number, BadRow(f"broken JSON ({error})", "an object")
             else:
                 yield from _picked(iter([(number, record)]), source)
 
 
+def _parsed(text: str) -> Any:
+    """What a JSON text means; raises ValueError where it is none, or has half of a surrogate pair, which is no text."""
+    value = json.loads(text)
+    if SURROGATE.search(text):
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
 def load_json(path: Path) -> Any:
     """The content of a JSON file; raises XstiltsError where it is none."""
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return _parsed(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise XstiltsError(f"{path} is not JSON", str(error), "get the file again") from None
 
@@ -113,10 +119,13 @@ def _json(files: Files, source: FileSource) -> Iterator[Item]:
 
 def _parquet(files: Files, source: FileSource) -> Iterator[Item]:
     """Parquet, a row group at a time; rows are numbered from 1."""
-    with pq.ParquetFile(files["main"]) as file:
-        require(source, file.schema_arrow.names, files["main"])
-        rows = (row for batch in file.iter_batches(10_000) for row in batch.to_pylist())
-        yield from _picked(enumerate(rows, 1), source)
+    try:
+        with pq.ParquetFile(files["main"]) as file:
+            require(source, file.schema_arrow.names, files["main"])
+            rows = (row for batch in file.iter_batches(10_000) for row in batch.to_pylist())
+            yield from _picked(enumerate(rows, 1), source)
+    except (pa.ArrowException, OSError) as error:
+        raise XstiltsError(f"{files['main']} is not Parquet", str(error), "get the file again") from None
 
 
 def _squad(files: Files, source: FileSource) -> Iterator[Item]:
@@ -130,11 +139,11 @@ def _squad(files: Files, source: FileSource) -> Iterator[Item]:
                     number += 1
                     record = {"id": str(question["id"]), "group": group, "context": paragraph["context"],
                               "question": question["question"], "answers": question["answers"]}  # fmt: skip
-                    yield number, pick(record, source.columns)
+                    yield from _picked(iter([(number, record)]), source)
     except (KeyError, TypeError) as error:
         after = f"after question {number}"
         raise XstiltsError(
-            f"{files['main']} is not SQuAD JSON", f"{error!r} {after}", "expected an object with 'data'"
+            f"{files['main']} is not SQuAD JSON", f"{error!r} {after}", "see SQuAD: data, paragraphs, qas, answers"
         ) from None
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from xstilts.data import files, hub
 from xstilts.data.build import Rows
 from xstilts.data.world import World
-from xstilts.errors import MISSING, XstiltsError
+from xstilts.errors import MISSING, XstiltsError, did_you_mean
 from xstilts.tasks.source import FileSource, HubSource, OwnSource, TextSource, UnionSource, WorldSource
 from xstilts.tasks.task import Task
 from xstilts.tasks.types import SCHEMAS
@@ -45,6 +45,7 @@ def rows(task: Task, split: str, code: str, data: Path | None, tasks: Tasks) -> 
         return Rows(world.table(source.kind, split, code, source.rows[split], **source.parameters))
     if isinstance(source, HubSource):
         return hub.read_hub(task, source, split, code, data)
+    _check_others(task, tasks)
     if isinstance(source, UnionSource):
         return _joined([rows(tasks[name], split, code, data, tasks) for name in source.union], source.union)
     if isinstance(source, OwnSource):
@@ -65,6 +66,23 @@ def _folder(task: Task, data: Path | None) -> Path:
             "give the folder with --data",
         )
     return data
+
+
+def _check_others(task: Task, tasks: Tasks, above: tuple[str, ...] = ()) -> None:
+    """Raises XstiltsError where a task takes rows of one that is unknown, of itself by way of others (`above`), or of
+    another type than the union that it is part of."""
+    for name in others(task):
+        if name not in tasks:
+            raise XstiltsError(f"task '{task.name}' takes rows of an unknown task '{name}'",
+                               "it is neither in the catalogue nor among your own tasks",
+                               did_you_mean(name, tasks) or "`xstilts tasks` lists the catalogue")  # fmt: skip
+        if name in (*above, task.name):
+            raise XstiltsError(f"task '{name}' takes rows of itself", "that never comes to an end",
+                               "name tasks that have rows of their own")  # fmt: skip
+        if isinstance(task.source, UnionSource) and tasks[name].type != task.type:
+            raise XstiltsError(f"task '{task.name}' joins '{name}' of type {tasks[name].type}",
+                               f"it is of type {task.type} itself", "join tasks of one type")  # fmt: skip
+        _check_others(tasks[name], tasks, (*above, task.name))
 
 
 def _joined(parts: list[Rows], names: tuple[str, ...]) -> Rows:
@@ -124,7 +142,14 @@ def _covers(task: Task, split: str, code: str, data: Path | None) -> bool:
 
 
 def available(task: Task, split: str, codes: tuple[str, ...], data: Path | None, tasks: Tasks) -> list[str]:
-    """Those of `codes` for which the task has rows of that split."""
+    """Those of `codes` for which the task has rows of that split; raises XstiltsError where one file would be read as
+    that of every language."""
+    if isinstance(task.source, FileSource):
+        pattern, named = task.source.files.get(split, "{lang}"), task.source.languages or task.languages
+        if "{lang" not in pattern and "{iso3" not in pattern and len(named) != 1:
+            raise XstiltsError(f"task '{task.name}' does not say which language its {split} split has",
+                               f"'{pattern}' is the same file for every language",
+                               "put {lang} into the pattern, or give its one language under `languages`")  # fmt: skip
     return [code for code in codes if _covers(task, split, code, data)]
 
 
@@ -133,6 +158,7 @@ def content(task: Task, split: str, code: str, data: Path | None, tasks: Tasks) 
     source = task.source
     found: list[Path] = []
     digest = hashlib.sha256()
+    _check_others(task, tasks)
     if isinstance(source, UnionSource):
         for name in source.union:
             digest.update(content(tasks[name], split, code, data, tasks).encode())

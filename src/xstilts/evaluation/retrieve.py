@@ -42,8 +42,8 @@ def retrieve(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, cont
 
     arguments: `task`, `languages`, `max_length`, `layers` (0 is the embedding layer), `pooling` ('mean' or 'cls'),
     `dev_languages`, `device`, `precision`; inputs: `model`, `rows.xx` for each language, `dev.xx` for each dev
-    language. Of several layers the one with the best mean dev score is taken; where pairs are mined, each language's
-    threshold is fitted on its own dev rows.
+    language. Of several layers the one with the best mean dev score in the `layer_languages` is taken; where pairs are
+    mined, each language's threshold is fitted on its own dev rows.
     """
     task = Task(**arguments["task"])
     rows = _embedded(arguments, inputs, arguments["languages"], "rows", context)
@@ -75,13 +75,13 @@ def _found(rows: Embedded, task: Task, layer: int, code: str, thresholds: dict[s
 
 def _choose(dev: Embedded, task: Task, arguments: dict[str, Any]) -> tuple[int, dict[str, float], dict[str, Any]]:
     """The best layer's position, its thresholds by language, and dev scores in points by layer."""
-    means, thresholds = [], []
+    means, thresholds, judges = [], [], arguments.get("layer_languages") or arguments["dev_languages"]
     for layer in range(len(arguments["layers"])):
         found = {code: _dev_score(dev.language(code), task, layer) for code in arguments["dev_languages"]}
-        means.append(float(np.mean([score for score, _ in found.values()])))
+        means.append(float(np.mean([found[code][0] for code in judges])))
         thresholds.append({code: threshold for code, (_, threshold) in found.items()})
     best = int(np.argmax(means))
-    told = {"dev_languages": arguments["dev_languages"],
+    told = {"dev_languages": judges,
             "dev_scores": dict(zip(map(str, arguments["layers"]), means, strict=True)),
             "thresholds": {code: round(t, 6) for code, t in thresholds[best].items() if task.mining}}  # fmt: skip
     return best, thresholds[best], told

@@ -95,8 +95,11 @@ def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False
         held_out = [code for code in evaluated[target] if code in split.held_out]
         warnings += _too_few(target, held_out, choice.minimum, allow_few)
     warnings += _same_task(study, tasks)
-    warnings += [f"task '{task.name}': revision of {hub} unresolved; `study` asks the hub for it and keeps to it"
-                 for task in tasks.values() if (hub := _unpinned(task, data))]  # fmt: skip
+    warnings += [
+        f"task '{task.name}': revision unresolved; `study` asks the hub for it and keeps to it"
+        for task in tasks.values()
+        if _unpinned(task, data)
+    ]
     warnings += [
         f"encoder '{name}' has no pinned revision: the hub may give another one tomorrow"
         for name, entry in study.encoders.items()
@@ -136,17 +139,20 @@ def _tasks(study: Study) -> dict[str, Task]:
     return tasks
 
 
-def _unpinned(task: Task, data: Path | None) -> str:
-    """The repository of a task whose revision is open; "" where it is pinned, or read from a copy of it."""
-    hub = task.source.hub if isinstance(task.source, HubSource | FileSource) else ""
-    return hub if hub and not task.source.revision and not mirror(hub, data) else ""  # type: ignore[union-attr]
+def _unpinned(task: Task, data: Path | None) -> bool:
+    """Whether a task's rows come from a repository at a revision that may move; a copy of it is what it is."""
+    source = task.source
+    if not isinstance(source, HubSource | FileSource) or not source.hub or mirror(source.hub, data):
+        return False
+    return not source.revision or source.revision.startswith("refs/")
 
 
 def _pinned(task: Task, data: Path | None) -> Task:
-    hub = _unpinned(task, data)
-    if not hub:
+    if not _unpinned(task, data):
         return task
-    return task.model_copy(update={"source": task.source.model_copy(update={"revision": resolve(hub)})})
+    source: Any = task.source
+    settled = source.model_copy(update={"revision": resolve(source.hub, source.revision)})
+    return task.model_copy(update={"source": settled})
 
 
 def encoder_names(study: Study) -> list[str]:

@@ -13,7 +13,7 @@ from xstilts.study.mistakes import Lines, Problem, Where, mistaken, parse, shape
 from xstilts.study.own_tasks import complete_tasks, fill_defaults
 from xstilts.study.schema import Study, parse_contrast
 from xstilts.tasks.task import catalogue, catalogue_entries
-from xstilts.tasks.types import FINE_TUNED, SCORED
+from xstilts.tasks.types import FINE_TUNED, READ, SCORED
 
 
 def builtin_studies() -> dict[str, Any]:
@@ -34,7 +34,9 @@ def load_study(name: str, quick: bool = False, **changes: Any) -> Study:
     lines: Lines = {}
     raw, origin, problems = _read(name, lines)
     small = raw.pop("quick", {})
-    if quick:
+    if not isinstance(small, dict):
+        problems.append((("quick",), "must be a mapping of settings"))
+    elif quick:
         raw = merged(raw, small)
     raw |= {key: value for key, value in changes.items() if value is not None}
     problems += complete_tasks(raw)
@@ -51,7 +53,7 @@ def load_study(name: str, quick: bool = False, **changes: Any) -> Study:
     return study
 
 
-def _read(name: str, lines: Lines) -> tuple[dict[str, Any], str, list[Problem]]:
+def _read(name: str, lines: Lines, above: tuple[str, ...] = ()) -> tuple[dict[str, Any], str, list[Problem]]:
     """A study's settings on top of those of the study that it extends, where they come from, and keys given twice."""
     path, known = Path(name), builtin_studies()
     if name in known:
@@ -69,7 +71,12 @@ def _read(name: str, lines: Lines) -> tuple[dict[str, Any], str, list[Problem]]:
     if isinstance(raw.get("task_files"), list):
         raw["task_files"] = [str(path.parent / str(file)) for file in raw["task_files"]]
     if "extends" in raw:
-        base = _read(str(raw.pop("extends")), {})[0]
+        extended = str(raw.pop("extends"))
+        if extended in (*above, name):
+            raise XstiltsError(
+                f"{origin} extends itself", f"by way of {', '.join((*above, name))}", "name another study"
+            )
+        base = _read(extended, {}, (*above, name))[0]
         raw = merged(base, raw)
     return raw, origin, problems
 
@@ -96,23 +103,34 @@ def _reference_problems(raw: dict[str, Any]) -> Iterator[Problem]:
             yield from _unknown(("tasks", name, "metrics", i), str(metric), dict.fromkeys(metrics), "metric")
     arms, intermediate = _mapping(raw, "arms"), _mapping(raw, "intermediate")
     targets = _mapping(raw, "targets")
+    entries = {**catalogue_entries(), **own}
     for name, entry in intermediate.items():
-        yield from _unknown(("intermediate", name), str(_get(entry, "task") or name), tasks, "task")
+        task = str(_get(entry, "task") or name)
+        yield from _unknown(("intermediate", name), task, tasks, "task")
+        if tasks.get(task) in READ and tasks[task] not in FINE_TUNED:
+            yield ("intermediate", name), f"a task of type {tasks[task]} has no head that could be trained"
+        for target in targets.items():
+            yield from _leaks(("intermediate", name), (task, entry), target, entries)
     for name, entry in targets.items():
         task = str(_get(entry, "task") or name)
+        training = _get(entry, "training")
+        trained = str(_get(training, "task") or task)
+        yield from _other_head(("targets", name, "training"), entries.get(trained), entries.get(task))
+        yield from _leaks(("targets", name, "training"), (trained, training), (name, entry), entries)
         yield from _unknown(("targets", name), task, tasks, "task")
         mining = bool(_get(own.get(task) or catalogue_entries().get(task), "mining"))
         yield from _target_problems(("targets", name), entry, tasks.get(task, ""), mining)
     for name, entry in arms.items():
         if _get(entry, "intermediate"):
-            yield from _unknown(("arms", name, "intermediate"), entry["intermediate"], intermediate, "intermediate")
+            named = str(entry["intermediate"])
+            yield from _unknown(("arms", name, "intermediate"), named, intermediate, "intermediate")
         yield from _language_problems(("arms", name, "given"), _get(entry, "given"))
     for name, entry in _mapping(raw, "encoders").items():
         if isinstance(entry, dict) and bool(entry.get("load")) == bool(entry.get("pretrain")):
             yield ("encoders", name), "give either `load` or `pretrain`"
         corpus = _get(_get(entry, "pretrain"), "corpus")
         if corpus:
-            yield from _unknown(("encoders", name, "pretrain", "corpus"), corpus, tasks, "task")
+            yield from _unknown(("encoders", name, "pretrain", "corpus"), str(corpus), tasks, "task")
     for i, name in enumerate(_list(raw, "primary")):
         yield from _unknown(("primary", i), str(name), targets, "target")
         yield from _withheld(("primary", i), str(name), targets)
@@ -163,6 +181,31 @@ def _target_problems(where: Where, entry: Any, kind: str, mining: bool) -> Itera
             yield where, "needs `dev`: " + ("the margin" if mining else "one of several layers") + " is chosen on it"
         if _get(entry, "dev") and _get(entry, "dev") == (_get(entry, "test") or "test"):
             yield where, "`dev` and `test` are one split: what is chosen on rows cannot be scored on them"
+
+
+def _other_head(where: Where, trained: Any, scored: Any) -> Iterator[Problem]:
+    """A head is scored with the labels of the target by their places: it must have been trained with the same ones."""
+    if not isinstance(trained, dict) or not isinstance(scored, dict):
+        return
+    if _type(trained) != _type(scored):
+        yield where, f"trains on a task of type {_type(trained)}, and the target is of type {_type(scored)}"
+    elif _type(scored) != "multiple_choice" and list(trained.get("labels") or ()) != list(scored.get("labels") or ()):
+        yield where, "trains on a task with other labels than the target's, or in another order"
+
+
+def _leaks(
+    where: Where, training: tuple[str, Any], target: tuple[str, Any], entries: dict[str, Any]
+) -> Iterator[Problem]:
+    """Rows that are both trained on, or chosen on, and scored."""
+    (task, settings), (name, entry) = training, target
+    if not isinstance(settings, dict) or task != str(_get(entry, "task") or name):
+        return
+    test = _get(entry, "test") or "test"
+    if settings.get("train", "train") == test:
+        yield where, f"trains on the {test} split, on which target '{name}' is scored"
+    chooses = settings.get("keep") == "best" or _get(entries.get(task), "unanswerable")
+    if chooses and settings.get("dev", "validation") == test:
+        yield where, f"chooses on the {test} split, on which target '{name}' is scored"
 
 
 def _contrast_problems(where: Where, text: Any, arms: dict[str, Any], targets: dict[str, Any]) -> Iterator[Problem]:

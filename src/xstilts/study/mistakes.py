@@ -19,11 +19,14 @@ def parse(text: str, origin: str, lines: Lines) -> tuple[dict[str, Any], list[Pr
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         raw = yaml.safe_load(text)
+        twice = list(_note_lines(node, (), lines)) if isinstance(raw, dict) else []
     except yaml.YAMLError as error:
         raise XstiltsError(f"{origin} is not YAML", " ".join(str(error).split()), "check its indentation") from None
+    except RecursionError:
+        raise XstiltsError(f"{origin} holds itself", "an alias stands inside what it names", "write it out") from None
     if not isinstance(raw, dict):
         raise XstiltsError(f"{origin} is no mapping", "it must be a mapping of settings", "see docs/studies.md")
-    return raw, list(_note_lines(node, (), lines))
+    return raw, twice
 
 
 def _note_lines(node: Any, where: Where, lines: dict[Where, int]) -> Iterator[Problem]:

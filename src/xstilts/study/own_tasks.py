@@ -45,7 +45,11 @@ def complete_tasks(raw: Raw) -> list[Problem]:
     problems: list[Problem] = []
     if not isinstance(own, dict):
         return problems
-    for i, file in enumerate(raw.pop("task_files", [])):
+    files = raw.pop("task_files", [])
+    if not isinstance(files, list):
+        problems.append((("task_files",), "must be a list of file names"))
+        files = []
+    for i, file in enumerate(files):
         try:
             own = {**{name: task.model_dump() for name, task in read_task_file(Path(file)).items()}, **own}
         except XstiltsError as error:
@@ -59,14 +63,14 @@ def complete_tasks(raw: Raw) -> list[Problem]:
     return problems
 
 
-def _base(name: str, extended: str | None) -> tuple[Raw, list[Problem]]:
+def _base(name: str, extended: Any) -> tuple[Raw, list[Problem]]:
     known = catalogue_entries()
     if extended is None:
         return {}, []
-    if extended not in known:
-        hint = did_you_mean(extended, known)
+    if str(extended) not in known:
+        hint = did_you_mean(str(extended), known)
         return {}, [(("tasks", name, "extends"), f"unknown task '{extended}'" + (f"; {hint}" if hint else ""))]
-    return known[extended], []
+    return known[str(extended)], []
 
 
 def fill_defaults(raw: Raw) -> None:
@@ -83,11 +87,11 @@ def fill_defaults(raw: Raw) -> None:
 def _fill(training: Any, tasks: Raw, name: str) -> None:
     task = tasks.get(str(training.get("task") or name)) if isinstance(training, dict) else None
     defaults = task.get("defaults") if isinstance(task, dict) else None
-    if not defaults:
+    if not isinstance(defaults, dict):
         return
     for key in ("epochs", "batch_size"):
         if defaults.get(key):
             training.setdefault(key, defaults[key])
     recipe = training.setdefault("recipe", {})
-    if isinstance(recipe, dict):
+    if isinstance(recipe, dict) and "learning_rate" in defaults:
         recipe.setdefault("learning_rate", defaults["learning_rate"])

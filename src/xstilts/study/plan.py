@@ -6,6 +6,7 @@ from typing import Any
 
 from xstilts.data.sources import available, content, others
 from xstilts.engine import Plan, Step, checksum, digest
+from xstilts.errors import XstiltsError
 from xstilts.randomness import derive
 from xstilts.study.cost import fine_tuning_seconds, prediction_seconds, pretraining_seconds
 from xstilts.study.freeze import Frozen, encoder_names, replicate_names
@@ -246,6 +247,8 @@ def _prediction(result: StudyPlan, target: str, model: str, encoder: str, label:
         function = "xstilts.evaluation.retrieve:retrieve"
         dev = _dev_languages(frozen, entry, task, languages)
         arguments |= {"layers": list(entry.layers), "pooling": entry.pooling, "dev_languages": dev}
+        if len(entry.layers) > 1:
+            arguments["layer_languages"] = _layer_languages(frozen, target, dev)
         inputs |= {f"dev.{code}": _rows(result, task, entry.dev, code) for code in dev}
     else:
         arguments["hidden"] = hide
@@ -261,6 +264,15 @@ def _dev_languages(frozen: Frozen, entry: Target, task: Task, languages: tuple[s
         return []
     known = available(task, entry.dev, languages, frozen.data, frozen.tasks)
     return [code for code in known if task.mining or code not in frozen.held_out]
+
+
+def _layer_languages(frozen: Frozen, target: str, dev: list[str]) -> list[str]:
+    """Where a layer is chosen; raises XstiltsError where only held-out languages have dev rows."""
+    found = [code for code in dev if code not in frozen.held_out]
+    if not found:
+        raise XstiltsError(f"target '{target}' has no language to choose its layer in",
+                           "all with `dev` rows are held out", "give it one layer, or hold out fewer")  # fmt: skip
+    return found
 
 
 def _baseline(result: StudyPlan, target: str, entry: Target, encoder: str, first: bool) -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from xstilts.tasks.encoding import IGNORED, Encoded, ragged, tokenize
 from xstilts.tasks.heads import cross_entropy_sum
-from xstilts.tasks.task import Record, Task, identity
+from xstilts.tasks.task import BadRow, Record, Task, identity
 
 if TYPE_CHECKING:
     import torch
@@ -21,8 +21,12 @@ SPARSE_GOLD = False
 
 
 def complete(record: Record, task: Task) -> list[Record]:
-    """The row of a record with single spaces; none where it has no text, which is no mistake in raw text."""
-    text = " ".join((record.get("text") or "").split())
+    """The row of a record with single spaces; none where it has no text, which is no mistake in raw text.
+    Raises BadRow where it is no text."""
+    text = record.get("text") or ""
+    if not isinstance(text, str):
+        raise BadRow(f"text is {text!r:.60}", "some text")
+    text = " ".join(text.split())
     return [{**identity(record), "text": text, "text_b": None}] if text else []
 
 

@@ -35,7 +35,10 @@ def complete(record: Record, task: Task) -> list[Record]:
     shown = {name: text_of(record, name) if record.get(name) else None for name in ("context", "question")}
     if not any(shown.values()):
         raise BadRow("neither context nor question", "at least one of them")
-    choices = [text_of({"choice": choice}, "choice") for choice in record.get("choices") or ()]
+    given = record.get("choices") or []
+    if not isinstance(given, list):
+        raise BadRow(f"choices is {given!r:.60}", "a list")
+    choices = [text_of({"choice": choice}, "choice") for choice in given]
     if len(choices) < 2:
         raise BadRow(f"{len(choices)} choices", "at least two")
     words = task.labels or tuple(map(str, range(len(choices))))

@@ -40,20 +40,37 @@ def complete(record: Record, task: Task) -> list[Record]:
     """The row of a record, whose answers are a list of objects or an object of lists; raises BadRow where an answer is
     not where its offset says."""
     text_of(record, "context")
-    context, answers = record["context"], record.get("answers") or []
-    if isinstance(answers, dict):
-        pairs = zip(answers["text"], answers["answer_start"], strict=True)
-        answers = [{"text": text, "answer_start": start} for text, start in pairs]
+    context, answers = record["context"], _answers(record.get("answers") or [])
     row = {**identity(record), "context": context, "question": text_of(record, "question")}
     if not any(answer["text"] for answer in answers) and not (task.unanswerable and not answers):
         return [{**row, "answers": None}]
     for answer in answers:
-        if not answer["text"] or not context.startswith(answer["text"], answer["answer_start"]):
+        start: int = answer.get("answer_start", 0)
+        if not answer["text"] or start < 0 or not context.startswith(answer["text"], start):
             raise BadRow(
-                f"question {row['id']}: the context does not have '{answer['text'][:60]}' at {answer['answer_start']}",
+                f"question {row['id']}: the context does not have '{answer['text'][:60]}' at {start}",
                 "an answer at its `answer_start`, in characters from 0",
             )
     return [{**row, "answers": [{"text": a["text"], "start": a["answer_start"]} for a in answers]}]
+
+
+def _answers(given: Any) -> list[dict[str, Any]]:
+    """A list of objects with `text` and, where that is not empty, `answer_start`; raises BadRow for anything else."""
+    listed = given
+    if isinstance(given, dict):
+        texts, starts = given.get("text"), given.get("answer_start")
+        if isinstance(texts, list) and isinstance(starts, list) and len(texts) == len(starts):
+            listed = [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
+    if not isinstance(listed, list) or not all(map(_is_answer, listed)):
+        raise BadRow(f"answers is {given!r:.60}", "a list of objects with `text` and a whole number `answer_start`")
+    return listed
+
+
+def _is_answer(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    text = value.get("text")
+    return text == "" or (isinstance(text, str) and type(value.get("answer_start")) is int)
 
 
 def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from xstilts.tasks.encoding import IGNORED, Encoded, tokenize
 from xstilts.tasks.mining import mine
 from xstilts.tasks.neighbours import nearest
-from xstilts.tasks.task import Record, Task, identity, text_of
+from xstilts.tasks.task import BadRow, Record, Task, identity, text_of
 
 SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "cluster_id", "language", "side", "text", "gold")])
 TEXT_COLUMNS: tuple[str, ...] = ("text",)
@@ -25,9 +25,14 @@ SPARSE_GOLD = True
 
 def complete(record: Record, task: Task) -> list[Record]:
     """The rows of a record: both sides of a pair of translations (the English sentence asks, the other language's
-    sentences answer), or the one sentence that it is. Raises BadRow where a sentence is empty."""
+    sentences answer), or the one sentence that it is. Raises BadRow where a sentence is empty
+    or is of neither side."""
     if "side" in record:
-        return [{**identity(record), "side": record["side"], "text": text_of(record, "text"), "gold": record["gold"]}]
+        side, gold = record["side"], record.get("gold")
+        if side not in ("query", "candidate"):
+            raise BadRow(f"side is {side!r:.60}", "query or candidate")
+        gold = None if gold is None else str(gold)
+        return [{**identity(record), "side": side, "text": text_of(record, "text"), "gold": gold}]
     shared, candidate = identity(record), f"{record['id']}-{record['language']}"
     gold = candidate if record.get("aligned", True) else None
     return [

@@ -2,11 +2,16 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 Column = str | int | list[str | int]
 """A column of theirs: a name, a path such as `question.stem` into nested records, a number from 0 where files have
 no header, or several columns that together make a list."""
+
+
+def parts(column: Column) -> list[str | int]:
+    """The one or several columns of theirs that make one of ours."""
+    return column if isinstance(column, list) else [column]
 
 
 class Entry(BaseModel):
@@ -50,6 +55,15 @@ class Described(Entry):
     rows: dict[str, tuple[int, int]] = {}
     shuffled: bool = False
 
+    @model_validator(mode="after")
+    def _counts_from_zero(self) -> "Described":
+        for split, (first, stop) in self.rows.items():
+            if not 0 <= first < stop:
+                raise ValueError(f"`rows` of {split} must be a first row, counted from 0, and one past the last")
+        if any(isinstance(part, int) and part < 0 for column in self.columns.values() for part in parts(column)):
+            raise ValueError("columns are counted from 0")
+        return self
+
 
 class FileSource(Described):
     """Rows from files: a path pattern per split, below the data folder or, with `hub`, in a data set repository.
@@ -72,6 +86,16 @@ class FileSource(Described):
     quoted: bool | None = None
     hub: str = ""
     revision: str = ""
+
+    @model_validator(mode="after")
+    def _fits_its_format(self) -> "FileSource":
+        if self.format == "bitext" and not self.english:
+            raise ValueError("the format `bitext` needs `english`, the file pattern of the English side")
+        if self.format == "blocks":
+            listed = [str(part) for column in self.columns.values() for part in parts(column)]
+            if not listed or not all(part.isdigit() and int(part) < self.block for part in listed):
+                raise ValueError("the format `blocks` needs `block`, its lines, and `columns` that number them from 0")
+        return self
 
 
 class HubSource(Described):

@@ -35,6 +35,9 @@ loss_sum = cross_entropy_sum
 def complete(record: Record, task: Task) -> list[Record]:
     """The row of a record; raises BadRow where words and tags do not match or a tag is unknown."""
     tokens, tags = record.get("tokens") or [], record.get("tags")
+    for name, value in (("tokens", tokens), ("tags", tags or [])):
+        if not isinstance(value, list):
+            raise BadRow(f"{name} is {value!r:.60}", "a list")
     if not tokens or not all(isinstance(token, str) and token.strip() for token in tokens):
         raise BadRow("an empty token" if tokens else "a sentence without words", "words")
     if not tags or all(tag in WITHHELD for tag in tags):
