@@ -39,6 +39,7 @@ def trim(model: Any, encoded: list[Encoded], pad_id: int, scratch: Path) -> Trim
     reached = [np.unique(part.ids) for part in encoded]
     kept = np.unique(np.concatenate([*reached, np.arange(pad_id + 1)])).astype(np.int64)
     embeddings = model.get_input_embeddings()
+    scratch.mkdir(parents=True, exist_ok=True)
     whole, file = embeddings.weight.detach(), scratch / "vocabulary.safetensors"
     save_file({"whole": whole.cpu().contiguous()}, file)
     embeddings.weight = torch.nn.Parameter(whole[torch.from_numpy(kept).to(whole.device)])
