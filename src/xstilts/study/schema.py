@@ -22,7 +22,7 @@ class Recipe(Entry):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     beta2: Share = 0.999
     clip: Annotated[float, Field(gt=0)] = 1.0
-    micro_tokens: Positive = 4096
+    micro_tokens: Positive | None = None
 
 
 class Vocabulary(Entry):

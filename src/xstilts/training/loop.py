@@ -26,6 +26,9 @@ from xstilts.tasks.encoding import IGNORED, Encoded, pad
 from xstilts.tasks.types import Trained
 from xstilts.training.schedule import Recipe, linear
 
+MICRO_TOKENS = {"cpu": 1024, "cuda": 32768}
+"""Tokens of a forward pass: on a processor small groups of similar length waste little on padding and still fill it."""
+
 Corrupt = Callable[[dict[str, np.ndarray], np.random.Generator], None]
 
 
@@ -52,8 +55,9 @@ def train(
     state = _State(model, optimizer, context.scratch / "checkpoint.safetensors")
     model.train()
     saved, every = time.monotonic(), max(1, len(updates) // 20)
+    budget = recipe.micro_tokens or MICRO_TOKENS[device.type]
     for number in range(state.update, len(updates)):
-        batches = _batches(encoded, updates[number], recipe.micro_tokens, pad_id, corrupt, seed, number)
+        batches = _batches(encoded, updates[number], budget, pad_id, corrupt, seed, number)
         rate = recipe.learning_rate * linear(number, len(updates), recipe.warmup)
         for group in optimizer.param_groups:
             group["lr"] = rate

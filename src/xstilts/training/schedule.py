@@ -10,7 +10,8 @@ class Recipe:
     """How weights are moved: AdamW (Loshchilov and Hutter 2019) with linear warm-up and linear decay to zero.
 
     learning_rate: at its peak; warmup: share of the updates, 0 to 1; clip: largest gradient norm; micro_tokens:
-    tokens with padding of one forward pass; precision: 'fp32' or 'bf16' (autocast, weights stay fp32).
+    tokens with padding of one forward pass, None for what suits the device; precision: 'fp32' or 'bf16' (autocast,
+    weights stay fp32).
     """
 
     learning_rate: float
@@ -18,7 +19,7 @@ class Recipe:
     weight_decay: float = 0.0
     beta2: float = 0.999
     clip: float = 1.0
-    micro_tokens: int = 4096
+    micro_tokens: int | None = None
     precision: str = "fp32"
 
 
