@@ -5,6 +5,7 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from xstilts.cli import app, catalogue, data, languages, scoring, studies  # noqa: F401
 from xstilts.errors import XstiltsError
 from xstilts.evaluation.submission import check
+from xstilts.evaluation.submit import submit
 from xstilts.study import freeze as freezing
 from xstilts.study.freeze import freeze
 from xstilts.study.load import load_study
@@ -187,3 +189,34 @@ def test_data_are_checked_on_the_command_line(benchmark):
     report = json.loads(invoke("data", "check", "xnli", "--data", benchmark, "--source", "xtreme", "--languages", "de",
                                "--against", "xnli:validation", "--json", code=2))  # fmt: skip
     assert {part["split"]: part["overlap"] for part in report["languages"]} == {"train": 0, "validation": 1, "test": 0}
+
+
+def run_folder(folder, task, predictions, problems):
+    """What a run leaves behind, as far as a submission needs it: one language, one cell."""
+    count = len(predictions["prediction"])
+    cell = {"arm": ["none"] * count, "encoder": ["e"] * count, "replicate": [1] * count, "split": ["test"] * count}
+    (folder / "predictions").mkdir(parents=True)
+    pq.write_table(
+        pa.table({**cell, "language": ["sw"] * count, **predictions}), folder / f"predictions/{task}.parquet"
+    )
+    (folder / "study.json").write_text(json.dumps({"tasks": {task: task}, "withheld": [task]}))
+    left_out = [{"rows": f"{task} test in sw", "unlabelled": 0, "problems": problems}] if problems else []
+    (folder / "left-out.json").write_text(json.dumps(left_out))
+    return folder
+
+
+def test_a_row_left_out_never_shifts_a_line_of_a_submission(tmp_path):
+    rows = {"example_id": ["test-0", "test-2", "test-3"], "prediction": ["neutral", "entailment", "entailment"]}
+    run = run_folder(tmp_path / "labels", "xnli", rows, [{"line": 2}, {"line": 5}])
+    told = submit(run, tmp_path / "out", "none")
+    assert told["filled"] == {"xnli/test-sw.tsv": 2}
+    lines = (tmp_path / "out/xnli/test-sw.tsv").read_text().split("\n")
+    assert lines == ["neutral", "entailment", "entailment", "entailment", "entailment", ""]
+    rows = {"example_id": ["a", "b"], "prediction": ["neutral", "neutral"]}
+    with pytest.raises(XstiltsError, match="their places are unknown"):
+        submit(run_folder(tmp_path / "ids", "xnli", rows, [{"line": 2}]), tmp_path / "out", "none")
+    rows = {"example_id": ["test-0"], "prediction": [["O", "B-PER"]]}
+    with pytest.raises(XstiltsError, match="line by line"):
+        submit(run_folder(tmp_path / "tags", "panx", rows, [{"line": 2}]), tmp_path / "out", "none")
+    submit(run_folder(tmp_path / "whole", "panx", rows, []), tmp_path / "out", "none")
+    assert (tmp_path / "out/panx/test-sw.tsv").read_text() == "O\nB-PER\n"
