@@ -119,7 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--encoder", type=Path, required=True)
-    parser.add_argument("--updates", type=int, default=200)
+    parser.add_argument("--updates", type=int, default=400)
     parser.add_argument("--tasks", default="", help="some of them, with commas")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -138,7 +138,7 @@ def main() -> None:
                 print(f"{row['task']:16} {metric:12} {figures}   {row.get('updates', 0)} updates", flush=True)
             results += found
     told = {
-        "command": "python benchmarks/each_task_type.py --data DIR --encoder MINI-1 --updates 200",
+        "command": "python benchmarks/each_task_type.py --data DIR --encoder MINI-1 --updates 400",
         "machine": platform.processor() or platform.machine(),
         "torch": torch.__version__,
     }

@@ -4,6 +4,7 @@ A copy of a repository in the hub's own format below the data folder (`DATA/face
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,14 @@ def _split(builder: Any, name: str, source: HubSource) -> Any:
 
 def _prepared(source: HubSource, split: str, code: str, data: Path | None) -> Any:
     """A builder of `datasets` whose rows are in the local cache."""
+    builder = _found(source, split, code, data)
+    with _loading(source.hub):
+        builder.download_and_prepare()
+    return builder
+
+
+def _found(source: HubSource, split: str, code: str, data: Path | None) -> Any:
+    """A builder of `datasets` that knows its files; nothing but their names has been fetched."""
     folder = mirror(source.hub, data)
     config = fill(source, source.config, code, split) or None
     files = {name: fill(source, pattern, code, split) for name, pattern in source.files.items()}
@@ -110,12 +119,19 @@ def _builder(place: str, config: str | None, revision: str | None, files: tuple[
     import datasets
 
     datasets.disable_progress_bars()
+    with _loading(place):
+        return datasets.load_dataset_builder(place, config, revision=revision, data_files=dict(files) or None)
+
+
+@contextmanager
+def _loading(place: str) -> Iterator[None]:
+    """Turns what `datasets` raises for what cannot be had or read into an XstiltsError."""
+    import datasets
+
     try:
-        builder = datasets.load_dataset_builder(place, config, revision=revision, data_files=dict(files) or None)
-        builder.download_and_prepare()
+        yield
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         raise _unavailable(place, f"{type(error).__name__}: {error}") from None
-    return builder
 
 
 def _check_revision(builder: Any, source: HubSource) -> None:
@@ -166,7 +182,7 @@ def read_hub_files(task: Task, source: FileSource, split: str, code: str, data: 
 
 def mirrored_files(source: HubSource, split: str, code: str, data: Path) -> list[Path]:
     """The data files of a local copy of a repository that one split and language come from."""
-    builder = _prepared(source, split, code, data)
+    builder = _found(source, split, code, data)
     return sorted({Path(file) for files in builder.config.data_files.values() for file in files})
 
 

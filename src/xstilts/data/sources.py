@@ -164,8 +164,10 @@ def content(task: Task, split: str, code: str, data: Path | None, tasks: Tasks) 
             digest.update(content(tasks[name], split, code, data, tasks).encode())
     elif isinstance(source, WorldSource | OwnSource) or data is None:
         return ""
+    elif isinstance(source, HubSource | FileSource) and source.hub and not hub.mirror(source.hub, data):
+        return ""  # the revision says it all
     elif isinstance(source, HubSource):
-        found = hub.mirrored_files(source, split, code, data) if hub.mirror(source.hub, data) else []
+        found = hub.mirrored_files(source, split, code, data)
     elif isinstance(source, FileSource):
         found = list((hub.hub_files if source.hub else files.paths)(source, split, code, data).values())
     else:
