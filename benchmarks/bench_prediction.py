@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 import torch
-import transformers
 
+from bench_training import LONGEST, PAD, make_model
 from xstilts.evaluation.predict import run_model
 from xstilts.randomness import generator
 from xstilts.tasks import classification
 from xstilts.tasks.encoding import Encoded, pad, ragged
 
-LANGUAGES, LONGEST, PAD, BATCH = 15, 128, 1, 8
+LANGUAGES, BATCH = 15, 8
 
 
 def make_data(rows: int, vocabulary: int) -> tuple[Encoded, np.ndarray]:
@@ -80,13 +80,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    torch.manual_seed(0)
-    config = transformers.AutoConfig.for_model(
-        "xlm-roberta", vocab_size=options.vocabulary, hidden_size=options.hidden, num_hidden_layers=options.layers,
-        num_attention_heads=options.hidden // 64, intermediate_size=4 * options.hidden, max_position_embeddings=514,
-        num_labels=3, pad_token_id=PAD,
-    )  # fmt: skip
-    model = transformers.AutoModelForSequenceClassification.from_config(config).eval()
+    model = make_model(options).eval()
     encoded, language = make_data(options.rows, options.vocabulary)
     difference = np.abs(here(model, encoded, "fp32") - loop(model, encoded, language, False, "fp32")).max()
     print(f"largest difference of a probability in float32: {difference:.1e}")
