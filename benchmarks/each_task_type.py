@@ -126,6 +126,11 @@ def main() -> None:
     torch.set_num_threads(1)
     known = read_task_file(HERE.parent / "tests" / "real_tasks.yaml")
     chosen = options.tasks.split(",") if options.tasks else [*CASES, "retrieval"]
+    told = {
+        "command": "python benchmarks/each_task_type.py --data DIR --encoder MINI-1 --updates 400",
+        "machine": platform.processor() or platform.machine(),
+        "torch": torch.__version__,
+    }
     results = []
     with tempfile.TemporaryDirectory() as folder:
         for name in chosen:
@@ -137,13 +142,8 @@ def main() -> None:
                 figures = f"model {row['model'][metric]:6.2f}   {row['baseline_is']} {row['baseline'][metric]:6.2f}"
                 print(f"{row['task']:16} {metric:12} {figures}   {row.get('updates', 0)} updates", flush=True)
             results += found
-    told = {
-        "command": "python benchmarks/each_task_type.py --data DIR --encoder MINI-1 --updates 400",
-        "machine": platform.processor() or platform.machine(),
-        "torch": torch.__version__,
-    }
-    if options.json:
-        options.json.write_text(json.dumps({**told, "results": results}, indent=1) + "\n")
+            if options.json:
+                options.json.write_text(json.dumps({**told, "results": results}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
