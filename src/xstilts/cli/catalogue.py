@@ -23,7 +23,7 @@ def tasks(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the catalogue of tasks, or show everything about one."""
-    from xstilts.tasks.task import catalogue, find_task
+    from xstilts.tasks.task import find_task
 
     known = known_tasks(own, "hub")
     if verb == "show" and name:
@@ -32,7 +32,7 @@ def tasks(
         return
     if verb:
         raise XstiltsError(f"cannot '{verb}'", "tasks knows no such word", "use `xstilts tasks show NAME`")
-    listed = list({**catalogue(), **known}.values())
+    listed = list(known.values())
     if as_json:
         typer.echo(json.dumps([task.model_dump(mode="json") for task in listed], indent=1, ensure_ascii=False))
         return
@@ -48,7 +48,7 @@ def tasks(
 
 
 def known_tasks(own: Path | None, source: str) -> dict[str, Any]:
-    """Tasks besides the catalogue's own form: those of a user's file, and XTREME's from its folder."""
+    """All tasks by name: the catalogue's, XTREME's from its folder where that is meant, and those of a user's file."""
     from xstilts.tasks.task import catalogue, from_xtreme_folder
 
     if source not in ("hub", "xtreme"):

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 
@@ -98,7 +97,7 @@ def _dev_score(rows: Embedded, task: Task, layer: int) -> tuple[float, float]:
         )
         return f1, threshold
     metric = main_metric(task)
-    asked = rows.table.filter(pc.equal(rows.table["side"], "query"))
+    asked = rows.table.filter(pa.array(retrieval.queries(rows.table)))
     return float(retrieval.score(retrieval.statistics(beside(asked, columns), metric).sum(0), metric)), 0.0
 
 
