@@ -27,7 +27,7 @@ from xstilts.models.trimming import trim
 from xstilts.randomness import generator
 from xstilts.tasks import classification
 from xstilts.tasks.encoding import Encoded, ragged
-from xstilts.training.loop import train
+from xstilts.training.loop import Part, train
 from xstilts.training.schedule import Recipe
 
 LONGEST, PAD = 128, 1
@@ -99,13 +99,13 @@ def our_seconds(encoded: Encoded, options: argparse.Namespace, folder: Path) -> 
     model = make_model(options)
     trimmed = trim(model, [encoded], PAD, folder)
     order = generator("order").permutation(len(encoded))[: options.size * (options.updates + 1)]
-    batches = list(order.reshape(-1, options.size))
+    batches = [{0: sequences} for sequences in order.reshape(-1, options.size)]
     times = [time.perf_counter()]
     recipe = Recipe(2e-5, weight_decay=0.01, micro_tokens=options.micro_tokens, precision="bf16")
     context = Context(folder, lambda share: times.append(time.perf_counter()))
-    train(model, classification, trimmed.encoded(encoded), batches, recipe, 1, PAD, context)
+    train([Part(model, classification, trimmed.encoded(encoded))], batches, recipe, 1, PAD, context)
     seconds = times[-1] - times[1]
-    return seconds, sum(int(encoded.lengths[batch].sum()) for batch in batches[1:]) / seconds
+    return seconds, sum(int(encoded.lengths[batch[0]].sum()) for batch in batches[1:]) / seconds
 
 
 SHAPE = {"hidden": 768, "layers": 12, "vocabulary": 250_002, "updates": 3, "repeats": 3, "size": 32,

@@ -15,7 +15,7 @@ from xstilts.tasks.encoding import IGNORED, pad
 from xstilts.tasks.source import WorldSource
 from xstilts.tasks.task import BadRow, Task
 from xstilts.training.budget import join, updates
-from xstilts.training.loop import train
+from xstilts.training.loop import Part, train
 from xstilts.training.schedule import Recipe
 
 TASK = Task(name="m", type="multiple_choice", source=WorldSource(world=1, kind="nli", rows={"train": 1}))
@@ -130,8 +130,8 @@ def test_training_learns_which_choice_is_right(encoder_folder, tokenizer, tmp_pa
     encoded = multiple_choice.encode(make_table(rows), TASK, tokenizer, 32)
     chosen = join([encoded], [(0, row) for row in rng.permutation(60)])
     model = with_head(encoder_folder("bert"), multiple_choice.AUTO_CLASS, (), seed=1)
-    batches = updates(chosen, np.tile(np.arange(60), 8), 10)
-    history = train(model, multiple_choice, chosen, batches, Recipe(learning_rate=3e-3, micro_tokens=200), 1, 0,
+    batches = [{0: part} for part in updates(chosen, np.tile(np.arange(60), 8), 10)]
+    history = train([Part(model, multiple_choice, chosen)], batches, Recipe(learning_rate=3e-3, micro_tokens=200), 1, 0,
                     Context(tmp_path))  # fmt: skip
     assert history[-1]["loss"] < 0.05 < 0.5 < history[0]["loss"]
     assert isinstance(model, transformers.BertForMultipleChoice)

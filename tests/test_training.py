@@ -20,7 +20,7 @@ from xstilts.tasks.encoding import Encoded, ragged
 from xstilts.tasks.source import WorldSource
 from xstilts.tasks.task import Task
 from xstilts.training.budget import choose_rows, join, updates
-from xstilts.training.loop import train
+from xstilts.training.loop import Part, train
 from xstilts.training.phases import fine_tune, pretrain
 from xstilts.training.schedule import Recipe
 
@@ -226,7 +226,7 @@ def start(folder, dropout=0.0, seed=7):
 
 
 def updates_of(encoded, size=8, repeats=4):
-    return list(epochs(len(encoded), repeats, np.random.default_rng(1)).reshape(-1, size))
+    return [{0: part} for part in epochs(len(encoded), repeats, np.random.default_rng(1)).reshape(-1, size)]
 
 
 def test_cutting_an_update_otherwise_does_not_change_it(encoder_folder, tmp_path):
@@ -235,7 +235,7 @@ def test_cutting_an_update_otherwise_does_not_change_it(encoder_folder, tmp_path
         model = start(encoder_folder("xlm-roberta"))
         context = Context(tmp_path / str(number))
         recipe = Recipe(1e-3, micro_tokens=budget, weight_decay=0.01)
-        history = train(model, classification, encoded, updates_of(encoded)[:2], recipe, 3, 1, context)
+        history = train([Part(model, classification, encoded)], updates_of(encoded)[:2], recipe, 3, 1, context)
         results.append((weights(model), [entry[name] for entry in history for name in ("loss", "gradient_norm")]))
     for found, numbers in results[1:]:
         assert numbers == pytest.approx(results[0][1], rel=2e-6)
@@ -261,7 +261,7 @@ def run(folder, scratch, stop_after=0, **more):
 
     scratch.mkdir(exist_ok=True)
     history = train(
-        model, classification, encoded, updates_of(encoded), Recipe(5e-3), 3, 1, Context(scratch, progress),
+        [Part(model, classification, encoded)], updates_of(encoded), Recipe(5e-3), 3, 1, Context(scratch, progress),
         **{"score": score, "evaluate_every": 3, "keep_best": True, "checkpoint_seconds": 0.0, **more},
     )  # fmt: skip
     return weights(model), history, scores
@@ -297,11 +297,13 @@ def test_the_best_weights_by_score_are_kept_only_where_asked_for(encoder_folder,
 
 def test_dropout_differs_between_seeds_and_updates(encoder_folder, tmp_path):
     encoded, folder = make_encoded(), encoder_folder("xlm-roberta")
-    same = [np.arange(8)] * 2
+    same = [{0: np.arange(8)}] * 2
     losses = []
     for seed in (3, 4):
         model = start(folder, dropout=0.2)
-        history = train(model, classification, encoded, same, Recipe(0.0), seed, 1, Context(tmp_path / str(seed)))
+        history = train(
+            [Part(model, classification, encoded)], same, Recipe(0.0), seed, 1, Context(tmp_path / str(seed))
+        )
         losses += [entry["loss"] for entry in history]
     assert len(set(losses)) == 4
 
@@ -309,14 +311,14 @@ def test_dropout_differs_between_seeds_and_updates(encoder_folder, tmp_path):
 def test_training_that_diverges_says_so(encoder_folder, tmp_path):
     encoded = make_encoded()
     with pytest.raises(XstiltsError, match="not finite") as caught:
-        train(start(encoder_folder("xlm-roberta")), classification, encoded, updates_of(encoded),
+        train([Part(start(encoder_folder("xlm-roberta")), classification, encoded)], updates_of(encoded),
               Recipe(1e30), 3, 1, Context(tmp_path))  # fmt: skip
     assert caught.value.code == 4
 
 
 def test_the_learning_rate_rises_then_falls_towards_zero(encoder_folder, tmp_path):
     encoded = make_encoded()
-    history = train(start(encoder_folder("xlm-roberta")), classification, encoded, updates_of(encoded, 4, 2),
+    history = train([Part(start(encoder_folder("xlm-roberta")), classification, encoded)], updates_of(encoded, 4, 2),
                     Recipe(1e-3, warmup=0.25), 3, 1, Context(tmp_path))  # fmt: skip
     rates = [entry["learning_rate"] for entry in history]
     assert rates[:4] == pytest.approx([1e-3 / 3, 2e-3 / 3, 1e-3, 1e-3])
@@ -379,6 +381,8 @@ def test_masking_is_drawn_anew_in_every_update_and_equally_in_equal_runs(tokeniz
         seen.append(batch["labels"].tobytes())
 
     for _ in range(2):
-        train(model, mlm, encoded, [np.arange(4)] * 3, Recipe(0.0), 1, 0, Context(tmp_path), corrupt=corrupt)
+        train(
+            [Part(model, mlm, encoded, corrupt=corrupt)], [{0: np.arange(4)}] * 3, Recipe(0.0), 1, 0, Context(tmp_path)
+        )
     assert len(set(seen[:3])) == 3
     assert seen[:3] == seen[3:]

@@ -9,7 +9,7 @@ from xstilts.models.encoders import with_head
 from xstilts.models.trimming import merge, trim
 from xstilts.tasks import classification
 from xstilts.tasks.encoding import Encoded, ragged
-from xstilts.training.loop import train
+from xstilts.training.loop import Part, train
 from xstilts.training.schedule import Recipe, decay, kept_update
 
 LABELS = ("a", "b", "c")
@@ -30,8 +30,8 @@ def trained(folder, encoded, tmp_path, name, trimmed, updates=50, recipe=RECIPE,
     scratch.mkdir()
     whole = len(model.get_input_embeddings().weight)
     part = trim(model, [encoded], 0, scratch) if trimmed else None
-    batches = [np.random.default_rng(u).permutation(len(encoded))[:8] for u in range(updates)]
-    history = train(model, classification, part.encoded(encoded) if part else encoded, batches, recipe, 7, 0,
+    batches = [{0: np.random.default_rng(u).permutation(len(encoded))[:8]} for u in range(updates)]
+    history = train([Part(model, classification, part.encoded(encoded) if part else encoded)], batches, recipe, 7, 0,
                     Context(scratch))  # fmt: skip
     if part:
         assert len(model.get_input_embeddings().weight) == len(part.kept) < whole

@@ -14,6 +14,7 @@ from xstilts.data.prepare import read_rows
 from xstilts.evaluation.encode import encoded_rows, row_folders
 from xstilts.models.batching import sorted_batches, to_tensors
 from xstilts.models.encoders import choose_device, load_tokenizer
+from xstilts.models.packing import packed
 from xstilts.tasks import no_answer
 from xstilts.tasks.encoding import Encoded
 from xstilts.tasks.task import Task
@@ -51,7 +52,7 @@ def run_model(
     result: list[np.ndarray] = [np.empty(0)] * len(encoded)
     done = 0
     model.eval()
-    with torch.inference_mode(), autocast(device, precision):
+    with torch.inference_mode(), autocast(device, precision), packed(model):
         for indices, batch in sorted_batches(encoded, pad_id, TOKENS_PER_BATCH[device.type]):
             logits = kind.forward(model, to_tensors(batch, device))
             for index, value in zip(indices, kind.extract(logits.float(), encoded, indices), strict=True):

@@ -16,6 +16,7 @@ from xstilts.evaluation.encode import encoded_rows, row_folders
 from xstilts.evaluation.predict import TOKENS_PER_BATCH, autocast, beside
 from xstilts.models.batching import sorted_batches, to_tensors
 from xstilts.models.encoders import choose_device, load_base, load_tokenizer
+from xstilts.models.packing import packed
 from xstilts.tasks import retrieval
 from xstilts.tasks.encoding import Encoded
 from xstilts.tasks.mining import fit_threshold
@@ -130,7 +131,7 @@ def embed(
     vectors = np.empty((len(layers), len(encoded), model.config.hidden_size), np.float32)
     done = 0
     model.eval()
-    with torch.inference_mode():
+    with torch.inference_mode(), packed(model):
         for indices, batch in sorted_batches(encoded, pad_id, TOKENS_PER_BATCH[device.type]):
             tensors = to_tensors(batch, device)
             tensors.pop("labels")

@@ -1,7 +1,6 @@
 """Which sequences make an update, and how an update is cut into micro-batches."""
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,15 +31,29 @@ def mixture(groups: np.ndarray, total: int, exponent: float, rng: np.random.Gene
     return result
 
 
-def micro_batches(encoded: Encoded, indices: np.ndarray, budget: int) -> list[np.ndarray]:
-    """Cuts the sequences `indices` into groups of similar length, each of at most `budget` tokens with its padding.
+def micro_batches(
+    encoded: Encoded, indices: np.ndarray, budget: int, padded: bool = True, ranks: int = 1
+) -> list[np.ndarray]:
+    """Cuts the sequences `indices` into groups of similar length, each of at most `budget` tokens.
 
     Sequences that belong together stay so. What is longer than the budget is a group of its own.
+
+    Args:
+        padded: whether padding counts as tokens; where it does not, the groups are of about equal size, which may be
+            above the budget by less than a sequence.
+        ranks: at least so many groups are made where there are enough sequences.
     """
+    if ranks > 1:
+        budget = min(budget, -(-int(encoded.lengths[indices].sum()) // ranks))
     if encoded.together:
         return _whole_rows(encoded, indices, budget)
     lengths = encoded.lengths
     order = indices[np.argsort(lengths[indices], kind="stable")[::-1]]
+    if not padded:
+        ends = np.cumsum(lengths[order])
+        count = -(-int(ends[-1]) // budget)
+        parts = np.split(order, np.searchsorted(ends, ends[-1] * np.arange(1, count) / count, side="right"))
+        return [part for part in parts if len(part)]
     groups, start = [], 0
     while start < len(order):
         size = max(1, budget // max(1, int(lengths[order[start]])))
@@ -71,6 +84,5 @@ def to_tensors(batch: dict[str, np.ndarray], device: torch.device) -> dict[str, 
 
 def sorted_batches(encoded: Encoded, pad_id: int, budget: int) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
     """All sequences once, the longest first, as (indices, padded arrays) of at most `budget` tokens."""
-    padded = partial(pad, encoded, pad_id=pad_id)
     for indices in micro_batches(encoded, np.arange(len(encoded)), budget):
-        yield indices, padded(indices)
+        yield indices, pad(encoded, indices, pad_id)

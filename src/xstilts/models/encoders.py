@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 
 from xstilts.context import Context
 from xstilts.errors import MISSING, XstiltsError
+from xstilts.models.memory import keep_memory
 
 logging.getLogger("transformers").setLevel(logging.ERROR)
 transformers.utils.logging.disable_progress_bar()
@@ -129,4 +130,6 @@ def choose_device(name: str) -> torch.device:
     """The device of that class ('cpu' or 'cuda'); raises XstiltsError where there is none."""
     if name == "cuda" and not torch.cuda.is_available():
         raise XstiltsError("no CUDA device here", "the study's plan asks for one", "give --device cpu", MISSING)
+    if name == "cpu":
+        keep_memory()
     return torch.device(name)

@@ -19,11 +19,11 @@ VERSIONS = {
     "xstilts.data.prepare:prepare": 2,
     "xstilts.models.vocabulary:train_vocabulary": 1,
     "xstilts.models.encoders:fetch": 1,
-    "xstilts.training.phases:pretrain": 1,
-    "xstilts.training.phases:fine_tune": 2,
-    "xstilts.evaluation.predict:predict": 2,
+    "xstilts.training.phases:pretrain": 2,
+    "xstilts.training.phases:fine_tune": 3,
+    "xstilts.evaluation.predict:predict": 3,
     "xstilts.evaluation.predict:baseline": 1,
-    "xstilts.evaluation.retrieve:retrieve": 1,
+    "xstilts.evaluation.retrieve:retrieve": 2,
 }
 """Raised when a change of code moves a step's results, so that old results are not taken for new ones."""
 

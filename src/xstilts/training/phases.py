@@ -21,7 +21,7 @@ from xstilts.tasks.no_answer import fit_threshold, withhold
 from xstilts.tasks.task import Task
 from xstilts.tasks.types import FINE_TUNED, main_metric
 from xstilts.training.budget import choose_rows, join, updates
-from xstilts.training.loop import train
+from xstilts.training.loop import Part, train
 from xstilts.training.schedule import Recipe, decay, kept_update
 
 
@@ -41,10 +41,9 @@ def pretrain(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, cont
     groups = np.unique(np.array(table["language"].to_pylist())[encoded.rows], return_inverse=True)[1]
     size, count = arguments["batch_size"], arguments["updates"]
     drawn = mixture(groups, size * count, arguments["exponent"], generator(seed, "order"))
-    history = train(
-        model, mlm, encoded, list(drawn.reshape(count, size)), Recipe(**arguments["recipe"]), seed,
-        tokenizer.pad_token_id, context, corrupt=mlm.corruption(tokenizer, arguments["masked"]),
-    )  # fmt: skip
+    part = Part(model, mlm, encoded, corrupt=mlm.corruption(tokenizer, arguments["masked"]))
+    batches = [{0: sequences} for sequences in drawn.reshape(count, size)]
+    history = train([part], batches, Recipe(**arguments["recipe"]), seed, tokenizer.pad_token_id, context)
     save(model, tokenizer, out)
     tokens = int(encoded.lengths[drawn].sum())
     (out / "history.json").write_text(json.dumps({"history": history, "updates": count, "tokens": tokens}))
@@ -87,9 +86,9 @@ def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
         return _score(dev_predictions(), task)
 
     order = epochs(len(chosen), arguments["epochs"], generator(seed, "order"))
-    batches = updates(encoded, order, arguments["batch_size"])
+    batches = [{0: sequences} for sequences in updates(encoded, order, arguments["batch_size"])]
     history = train(
-        model, kind, encoded, batches, recipe, seed, tokenizer.pad_token_id, context,
+        [Part(model, kind, encoded)], batches, recipe, seed, tokenizer.pad_token_id, context,
         score=dev_score, evaluate_every=arguments["evaluate_every"], keep_best=arguments["keep"] == "best",
     )  # fmt: skip
     if task.unanswerable:

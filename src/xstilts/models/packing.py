@@ -1,0 +1,197 @@
+"""Batches without padding: the encoder runs on the concatenated tokens of a batch, [1, tokens, h].
+
+Attention stays within a sequence. It is given to `transformers` as an attention function of its own, so that the
+layers are the library's and a model is an ordinary one again when the context ends.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch.nn.attention.varlen import varlen_attn
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, AttentionMaskInterface
+
+from xstilts.models.dropout import dropout
+
+MODEL_TYPES = frozenset({"bert", "camembert", "modernbert", "roberta", "xlm-roberta"})
+"""Model types whose layers hand further arguments on to the attention function; shown equal in the tests."""
+
+SMALLEST = 256
+"""Hidden size from which on packing pays on a processor: below, the calls for each run cost more than the padding."""
+
+SLACK = {"cpu": 0.0, "cuda": 0.25}
+"""How much shorter than the longest of its group a sequence may be in attention: a GPU wants few and large calls."""
+
+NAME = "packed"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Sequences whose attention is one call, as [count, longest]; `gather` int64 [count * longest] takes them out of
+    the packed tokens, `back` int64 [tokens] leaves their padding out again and `mask` bool [count, 1, 1, longest] tells
+    the tokens; None where all are equally long."""
+
+    count: int
+    longest: int
+    tokens: int
+    gather: torch.Tensor | None = None
+    back: torch.Tensor | None = None
+    mask: torch.Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How the real tokens of a padded batch [n, width] lie one after the other, the longest sequences first.
+
+    where: int64 [tokens], the place of each in the flattened batch; starts: int32 [n + 1], where sequences begin.
+    """
+
+    where: torch.Tensor
+    starts: torch.Tensor
+    groups: list[Group]
+
+
+def can_pack(model: Any) -> bool:
+    """Whether packing is possible for the model's type and pays on its device."""
+    small = model.config.hidden_size < SMALLEST and model.device.type == "cpu"
+    return model.config.model_type in MODEL_TYPES and not small
+
+
+@contextmanager
+def packed(model: Any) -> Iterator[bool]:
+    """Inside, the encoder of `model` takes and gives padded batches as ever, and computes without the padding.
+
+    Gives whether it does: a model that cannot be packed is left alone, as is one that is packed already. Padding must
+    be on the right. Padded places of hidden states are 0.
+    """
+    base = model.base_model
+    before = base.config._attn_implementation
+    if before == NAME or not can_pack(base):
+        yield before == NAME
+        return
+    base.forward = partial(_forward, base, base.forward)
+    base.set_attn_implementation(NAME)
+    try:
+        yield True
+    finally:
+        del base.forward
+        base.set_attn_implementation(before)
+
+
+def packing_of(mask: torch.Tensor, slack: float) -> Packing:
+    """The packing of a batch from its attention mask, bool [n, width], with groups for attention by `slack`."""
+    width, lengths = mask.shape[1], mask.sum(1)
+    order = lengths.argsort(descending=True, stable=True)
+    places = order[:, None] * width + torch.arange(width, device=mask.device)
+    starts = torch.nn.functional.pad(lengths[order].cumsum(0), (1, 0)).to(torch.int32)
+    groups: list[list[int]] = []
+    for length in lengths[order].tolist():
+        if not groups or length < (1 - slack) * groups[-1][0]:
+            groups.append([])
+        groups[-1].append(length)
+    return Packing(places[mask[order]], starts, [_group(lengths, mask.device) for lengths in groups])
+
+
+def _group(lengths: list[int], device: torch.device) -> Group:
+    count, longest, tokens = len(lengths), lengths[0], sum(lengths)
+    if lengths[-1] == longest:
+        return Group(count, longest, tokens)
+    sizes, place = torch.tensor(lengths, device=device), torch.arange(longest, device=device)
+    inside = place < sizes[:, None]
+    gather = (sizes.cumsum(0) - sizes)[:, None] + place.minimum(sizes[:, None] - 1)
+    return Group(count, longest, tokens, gather.flatten(), inside.flatten().nonzero()[:, 0], inside[:, None, None])
+
+
+def _forward(base: Any, original: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None,
+             token_type_ids: torch.Tensor | None = None, **settings: Any) -> Any:  # fmt: skip
+    """The forward pass of an encoder on a padded batch, by way of its original one on the packed batch."""
+    shape = input_ids.shape
+    mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+    packing = packing_of(mask.bool(), SLACK[mask.device.type])
+    inputs = {"input_ids": input_ids, "position_ids": _positions(base, input_ids)}
+    if token_type_ids is not None:
+        inputs["token_type_ids"] = token_type_ids
+    flat = {name: tensor.flatten()[packing.where][None] for name, tensor in inputs.items()}
+    outputs = original(**flat, packing=packing, **{k: v for k, v in settings.items() if v is not None})
+
+    def unpacked(states: torch.Tensor) -> torch.Tensor:
+        padded = states.new_zeros(shape.numel(), states.shape[-1])
+        return padded.index_copy(0, packing.where, states[0]).view(*shape, -1)
+
+    outputs.last_hidden_state = unpacked(outputs.last_hidden_state)
+    if outputs.get("hidden_states") is not None:
+        outputs.hidden_states = tuple(unpacked(states) for states in outputs.hidden_states)
+    if getattr(base, "pooler", None) is not None:
+        outputs.pooler_output = base.pooler(outputs.last_hidden_state)
+    return outputs
+
+
+def _positions(base: Any, ids: torch.Tensor) -> torch.Tensor:
+    """Positions of a padded batch [n, width] as the encoder would number them."""
+    own = getattr(base.embeddings, "create_position_ids_from_input_ids", None)
+    if own:
+        return own(ids, base.embeddings.padding_idx)
+    return torch.arange(ids.shape[1], device=ids.device).expand(ids.shape)
+
+
+def _attention(
+    module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: None, packing: Packing,
+    scaling: float | None = None, sliding_window: int | None = None, **others: Any,
+) -> tuple[torch.Tensor, None]:  # fmt: skip
+    """Attention within each sequence of a packed batch; query, key, value [1, heads, tokens, d], the result
+    [1, tokens, heads, d]. `sliding_window`: how far tokens see to either side, plus 1."""
+    rate = others["dropout"]
+    q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
+    if q.is_cuda and q.dtype in (torch.bfloat16, torch.float16) and not rate:
+        window = (-1, -1) if sliding_window is None else (sliding_window - 1, sliding_window - 1)
+        starts, longest = packing.starts, packing.groups[0].longest
+        whole = varlen_attn(q, k, v, starts, starts, longest, longest, scale=scaling, window_size=window)
+        assert isinstance(whole, torch.Tensor)
+        return whole[None], None
+    parts = [tensor.split([group.tokens for group in packing.groups]) for tensor in (q, k, v)]
+    found = [
+        _of_group(group, _padded(own_q, group), _padded(own_k, group), _padded(own_v, group), rate,
+                  scaling or q.shape[-1] ** -0.5, sliding_window)
+        for group, own_q, own_k, own_v in zip(packing.groups, *parts, strict=True)
+    ]  # fmt: skip
+    return torch.cat(found)[None], None
+
+
+def _of_group(
+    group: Group, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, rate: float, scaling: float,
+    sliding_window: int | None,
+) -> torch.Tensor:  # fmt: skip
+    """Attention of a group, [count, heads, longest, d] to [tokens, heads, d]."""
+    seen = _seen(group, sliding_window, query.device)
+    if query.is_cuda:
+        found = scaled_dot_product_attention(query, key, value, attn_mask=seen, dropout_p=rate, scale=scaling)
+    else:  # two products are several times as fast as torch's own function for sequences as short as these
+        with torch.autocast("cpu", enabled=False):
+            scores = (query * scaling) @ key.transpose(-1, -2)
+            shares = (scores if seen is None else scores.masked_fill(~seen, torch.finfo(scores.dtype).min)).softmax(-1)
+            found = dropout(shares, rate) @ value
+    flat = found.transpose(1, 2).flatten(0, 1)
+    return flat if group.back is None else flat[group.back]
+
+
+def _padded(tensor: torch.Tensor, group: Group) -> torch.Tensor:
+    """The tokens of a group [tokens, heads, d] as [count, heads, longest, d]; what pads them is masked later."""
+    taken = tensor if group.gather is None else tensor[group.gather]
+    return taken.unflatten(0, (group.count, group.longest)).transpose(1, 2)
+
+
+def _seen(group: Group, sliding_window: int | None, device: torch.device) -> torch.Tensor | None:
+    """Which tokens see each other, bool [count or 1, 1, longest or 1, longest]; None where all do."""
+    if sliding_window is None or group.longest <= sliding_window:
+        return group.mask
+    place = torch.arange(group.longest, device=device)
+    band = (place[:, None] - place).abs() < sliding_window
+    return band if group.mask is None else band & group.mask
+
+
+AttentionInterface.register(NAME, _attention)
+AttentionMaskInterface.register(NAME, lambda *arguments, **settings: None)
