@@ -1,6 +1,7 @@
 """Models under fresh heads, updates, budgets, and training that a kill does not change."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -252,7 +253,7 @@ def run(folder, scratch, stop_after=0, **more):
     encoded, model, scores = make_encoded(), start(folder, dropout=0.2), []
 
     def score():
-        scores.append((float(torch.sin(1e3 * model.classifier.out_proj.weight.detach().sum())), weights(model)))
+        scores.append((float(torch.sin(700 * model.classifier.out_proj.weight.detach().sum())), weights(model)))
         return scores[-1][0]
 
     def progress(share):
@@ -386,3 +387,31 @@ def test_masking_is_drawn_anew_in_every_update_and_equally_in_equal_runs(tokeniz
         )
     assert len(set(seen[:3])) == 3
     assert seen[:3] == seen[3:]
+
+
+def test_two_processes_train_the_same_model_as_one(tokenizer, encoder_folder, tmp_path):
+    nli = prepared(tmp_path / "nli", "classification", "nli", 24)
+    base = tmp_path / "base"
+    shutil.copytree(encoder_folder("xlm-roberta"), base)
+    config = json.loads((base / "config.json").read_text())
+    off = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (base / "config.json").write_text(json.dumps(config | off))
+    tuning = {
+        "task": nli, "languages": ["en"], "examples": 24, "epochs": 2, "batch_size": 8, "max_length": 64,
+        "recipe": {"learning_rate": 1e-3, "micro_tokens": 64}, "seed": 2, "keep": "last", "evaluate_every": 0,
+        "hidden": "", "device": "cpu",
+    }  # fmt: skip
+    inputs = {"encoder": base, "train.en": tmp_path / "nli", "dev": tmp_path / "nli"}
+    made, histories, shares = [], [], []
+    for ranks in (1, 2):
+        out, scratch = tmp_path / f"out{ranks}", tmp_path / f"scratch{ranks}"
+        out.mkdir()
+        scratch.mkdir()
+        fine_tune(tuning, inputs, out, Context(scratch, shares.append, ranks))
+        made.append(load_file(out / "model.safetensors"))
+        histories.append([entry["loss"] for entry in json.loads((out / "history.json").read_text())["history"]])
+    start = load_file(base / "model.safetensors")
+    assert histories[1] == pytest.approx(histories[0], rel=1e-5)
+    assert max(float((made[1][n] - made[0][n]).abs().max()) for n in made[0]) < 1e-5
+    assert max(float((made[0][n] - start[n]).abs().max()) for n in start if n in made[0]) > 1e-3
+    assert shares

@@ -7,7 +7,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Context:
-    """A folder that outlives a killed step, and a way to say which share of the work is done (0 to 1)."""
+    """A folder that outlives a killed step, a way to say which share of the work is done (0 to 1), how many processes
+    (and GPUs) may share a training, and a folder for what can be computed again."""
 
     scratch: Path
     progress: Callable[[float], None] = field(default=lambda share: None)
+    ranks: int = 1
+    cache: Path | None = None

@@ -11,7 +11,7 @@ TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 def keep_memory() -> None:
     """Lets this process keep what it frees, once and for all, where its C library is glibc.
 
-    By default blocks of some megabytes, which weights, gradients and activations are, are mapped anew each time, and the
+    By default blocks of some megabytes (weights, gradients, activations) are mapped anew each time, and the
     kernel clears every page of them: tens of thousands of page faults an update.
     """
     with suppress(OSError, AttributeError):

@@ -106,7 +106,7 @@ def train(
                         state.consider(entry["score"])
                 state.history.append(entry)
             context.progress(state.update / len(updates))
-            if time.monotonic() - saved > checkpoint_seconds and not last:
+            if time.monotonic() - saved > checkpoint_seconds and not last and parallel.rank() == 0:
                 state.save()
                 saved = time.monotonic()
     state.restore_best()

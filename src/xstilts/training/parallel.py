@@ -4,13 +4,62 @@ Every process does the whole step and knows all its data; only forward and backw
 gradients is taken once an update, and then all take the same optimiser step.
 """
 
-from collections.abc import Sequence
-from typing import TypeVar
+import importlib
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
-from torch import distributed
+from torch import distributed, multiprocessing
+
+from xstilts.context import Context
 
 T = TypeVar("T")
+StepFunction = Callable[[dict[str, Any], dict[str, Path], Path, Context], None]
+
+
+def shared_out(step: StepFunction) -> StepFunction:
+    """A step that trains in `context.ranks` processes where there are more than one: all do the same step, and what
+    the first of them writes is its result."""
+
+    @wraps(step)
+    def spread(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
+        if context.ranks == 1 or distributed.is_initialized():
+            step(arguments, inputs, out, context)
+            return
+        share = multiprocessing.get_context("spawn").Value("d", 0.0)
+        with tempfile.TemporaryDirectory() as folder:
+            place = f"{step.__module__}:{step.__name__}"
+            told = (place, arguments, inputs, out, context.scratch, context.ranks, share, folder)
+            processes = multiprocessing.start_processes(_one, told, context.ranks, join=False, start_method="spawn")
+            assert processes is not None
+            while not processes.join(timeout=0.5):
+                context.progress(share.value)
+
+    return spread
+
+
+def _one(number: int, place: str, arguments: dict[str, Any], inputs: dict[str, Path], out: Path, scratch: Path,
+         count: int, share: Any, folder: str) -> None:  # fmt: skip
+    """One of the processes; all but the first write to a folder that is thrown away."""
+    module, _, name = place.partition(":")
+    step = getattr(importlib.import_module(module), name)
+    cuda = arguments["device"] == "cuda"
+    if cuda:
+        torch.cuda.set_device(number)
+    distributed.init_process_group("nccl" if cuda else "gloo", f"file://{folder}/meeting", rank=number,
+                                   world_size=count)  # fmt: skip
+
+    def progress(done: float) -> None:
+        share.value = done
+
+    if number:
+        out = Path(folder) / f"out{number}"
+        out.mkdir()
+    step(arguments, inputs, out, Context(scratch, (lambda done: None) if number else progress))
+    distributed.destroy_process_group()
 
 
 def ranks() -> int:

@@ -22,9 +22,11 @@ from xstilts.tasks.task import Task
 from xstilts.tasks.types import FINE_TUNED, main_metric
 from xstilts.training.budget import choose_rows, join, updates
 from xstilts.training.loop import Part, train
+from xstilts.training.parallel import rank, shared_out
 from xstilts.training.schedule import Recipe, decay, kept_update
 
 
+@shared_out
 def pretrain(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
     """Writes a masked language model trained from random weights on the text of all languages.
 
@@ -49,6 +51,7 @@ def pretrain(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, cont
     (out / "history.json").write_text(json.dumps({"history": history, "updates": count, "tokens": tokens}))
 
 
+@shared_out
 def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
     """Writes the encoder with a head trained on a task in the given languages.
 
@@ -76,7 +79,7 @@ def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
     vars(model.config).pop("null_threshold", None)  # an earlier phase's: it goes with the head that is left behind
     recipe = Recipe(**arguments["recipe"])
     table, dev = read([inputs["dev"]])
-    trimmed = trim(model, [encoded, dev], tokenizer.pad_token_id, context.scratch)
+    trimmed = trim(model, [encoded, dev], tokenizer.pad_token_id, context.scratch / f"process{rank()}")
     encoded, dev = trimmed.encoded(encoded), trimmed.encoded(dev)
 
     def dev_predictions() -> pa.Table:
