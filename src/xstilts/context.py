@@ -8,9 +8,9 @@ from pathlib import Path
 @dataclass(frozen=True)
 class Context:
     """A folder that outlives a killed step, a way to say which share of the work is done (0 to 1), how many processes
-    (and GPUs) may share a training, and a folder for what can be computed again."""
+    (and GPUs) may share a training, and the store's folder."""
 
     scratch: Path
     progress: Callable[[float], None] = field(default=lambda share: None)
     ranks: int = 1
-    cache: Path | None = None
+    store: Path | None = None

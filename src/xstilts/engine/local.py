@@ -202,7 +202,7 @@ def run_step(step: Step, store: Store, progress: Callable[[float], None] = lambd
         raise XstiltsError(f"refused to run {step.function}", "it is not a function of this package", "check the plan")
     try:
         with store.writing(step) as out:
-            context = Context(store.scratch(step.fingerprint), progress)
+            context = Context(store.scratch(step.fingerprint), progress, store=store.root)
             arguments = {**step.arguments, **step.location}
             getattr(importlib.import_module(module), function)(arguments, inputs, out, context)
     except XstiltsError:

@@ -1,35 +1,65 @@
-"""Rows as token sequences, kept in memory between the steps of one worker."""
+"""Rows as token sequences: memory-mapped arrays beside the finished steps, shared by all workers and later runs."""
 
+import hashlib
 import json
 from collections.abc import Sequence
-from functools import lru_cache
+from dataclasses import fields
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from xstilts.data.prepare import read_rows
+from xstilts.engine import Step, Store, checksum
 from xstilts.tasks.encoding import Encoded
 from xstilts.tasks.task import Task
 from xstilts.tasks.types import FINE_TUNED, SCORED, TRAINED
 
+VERSION = 1
+"""Raised when a change of code moves what a text is encoded as."""
+
 
 def encoded_rows(
-    folders: Sequence[Path], task: dict[str, Any], tokenizer: Any, max_length: int, hidden: str = ""
-) -> tuple[pa.Table, Encoded]:
+    folders: Sequence[Path], task: dict[str, Any], tokenizer: Any, max_length: int, store: Path | None,
+    hidden: str = "",
+) -> tuple[pa.Table, Encoded]:  # fmt: skip
     """The rows of prepared folders, one after the other, and their token sequences.
 
-    hidden: a text column that the model is not shown (for a hypothesis-only baseline), or "".
+    Args:
+        store: the store's folder, where sequences are kept for the next who asks; None keeps them in memory alone.
+        hidden: a text column that the model is not shown (for a hypothesis-only baseline), or "".
     """
-    return _encoded(tuple(folders), json.dumps(task, sort_keys=True), tokenizer, max_length, hidden)
+    return _encoded(tuple(folders), json.dumps(task, sort_keys=True), tokenizer, max_length, store, hidden)
 
 
 @lru_cache(maxsize=64)
 def _encoded(
-    folders: tuple[Path, ...], task: str, tokenizer: Any, max_length: int, hidden: str
+    folders: tuple[Path, ...], task: str, tokenizer: Any, max_length: int, store: Path | None, hidden: str
 ) -> tuple[pa.Table, Encoded]:
     table, entry = read_rows(folders), Task(**json.loads(task))
-    kind = FINE_TUNED.get(entry.type) or SCORED.get(entry.type) or TRAINED[entry.type]
+    if store is None:
+        return table, _encode(table, entry, tokenizer, max_length, hidden)
+    arguments = {
+        "rows": [checksum(folder / "rows.parquet") for folder in folders],
+        "task": json.loads(task),
+        "tokenizer": _content(tokenizer),
+        "max_length": max_length,
+        "hidden": hidden,
+    }
+    step = Step("tokens", f"{__name__}:encoded_rows", VERSION, arguments)
+    kept = Store(store)
+    if kept.has(step.fingerprint) and kept.damage(step.fingerprint):
+        kept.set_aside(step.fingerprint)
+    if not kept.has(step.fingerprint):
+        with kept.writing(step) as out:
+            _write(_encode(table, entry, tokenizer, max_length, hidden), out)
+    return table, _read(kept.path(step.fingerprint))
+
+
+def _encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int, hidden: str) -> Encoded:
+    kind = FINE_TUNED.get(task.type) or SCORED.get(task.type) or TRAINED[task.type]
     shown = table
     if hidden:
         names = [name for name in kind.TEXT_COLUMNS if name != hidden]
@@ -37,7 +67,25 @@ def _encoded(
         shown = shown.set_column(
             table.column_names.index(kind.TEXT_COLUMNS[1]), kind.TEXT_COLUMNS[1], pa.nulls(len(table), pa.string())
         )
-    return table, kind.encode(shown, entry, tokenizer, max_length)
+    return kind.encode(shown, task, tokenizer, max_length)
+
+
+@cache
+def _content(tokenizer: Any) -> str:
+    told = [tokenizer.backend_tokenizer.to_str(), tokenizer.model_input_names, tokenizer.all_special_ids]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def _write(encoded: Encoded, out: Path) -> None:
+    for name, value in ((field.name, getattr(encoded, field.name)) for field in fields(Encoded)):
+        if isinstance(value, np.ndarray):
+            np.save(out / f"{name}.npy", value, allow_pickle=False)
+    (out / "encoded.json").write_text(json.dumps({"together": encoded.together}))
+
+
+def _read(folder: Path) -> Encoded:
+    arrays = {file.stem: np.load(file, mmap_mode="r", allow_pickle=False) for file in folder.glob("*.npy")}
+    return Encoded(**arrays, **json.loads((folder / "encoded.json").read_text()))
 
 
 def row_folders(inputs: dict[str, Path], languages: Sequence[str], name: str = "rows") -> list[Path]:

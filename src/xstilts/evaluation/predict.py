@@ -35,7 +35,7 @@ def predict(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, conte
     tokenizer = load_tokenizer(inputs["model"])
     table, encoded = encoded_rows(
         row_folders(inputs, arguments["languages"]), arguments["task"], tokenizer, arguments["max_length"],
-        arguments["hidden"],
+        context.store, arguments["hidden"],
     )  # fmt: skip
     model = getattr(transformers, kind.AUTO_CLASS).from_pretrained(inputs["model"]).to(device)
     extracted = run_model(model, kind, encoded, tokenizer.pad_token_id, device, arguments["precision"], context)

@@ -108,8 +108,9 @@ def _embedded(
     device = choose_device(arguments["device"])
     tokenizer = load_tokenizer(inputs["model"])
     table, encoded = encoded_rows(
-        row_folders(inputs, languages, name), arguments["task"], tokenizer, arguments["max_length"]
-    )
+        row_folders(inputs, languages, name), arguments["task"], tokenizer, arguments["max_length"],
+        context.store,
+    )  # fmt: skip
     model = load_base(inputs["model"]).to(device)
     with autocast(device, arguments["precision"]):
         vectors = embed(

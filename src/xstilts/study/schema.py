@@ -23,6 +23,7 @@ class Recipe(Entry):
     beta2: Share = 0.999
     clip: Annotated[float, Field(gt=0)] = 1.0
     micro_tokens: Positive | None = None
+    gradient_checkpointing: bool = False
 
 
 class Vocabulary(Entry):

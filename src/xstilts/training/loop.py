@@ -82,6 +82,8 @@ def train(
     optimizer = _optimizer(models, recipe)
     state = State(models, optimizer, context.scratch / "checkpoint.safetensors")
     models.train()
+    if recipe.gradient_checkpointing:
+        parts[0].model.gradient_checkpointing_enable({"use_reentrant": False})
     saved, every = time.monotonic(), max(1, len(updates) // 20)
     with packed(models[0]) as unpadded, cheap_dropout(models):
         for number in range(state.update, len(updates)):
@@ -109,6 +111,7 @@ def train(
             if time.monotonic() - saved > checkpoint_seconds and not last and parallel.rank() == 0:
                 state.save()
                 saved = time.monotonic()
+    parts[0].model.gradient_checkpointing_disable()
     state.restore_best()
     return state.history
 

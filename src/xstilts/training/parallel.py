@@ -32,7 +32,7 @@ def shared_out(step: StepFunction) -> StepFunction:
         share = multiprocessing.get_context("spawn").Value("d", 0.0)
         with tempfile.TemporaryDirectory() as folder:
             place = f"{step.__module__}:{step.__name__}"
-            told = (place, arguments, inputs, out, context.scratch, context.ranks, share, folder)
+            told = (place, arguments, inputs, out, context.scratch, context.store, context.ranks, share, folder)
             processes = multiprocessing.start_processes(_one, told, context.ranks, join=False, start_method="spawn")
             assert processes is not None
             while not processes.join(timeout=0.5):
@@ -42,7 +42,7 @@ def shared_out(step: StepFunction) -> StepFunction:
 
 
 def _one(number: int, place: str, arguments: dict[str, Any], inputs: dict[str, Path], out: Path, scratch: Path,
-         count: int, share: Any, folder: str) -> None:  # fmt: skip
+         store: Path | None, count: int, share: Any, folder: str) -> None:  # fmt: skip
     """One of the processes; all but the first write to a folder that is thrown away."""
     module, _, name = place.partition(":")
     step = getattr(importlib.import_module(module), name)
@@ -58,7 +58,7 @@ def _one(number: int, place: str, arguments: dict[str, Any], inputs: dict[str, P
     if number:
         out = Path(folder) / f"out{number}"
         out.mkdir()
-    step(arguments, inputs, out, Context(scratch, (lambda done: None) if number else progress))
+    step(arguments, inputs, out, Context(scratch, (lambda done: None) if number else progress, store=store))
     distributed.destroy_process_group()
 
 

@@ -37,8 +37,9 @@ def pretrain(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, cont
     seed, device = arguments["seed"], choose_device(arguments["device"])
     tokenizer = load_tokenizer(inputs["vocabulary"])
     table, encoded = encoded_rows(
-        row_folders(inputs, arguments["languages"]), arguments["task"], tokenizer, arguments["max_length"]
-    )
+        row_folders(inputs, arguments["languages"]), arguments["task"], tokenizer, arguments["max_length"],
+        context.store,
+    )  # fmt: skip
     model = new_encoder(arguments["config"], tokenizer, derive(seed, "weights")).to(device)
     groups = np.unique(np.array(table["language"].to_pylist())[encoded.rows], return_inverse=True)[1]
     size, count = arguments["batch_size"], arguments["updates"]
@@ -70,6 +71,7 @@ def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
         task=arguments["task"],
         tokenizer=tokenizer,
         max_length=arguments["max_length"],
+        store=context.store,
         hidden=arguments["hidden"],
     )
     parts = [read([folder]) for folder in row_folders(inputs, arguments["languages"], "train")]

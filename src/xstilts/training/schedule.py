@@ -10,8 +10,8 @@ class Recipe:
     """How weights are moved: AdamW (Loshchilov and Hutter 2019) with linear warm-up and linear decay to zero.
 
     learning_rate: at its peak; warmup: share of the updates, 0 to 1; clip: largest gradient norm; micro_tokens:
-    tokens with padding of one forward pass, None for what suits the device; precision: 'fp32' or 'bf16' (autocast,
-    weights stay fp32).
+    tokens with padding of one forward pass, None for what suits the device; gradient_checkpointing: computes
+    activations twice in place of keeping them; precision: 'fp32' or 'bf16' (autocast, weights stay fp32).
     """
 
     learning_rate: float
@@ -20,6 +20,7 @@ class Recipe:
     beta2: float = 0.999
     clip: float = 1.0
     micro_tokens: int | None = None
+    gradient_checkpointing: bool = False
     precision: str = "fp32"
 
 
