@@ -107,7 +107,7 @@ def _both_ways(
         homeward = translate_texts(wanted, *back, search, context.scratch / "back.jsonl", homeward_progress)
     quality = {
         "from": source, "to": target, "roundtrip": roundtrip, "model": _named(model, way),
-        "back": _named(*back) if back else None, **_chrf(sample, _composed(outward, homeward)), "why": why,
+        "back": _named(*back) if back else None, **_chrf(sample, outward, homeward), "why": why,
     }  # fmt: skip
     return outward, homeward, quality
 
@@ -145,17 +145,19 @@ def _composed(outward: Translations, homeward: Translations) -> Translations:
     return result
 
 
-def _chrf(sample: list[str], returned: Translations) -> dict[str, Any]:
-    """chrF (0 to 100) of sentences that came back against the originals, how many they are, and sacrebleu's signature
-    of the metric. It judges both directions at once; it is None where nothing came back."""
+def _chrf(sample: list[str], outward: Translations, homeward: Translations) -> dict[str, Any]:
+    """chrF (0 to 100) of translated sentences that came back against the originals, how many they are, and sacrebleu's
+    signature of the metric. It judges both directions at once; what did not come back counts as nothing written. None
+    where nothing was translated back at all."""
     from sacrebleu.metrics import CHRF
 
-    pairs = [(unmarked(returned.done[text]), unmarked(text)) for text in sample if text in returned.done]
-    if not pairs:
+    sent = [text for text in sample if text in outward.done]
+    if not homeward.done:
         return {"chrf": None, "chrf_sentences": 0, "chrf_signature": ""}
     metric = CHRF()
-    score = metric.corpus_score([back for back, _ in pairs], [[text for _, text in pairs]]).score
-    return {"chrf": score, "chrf_sentences": len(pairs), "chrf_signature": str(metric.get_signature())}
+    returned = [unmarked(homeward.done.get(outward.done[text], "")) for text in sent]
+    score = metric.corpus_score(returned, [[unmarked(text) for text in sent]]).score
+    return {"chrf": score, "chrf_sentences": len(sent), "chrf_signature": str(metric.get_signature())}
 
 
 def _rebuilt(task: Task, rows: list[Row], final: Translations, code: str) -> tuple[list[Row], dict[int, str]]:

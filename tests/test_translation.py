@@ -1,0 +1,365 @@
+"""Translation of training data: what a model is told, what becomes of rows and labels, and what never happens silently.
+
+The toy model writes English in capitals: it was trained to, on random letters and brackets, and knows nothing else.
+"""
+
+import json
+import random
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import tokenizers
+import torch
+import transformers
+
+from xstilts.context import Context
+from xstilts.engine import Step
+from xstilts.engine.local import run_step
+from xstilts.engine.store import Store
+from xstilts.errors import MISSING, STEP_FAILED, XstiltsError
+from xstilts.tasks.task import Task
+from xstilts.tasks.types import SCHEMAS
+from xstilts.translation import generate
+from xstilts.translation.codes import direction
+from xstilts.translation.generate import TOO_LONG, Search, translate_texts
+from xstilts.translation.marking import LOST, OWN_BRACKETS, Passage, found, marked, sentences
+from xstilts.translation.models import fetch, load_translator
+from xstilts.translation.projection import AMBIGUOUS, SHARED_WORD, words
+from xstilts.translation.translate import EMPTY, translate
+
+ENGLISH = "the old river runs past town king built wide wall near who is a and of"
+LONGEST = 24
+
+
+def toy_tokenizer(texts, size):
+    """Sub-words of the texts and the same ones in capitals, as a tokenizer of NLLB's kind."""
+    trained = tokenizers.Tokenizer(tokenizers.models.BPE(unk_token="<unk>"))
+    trained.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace(prepend_scheme="always")
+    trainer = tokenizers.trainers.BpeTrainer(vocab_size=size, initial_alphabet=list("[].?"), show_progress=False)
+    trained.train_from_iterator([text.lower() for text in texts], trainer)
+    model = json.loads(trained.to_str())["model"]
+    small = list(model["vocab"])
+    capital = [piece.upper() for piece in small if piece.upper() != piece]
+    vocab = {piece: i for i, piece in enumerate(dict.fromkeys(["<s>", "<pad>", "</s>", "<unk>", *small, *capital]))}
+    merges = [tuple(pair) for pair in model["merges"]]
+    merges += [pair for a, b in merges if (pair := (a.upper(), b.upper())) not in merges]
+    made = transformers.NllbTokenizer(
+        vocab=vocab, merges=merges, extra_special_tokens=["eng_Latn", "deu_Latn", "<mask>"]
+    )
+    return made, np.array([vocab[p] for p in small]), np.array([vocab[p.upper()] for p in small])
+
+
+def train_toy(folder, texts, size=120, updates=300):
+    """A small model of NLLB's kind that learns to write small letters as capitals and back. It starts out looking, for
+    the word it writes, at the word in the same place: what takes a large model long to find."""
+    tokenizer, small, capital = toy_tokenizer(texts, size)
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    config = transformers.M2M100Config(
+        vocab_size=len(tokenizer), d_model=64, encoder_layers=1, decoder_layers=1, encoder_attention_heads=1,
+        decoder_attention_heads=1, encoder_ffn_dim=64, decoder_ffn_dim=128, max_position_embeddings=64, dropout=0.0,
+        attention_dropout=0.0, encoder_layerdrop=0.0, decoder_layerdrop=0.0, init_std=0.03,
+        bos_token_id=0, pad_token_id=1, eos_token_id=2, decoder_start_token_id=2,
+    )  # fmt: skip
+    model = transformers.M2M100ForConditionalGeneration(config)
+    first, last = model.model.encoder.layers[0], model.model.decoder.layers[0]
+    for part in (first.self_attn.out_proj, first.fc2, last.self_attn.out_proj, last.fc2):
+        torch.nn.init.zeros_(part.weight)
+    cross = last.encoder_attn
+    for part, scale in ((cross.q_proj, 4.0), (cross.k_proj, 4.0), (cross.v_proj, 1.0), (cross.out_proj, 1.0)):
+        part.weight.data = scale * torch.eye(64)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    codes = np.array(tokenizer.convert_tokens_to_ids(["eng_Latn", "deu_Latn"]))
+    for update in range(updates):
+        for group in optimizer.param_groups:
+            group["lr"] = 5e-3 * min(1, (update + 1) / 20) * max(0.02, 1 - update / updates)
+        drawn = rng.integers(len(small), size=(64, int(rng.integers(2, LONGEST))))
+        way = np.arange(64)[:, None] % 2
+        source, target = np.where(way, capital[drawn], small[drawn]), np.where(way, small[drawn], capital[drawn])
+        end = np.full((64, 1), 2)
+        source, target = np.hstack([codes[way], source, end]), np.hstack([codes[1 - way], target, end])
+        source, target = torch.from_numpy(source), torch.from_numpy(target)
+        model(input_ids=source, attention_mask=torch.ones_like(source), labels=target).loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory):
+    """A folder as `fetch` writes it."""
+    raw = train_toy(tmp_path_factory.mktemp("toy"), [ENGLISH] * 3)
+    return fetched(raw, tmp_path_factory.mktemp("fetched"))
+
+
+def fetched(raw, out):
+    fetch({"load": str(raw), "revision": "", "content": ""}, {}, out, Context(out))
+    return out
+
+
+def task(kind, **more):
+    labels = {"classification": ["yes", "no"], "tagging": ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]}
+    source = {"world": 1, "kind": "nli", "rows": {"train": 1}}
+    return Task(**{"name": "t", "type": kind, "labels": labels.get(kind, []), "source": source, **more})
+
+
+def table(kind, rows):
+    identity = [{"id": f"en-train-{i}", "cluster_id": f"c{i // 2}", "language": "en"} for i in range(len(rows))]
+    return pa.Table.from_pylist([{**who, **row} for who, row in zip(identity, rows, strict=True)], SCHEMAS[kind])
+
+
+def run(folder, kind, rows, inputs, entry=None, **more):
+    """The new rows, the file of quality and that of rows left out."""
+    (folder / "rows").mkdir(exist_ok=True)
+    (folder / "out").mkdir(exist_ok=True)
+    pq.write_table(rows if isinstance(rows, pa.Table) else table(kind, rows), folder / "rows" / "rows.parquet")
+    arguments = {
+        "task": (entry or task(kind)).model_dump(mode="json"), "from": "en", "to": "de", "roundtrip": False, "beams": 2,
+        "max_length": LONGEST, "batch_tokens": 64, "device": "cpu", "precision": "fp32", **more,
+    }  # fmt: skip
+    translate(arguments, {"rows": folder / "rows", **inputs}, folder / "out", Context(folder / "scratch"))
+    told = [json.loads((folder / "out" / f"{name}.json").read_text()) for name in ("quality", "left-out")]
+    return pq.read_table(folder / "out" / "rows.parquet"), *told
+
+
+PAIRS = [
+    {"text_a": "the old king built a wall.", "text_b": "who built the wall?", "label": "yes"},
+    {"text_a": "the old king built a wall.", "text_b": "the river is wide", "label": "no"},
+    {"text_a": "a river runs past the town.\nthe wall is old.", "text_b": None, "label": "no"},
+]
+
+
+def test_rows_come_out_in_the_other_language_and_are_prepared_rows_in_all_else(toy, tmp_path):
+    rows, quality, left_out = run(tmp_path, "classification", PAIRS, {"model": toy})
+    given = table("classification", PAIRS)
+    assert rows.schema == given.schema
+    for name in ("id", "cluster_id", "label"):
+        assert rows[name].equals(given[name])
+    assert set(rows["language"].to_pylist()) == {"de"}
+    assert rows["text_a"].to_pylist() == [row["text_a"].upper().replace("\n", " ") for row in PAIRS]
+    assert rows["text_b"].to_pylist() == ["WHO BUILT THE WALL?", "THE RIVER IS WIDE", None]
+    assert left_out == {"unlabelled": 0, "problems": []}
+    assert (quality["rows"], quality["kept"], quality["dropped"]) == (3, 3, {})
+    assert quality["model"]["codes"] == ["eng_Latn", "deu_Latn"] and quality["model"]["revision"] == ""
+    assert quality["chrf"] > 99 and quality["chrf_sentences"] == quality["sentences"] == 5
+    assert "nc:6" in quality["chrf_signature"]
+
+
+def test_out_and_back_leaves_the_language_and_tells_the_codes_of_both_ways(toy, tmp_path):
+    rows, quality, _ = run(tmp_path, "classification", PAIRS[:2], {"model": toy}, roundtrip=True)
+    assert rows.equals(table("classification", PAIRS[:2]))
+    assert quality["roundtrip"] and quality["back"]["codes"] == ["deu_Latn", "eng_Latn"] and quality["chrf"] > 99
+
+
+def test_every_choice_is_translated_and_a_question_without_one_right_choice_is_dropped(toy, tmp_path):
+    entries = [
+        {"context": "a king built a wall", "question": "who built?", "choices": ["the king", "the river"], "label": 0},
+        {"context": None, "question": "who runs?", "choices": ["a town", "a town", "a king"], "label": 1},
+        {"context": None, "question": "who runs?", "choices": ["a town", "a town", "a king"], "label": 2},
+    ]
+    rows, quality, left_out = run(tmp_path, "multiple_choice", entries, {"model": toy})
+    assert rows["choices"].to_pylist() == [["THE KING", "THE RIVER"], ["A TOWN", "A TOWN", "A KING"]]
+    assert rows["context"].to_pylist() == ["A KING BUILT A WALL", None]
+    assert rows["label"].to_pylist() == [0, 2] and rows["id"].to_pylist() == ["en-train-0", "en-train-2"]
+    assert quality["dropped"] == {AMBIGUOUS: 1}
+    assert [(problem["line"], problem["found"]) for problem in left_out["problems"]] == [(2, AMBIGUOUS)]
+
+
+def answer(context, text, again=0):
+    start = context.index(text, again)
+    return [{"text": text, "start": start}]
+
+
+def test_an_answer_is_found_again_where_its_markers_are(toy, tmp_path):
+    context = "the king built a wall near the town.\nthe old river runs past the wall."
+    own = "a [wide] wall of a king"
+    entries = [
+        {"context": context, "question": "who built the wall?", "answers": answer(context, "king")},
+        {"context": context, "question": "the river runs past?", "answers": answer(context, "the wall", 60)},
+        {"context": context, "question": "who is old?", "answers": []},
+        {"context": own, "question": "who is wide?", "answers": answer(own, "king")},
+    ]
+    rows, quality, _ = run(tmp_path, "qa", entries, {"model": toy}, task("qa", unanswerable=True))
+    capital = context.upper().replace("\n", " ")
+    assert rows["context"].to_pylist() == [capital] * 3
+    answers = rows["answers"].to_pylist()
+    assert [[a["text"] for a in found] for found in answers] == [["KING"], ["THE WALL"], []]
+    assert answers[1][0]["start"] == capital.rindex("THE WALL")
+    assert quality["dropped"] == {OWN_BRACKETS: 1}
+
+
+def test_tags_are_carried_over_and_rows_whose_markers_are_lost_are_dropped(toy, tmp_path, monkeypatch):
+    entries = [
+        {"tokens": ["the", "old", "king", "built", "a", "wall", "."], "tags": ["O", "B-PER", "I-PER", *["O"] * 4]},
+        {"tokens": ["the", "king", "and", "the", "town"], "tags": ["O", "B-PER", "O", "O", "B-PER"]},
+        {"tokens": ["the", "river", "is", "[", "wide", "]"], "tags": ["O"] * 6},
+    ]
+    rows, quality, _ = run(tmp_path, "tagging", entries, {"model": toy})
+    assert rows["tokens"].to_pylist() == [[token.upper() for token in row["tokens"]] for row in entries]
+    assert rows["tags"].to_pylist() == [row["tags"] for row in entries]
+    decode = transformers.NllbTokenizer.batch_decode
+    losing = lambda *args, **more: [text.replace("[KING]", "KING]") for text in decode(*args, **more)]  # noqa: E731
+    monkeypatch.setattr(transformers.NllbTokenizer, "batch_decode", losing)
+    (tmp_path / "again").mkdir()
+    rows, quality, _ = run(tmp_path / "again", "tagging", entries, {"model": toy})
+    assert rows["id"].to_pylist() == ["en-train-0", "en-train-2"] and quality["dropped"] == {LOST: 1}
+
+
+@pytest.mark.parametrize(
+    ("spans", "translation", "expected"),
+    [
+        ("P", "par [le roi] dans", ("par le roi dans", ["le roi"])),
+        ("P", "par[ le roi ]dans", ("par le roi dans", ["le roi"])),
+        ("P", "par [ le roi ], et", ("par le roi, et", ["le roi"])),
+        ("P", "【国王】修建", ("国王修建", ["国王"])),
+        ("PP", "[le roi] et [la ville]", ("le roi et la ville", ["le roi", "la ville"])),
+        ("PL", "[2] la ville [/2] du [1] roi [/1].", ("la ville du roi.", ["la ville", "roi"])),
+        ("P", "par le roi", None),
+        ("P", "[par [le roi]", None),
+        ("P", "par [ ] dans", None),
+        ("P", "[le] [roi]", None),
+        ("PP", "[le roi] et la ville", None),
+        ("PL", "[1] la ville [/2] du [2] roi [/1]", None),
+        ("PL", "[1] la ville [/1] du [1] roi [/1]", None),
+        ("PL", "[1] la ville [/1] du roi [/2]", None),
+    ],
+)
+def test_markers_are_found_or_the_row_is_given_up(spans, translation, expected):
+    result = found(translation, [(i, i + 1, kind) for i, kind in enumerate(spans)])
+    if expected is None:
+        assert result is None
+    else:
+        assert (result.text, [result.text[a:b] for a, b, _ in result.spans]) == expected
+        if "2" in translation:
+            assert [kind for *_, kind in result.spans] == ["L", "P"]
+
+
+def test_sentences_are_divided_neither_at_abbreviations_nor_within_a_span():
+    def parts(text, *spans):
+        return [(part.text, [part.text[a:b] for a, b, _ in part.spans]) for part in sentences(Passage(text, spans))]
+
+    assert parts("Dr. Who met J. Smith. He ran!  Who? (a) ok. in fact") == [
+        ("Dr. Who met J. Smith.", []), ("He ran!", []), ("Who?", []), ("(a) ok. in fact", [])
+    ]  # fmt: skip
+    assert parts("国王来了。河很宽。") == [("国王来了。", []), ("河很宽。", [])]
+    assert parts("One. Two. Three.", (5, 9, "x")) == [("One.", []), ("Two.", ["Two."]), ("Three.", [])]
+    assert parts("One. Two. Three.", (2, 8, "x")) == [("One. Two.", ["e. Two"]), ("Three.", [])]
+    assert parts(" \n ") == []
+
+
+def test_words_are_those_of_the_languages_own_data():
+    def split(text, code):
+        return [text[a:b] for a, b in words(text, code)]
+
+    assert split("«서울에서 (남)», 3.5!", "ko") == ["«", "서울에서", "(", "남", ")", "»", ",", "3.5", "!"]
+    assert split("हिन्दी में...", "hi") == ["हिन्दी", "में", ".", ".", "."]
+    assert split("国王 ab", "zh") == ["国", "王", "a", "b"] and split("น้ำ", "th") == ["น้", "ำ"]
+
+
+def test_a_suffix_behind_a_marker_belongs_to_the_word_and_a_word_never_has_two_tags():
+    from xstilts.translation.projection import PROJECTION, Dropped
+
+    write = PROJECTION["tagging"][1]
+    row = {"id": "1", "tokens": ["x"], "tags": ["O"]}
+    passage = found("[서울]에서 [부산]", [(0, 1, "LOC"), (2, 3, "LOC")])
+    assert write(row, task("tagging"), [passage], "ko")["tags"] == ["B-LOC", "B-LOC"]
+    with pytest.raises(Dropped, match=SHARED_WORD):
+        write(row, task("tagging"), [found("[서울][부산]", [(0, 1, "LOC"), (2, 3, "LOC")])], "ko")
+
+
+def test_brackets_of_several_kinds_are_numbered():
+    passage = Passage("a king of Rome", ((2, 6, "PER"), (10, 14, "LOC")))
+    assert marked(passage) == "a [1] king [/1] of [2] Rome [/2]"
+    assert marked(Passage("a king of Rome", ((2, 6, "X"), (10, 14, "X")))) == "a [king] of [Rome]"
+
+
+def test_a_run_that_was_killed_goes_on_with_the_batch_that_was_cut_short(toy, tmp_path, monkeypatch):
+    texts = [" ".join(random.Random(i).sample(ENGLISH.split(), 3)) for i in range(40)]
+    translator = load_translator(toy, "cpu", "fp32")
+    way = direction(translator.tokenizer, 10**6, "en", "de", "toy")
+
+    def translated(file, seen):
+        return translate_texts(texts + texts, translator, way, Search(2, LONGEST, 24), file, seen.append)
+
+    whole = translated(tmp_path / "whole.jsonl", shares := [])
+    assert whole.done == {text: text.upper() for text in texts} and not whole.failed
+    assert shares[-1] == 1 and shares == sorted(shares) and len(shares) > 9
+    lines = (tmp_path / "whole.jsonl").read_bytes().splitlines(keepends=True)
+    cut = tmp_path / "cut.jsonl"
+    cut.write_bytes(b"".join(lines[:4]) + lines[4][:-3])
+    computed, original = [], generate._generate
+    monkeypatch.setattr(generate, "_generate", lambda ids, *more: computed.append(len(ids)) or original(ids, *more))
+    assert translated(cut, []).done == whole.done
+    assert len(computed) == len(lines) - 4 and cut.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+
+
+def test_what_is_too_long_is_counted_and_never_cut(toy, tmp_path):
+    entries = [*PAIRS, {"text_a": "the river " * 20, "text_b": "a king", "label": "no"},
+               {"text_a": " ", "text_b": "a king", "label": "no"}]  # fmt: skip
+    rows, quality, left_out = run(tmp_path, "classification", entries, {"model": toy})
+    assert len(rows) == 3 and quality["dropped"] == {TOO_LONG: 1, EMPTY: 1}
+    assert [problem["line"] for problem in left_out["problems"]] == [4, 5]
+
+
+def refused(*args, **more):
+    with pytest.raises(XstiltsError) as caught:
+        run(*args, **more)
+    return caught.value
+
+
+def test_bad_input_is_refused_in_words(toy, tmp_path):
+    pair = PAIRS[:1]
+    unknown = refused(tmp_path, "classification", pair, {"model": toy}, to="th")
+    assert "does not translate into Thai (th)" in unknown.what and unknown.why == "it knows de, en"
+    wrong = refused(tmp_path, "classification", pair, {"model": toy}, **{"from": "de", "to": "en"})
+    assert "the rows to translate from 'de' are in en" in wrong.what
+    none = refused(tmp_path, "classification", [{"text_a": "the " * 30, "label": "no"}], {"model": toy})
+    assert none.code == STEP_FAILED and TOO_LONG in none.why
+    pos = task("tagging", labels=["NOUN", "VERB"])
+    every = refused(tmp_path, "tagging", [{"tokens": ["a"], "tags": ["NOUN"]}], {"model": toy}, pos)
+    assert "every word has a tag" in every.why
+    text = refused(tmp_path, "mlm", [{"text": "a king"}], {"model": toy}, task("mlm"))
+    assert "cannot be translated" in text.what and "mlm" in text.why
+
+
+def test_only_sequence_to_sequence_models_are_fetched(tmp_path, encoder_folder):
+    for load, what in ((encoder_folder("bert"), "is no translation model"), (tmp_path / "none", "cannot load")):
+        with pytest.raises(XstiltsError, match=what) as caught:
+            fetched(load, tmp_path)
+    assert caught.value.code == MISSING
+
+
+def test_the_model_enters_the_fingerprint_and_a_step_resumes_nothing_that_it_need_not(toy, tmp_path):
+    store = Store(tmp_path / "store")
+
+    def steps(revision, beams):
+        got = Step(
+            "fetch", "xstilts.translation.models:fetch", 1, {"load": str(toy), "revision": revision, "content": ""}
+        )
+        source = {"world": 1, "kind": "nli", "rows": {"train": 4}}
+        entry = task("classification", source=source, labels=["entailment", "neutral", "contradiction"])
+        prepared = {
+            "task": entry.model_dump(mode="json"),
+            "tasks": {},
+            "split": "train",
+            "language": "en",
+            "content": "",
+        }
+        rows = Step("rows", "xstilts.data.prepare:prepare", 1, prepared)
+        arguments = {"task": prepared["task"], "from": "en", "to": "de", "roundtrip": False, "beams": beams,
+                     "max_length": LONGEST, "batch_tokens": None, "device": "cpu", "precision": "fp32"}  # fmt: skip
+        inputs = {"rows": rows.fingerprint, "model": got.fingerprint}
+        return got, rows, Step("rows", "xstilts.translation.translate:translate", 1, arguments, inputs)
+
+    wanted = steps("", 1)
+    assert len({wanted[2].fingerprint, steps("abc", 1)[2].fingerprint, steps("", 2)[2].fingerprint}) == 3
+    for step in wanted[:2]:
+        run_step(step, store)
+    run_step(wanted[2], store)
+    out = store.open(wanted[2].fingerprint)
+    assert pq.read_table(out / "rows.parquet").schema == SCHEMAS["classification"]
