@@ -3,27 +3,34 @@
 The toy model writes English in capitals: it was trained to, on random letters and brackets, and knows nothing else.
 """
 
+import importlib
 import json
 import random
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+import sentencepiece
 import tokenizers
 import torch
 import transformers
 
 from xstilts.context import Context
+from xstilts.data.sources import rows
 from xstilts.engine import Step
 from xstilts.engine.local import run_step
 from xstilts.engine.store import Store
 from xstilts.errors import MISSING, STEP_FAILED, XstiltsError
+from xstilts.languages import all_languages
+from xstilts.study.own_tasks import read_task_file
 from xstilts.tasks.task import Task
 from xstilts.tasks.types import SCHEMAS
 from xstilts.translation import generate
 from xstilts.translation.codes import direction
-from xstilts.translation.generate import TOO_LONG, Search, translate_texts
+from xstilts.translation.generate import TOO_LONG, UNFINISHED, Search, translate_texts
 from xstilts.translation.marking import LOST, OWN_BRACKETS, Passage, found, marked, sentences
 from xstilts.translation.models import fetch, load_translator
 from xstilts.translation.projection import AMBIGUOUS, SHARED_WORD, words
@@ -363,3 +370,164 @@ def test_the_model_enters_the_fingerprint_and_a_step_resumes_nothing_that_it_nee
     run_step(wanted[2], store)
     out = store.open(wanted[2].fingerprint)
     assert pq.read_table(out / "rows.parquet").schema == SCHEMAS["classification"]
+
+
+def family(folder, kind):
+    """A small random model of a family in the hub's own format."""
+    (folder / "text").write_text("\n".join([ENGLISH, ENGLISH.upper()] * 20))
+    spm = str(folder / "spm.model")
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(folder / "text"), model_prefix=spm.removesuffix(".model"), vocab_size=90, model_type="bpe",
+        bos_id=0, pad_id=1, eos_id=2, unk_id=3, minloglevel=2,
+    )  # fmt: skip
+    pieces = [trained.id_to_piece(i) for trained in [sentencepiece.SentencePieceProcessor(spm)] for i in range(90)]
+    special = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "decoder_start_token_id": 2}
+    if kind == "opus":
+        pieces = ["</s>", "<unk>", ">>tha<<", ">>zho_Hant<<", ">>cmn_Hans<<", ">>deu<<", *pieces[4:], "<pad>"]
+        special = {"eos_token_id": 0, "pad_token_id": len(pieces) - 1, "decoder_start_token_id": len(pieces) - 1}
+    (folder / "vocab.json").write_text(json.dumps({piece: i for i, piece in enumerate(pieces)}))
+    vocab = str(folder / "vocab.json")
+    tokenizer = {
+        "m2m": lambda: transformers.M2M100Tokenizer(vocab, spm),
+        "mbart": lambda: transformers.MBart50Tokenizer([(piece, -1.0) for piece in ["<unk>", "<s>", *pieces[2:]]]),
+        "opus": lambda: transformers.MarianTokenizer(spm, spm, vocab, source_lang="en+fr_BE", target_lang="mul"),
+    }[kind]()
+    config = {"m2m": transformers.M2M100Config, "mbart": transformers.MBartConfig, "opus": transformers.MarianConfig}
+    size = {"d_model": 32, "init_std": 0.5, "max_position_embeddings": 64}
+    size |= {f"{side}_{name}": n for side in ("encoder", "decoder")
+             for name, n in (("layers", 1), ("attention_heads", 2), ("ffn_dim", 32))}  # fmt: skip
+    torch.manual_seed(1)
+    placeholders = 108 if kind == "m2m" else 0  # languages and made-up words, beyond the tokenizer's count
+    model = transformers.AutoModelForSeq2SeqLM.from_config(
+        config[kind](
+            vocab_size=len(tokenizer) + placeholders,
+            forced_eos_token_id=special["eos_token_id"],
+            **special,
+            **size,
+        )
+    )
+    model.generation_config.exponential_decay_length_penalty = (3, 3.0)
+    model.save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
+    return folder / "model"
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "names"),
+    [
+        ("m2m", "de", ("en", "de")),
+        ("mbart", "zh", ("en_XX", "zh_CN")),
+        ("opus", "zh", ("en", "cmn_Hans")),
+        ("opus", "de", ("en", "deu")),
+    ],
+)
+def test_every_family_is_told_its_own_codes_and_gives_what_it_gives_alone(tmp_path, kind, code, names):
+    raw = family(tmp_path, kind)
+    (tmp_path / "fetched").mkdir()
+    translator = load_translator(fetched(raw, tmp_path / "fetched"), "cpu", "fp32")
+    way = direction(translator.tokenizer, translator.model.config.vocab_size, "en", code, "m")
+    assert way.names == names
+    texts = ["the old river runs", "who", "a king built a wide wall near the town", "past and of"]
+    given = translate_texts(texts, translator, way, Search(3, 60, 40), tmp_path / "file", lambda share: None)
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(raw)
+    model = transformers.AutoModelForSeq2SeqLM.from_pretrained(raw)
+    forced = {}
+    if kind == "opus":
+        assert direction(tokenizer, 10**6, "fr", code, "m") == way.__class__("", way.prefix, None, ("fr", names[1]))
+    else:
+        tokenizer.src_lang = names[0]
+        forced = {"forced_bos_token_id": tokenizer.convert_tokens_to_ids({"m2m": "__de__"}.get(kind, names[1]))}
+    for text in texts:
+        prefix = f">>{names[1]}<< " if kind == "opus" else ""
+        alone = tokenizer(prefix + text, return_tensors="pt")
+        written = model.generate(**alone, num_beams=3, max_new_tokens=50, **forced)
+        expected = tokenizer.decode(written[0], skip_special_tokens=True).removeprefix("__de__").strip()
+        assert given.done.get(text, "") == expected
+    assert len(given.done) >= 3 and UNFINISHED not in given.failed.values()
+    with pytest.raises(XstiltsError, match=r"does not translate into Quechua \(qu\)"):
+        direction(tokenizer, 10**6, "en", "qu", "m")
+    if kind == "opus":
+        with pytest.raises(XstiltsError, match=r"does not translate from German \(de\)\nit knows en, fr"):
+            direction(tokenizer, 10**6, "de", "th", "m")
+
+
+@pytest.mark.parametrize("kind", ["nllb", "mbart", "m2m"])
+def test_the_languages_of_the_benchmarks_have_codes_in_each_family(kind):
+    """By the lists that `transformers` has of them; what they lack is known."""
+    module = {"nllb": "nllb.tokenization_nllb", "mbart": "mbart50.tokenization_mbart50",
+              "m2m": "m2m_100.tokenization_m2m_100"}[kind]  # fmt: skip
+    listed = importlib.import_module(f"transformers.models.{module}").FAIRSEQ_LANGUAGE_CODES
+    tokens = [f"__{code}__" for code in listed["m2m100"]] if kind == "m2m" else listed
+    lookup = {token: i for i, token in enumerate(tokens)}
+
+    class Listing:
+        src_lang, unk_token_id, all_special_tokens = "", -1, tokens
+
+        def convert_tokens_to_ids(self, token):
+            return lookup[token]
+
+    chosen, missing = {}, set()
+    for one in all_languages()[:50]:
+        try:
+            chosen[one.code] = direction(Listing(), len(tokens), "en", one.code, kind).names[1]
+        except XstiltsError:
+            missing.add(one.code)
+    absent = {"bg", "el", "eu", "ht", "hu", "jv", "ms", "pa", "qu", "wo", "yo"}
+    lacks = {
+        "nllb": set(),
+        "m2m": {"eu", "qu", "te"},
+        "mbart": absent,
+    }
+    assert missing == lacks[kind]
+    several = {"nllb": {"zh": "zho_Hans", "ar": "arb_Arab", "fa": "pes_Arab", "et": "est_Latn", "sw": "swh_Latn"}}
+    assert several.get(kind, {}).items() <= chosen.items()
+
+
+def test_a_model_of_one_pair_translates_no_other(toy):
+    class Pair:
+        unk_token_id, source_lang, target_lang = 1, "en", "de"
+
+        def get_vocab(self):
+            return {"a": 0}
+
+    assert direction(Pair(), 5, "en", "de", "m").prefix == ""
+    with pytest.raises(XstiltsError, match=r"does not translate into French \(fr\)\nit knows de"):
+        direction(Pair(), 5, "en", "fr", "m")
+
+
+def test_old_weights_are_read_without_running_what_they_hold(toy, tmp_path):
+    for name in ("old", "hostile", "out"):
+        (tmp_path / name).mkdir()
+    for file in toy.iterdir():
+        for name in ("old", "hostile"):
+            if file.suffix != ".safetensors":
+                (tmp_path / name / file.name).write_bytes(file.read_bytes())
+    weights = transformers.AutoModelForSeq2SeqLM.from_pretrained(toy).state_dict()
+    torch.save(weights, tmp_path / "old" / "pytorch_model.bin")
+    torch.save({"x": Path("/")}, tmp_path / "hostile" / "pytorch_model.bin")
+    fetched(tmp_path / "old", tmp_path / "out")
+    assert list((tmp_path / "out").glob("*.safetensors")) and not list((tmp_path / "out").glob("*.bin"))
+    with pytest.raises(XstiltsError, match="cannot load the translation model"):
+        fetched(tmp_path / "hostile", tmp_path / "out")
+
+
+def test_a_little_real_english_goes_out_and_stays_parallel(real_data, tmp_path):
+    entry = read_task_file(Path(__file__).with_name("real_tasks.yaml"))["xnli"]
+    given = rows(entry, "validation", "en", real_data, {}).table.slice(0, 600)
+    for name in ("text_a", "text_b"):
+        given = given.set_column(given.column_names.index(name), name, pc.utf8_lower(given[name]))
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "model").mkdir()
+    model = fetched(train_toy(tmp_path / "raw", given["text_b"].to_pylist(), 200, 400), tmp_path / "model")
+    made, quality, left_out = run(tmp_path, "classification", given, {"model": model}, entry)
+    kept = {row["id"]: row for row in given.to_pylist()}
+    assert quality["rows"] == 600 == len(made) + sum(quality["dropped"].values()) and len(made) > 50
+    assert len(left_out["problems"]) == 600 - len(made) and quality["dropped"].keys() <= {TOO_LONG, UNFINISHED}
+    for row in made.to_pylist():
+        assert {name: row[name] for name in ("cluster_id", "label")} == {
+            name: kept[row["id"]][name] for name in ("cluster_id", "label")
+        }
+    right = sum(row["text_b"] == kept[row["id"]]["text_b"].upper() for row in made.to_pylist())
+    print(right, len(made), quality)
+    assert right > 0.8 * len(made) and quality["chrf"] > 90

@@ -38,7 +38,8 @@ def direction(tokenizer: Any, size: int, source: str, target: str, model: str) -
     know, with those that it knows.
     """
     if hasattr(tokenizer, "src_lang"):
-        known = _tokens(CODED, [str(token) for token in tokenizer.all_special_tokens], tokenizer, size)
+        named = getattr(tokenizer, "lang_code_to_token", {}).values()  # M2M-100 does not count them as special
+        known = _tokens(CODED, [*map(str, tokenizer.all_special_tokens), *named], tokenizer, size)
         theirs = _required(known, source, model, "from"), _required(known, target, model, "into")
         return Direction(theirs[0], "", tokenizer.convert_tokens_to_ids(known[theirs[1]]), theirs)
     _declared(getattr(tokenizer, "source_lang", None), source, model, "from")

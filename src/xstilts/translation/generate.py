@@ -132,14 +132,15 @@ def _generate(ids: list[np.ndarray], translator: Translator, way: Direction, sea
     """The translations of texts of similar length, None for one that did not end."""
     tokenizer, device = translator.tokenizer, translator.model.device
     batch = tokenizer.pad({"input_ids": [i.tolist() for i in ids]}, return_tensors="pt").to(device)
-    room = min(translator.longest, search.max_length, 3 * max(map(len, ids)) + 16) - 1  # the first token is given
+    room = min(translator.longest, search.max_length, 3 * max(map(len, ids)) + 16) - 1  # less what it starts with
     forced = {} if way.first is None else {"forced_bos_token_id": way.first}
     with torch.inference_mode():
         output = translator.model.generate(
             input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], num_beams=search.beams,
             do_sample=False, max_new_tokens=room, **forced,
         )  # fmt: skip
-    written = output[:, 1:].cpu()
-    ends = [tokenizer.eos_token_id in row[: room - 1].tolist() for row in written]  # some models force an end at `room`
+    given = 1 if way.first is None else 2  # what generation starts with, and the target language
+    written = output[:, given:].cpu()
+    ends = [tokenizer.eos_token_id in row[: room - given].tolist() for row in written]  # some force an end at `room`
     texts = tokenizer.batch_decode(written, skip_special_tokens=True, clean_up_tokenization_spaces=False)
     return [text.strip() if ended else None for text, ended in zip(texts, ends, strict=True)]
