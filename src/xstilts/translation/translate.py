@@ -108,6 +108,7 @@ def _both_ways(
     quality = {
         "from": source, "to": target, "roundtrip": roundtrip, "model": _named(model, way),
         "back": _named(*back) if back else None, **_chrf(sample, outward, homeward), "why": why,
+        "unchanged": sum(text == translated for text, translated in outward.done.items()),
     }  # fmt: skip
     return outward, homeward, quality
 
