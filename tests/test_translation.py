@@ -281,7 +281,8 @@ def test_words_are_those_of_the_languages_own_data():
         return [text[a:b] for a, b in words(text, code)]
 
     assert split("«서울에서 (남)», 3.5!", "ko") == ["«", "서울에서", "(", "남", ")", "»", ",", "3.5", "!"]
-    assert split("हिन्दी में...", "hi") == ["हिन्दी", "में", ".", ".", "."]
+    assert split("हिन्दी में...", "hi") == ["हिन्दी", "में", "..."]
+    assert split("國 ''x'', ?!", "en") == ["國", "''", "x", "''", ",", "?", "!"]
     assert split("国王 ab", "zh") == ["国", "王", "a", "b"] and split("น้ำ", "th") == ["น้", "ำ"]
 
 

@@ -101,23 +101,22 @@ def _with_tags(row: Row, task: Task, passages: list[Passage], code: str) -> Row:
 
 
 def words(text: str, code: str) -> list[tuple[int, int]]:
-    """Where the words of a text begin and end: what white space divides, without the punctuation round it, which
-    makes words of its own; characters with their marks in zh, ja and th, as in WikiAnn."""
+    """Where the words of a text begin and end: what white space divides, without the punctuation round it, of which
+    each run of one sign is a word of its own; characters with their marks in zh, ja and th, as in WikiAnn."""
     if code in SEGMENTED:
         starts = [i for i, c in enumerate(text) if not c.isspace() and (i == 0 or unicodedata.category(c)[0] != "M")]
         return [(a, a + len(text[a:b].rstrip())) for a, b in zip(starts, [*starts[1:], len(text)], strict=True)]
     result = []
     for match in re.finditer(r"\S+", text):
         start, stop = match.span()
-        while start < stop and _is_sign(text[start]):
-            result.append((start, start + 1))
-            start += 1
-        behind = []
-        while start < stop and _is_sign(text[stop - 1]):
-            behind.append((stop - 1, stop))
-            stop -= 1
-        result += [(start, stop)] * (start < stop) + behind[::-1]
+        first = next((i for i in range(start, stop) if not _is_sign(text[i])), stop)
+        last = next((i for i in range(stop, first, -1) if not _is_sign(text[i - 1])), first)
+        result += [*_runs(text, start, first), *([(first, last)] if first < last else []), *_runs(text, last, stop)]
     return result
+
+
+def _runs(text: str, start: int, stop: int) -> list[tuple[int, int]]:
+    return [(start + run.start(), start + run.end()) for run in re.finditer(r"(.)\1*", text[start:stop])]
 
 
 def _is_sign(character: str) -> bool:
