@@ -44,8 +44,11 @@ def fetch(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context
             raise _not_for_translation(place, config.model_type)
         tokenizer = _tokenizer(place, **options)
         model = transformers.AutoModelForSeq2SeqLM.from_pretrained(place, dtype="auto", weights_only=True, **options)
-        save(model, tokenizer, out)
     except FAILURES as error:
+        raise _cannot_load(place, error) from None
+    try:
+        save(model, tokenizer, out)
+    except ValueError as error:  # settings of generation that contradict each other are refused only here
         raise _cannot_load(place, error) from None
     (out / ORIGIN).write_text(json.dumps({"model": place, "revision": arguments["revision"]}))
 
