@@ -1,0 +1,134 @@
+"""Which texts of a row are translated, and the row again from their translations: a pair of functions per task type."""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from typing import Any
+
+from xstilts.errors import XstiltsError
+from xstilts.tasks.metrics import SEGMENTED, chunks
+from xstilts.tasks.task import Task
+from xstilts.tasks.types import FINE_TUNED
+from xstilts.translation.marking import Passage, sentences
+
+Row = dict[str, Any]
+AMBIGUOUS = "the right choice became equal to another"
+SHARED_WORD = "a word with more than one tag"
+
+
+class Dropped(Exception):
+    """A row that has no translation, and why."""
+
+
+def check_type(task: Task) -> None:
+    """Raises XstiltsError where rows of the task cannot be translated."""
+    if task.type not in PROJECTION:
+        raise XstiltsError(
+            f"rows of task '{task.name}' cannot be translated",
+            f"its type is {task.type}: its rows are texts of each language by themselves",
+            "translate a task of type " + ", ".join(PROJECTION),
+        )
+    kinds = {tag[:2] for tag in task.labels if tag != "O"}
+    if task.type == "tagging" and ("O" not in task.labels or not kinds <= {"B-", "I-"}):
+        raise XstiltsError(
+            f"tags of task '{task.name}' cannot be carried over to a translation",
+            "every word has a tag of its own, and markers round every word do not survive translation",
+            "translate a task whose labels are O, B-… and I-…, such as names",
+        )
+
+
+def _texts(row: Row, task: Task) -> list[list[Passage]]:
+    """The sentences of every text of the row, of those of lists one by one, each column in turn."""
+    columns = (row[name] for name in FINE_TUNED[task.type].TEXT_COLUMNS)
+    listed = (value if isinstance(value, list) else [value] for value in columns if value is not None)
+    return [sentences(Passage(text)) for texts in listed for text in texts]
+
+
+def _with_texts(row: Row, task: Task, passages: list[Passage], code: str) -> Row:
+    texts = (passage.text for passage in passages)
+    result = dict(row)
+    for name in FINE_TUNED[task.type].TEXT_COLUMNS:
+        if row[name] is not None:
+            result[name] = [next(texts) for _ in row[name]] if isinstance(row[name], list) else next(texts)
+    return result
+
+
+def _with_choices(row: Row, task: Task, passages: list[Passage], code: str) -> Row:
+    """As above; raises Dropped where no one could tell the right choice any more."""
+    result = _with_texts(row, task, passages, code)
+    if row["label"] is not None and result["choices"].count(result["choices"][row["label"]]) > 1:
+        raise Dropped(AMBIGUOUS)
+    return result
+
+
+def _context(row: Row, task: Task) -> list[list[Passage]]:
+    """The context with its first answer, which is the one that is trained on, and the question."""
+    spans = [(a["start"], a["start"] + len(a["text"]), "answer") for a in (row["answers"] or [])[:1]]
+    return [sentences(Passage(row["context"], tuple(spans))), sentences(Passage(row["question"]))]
+
+
+def _with_answer(row: Row, task: Task, passages: list[Passage], code: str) -> Row:
+    context = passages[0]
+    answers = [{"text": context.text[start:stop], "start": start} for start, stop, _ in context.spans]
+    return {**_with_texts(row, task, passages, code), "answers": None if row["answers"] is None else answers}
+
+
+def _sentence(row: Row, task: Task) -> list[list[Passage]]:
+    """The words as running text, with their chunks; a row is one sentence already."""
+    between = "" if row["language"] in SEGMENTED else " "
+    starts, text = [], ""
+    for token in row["tokens"]:
+        text += between if text else ""
+        starts.append(len(text))
+        text += token
+    spans = sorted((starts[a], starts[b] + len(row["tokens"][b]), kind) for a, b, kind in chunks(row["tags"] or []))
+    return [[Passage(text, tuple(spans))]]
+
+
+def _with_tags(row: Row, task: Task, passages: list[Passage], code: str) -> Row:
+    """The words of the translation: those that share a letter with a span have its tag, so that a suffix written
+    behind a marker belongs to its word; raises Dropped where a word would have two."""
+    passage = passages[0]
+    places, tags, last = words(passage.text, code), [], -1
+    for start, stop in places:
+        inside = [i for i, (a, b, _) in enumerate(passage.spans) if a < stop and start < b]
+        if len(inside) > 1:
+            raise Dropped(SHARED_WORD)
+        tags.append(f"{'I' if inside[0] == last else 'B'}-{passage.spans[inside[0]][2]}" if inside else "O")
+        last = inside[0] if inside else -1
+    tokens = [passage.text[start:stop] for start, stop in places]
+    return {**row, "tokens": tokens, "tags": None if row["tags"] is None else tags}
+
+
+def words(text: str, code: str) -> list[tuple[int, int]]:
+    """Where the words of a text begin and end: what white space divides, without the punctuation round it, of which
+    each run of one sign is a word of its own; characters with their marks in zh, ja and th, as in WikiAnn."""
+    if code in SEGMENTED:
+        starts = [i for i, c in enumerate(text) if not c.isspace() and (i == 0 or unicodedata.category(c)[0] != "M")]
+        return [(a, a + len(text[a:b].rstrip())) for a, b in zip(starts, [*starts[1:], len(text)], strict=True)]
+    result = []
+    for match in re.finditer(r"\S+", text):
+        start, stop = match.span()
+        first = next((i for i in range(start, stop) if not _is_sign(text[i])), stop)
+        last = next((i for i in range(stop, first, -1) if not _is_sign(text[i - 1])), first)
+        result += [*_runs(text, start, first), *([(first, last)] if first < last else []), *_runs(text, last, stop)]
+    return result
+
+
+def _runs(text: str, start: int, stop: int) -> list[tuple[int, int]]:
+    return [(start + run.start(), start + run.end()) for run in re.finditer(r"(.)\1*", text[start:stop])]
+
+
+def _is_sign(character: str) -> bool:
+    return unicodedata.category(character)[0] == "P"
+
+
+Reader = Callable[[Row, Task], list[list[Passage]]]
+Writer = Callable[[Row, Task, list[Passage], str], Row]
+PROJECTION: dict[str, tuple[Reader, Writer]] = {
+    "classification": (_texts, _with_texts),
+    "multiple_choice": (_texts, _with_choices),
+    "qa": (_context, _with_answer),
+    "tagging": (_sentence, _with_tags),
+}
+"""Per task type: the sentences of a row's texts with what is labelled in them, and the row from its new texts."""
