@@ -62,8 +62,8 @@ def make_run(folder, arms=None, targets=tuple(TARGETS), gain=gain_of, noise=0.0,
         "sources": {},
     }  # fmt: skip
     cells = [
-        {"target": t, "arm": a, "encoder": "enc", "replicate": r, "training": {"updates": 9}}
-        | ({"intermediate": {"updates": 9}} if arms[a] else {})
+        {"target": t, "arm": a, "encoder": "enc", "replicate": r, "training": {"examples": 400}}
+        | ({"intermediate": {"examples": 400}} if arms[a] else {})
         for t in targets
         for a in arms
         for r in range(1, replicates + 1)

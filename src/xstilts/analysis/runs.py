@@ -56,6 +56,14 @@ class Run:
         return {task: target for task, target in reversed(named) if task in TARGETS}
 
     @property
+    def encoders(self) -> list[str]:
+        """The encoders as the predictions name them, one for each pretraining seed."""
+        entries = self.plan["study"]["encoders"].items()
+        seeds = {name: entry.get("seeds", 1) for name, entry in entries}
+        return sorted(one for name, n in seeds.items()
+                      for one in ([name] if n == 1 else [f"{name}-{seed}" for seed in range(1, n + 1)]))  # fmt: skip
+
+    @property
     def scored(self) -> list[str]:
         """The targets with labels and predictions."""
         labelled = [target for target in self.study["types"] if target not in self.study["withheld"]]
@@ -70,6 +78,11 @@ class Run:
 
     def _file(self, target: str) -> Path:
         return self.folder / "predictions" / f"{target}.parquet"
+
+    @property
+    def name(self) -> str:
+        """The study's name and the folder, by which its rows are known among those of other runs."""
+        return f"{self.study.get('name', '')} in {self.folder}"
 
     def sources(self, arm: str, encoder: str, replicate: int) -> tuple[str, ...]:
         """Languages of the intermediate training of one cell."""

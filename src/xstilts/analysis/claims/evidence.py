@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from xstilts.analysis.claims.entries import NINE, Comparison, canonical, means, wanted
-from xstilts.analysis.claims.makeup import encoders
 from xstilts.analysis.claims.virtual import best, pooled, renamed, scaled, swapped
 from xstilts.analysis.cube import Cube
 from xstilts.analysis.effects import Effect, effect
@@ -111,7 +110,7 @@ def _measures(
     elif comparison.arms == "best":
         name = BEST
         cubes = {task: renamed(cube, best(cube, left, held[task]), BEST) for task, cube in cubes.items()}
-    among = encoders(run)
+    among = run.encoders
 
     def over_all(level: float) -> Effect:
         return effect([cubes[t] for t in tasks], name, right, [held[t] for t in tasks], among, level)

@@ -6,7 +6,7 @@ from typing import Any
 
 from xstilts.analysis.claims.entries import Claim, Comparison, claims
 from xstilts.analysis.claims.evidence import Pair, find_pairs
-from xstilts.analysis.claims.makeup import CHECKS, encoders, other_encoders
+from xstilts.analysis.claims.makeup import CHECKS, other_encoders
 from xstilts.analysis.effects import Effect
 from xstilts.analysis.runs import Run
 from xstilts.analysis.verdicts import answer, as_json, verdict
@@ -154,4 +154,4 @@ def _notes(claim: Claim, run: Run, rows: list[dict[str, Any]]) -> list[str]:
     kinds = {name: arm.languages for name, arm in run.arms.items()}
     if told := answer([(row["left"], row["right"], row["verdict"]) for row in rows], kinds):
         notes.append(told)
-    return [*notes, f"for {len(encoders(run))} encoder{'s' if len(encoders(run)) > 1 else ''} of this run"]
+    return [*notes, f"for {len(run.encoders)} encoder{'s' if len(run.encoders) > 1 else ''} of this run"]

@@ -13,15 +13,6 @@ LARGE = "xlm-roberta-large"
 Check = tuple[list[str], list[str]]
 
 
-def encoders(run: Run) -> list[str]:
-    """The encoders of a study, one for each pretraining seed, as they are named in its predictions."""
-    names = []
-    for name, entry in run.plan["study"]["encoders"].items():
-        seeds = entry.get("seeds", 1)
-        names += [name] if seeds == 1 else [f"{name}-{seed}" for seed in range(1, seeds + 1)]
-    return sorted(names)
-
-
 def other_encoders(run: Run) -> list[str]:
     """Encoders of the study that are not XLM-R Large, told by the name of the repository or folder they come from."""
     entries = run.plan["study"]["encoders"].items()
