@@ -246,6 +246,19 @@ def test_published_rows_lie_beside_the_runs_and_what_is_not_found_stays_empty(tr
         published_rows("v3")
 
 
+def test_a_table_of_ones_own_is_laid_beside_the_run(true_run, tmp_path):
+    file = tmp_path / "mine.csv"
+    file.write_text("row,task,metric,value,source\nours,xnli,accuracy,81.5,the paper\n")
+    rows = {(row["task"], row["metric"]): row for row in published_table(true_run, str(file))}
+    assert rows["xnli", "accuracy"]["published"] == {"ours": 81.5}
+    assert rows["panx", "accuracy"]["published"] == {"ours": None}
+    file.write_text("row,task,metric,value,source\nours,xnli,accuracy,much,the paper\n")
+    with pytest.raises(XstiltsError, match="line 2"):
+        published_rows(str(file))
+    with pytest.raises(XstiltsError, match="cannot read"):
+        published_rows(str(tmp_path / "none.csv"))
+
+
 def test_the_published_scores_add_up_to_the_published_averages():
     tasks = [("xnli", "accuracy"), ("pawsx", "accuracy"), ("udpos", "span_f1"), ("panx", "span_f1"),
              ("xquad", "f1_em"), ("mlqa", "mlqa_f1_em"), ("tydiqa", "f1_em")]  # fmt: skip

@@ -24,7 +24,7 @@ HOLDS = {True: "holds", False: "does not hold", None: "open"}
 def claims(
     run: Annotated[Path, typer.Argument(help="The run folder of a study.")],
     published: Annotated[
-        str, typer.Option("--published", help="Lay the paper's scores beside the run's: v1 (preprint) or v2 (AACL).")
+        str, typer.Option("--published", help="Lay scores beside the run's: the paper's v1 or v2, or FILE.csv.")
     ] = "",
     as_json: JSON = False,
 ) -> None:
@@ -54,7 +54,7 @@ def _print_claim(entry: dict[str, Any], published: str, console: Console) -> Non
     console.print(heading.append(entry["result"], STYLES[entry["result"]]).append(f"  {entry['says']}"))
     if entry["reference"] == "unconfirmed":
         say("reference: unconfirmed (not found in the paper at hand)")
-    if published:
+    if published in ("v1", "v2"):
         say(f"{published}: {entry[published] or 'nothing found'}")
     for row in entry["comparisons"]:
         say(_comparison(row))
@@ -76,10 +76,11 @@ def _comparison(row: dict[str, Any]) -> str:
 def _print_published(rows: list[dict[str, Any]], version: str, console: Console) -> None:
     arms = list(dict.fromkeys(arm for row in rows for arm in row["scores"]))
     names = list(rows[0]["published"])
-    table = Table(title=f"means over all languages of a task, beside {version}", title_justify="left", box=None)
+    beside = Path(version).stem
+    table = Table(title=f"means over all languages of a task, beside {beside}", title_justify="left", box=None)
     for heading in ("task", "metric"):
         table.add_column(heading)
-    for heading in (*arms, *(f"{name} ({version})" for name in names)):
+    for heading in (*arms, *(f"{name} ({beside})" for name in names)):
         table.add_column(Text(heading), justify="right")
     for row in rows:
         mark = "*" if row["scores"] and not row["whole"] else ""

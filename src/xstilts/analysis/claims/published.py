@@ -2,35 +2,35 @@
 
 import csv
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from xstilts.analysis.runs import Run
-from xstilts.errors import XstiltsError, did_you_mean
+from xstilts.errors import MISSING, XstiltsError, did_you_mean
 from xstilts.tasks.xtreme import TARGETS
 
 VERSIONS = ("v1", "v2")
+LAYOUT = "the columns are row, task, metric, value and source; a value is a number of points"
 BOTH = "both"
 MEANS = {"f1_em": ("f1", "exact_match"), "mlqa_f1_em": ("mlqa_f1", "mlqa_exact_match")}
 """Metrics that are the mean of two published ones, as the benchmark scores question answering."""
 
 
 def published_rows(version: str) -> dict[tuple[str, str], dict[str, tuple[float, str]]]:
-    """(task, metric) -> row -> (score in points, where it was found), for a version of the paper.
+    """(task, metric) -> row -> (score in points, where it was found): of a version of the paper or a table of one's own.
 
-    Raises XstiltsError for a version that there is not.
+    Raises XstiltsError for a version that there is not, or a table that cannot be read, naming its line.
     """
-    if version not in VERSIONS:
-        hint = did_you_mean(version, VERSIONS) or "v2 is the AACL paper, v1 its preprint of May 2020"
-        raise XstiltsError(
-            f"there is no version '{version}' of the published rows", f"there are {', '.join(VERSIONS)}", hint
-        )
-    text = files("xstilts.analysis.claims").joinpath("published.csv").read_text(encoding="utf-8")
     found: dict[tuple[str, str], dict[str, tuple[float, str]]] = {}
-    for row in csv.DictReader(text.splitlines()):
-        if row["version"] in (version, BOTH):
-            found.setdefault((row["task"], row["metric"]), {})[row["row"]] = (float(row["value"]), row["source"])
+    for line, row in enumerate(csv.DictReader(_text(version).splitlines()), 2):
+        if row.get("version", version) in (version, BOTH):
+            try:
+                key, score = (row["task"], row["metric"]), float(row["value"])
+                found.setdefault(key, {})[row["row"]] = score, row["source"] or version
+            except (KeyError, TypeError, ValueError):
+                raise XstiltsError(f"{version}, line {line} cannot be read", f"it holds {row}", LAYOUT) from None
     for task in TARGETS:
         for name, (one, other) in MEANS.items():
             ones, others = found.get((task, one), {}), found.get((task, other), {})
@@ -38,6 +38,19 @@ def published_rows(version: str) -> dict[tuple[str, str], dict[str, tuple[float,
             if both:
                 found[task, name] = both
     return found
+
+
+def _text(version: str) -> str:
+    if version in VERSIONS:
+        return files("xstilts.analysis.claims").joinpath("published.csv").read_text(encoding="utf-8")
+    if not version.endswith(".csv"):
+        hint = did_you_mean(version, VERSIONS) or "v2 is the AACL paper, v1 its preprint of May 2020"
+        why = f"there are {', '.join(VERSIONS)}, or a table of your own, FILE.csv"
+        raise XstiltsError(f"there is no version '{version}' of the published rows", why, hint)
+    try:
+        return Path(version).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise XstiltsError(f"cannot read the scores in {version}", str(error), "check the path", MISSING) from None
 
 
 def published_table(run: Run, version: str) -> list[dict[str, Any]]:
