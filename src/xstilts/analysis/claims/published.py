@@ -19,7 +19,7 @@ MEANS = {"f1_em": ("f1", "exact_match"), "mlqa_f1_em": ("mlqa_f1", "mlqa_exact_m
 
 
 def published_rows(version: str) -> dict[tuple[str, str], dict[str, tuple[float, str]]]:
-    """(task, metric) -> row -> (score in points, where it was found): of a version of the paper or a table of one's own.
+    """(task, metric) -> row -> (score in points, where it was found), for a version of the paper or from a FILE.csv.
 
     Raises XstiltsError for a version that there is not, or a table that cannot be read, naming its line.
     """
