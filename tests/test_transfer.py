@@ -14,7 +14,7 @@ from scipy import optimize, stats
 from test_claims import make_run
 from xstilts.analysis.runs import read_run
 from xstilts.analysis.transfer import predict_by_distance, predict_transfer, write_scores
-from xstilts.analysis.transfer.features import MEASURED, features
+from xstilts.analysis.transfer.features import MEASURED, features, read_measured
 from xstilts.analysis.transfer.model import choose_penalty, learn, standardised, weights
 from xstilts.analysis.transfer.predict import _warnings
 from xstilts.analysis.transfer.ranking import ndcg, spearman
@@ -114,8 +114,9 @@ def run_of(tmp_path, arms, sources, **options):
     """A run folder whose arms took the given languages in every replicate."""
     run = make_run(tmp_path / "run", arms, ("xnli",), **options)
     plan = json.loads((run.folder / "plan.json").read_text())
-    for arm, codes in sources.items():
-        plan["sources"][arm] = {f"enc:{r + 1000 * bool(arms[arm].get('independent'))}": codes for r in (1, 2, 3)}
+    for arm in sources.keys() & arms.keys():
+        shift = 1000 * bool(arms[arm].get("independent"))
+        plan["sources"][arm] = {f"enc:{r + shift}": sources[arm] for r in (1, 2, 3)}
     (run.folder / "plan.json").write_text(json.dumps(plan))
     return read_run(run.folder)
 
@@ -241,6 +242,15 @@ def test_features_that_were_not_measured_are_named_and_measured_ones_are_used():
     assert [value for row, value in zip(rows, logme, strict=True) if len(row.sources) == 2] == [-0.8, -0.8]
     distance = found.values[:, found.names.index("distance")]
     assert distance[0] == pytest.approx(near("es", ("en",)))
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"log_size": {"enc": {"de": "much"}}}', '{"logsize": {}}'])
+def test_measurements_that_cannot_be_read_are_told(tmp_path, text):
+    run = run_of(tmp_path, {"none": {}, "english": ARMS["english"]}, TAKEN)
+    (run.folder / MEASURED).write_text(text)
+    with pytest.raises(XstiltsError, match="cannot be read") as caught:
+        read_measured(run)
+    assert caught.value.why
 
 
 @pytest.fixture(scope="module")

@@ -119,7 +119,7 @@ def predict_transfer(
     from xstilts.analysis.transfer import measure, predict_by_distance, predict_transfer, write_scores
     from xstilts.cli.languages import codes
 
-    found = [read_run(run) for run in runs or ()]
+    found = [read_run(run) for run in dict.fromkeys(run.resolve() for run in runs or ())]
     if store:
         for run in found:
             measure(run, store)
@@ -152,7 +152,7 @@ def _print_prediction(result: dict[str, Any], top: int, console: Console) -> Non
         say(f"Warning: {warning}")
     for code, ranking in result["rankings"].items():
         console.print()
-        _print_ranking(code, ranking[:top], bool(result["rows"]), console)
+        _print_ranking(code, ranking, top, bool(result["rows"]), console)
     if result["rankings"] and result["rows"]:
         say("score: predicted rank, 0 in the middle; interval and shares: languages and trainings drawn anew, together")
 
@@ -178,7 +178,7 @@ def _estimate(found: dict[str, Any]) -> str:
     return f"{found['mean']:+.2f}{ends}"
 
 
-def _print_ranking(code: str, ranking: list[dict[str, Any]], learnt: bool, console: Console) -> None:
+def _print_ranking(code: str, ranking: list[dict[str, Any]], top: int, learnt: bool, console: Console) -> None:
     from xstilts.languages import language
 
     title = f"sources for {language(code).name} ({code})"
@@ -188,7 +188,7 @@ def _print_ranking(code: str, ranking: list[dict[str, Any]], learnt: bool, conso
         table.add_column(heading)
     for heading in ("score", "95 %", "distance", *(["in top 3", "best"] if learnt else [])):
         table.add_column(heading, justify="right", no_wrap=True)
-    for row in ranking:
+    for row in ranking[:top]:
         ends = "" if row["low"] is None else f"[{row['low']:+.2f}, {row['high']:+.2f}]"
         far = "unknown" if row["distance"] is None else f"{row['distance']:.3f}"
         task = [Text(row["intermediate"])] if several else []
