@@ -110,16 +110,19 @@ def _measures(
     elif comparison.arms == "best":
         name = BEST
         cubes = {task: renamed(cube, best(cube, left, held[task]), BEST) for task, cube in cubes.items()}
-    among = run.encoders
 
     def over_all(level: float) -> Effect:
-        return effect([cubes[t] for t in tasks], name, right, [held[t] for t in tasks], among, level)
+        return _effect(run, {task: cubes[task] for task in tasks}, name, right, level)
 
     def exceeding(other: str) -> Callable[[float], Effect]:
-        both = [cubes[tasks[0]], swapped(cubes[other], name, right)]
-        codes = [held[tasks[0]], held[other]]
-        return lambda level: scaled(effect(both, name, right, codes, among, level), 2.0)
+        both = {tasks[0]: cubes[tasks[0]], other: swapped(cubes[other], name, right)}
+        return lambda level: scaled(_effect(run, both, name, right, level), 2.0)
 
     if comparison.over:
         return [Pair(name, right, tasks, other, exceeding(other)) for other in _others(comparison, run)]
     return [Pair(name, right, tasks, "", over_all)]
+
+
+def _effect(run: Run, cubes: dict[str, Cube], left: str, right: str, level: float) -> Effect:
+    """The difference of two arms in the held-out languages, mean over tasks of XTREME, as a contrast has it."""
+    return effect(list(cubes.values()), left, right, [_held_out(run, task) for task in cubes], run.encoders, level)
