@@ -106,9 +106,10 @@ def test_every_command_of_the_readme_does_what_it_says(quick_run, command):
 
 
 def test_every_verb_of_the_readme_has_help_with_an_example():
-    verbs = set(re.findall(r"^\| `xstilts (\w+)", (ROOT / "README.md").read_text(), re.M))
+    verbs = set(re.findall(r"^\| `xstilts ([\w-]+)", (ROOT / "README.md").read_text(), re.M))
     assert verbs == {
         "study", "plan", "report", "score", "submit", "tasks", "data", "languages", "distances", "sources",
+        "claims", "predict-transfer",
     }  # fmt: skip
     for verb in verbs:
         assert f"xstilts {verb}" in run(verb, "--help", cwd=ROOT).split("Example")[1]
@@ -182,3 +183,18 @@ def test_a_store_that_cannot_be_written_is_named(tmp_path):
 def test_sources_are_chosen_among_the_languages_of_a_benchmark_task(tmp_path):
     printed = run("sources", "--task", "xnli", "--from", "en", "-k", 3, "--strategy", "near", "--json", cwd=tmp_path)
     assert json.loads(printed)["sets"] == [["bg", "de", "es"]]
+
+
+def test_a_run_of_other_tasks_supports_no_claim_and_teaches_what_it_can(quick_run):
+    folder, _ = quick_run
+    told = json.loads(run("claims", "runs/pocket-quick", "--json", cwd=folder))["claims"]
+    assert [entry["claim"] for entry in told] == [*map(str, range(1, 10)), "question"]
+    assert {entry["result"] for entry in told} == {"not tested"}
+    arguments = ("runs/pocket-quick", "--store", "runs/store", "--for", "it,th", "--out", "scores.csv")
+    learnt = json.loads(run("predict-transfer", *arguments, "--json", cwd=folder))
+    assert {"overlap", "logme", "h_score", "distance"} <= set(learnt["weights"])
+    assert [check["by"] for check in learnt["validation"]] == ["language", "family"]
+    sources = ("--strategy", "predicted", "--candidates", "nl,de,fr,fi,hi,ar", "-k", "2", "--scores", "scores.csv")
+    (chosen,) = json.loads(run("sources", *sources, "--held-out", "it,th", "--json", cwd=folder))["sets"]
+    assert len(chosen) == 2
+    assert "'tr' is held out" in run("sources", *sources, "--held-out", "tr", cwd=folder, expect=2)

@@ -70,7 +70,7 @@ def distances(
     from xstilts.languages import all_languages, distance_matrix, language
 
     start = language(origin).code
-    others = _codes(to) or [one.code for one in all_languages() if one.glottocode]
+    others = codes(to) or [one.code for one in all_languages() if one.glottocode]
     found = distance_matrix([start, *(code for code in others if code != start)], measure=measure, intervals=True)
     pairs = sorted((found.pair(0, i) for i in range(1, len(found.codes))), key=lambda p: (p.value != p.value, p.value))
     if matrix:
@@ -124,7 +124,7 @@ def sources(
     from xstilts.languages import read_scores, select
 
     among = _candidates(task, candidates)
-    known = read_scores(scores, _codes(held_out)) if scores else None
+    known = read_scores(scores, codes(held_out)) if scores else None
     if strategy == "predicted" and known is None:
         raise XstiltsError(
             "'predicted' needs scores", "It chooses by the scores of earlier runs.", "Give --scores FILE."
@@ -190,7 +190,7 @@ def _candidates(task: str, given: str) -> list[str]:
             "give --candidates de,tr,sw or --task NAME (one of XTREME, or of `xstilts tasks`)",
         )
     if given:
-        return _codes(given)
+        return codes(given)
     from xstilts.tasks.task import find_task
     from xstilts.tasks.xtreme import TARGETS
 
@@ -200,7 +200,7 @@ def _candidates(task: str, given: str) -> list[str]:
     raise XstiltsError(f"task '{task}' names no languages", why, "give --candidates de,tr,sw")
 
 
-def _codes(text: str) -> list[str]:
+def codes(text: str) -> list[str]:
     """The languages of a list with commas, each once."""
     from xstilts.languages import language
 

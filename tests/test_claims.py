@@ -1,0 +1,293 @@
+"""Claims held against runs whose truth is known, and against a run that is about something else."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from xstilts.analysis.claims import CONTRADICTED, NINE, NOT_TESTED, SUPPORTED, UNDETERMINED, judge_claims
+from xstilts.analysis.claims.entries import claims
+from xstilts.analysis.claims.published import published_rows, published_table
+from xstilts.analysis.runs import read_run
+from xstilts.errors import XstiltsError
+from xstilts.tasks.xtreme import TARGETS
+
+HELD_OUT = ["fi", "tr", "sw"]
+LANGUAGES = ["en", "de", *HELD_OUT]
+LARGE = "FacebookAI/xlm-roberta-large"
+SINGLES = {task: {"intermediate": task} for task in NINE}
+EVERYTHING = {
+    "none": {},
+    **SINGLES,
+    "multi": {"intermediate": list(NINE)},
+    "mnli-mlm": {"intermediate": "mnli", "mlm": 0.2},
+    "mnli-translated": {"intermediate": "mnli", "translated": True, "languages": "diverse"},
+    "far": {"intermediate": "mnli", "languages": "far", "count": 1},
+    "near": {"intermediate": "mnli", "languages": "near", "count": 1},
+}
+RETRIEVAL = ("bucc2018", "tatoeba")
+
+
+def gain_of(arm, target):
+    """Gains in points in a world where every claim is true."""
+    if arm == "none":
+        return 0
+    if arm in ("far", "near"):
+        return 9 if arm == "far" else 4
+    if target == "xnli":
+        return 0
+    usual = 28 if target in RETRIEVAL else 12
+    return usual + {"multi": 6, "mnli-mlm": -3, "mnli-translated": -3}.get(arm, 0)
+
+
+def make_run(folder, arms=None, targets=tuple(TARGETS), gain=gain_of, noise=0.0, load=LARGE, replicates=3, items=200):
+    """A run folder in which arm a scores 40 + gain(a, target) points, give or take `noise` from run to run.
+
+    Every target is scored as classification, which is all the same to the analysis.
+    """
+    arms = EVERYTHING if arms is None else arms
+    encoders = {"enc": {"load": load, "seeds": 1, "pretrain": None}}
+    trainings = {name: {"task": ""} for arm in arms.values() for name in np.atleast_1d(arm.get("intermediate", []))}
+    facts = {
+        "level": 0.95, "equivalence": 1.0, "withheld": [], "arms": arms,
+        "roles": {name: arm.get("role", "arm") for name, arm in arms.items()},
+        "tasks": {t: t for t in targets}, "types": dict.fromkeys(targets, "classification"),
+        "metrics": dict.fromkeys(targets, "accuracy"), "also": {t: [] for t in targets},
+    }  # fmt: skip
+    plan = {
+        "study": {"encoders": encoders, "intermediate": trainings, "languages": {"anchor": "en"}},
+        "held_out": HELD_OUT, "pool": ["de"], "evaluated": dict.fromkeys(targets, LANGUAGES), "warnings": [],
+        "sources": {},
+    }  # fmt: skip
+    cells = [
+        {"target": t, "arm": a, "encoder": "enc", "replicate": r, "training": {"examples": 400}}
+        | ({"intermediate": {"examples": 400}} if arms[a] else {})
+        for t in targets
+        for a in arms
+        for r in range(1, replicates + 1)
+    ]
+    (folder / "predictions").mkdir(parents=True)
+    for name, content in (("study", facts), ("plan", plan), ("cells", cells)):
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    for t in targets:
+        pq.write_table(predictions(t, arms, gain, noise, replicates, items), folder / "predictions" / f"{t}.parquet")
+    return read_run(folder)
+
+
+def predictions(target, arms, gain, noise, replicates, items):
+    rng = np.random.default_rng(len(target))
+    difficulty = {code: rng.permutation(items) / items for code in LANGUAGES}
+    parts = []
+    for arm in arms:
+        for replicate in range(1, replicates + 1):
+            share = (40 + gain(arm, target) + noise * rng.normal()) / 100
+            for code in LANGUAGES:
+                right = np.where(difficulty[code] < share, "x", "y")
+                parts.append(
+                    pa.table({
+                        "arm": [arm] * items, "encoder": ["enc"] * items, "replicate": [replicate] * items,
+                        "language": [code] * items, "example_id": [f"{code}{i}" for i in range(items)],
+                        "cluster_id": [str(i) for i in range(items)], "gold": ["x"] * items, "prediction": right,
+                    })
+                )  # fmt: skip
+    return pa.concat_tables(parts)
+
+
+def results(run):
+    return {entry["claim"]: entry["result"] for entry in judge_claims(run)}
+
+
+@pytest.fixture(scope="module")
+def true_run(tmp_path_factory):
+    """Every arm and target that the claims speak of, where all of them are true."""
+    return make_run(tmp_path_factory.mktemp("true") / "run")
+
+
+def test_where_every_claim_is_true_every_claim_is_supported(true_run):
+    assert results(true_run) == dict.fromkeys([*map(str, range(1, 10)), "question"], SUPPORTED)
+
+
+def test_the_estimates_are_the_planted_gains_and_the_intervals_are_simultaneous(true_run):
+    told = {entry["claim"]: entry for entry in judge_claims(true_run)}
+    squad, mnli, hellaswag = told["1"]["comparisons"]
+    assert [row["left"] for row in (squad, mnli, hellaswag)] == ["squad_v1", "mnli", "hellaswag"]
+    assert squad["estimate"] == pytest.approx((0 + 6 * 12 + 2 * 28) / 9, abs=0.3)
+    assert squad["level"] == pytest.approx(1 - 0.05 / 3)
+    assert len(told["3"]["comparisons"]) == 14
+    over_xnli = next(row for row in told["3"]["comparisons"] if row["over"] == "xnli")
+    over_panx = next(row for row in told["3"]["comparisons"] if row["over"] == "panx")
+    assert over_xnli["estimate"] == pytest.approx(28, abs=0.6)
+    assert over_panx["estimate"] == pytest.approx(16, abs=0.6)
+    assert {row["left"]: round(row["estimate"]) for row in told["6"]["comparisons"]} == {"mnli": 3}
+    assert [row["beside"] for row in told["question"]["comparisons"]] == [False, True]
+    assert any("distance itself matters" in note for note in told["question"]["notes"])
+
+
+def test_where_no_arm_gains_anything_the_gains_are_contradicted(tmp_path):
+    found = results(make_run(tmp_path / "run", gain=lambda arm, target: 0))
+    assert {name: found[name] for name in ("1", "2", "3", "4", "5", "question")} == {
+        **dict.fromkeys("12345", CONTRADICTED), "question": CONTRADICTED,
+    }  # fmt: skip
+    assert found["6"] == SUPPORTED, "equal arms are not inferior"
+
+
+def test_where_the_alternatives_are_better_they_contradict(tmp_path):
+    def gain(arm, target):
+        return gain_of(arm, target) + {"mnli-mlm": 9, "hellaswag": 12, "near": 12}.get(arm, 0)
+
+    found = {entry["claim"]: entry for entry in judge_claims(make_run(tmp_path / "run", gain=gain))}
+    assert found["6"]["result"] == CONTRADICTED, "masked language modelling adds six points"
+    assert {row["right"]: row["holds"] for row in found["6"]["comparisons"]} == {
+        "mnli-mlm": False, "mnli-translated": True,
+    }  # fmt: skip
+    assert found["2"]["result"] == CONTRADICTED, "one task alone is better than all"
+    assert found["question"]["result"] == SUPPORTED
+    assert any("near sources do better" in note for note in found["question"]["notes"])
+
+
+def test_where_runs_vary_too_much_the_result_is_open(tmp_path):
+    found = results(make_run(tmp_path / "run", gain=lambda arm, target: 3 * (arm != "none"), noise=8.0, replicates=2))
+    assert {name: found[name] for name in ("1", "3", "5", "6", "question")} == dict.fromkeys(
+        ["1", "3", "5", "6", "question"], UNDETERMINED
+    )
+
+
+def test_what_a_run_lacks_is_named(tmp_path):
+    arms = {"none": {}, "mnli": {"intermediate": "mnli"}, "mlm": {"intermediate": "mnli", "mlm": 0.1}}
+    told = {entry["claim"]: entry for entry in judge_claims(make_run(tmp_path / "run", arms, ("xnli", "tydiqa")))}
+    assert {entry["result"] for name, entry in told.items() if name not in ("7", "8")} == {NOT_TESTED}
+    assert told["7"]["result"] == told["8"]["result"] == SUPPORTED
+    assert "an arm with squad_v1 or squad_v2 in English" in told["1"]["missing"]
+    assert "a retrieval target of XTREME (bucc2018, tatoeba)" in told["1"]["missing"]
+    assert told["6"]["missing"] == ["an arm with some of the nine intermediate tasks on translated data"]
+    assert told["6"]["comparisons"][0]["right"] == "mlm", "what can be compared is shown"
+    assert told["question"]["missing"] == ["pawsx as a target", "an arm with any intermediate task in far languages"]
+    assert len(told["9"]["missing"]) == 8
+
+
+def test_a_run_of_other_tasks_supports_nothing(tmp_path):
+    arms = {"none": {}, "english": {"intermediate": "pocket-nli"}, "far": {"intermediate": "nli", "languages": "far"}}
+    run = make_run(tmp_path / "run", arms, ("pocket-nli", "pocket-tatoeba"), lambda arm, target: 20 * (arm != "none"))
+    told = judge_claims(run)
+    assert {entry["result"] for entry in told} == {NOT_TESTED}
+    assert all(entry["missing"] and not entry["comparisons"] for entry in told)
+
+
+def test_a_control_and_an_anchor_that_is_not_english_are_not_what_is_meant(tmp_path):
+    arms = {"none": {}, "mnli": {"intermediate": "mnli", "role": "control"}, "far": EVERYTHING["far"]}
+    run = make_run(tmp_path / "run", arms, ("xnli", "pawsx"))
+    assert results(run)["question"] == NOT_TESTED
+    arms["mnli"].pop("role")
+    run = make_run(tmp_path / "other", arms, ("xnli", "pawsx"))
+    assert results(run)["question"] == SUPPORTED
+    run.plan["study"]["languages"]["anchor"] = "de"
+    run.__dict__.pop("arms")
+    assert results(run)["question"] == NOT_TESTED
+
+
+def test_another_encoder_is_said_and_does_not_speak_of_xlm_r_large(tmp_path):
+    run = make_run(tmp_path / "run", load="microsoft/mdeberta-v3-base", items=100)
+    told = {entry["claim"]: entry for entry in judge_claims(run)}
+    assert told["5"]["result"] == told["7"]["result"] == NOT_TESTED
+    assert told["3"]["result"] == SUPPORTED
+    assert any("XLM-R Large" in note for note in told["3"]["notes"])
+
+
+def test_a_run_with_two_encoders_does_not_all_start_from_xlm_r_large(tmp_path):
+    run = make_run(tmp_path / "run", {"none": {}, "mnli": {"intermediate": "mnli"}}, ("xnli",))
+    run.plan["study"]["encoders"]["other"] = {"load": "google-bert/bert-base-multilingual-cased"}
+    assert results(run)["7"] == CONTRADICTED
+
+
+def test_a_cell_that_skipped_the_target_phase_contradicts_three_phases(tmp_path):
+    run = make_run(tmp_path / "run", {"none": {}, "mnli": {"intermediate": "mnli"}}, ("xnli",))
+    run.budgets[-1].pop("training")
+    assert results(run)["8"] == CONTRADICTED
+
+
+def test_one_replicate_tests_nothing(tmp_path):
+    run = make_run(tmp_path / "run", {"none": {}, "mnli": SINGLES["mnli"], "far": EVERYTHING["far"]},
+                   ("xnli", "pawsx"), replicates=1)  # fmt: skip
+    question = judge_claims(run)[-1]
+    assert question["result"] == NOT_TESTED
+    assert "1 replicate" in question["missing"][0]
+
+
+def test_the_best_arm_per_target_is_not_chosen_by_what_it_is_judged_on(tmp_path):
+    arms = {"none": {}, "mnli": SINGLES["mnli"], "qqp": SINGLES["qqp"]}
+    run = make_run(tmp_path / "run", arms, gain=lambda arm, target: 0, items=100)
+    for target in TARGETS:
+        file = run.folder / "predictions" / f"{target}.parquet"
+        rows = pq.read_table(file).to_pylist()
+        for row in rows:  # qqp is right everywhere, but only in the held-out languages; mnli in German
+            if (row["arm"] == "qqp" and row["language"] in HELD_OUT) or (row["arm"], row["language"]) == ("mnli", "de"):
+                row["prediction"] = "x"
+        pq.write_table(pa.Table.from_pylist(rows), file)
+    best = next(entry for entry in judge_claims(run) if entry["claim"] == "5")
+    assert best["comparisons"][0]["estimate"] == pytest.approx(0, abs=0.1)
+
+
+def test_figures_that_were_not_found_in_the_paper_say_so():
+    assert {name for name, claim in claims().items() if claim.reference == "unconfirmed"} == {"1", "2", "4"}
+
+
+def test_published_rows_lie_beside_the_runs_and_what_is_not_found_stays_empty(true_run):
+    v2, v1 = ({(row["task"], row["metric"]): row for row in published_table(true_run, v)} for v in ("v2", "v1"))
+    xnli = v2["xnli", "accuracy"]
+    assert xnli["published"] == {"XLM-R Large": 79.2, "X-STILTs": 80.0}
+    assert xnli["scores"]["none"] == pytest.approx(40, abs=0.5)
+    assert not xnli["whole"], "five of fifteen languages"
+    assert v1["xnli", "accuracy"]["published"]["X-STILTs"] == 80.4
+    assert v2["tatoeba", "accuracy"]["published"] == {"XLM-R Large": 57.3, "X-STILTs": None}
+    assert ("udpos", "span_f1") in published_rows("v1") and "X-STILTs" not in published_rows("v1")["udpos", "span_f1"]
+    with pytest.raises(XstiltsError, match="no version 'v3'"):
+        published_rows("v3")
+
+
+def test_a_table_of_ones_own_is_laid_beside_the_run(true_run, tmp_path):
+    file = tmp_path / "mine.csv"
+    file.write_text("row,task,metric,value,source\nours,xnli,accuracy,81.5,the paper\n")
+    rows = {(row["task"], row["metric"]): row for row in published_table(true_run, str(file))}
+    assert rows["xnli", "accuracy"]["published"] == {"ours": 81.5}
+    assert rows["panx", "accuracy"]["published"] == {"ours": None}
+    file.write_text("row,task,metric,value,source\nours,xnli,accuracy,much,the paper\n")
+    with pytest.raises(XstiltsError, match="line 2"):
+        published_rows(str(file))
+    with pytest.raises(XstiltsError, match="cannot read"):
+        published_rows(str(tmp_path / "none.csv"))
+
+
+def test_the_published_scores_add_up_to_the_published_averages():
+    tasks = [("xnli", "accuracy"), ("pawsx", "accuracy"), ("udpos", "span_f1"), ("panx", "span_f1"),
+             ("xquad", "f1_em"), ("mlqa", "mlqa_f1_em"), ("tydiqa", "f1_em")]  # fmt: skip
+    rows = published_rows("v2")
+    for name, mean in (("XLM-R Large", 70.1), ("X-STILTs", 72.7)):
+        assert np.mean([rows[task][name][0] for task in tasks]) == pytest.approx(mean, abs=0.06)
+
+
+def test_a_folder_without_a_run_is_told(tmp_path):
+    with pytest.raises(XstiltsError, match="holds no run"):
+        read_run(tmp_path)
+    (tmp_path / "study.json").write_text("{")
+    with pytest.raises(XstiltsError, match="holds no run") as caught:
+        read_run(tmp_path)
+    assert "cannot be read" in caught.value.why
+    (tmp_path / "study.json").write_text("{}")
+    (tmp_path / "plan.json").write_text("{}")
+    (tmp_path / "cells.json").write_text("[]")
+    with pytest.raises(XstiltsError, match="holds no run") as caught:
+        read_run(tmp_path)
+    assert "held_out" in caught.value.why
+
+
+def test_an_unfinished_run_is_told_what_it_lacks(tmp_path):
+    run = make_run(tmp_path / "run", {"none": {}, "mnli": SINGLES["mnli"], "far": EVERYTHING["far"]}, ("xnli", "pawsx"))
+    (run.folder / "predictions" / "pawsx.parquet").unlink()
+    assert judge_claims(run)[-1]["missing"] == ["pawsx as a target"]
+    file = run.folder / "predictions" / "xnli.parquet"
+    rows = pq.read_table(file)
+    pq.write_table(rows.filter(pa.compute.field("arm") != "mnli"), file)
+    run.cubes.clear()
+    assert {entry["result"] for entry in judge_claims(run)[:6]} == {NOT_TESTED}
