@@ -14,15 +14,15 @@ def epochs(count: int, repeats: int, rng: np.random.Generator) -> np.ndarray:
     return np.concatenate([rng.permutation(count) for _ in range(repeats)]) if repeats else np.empty(0, np.int64)
 
 
-def mixture(groups: np.ndarray, total: int, exponent: float, rng: np.random.Generator) -> np.ndarray:
-    """`total` draws of sequences, in which group g (a language) has a share proportional to its size ** exponent.
+def mixture(groups: np.ndarray, total: int, weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """`total` draws of items, in which group g (a language, a task) has a share proportional to `weights[g]`.
 
-    groups: int [n], the group of each sequence. Within a group every sequence is drawn once before any is drawn
-    again. Exponent 1 keeps the natural shares, 0 makes them equal.
+    groups: int [n], the group of each item; weights: float [groups]. Within a group every item is drawn once before
+    any is drawn again.
     """
-    sizes = np.bincount(groups)
-    weights = np.where(sizes > 0, sizes.astype(float) ** exponent, 0.0)
-    drawn = rng.choice(len(sizes), total, p=weights / weights.sum())
+    sizes = np.bincount(groups, minlength=len(weights))
+    held = np.where(sizes > 0, weights, 0.0)
+    drawn = rng.choice(len(sizes), total, p=held / held.sum())
     result = np.empty(total, np.int64)
     for group in np.flatnonzero(sizes):
         slots = np.flatnonzero(drawn == group)

@@ -103,6 +103,24 @@ def with_head(encoder: str | Path, auto_class: str, labels: Sequence[str], seed:
     return model
 
 
+def with_mlm_head(encoder: str | Path) -> Any:
+    """The encoder under the masked-language-model head that it was pretrained with; raises XstiltsError where it
+    cannot be loaded."""
+    try:
+        return transformers.AutoModelForMaskedLM.from_pretrained(encoder, dtype=torch.float32, trust_remote_code=False)
+    except LOADING_ERRORS as error:
+        raise _cannot_load("encoder", encoder, error) from None
+
+
+def share_encoder(models: Sequence[Any]) -> None:
+    """Puts all heads on one encoder, in place: that of the first model whose head wants a pooler, else of the first."""
+    bases = [model.base_model for model in models]
+    shared = next((base for base in bases if getattr(base, "pooler", None) is not None), bases[0])
+    for model in models:
+        setattr(model, model.base_model_prefix, shared)
+        model.tie_weights()
+
+
 def load_base(encoder: str | Path) -> Any:
     """The encoder without a head, in float32; raises XstiltsError where it cannot be loaded."""
     try:

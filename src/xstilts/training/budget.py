@@ -8,27 +8,41 @@ from xstilts.tasks.encoding import Encoded
 
 
 def choose_rows(
-    tables: list[pa.Table], examples: int | None, parallel: bool, rng: np.random.Generator
+    tables: list[pa.Table], examples: int | None, parallel: bool, rng: np.random.Generator, first: float = 0.0
 ) -> list[tuple[int, int]]:
     """Which rows are trained on: (table, row) of each example, in an order that all arms share.
 
-    Item i is taken in language i mod k. Parallel tables: one draw of items, the same for every choice of languages;
-    others: an equal share of rows of each language. `examples` None takes all items (or all rows).
+    Item i is taken in the language of its turn, see `turns`. Parallel tables: one draw of items, the same for every
+    choice of languages; others: rows of each language's own draw. `examples` None takes all items (or all rows).
     Raises XstiltsError where there are too few: repeating rows would make budgets unequal.
     """
-    k = len(tables)
     if parallel:
         places = [{name: row for row, name in enumerate(table["id"].to_pylist())} for table in tables]
         shared = sorted(set(places[0]).intersection(*places[1:]))
         count = _enough(examples, len(shared), "items that all source languages share")
         items = [shared[i] for i in rng.permutation(len(shared))[:count]]
-        return [(i % k, places[i % k][item]) for i, item in enumerate(items)]
+        return [(t, places[t][item]) for t, item in zip(turns(count, len(tables), first), items, strict=True)]
     orders = [rng.permutation(len(table)) for table in tables]
     if examples is None:
         return [(j, int(row)) for j, order in enumerate(orders) for row in order]
+    turn = turns(examples, len(tables), first)
     for j, table in enumerate(tables):
-        _enough(len(range(j, examples, k)), len(table), f"rows in '{table['language'][0]}'")
-    return [(i % k, int(orders[i % k][i // k])) for i in range(examples)]
+        _enough(turn.count(j), len(table), f"rows in '{table['language'][0]}'")
+    rows = [iter(order) for order in orders]
+    return [(t, int(next(rows[t]))) for t in turn]
+
+
+def turns(count: int, k: int, first: float = 0.0) -> list[int]:
+    """Which of k languages each of `count` items is taken in: one after the other.
+
+    first: where it is above 0, the share of the first language, evenly spread; the others take turns at the rest.
+    """
+    i = np.arange(count)
+    if not first or k == 1:
+        return (i % k).tolist()
+    own = np.floor((i + 1) * first + 1e-9) > np.floor(i * first + 1e-9)
+    others = np.cumsum(~own) - 1
+    return np.where(own, 0, others % (k - 1) + 1).tolist()
 
 
 def _enough(wanted: int | None, present: int, what: str) -> int:
@@ -67,11 +81,43 @@ def _segments(part: Encoded) -> np.ndarray:
     return part.segments
 
 
-def updates(encoded: Encoded, order: np.ndarray, size: int) -> list[np.ndarray]:
-    """The sequences of each update of `size` examples: an example brings all its sequences."""
-    spans = np.searchsorted(encoded.rows, np.arange(encoded.rows[-1] + 2))
-    sequences = [np.arange(spans[example], spans[example + 1]) for example in range(len(spans) - 1)]
-    return [
-        np.concatenate([sequences[example] for example in order[start : start + size]])
-        for start in range(0, len(order), size)
-    ]
+def updates(parts: list[Encoded], order: np.ndarray, size: int) -> list[dict[int, np.ndarray]]:
+    """The sequences of each update of `size` examples, by part: an example brings all its sequences.
+
+    order: examples by their number, those of the first part counted first, then those of the second, ….
+    """
+    spans = [np.searchsorted(part.rows, np.arange(part.rows[-1] + 2)) for part in parts]
+    starts = np.cumsum([0, *(len(span) - 1 for span in spans)])
+    owner = np.searchsorted(starts, order, side="right") - 1
+    result = []
+    for begin in range(0, len(order), size):
+        chosen: dict[int, list[np.ndarray]] = {}
+        for example, part in zip(order[begin : begin + size], owner[begin : begin + size], strict=True):
+            own = example - starts[part]
+            chosen.setdefault(int(part), []).append(np.arange(spans[part][own], spans[part][own + 1]))
+        result.append({part: np.concatenate(sequences) for part, sequences in chosen.items()})
+    return result
+
+
+def shares(sizes: list[int], sampling: str, temperature: float, cap: int) -> np.ndarray:
+    """Weight of each task among draws of several, float [tasks].
+
+    'proportional' to its examples; 'temperature': to its share to the power 1 / temperature; 'uniform'; 'capped': to
+    its examples, of which at most `cap` count (examples-proportional mixing of Raffel et al. 2020, §3.5.2).
+    """
+    counted = np.array(sizes, float)
+    if sampling == "capped":
+        counted = np.minimum(counted, cap)
+    exponent = {"temperature": 1 / temperature, "uniform": 0.0}.get(sampling, 1.0)
+    weights = (counted / counted.sum()) ** exponent
+    return weights / weights.sum()
+
+
+def interleave(
+    updates: list[dict[int, np.ndarray]], others: list[dict[int, np.ndarray]]
+) -> list[dict[int, np.ndarray]]:
+    """Both lists in their order as one, in which the others are evenly spread."""
+    total = len(updates) + len(others)
+    every = turns(total, 2, len(others) / total) if others else [1] * total
+    queues = [iter(others), iter(updates)]
+    return [next(queues[turn]) for turn in every]

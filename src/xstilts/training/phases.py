@@ -1,27 +1,31 @@
 """The steps that train: pretraining from scratch, and fine-tuning on an intermediate or a target task."""
 
 import json
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from xstilts.context import Context
 from xstilts.evaluation.encode import encoded_rows, row_folders
-from xstilts.evaluation.predict import beside, run_model
-from xstilts.models.batching import epochs, mixture
-from xstilts.models.encoders import choose_device, load_tokenizer, new_encoder, save, with_head
+from xstilts.models.batching import mixture
+from xstilts.models.encoders import (
+    choose_device,
+    load_tokenizer,
+    new_encoder,
+    save,
+    share_encoder,
+    with_head,
+    with_mlm_head,
+)
 from xstilts.models.trimming import merge, trim
 from xstilts.randomness import derive, generator
 from xstilts.tasks import mlm
-from xstilts.tasks.encoding import Encoded
-from xstilts.tasks.no_answer import fit_threshold, withhold
-from xstilts.tasks.task import Task
-from xstilts.tasks.types import FINE_TUNED, main_metric
-from xstilts.training.budget import choose_rows, join, updates
-from xstilts.training.loop import Part, train
+from xstilts.tasks.no_answer import fit_threshold
+from xstilts.training.budget import interleave
+from xstilts.training.loop import Part, Update, train
+from xstilts.training.material import dev_predictions, dev_score, draw_updates, raw_text, read_material
 from xstilts.training.parallel import rank, shared_out
 from xstilts.training.schedule import Recipe, decay, kept_update
 
@@ -43,7 +47,8 @@ def pretrain(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, cont
     model = new_encoder(arguments["config"], tokenizer, derive(seed, "weights")).to(device)
     groups = np.unique(np.array(table["language"].to_pylist())[encoded.rows], return_inverse=True)[1]
     size, count = arguments["batch_size"], arguments["updates"]
-    drawn = mixture(groups, size * count, arguments["exponent"], generator(seed, "order"))
+    weights = np.bincount(groups).astype(float) ** arguments["exponent"]
+    drawn = mixture(groups, size * count, weights, generator(seed, "order"))
     part = Part(model, mlm, encoded, corrupt=mlm.corruption(tokenizer, arguments["masked"]))
     batches = [{0: sequences} for sequences in drawn.reshape(count, size)]
     history = train([part], batches, Recipe(**arguments["recipe"]), seed, tokenizer.pad_token_id, context)
@@ -54,67 +59,65 @@ def pretrain(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, cont
 
 @shared_out
 def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
-    """Writes the encoder with a head trained on a task in the given languages.
+    """Writes the encoder trained on one task or several, in the given languages, under the head of the first.
 
     Where questions may have no answer, the configuration gets the `null_threshold` that is best on English dev.
 
-    arguments: `task`, `languages` (sources), `examples` (None for all), `epochs`, `batch_size`, `max_length`,
-    `recipe`, `seed`, `keep` ('best' by English dev, or 'last'), `evaluate_every`, `hidden`, `device`;
-    inputs: `encoder`, `train.xx` for each language, `dev`.
+    arguments: `tasks`, by name a mapping of `task`, `languages` (sources), `examples` (None for all), `epochs`,
+    `max_length` and `weight` (of its loss); `sampling` of several tasks, a mapping of `how`, `temperature`, `cap` and
+    `examples` (None for as many as all have); `mlm`, masked language modelling mixed in, or None: a mapping of `task`,
+    `languages`, `share` (of the updates, 1 leaves the tasks out), `masked`, `max_length`; `anchor_share` (of the
+    examples that are in the first language, 0 where all languages have equal shares); `batch_size`, `recipe`, `seed`,
+    `keep` ('best' by English dev, or 'last'), `evaluate_every`, `hidden`, `device`;
+    inputs: `encoder`, `train.task.xx` for each task and language, `dev.task`, `text.xx`.
     """
-    task, seed, device = Task(**arguments["task"]), arguments["seed"], choose_device(arguments["device"])
-    kind = FINE_TUNED[task.type]
-    encoder = inputs["encoder"]
-    tokenizer = load_tokenizer(encoder)
-    read = partial(
-        encoded_rows,
-        task=arguments["task"],
-        tokenizer=tokenizer,
-        max_length=arguments["max_length"],
-        store=context.store,
-        hidden=arguments["hidden"],
-    )
-    parts = [read([folder]) for folder in row_folders(inputs, arguments["languages"], "train")]
-    chosen = choose_rows([table for table, _ in parts], arguments["examples"], task.parallel, generator(seed, "rows"))
-    encoded = join([part for _, part in parts], chosen)
-    model = with_head(encoder, kind.AUTO_CLASS, task.labels, derive(seed, "head")).to(device)
-    vars(model.config).pop("null_threshold", None)  # an earlier phase's: it goes with the head that is left behind
-    recipe = Recipe(**arguments["recipe"])
-    table, dev = read([inputs["dev"]])
-    trimmed = trim(model, [encoded, dev], tokenizer.pad_token_id, context.scratch / f"process{rank()}")
-    encoded, dev = trimmed.encoded(encoded), trimmed.encoded(dev)
+    seed, device, recipe = arguments["seed"], choose_device(arguments["device"]), Recipe(**arguments["recipe"])
+    tokenizer = load_tokenizer(inputs["encoder"])
+    pad_id = tokenizer.pad_token_id
+    materials = [read_material(name, arguments, inputs, tokenizer, context) for name in arguments["tasks"]]
+    batches: list[Update] = draw_updates(materials, arguments)
+    text: list[Part] = []
+    if arguments["mlm"]:
+        count = round(arguments["mlm"]["share"] * len(batches))
+        materials = materials if count < len(batches) else []
+        part, hidden = raw_text(arguments, inputs, tokenizer, context, count, len(materials))
+        batches, text = interleave(batches[: len(batches) - count], hidden), [part]
+    heads = [(m.kind.AUTO_CLASS, m.task.labels, derive(seed, "head", m.task.name)) for m in materials]
+    models = [with_head(inputs["encoder"], *head) for head in heads] + [with_mlm_head(inputs["encoder"]) for _ in text]
+    share_encoder(models)
+    for model in models:
+        model.to(device)
+        vars(model.config).pop("null_threshold", None)  # an earlier phase's: it goes with the head that is left behind
+    trimmed = None
+    if not text:  # with a smaller vocabulary the softmax over it would be another one
+        sequences = [encoded for m in materials for encoded in (m.encoded, m.dev)]
+        trimmed = trim(models[0], sequences, pad_id, context.scratch / f"process{rank()}")
+        materials = [material.trimmed(trimmed) for material in materials]
 
-    def dev_predictions() -> pa.Table:
-        return _predictions(model, task, (table, dev), tokenizer.pad_token_id, recipe)
+    def score() -> float:
+        found = [dev_predictions(model, m, pad_id, recipe.precision, device)
+                 for model, m in zip(models, materials, strict=False)]  # fmt: skip
+        return float(np.mean([dev_score(table, m) for table, m in zip(found, materials, strict=True)]))
 
-    def dev_score() -> float:
-        return _score(dev_predictions(), task)
-
-    order = epochs(len(chosen), arguments["epochs"], generator(seed, "order"))
-    batches = [{0: sequences} for sequences in updates(encoded, order, arguments["batch_size"])]
+    parts = [Part(model, m.kind, m.encoded, m.weight) for model, m in zip(models, materials, strict=False)]
+    parts += [replace(part, model=models[-1]) for part in text]
     history = train(
-        [Part(model, kind, encoded)], batches, recipe, seed, tokenizer.pad_token_id, context,
-        score=dev_score, evaluate_every=arguments["evaluate_every"], keep_best=arguments["keep"] == "best",
+        parts, batches, recipe, seed, pad_id, context, score=score if materials else None,
+        evaluate_every=arguments["evaluate_every"], keep_best=arguments["keep"] == "best" and bool(materials),
     )  # fmt: skip
-    if task.unanswerable:
-        model.config.null_threshold = fit_threshold(dev_predictions())
-    merge(trimmed, decay(recipe, len(batches), kept_update(history) if arguments["keep"] == "best" else len(batches)))
-    save(model, tokenizer, out)
-    tokens = arguments["epochs"] * len(encoded.ids)
-    summary = {"history": history, "updates": len(batches), "tokens": tokens, "examples": len(chosen)}
-    (out / "history.json").write_text(json.dumps(summary))
+    if len(materials) == 1 and materials[0].task.unanswerable:
+        predictions = dev_predictions(models[0], materials[0], pad_id, recipe.precision, device)
+        models[0].config.null_threshold = fit_threshold(predictions)
+    if trimmed:
+        kept = kept_update(history) if arguments["keep"] == "best" else len(batches)
+        merge(trimmed, decay(recipe, len(batches), kept))
+    save(models[0], tokenizer, out)
+    (out / "history.json").write_text(json.dumps({"history": history, **_budget(parts, batches)}))
 
 
-def _predictions(model: Any, task: Task, dev: tuple[pa.Table, Encoded], pad_id: int, recipe: Recipe) -> pa.Table:
-    table, encoded = dev
-    kind = FINE_TUNED[task.type]
-    device = next(model.parameters()).device
-    extracted = run_model(model, kind, encoded, pad_id, device, recipe.precision)
-    return beside(table, kind.predict(extracted, encoded, table, task))
-
-
-def _score(dev: pa.Table, task: Task) -> float:
-    """Score of English-dev predictions in points, by the task's first metric, with the threshold that suits them."""
-    kind, metric = FINE_TUNED[task.type], main_metric(task)
-    chosen = withhold(dev, fit_threshold(dev)) if task.unanswerable else dev
-    return float(kind.score(kind.statistics(chosen, metric).sum(0), metric))
+def _budget(parts: list[Part], batches: list[Update]) -> dict[str, Any]:
+    """What was trained on: updates, tokens, and different examples, masked text left out."""
+    tokens = sum(int(parts[p].encoded.lengths[drawn].sum()) for batch in batches for p, drawn in batch.items())
+    seen = {(p, row) for batch in batches for p, drawn in batch.items() for row in parts[p].encoded.rows[drawn].tolist()
+            if not parts[p].corrupt}  # fmt: skip
+    return {"updates": len(batches), "tokens": tokens, "examples": len(seen)}
