@@ -47,6 +47,7 @@ def study(
     """Carry out a study: train what is missing, analyse, report. A second run continues where the first stopped."""
     from xstilts.cli.progress import Watcher
     from xstilts.engine import Store
+    from xstilts.study.compare import ESTIMATES, comparison
     from xstilts.study.run import LEFT_OUT, carry_out, told
 
     console = Console()
@@ -61,6 +62,7 @@ def study(
     for part in json.loads((out / LEFT_OUT).read_text(encoding="utf-8")):
         console.print(f"note: {told(part)}", markup=False, highlight=False)
     _report(out, console)
+    console.print(comparison(json.loads((out / ESTIMATES).read_text(encoding="utf-8"))), highlight=False)
 
 
 @app.command(epilog="Example:\n\n  xstilts report runs/pocket")

@@ -82,8 +82,9 @@ class _Pricing:
     def seconds(self, step: Step, flops: float, updates: float, moved: float) -> float:
         """Products, updates, and reading and writing `moved` bytes."""
         recipe = step.arguments.get("recipe", step.arguments)
-        rate = self.rates.flops_per_second(recipe.get("precision", "fp32"))
-        return self.rates.step_seconds + flops / rate + updates * self.rates.update_seconds + moved / DISK
+        precision = recipe.get("precision", "fp32")
+        products = flops / self.rates.flops_per_second(precision)
+        return self.rates.step_seconds + products + updates * self.rates.update_seconds[precision] + moved / DISK
 
     def read(self, step: Step, prefix: str, exact: bool = False) -> list[Size]:
         """The sizes of the rows that a step takes under names that begin so."""

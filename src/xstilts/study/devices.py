@@ -19,16 +19,16 @@ STAND_IN = {"cuda": "h100"}
 class Rates:
     """A device's speed.
 
-    kind: `cpu` (one core) or `cuda`; products: FLOP/s of matrix products by precision; efficiency: the share of it
-    that a step reaches, by precision; update_seconds, step_seconds: beside the products of an update, and beside the
-    updates of a step; ground: where the numbers come from.
+    kind: `cpu` (one core) or `cuda`. By precision: products, FLOP/s of matrix products; efficiency, the share of them
+    that a step reaches; update_seconds, what an update takes beside its products. step_seconds: what a step takes in
+    addition to its updates. ground: where the numbers come from.
     """
 
     name: str
     kind: str
     products: Mapping[str, float]
     efficiency: Mapping[str, float]
-    update_seconds: float
+    update_seconds: Mapping[str, float]
     step_seconds: float
     ground: str
 
@@ -69,8 +69,8 @@ def rates(name: str) -> Rates:
 def _rates(name: str, entry: Mapping[str, Any]) -> Rates:
     precisions = ("fp32", "bf16")
     products = {precision: float(entry[precision]) for precision in precisions}
-    efficiency = {precision: float(entry["efficiency"][precision]) for precision in precisions}
+    efficiency, update = ({p: float(entry[key][p]) for p in precisions} for key in ("efficiency", "update_seconds"))
     if min(*products.values(), *efficiency.values()) <= 0:
         raise ValueError(f"a rate of '{name}' is not above zero")
-    seconds = float(entry["update_seconds"]), float(entry["step_seconds"])
-    return Rates(name, str(entry["class"]), products, efficiency, *seconds, str(entry["ground"]))
+    start, ground = float(entry["step_seconds"]), str(entry["ground"])
+    return Rates(name, str(entry["class"]), products, efficiency, update, start, ground)

@@ -70,11 +70,10 @@ class Sizes:
         return self._known[step.fingerprint]
 
     def _find(self, step: Step, exact: bool) -> Size:
-        arguments = step.arguments
-        if self.store and self.store.has(step.fingerprint):
+        arguments, entry = step.arguments, step.arguments["task"]
+        if self.store and "world" not in entry["source"] and self.store.has(step.fingerprint):
             table = pq.read_table(self.store.path(step.fingerprint) / "rows.parquet")
-            return _counted(table, arguments["task"], arguments["language"])
-        entry = arguments["task"]
+            return _counted(table, entry, arguments["language"])
         if _local(entry) and step.location.get("data") and entry["type"] != "mlm":
             return self._from_files(step, exact)
         return _from_catalogue(entry, arguments["tasks"], arguments["split"], arguments["language"])
