@@ -1,14 +1,12 @@
-"""The verbs that carry out studies: study, plan, report."""
+"""The verbs that carry out studies: study, report."""
 
 import json
 import os
-from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from xstilts.cli import app
 
@@ -49,53 +47,22 @@ def study(
     """Carry out a study: train what is missing, analyse, report. A second run continues where the first stopped."""
     from xstilts.cli.progress import Watcher
     from xstilts.engine import Store
+    from xstilts.study.compare import ESTIMATES, comparison
     from xstilts.study.run import LEFT_OUT, carry_out, told
 
     console = Console()
     changes = {"replicates": replicates, "seed": seed, "source": source}
-    planned = _planned(name, data, quick, changes, device, allow_few, resolved=True)
+    planned = planned_study(name, data, quick, changes, device, allow_few, resolved=True)
     out = out or Path("runs") / (planned.frozen.study.name + ("-quick" if quick else ""))
     for warning in planned.frozen.warnings:
         console.print(f"note: {warning}", markup=False, highlight=False)
-    jobs, threads = _workers(jobs, threads, planned.frozen.device)
+    jobs, threads = workers(jobs, threads, planned.frozen.device)
     with Watcher(planned.plan, jobs, console) as watcher:
         carry_out(planned, Store(store or out.parent / "store"), out, jobs, threads, watcher)
     for part in json.loads((out / LEFT_OUT).read_text(encoding="utf-8")):
         console.print(f"note: {told(part)}", markup=False, highlight=False)
     _report(out, console)
-
-
-@app.command(epilog="Example:\n\n  xstilts plan pocket --replicates 10")
-def plan(
-    name: STUDY = "pocket",
-    data: DATA = None,
-    store: STORE = None,
-    quick: QUICK = False,
-    replicates: REPLICATES = None,
-    seed: SEED = None,
-    device: DEVICE = "auto",
-    source: SOURCE = None,
-    allow_few: ALLOW_FEW = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
-) -> None:
-    """Show what a study would do: languages, arms, steps, what is shared and what is in the store already."""
-    from xstilts.engine import Store
-
-    changes = {"replicates": replicates, "seed": seed, "source": source}
-    planned = _planned(name, data, quick, changes, device, allow_few)
-    finished = {f for f in planned.plan.steps if Store(store or Path("runs/store")).has(f)}
-    todo = planned.plan.needed(finished, planned.wanted)
-    facts = planned.frozen.describe() | {
-        "planned_steps": len(planned.plan.steps),
-        "requested_steps": planned.plan.requested,
-        "steps_to_run": len(todo),
-        "steps_by_kind": dict(Counter(step.kind for step in planned.plan.steps.values())),
-        "estimated_core_seconds": round(sum(planned.plan.steps[f].cost for f in todo)),
-    }
-    if as_json:
-        typer.echo(json.dumps(facts, indent=1, ensure_ascii=False))
-        return
-    _print_plan(facts, planned, todo)
+    console.print(comparison(json.loads((out / ESTIMATES).read_text(encoding="utf-8"))), highlight=False)
 
 
 @app.command(epilog="Example:\n\n  xstilts report runs/pocket")
@@ -104,10 +71,11 @@ def report(run: Annotated[Path, typer.Argument(help="The run folder of a study."
     _report(run, Console())
 
 
-def _planned(
+def planned_study(
     name: str, data: Path | None, quick: bool, changes: dict[str, Any], device: str, allow_few: bool,
     resolved: bool = False,
 ) -> Any:  # fmt: skip
+    """The plan of a study by its name or file, with the command line's changes; raises XstiltsError."""
     from xstilts.errors import MISSING, XstiltsError
     from xstilts.study.freeze import freeze
     from xstilts.study.load import load_study
@@ -116,10 +84,11 @@ def _planned(
     if data is not None and not data.is_dir():
         raise XstiltsError(f"there is no data folder {data}", "--data must name a folder", "check the path", MISSING)
     settings = load_study(name, quick, **changes)
-    return build_plan(freeze(settings, data.resolve() if data else None, _device(device), allow_few, resolved))
+    return build_plan(freeze(settings, data.resolve() if data else None, device_class(device), allow_few, resolved))
 
 
-def _device(name: str) -> str:
+def device_class(name: str) -> str:
+    """`cpu` or `cuda` as asked for; `auto` is what this machine has."""
     if name != "auto":
         return name
     if not Path("/dev/nvidiactl").exists() and not Path("/proc/driver/nvidia").exists():
@@ -129,7 +98,7 @@ def _device(name: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _workers(jobs: int | None, threads: int | None, device: str) -> tuple[int, int]:
+def workers(jobs: int | None, threads: int | None, device: str) -> tuple[int, int]:
     """As many workers as cores with a thread each, or one worker for a GPU."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     jobs = jobs or (1 if device == "cuda" else cores)
@@ -145,28 +114,3 @@ def _report(run: Path, console: Console) -> None:
     write_atomically(run / "analysis.json", json.dumps(result, indent=1, ensure_ascii=False))
     write_page(result, run)
     print_report(result, run, console)
-
-
-def _print_plan(facts: dict[str, Any], planned: Any, todo: list[str]) -> None:
-    from xstilts.cli.progress import clock
-
-    console = Console()
-    console.print(
-        f"[bold]{facts['study']['name']}[/]  plan {facts['hash'][:8]}, {facts['device']}, {facts['precision']}"
-    )
-    console.print(f"source pool, near to far: {', '.join(facts['pool'])}")
-    console.print(f"held out, near to far:    {', '.join(facts['held_out'])}")
-    for code, why in facts["excluded"].items():
-        console.print(f"not a source: {code} ({why})")
-    table = Table("arm", "intermediate", "languages", "role", title="arms")
-    for name, arm in planned.frozen.study.arms.items():
-        drawn = dict.fromkeys(" ".join(codes) for codes in facts["sources"][name].values())
-        table.add_row(name, arm.intermediate or "none", " · ".join(drawn), arm.role)
-    console.print(table)
-    kinds = ", ".join(f"{count} {kind}" for kind, count in facts["steps_by_kind"].items())
-    console.print(
-        f"{facts['planned_steps']} steps ({kinds}); {facts['requested_steps']} before equal ones were shared; "
-        f"{len(todo)} to run, about {clock(facts['estimated_core_seconds'])} on one core"
-    )
-    for warning in facts["warnings"]:
-        console.print(f"note: {warning}")

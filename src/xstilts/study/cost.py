@@ -1,38 +1,226 @@
-"""Rough seconds of each step on one core, for order and time left; measured times replace them as a run goes on."""
+"""What each step of a plan costs before it is run: tokens, operations, seconds and bytes."""
 
-from typing import Any
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
-from xstilts.study.schema import Encoder, Pretraining, Training
+import numpy as np
 
-FLOPS_PER_SECOND = 6e10
-SECONDS_PER_UPDATE = 0.006
-ROWS_UNKNOWN = 10_000
-ROWS_PER_LANGUAGE = 500
+from xstilts.engine import Plan, Step
+from xstilts.study.devices import Rates
+from xstilts.study.shapes import Shape, configured, shape_of
+from xstilts.study.sizes import Size, Sizes
 
-
-def parameters(config: dict[str, Any]) -> float:
-    """Weights of an encoder's layers: 4 h² of attention and 2 h·f of feed-forward each (embeddings cost no product)."""
-    hidden = config.get("hidden_size", 768)
-    return config.get("num_hidden_layers", 12) * (4 * hidden**2 + 2 * hidden * config.get("intermediate_size", 3072))
-
-
-def _seconds(encoder: Encoder, sequences: float, length: float, updates: float, passes: int) -> float:
-    config = encoder.pretrain.config if encoder.pretrain else {}
-    return 2 * passes * parameters(config) * sequences * length / FLOPS_PER_SECOND + updates * SECONDS_PER_UPDATE
-
-
-def pretraining_seconds(pretraining: Pretraining, updates: int) -> float:
-    """Forward and backward of every update, at full length."""
-    encoder = Encoder(pretrain=pretraining)
-    return 1 + _seconds(encoder, updates * pretraining.batch_size, pretraining.max_length, updates, passes=3)
-
-
-def fine_tuning_seconds(encoder: Encoder, training: Training, max_length: int) -> float:
-    """Forward and backward of every update, at half the maximum length."""
-    sequences = (training.examples or ROWS_UNKNOWN) * training.epochs
-    return 0.3 + _seconds(encoder, sequences, max_length / 2, sequences / training.batch_size, passes=3)
+DRAWN_UPDATES = 16
+"""Updates that are drawn to see how much of them is padding."""
+MICRO_TOKENS = {"cpu": 1024, "cuda": 32768}
+"""Tokens of a padded forward pass where a recipe names no number, as in `xstilts.training.loop`."""
+BACKWARD = 3
+"""Forward and backward together cost three times the forward pass."""
+WORDS_BYTES, ROW_BYTES, TOKEN_BYTES, WEIGHT_BYTES = 70, 30, 4, 4
+"""Bytes in the store of a vocabulary's entry, a prediction, a prepared token and a weight, as measured."""
+DISK = 5e8
+"""Bytes a second to read, check and write a model: assumed."""
+ROWS_PER_SECOND = 50_000
+"""Rows that are read and checked a second."""
 
 
-def prediction_seconds(encoder: Encoder, languages: int, max_length: int) -> float:
-    """One forward pass over a usual number of rows per language, at half the maximum length."""
-    return 0.3 + _seconds(encoder, languages * ROWS_PER_LANGUAGE, max_length / 2, 0, passes=1)
+@dataclass(frozen=True)
+class Estimate:
+    """The price of a step: tokens that it computes on (padding not counted), FLOPs (padding counted), seconds on one
+    device, bytes that it leaves in the store; `assumed` where a size or shape behind it is not known."""
+
+    tokens: float = 0.0
+    flops: float = 0.0
+    seconds: float = 0.0
+    size: float = 0.0
+    assumed: bool = False
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The mean update or pass: tokens, tokens with padding, and the sum of padded lengths squared."""
+
+    tokens: float
+    computed: float
+    squares: float
+
+
+def estimates(plan: Plan, rates: Rates, sizes: Sizes | None = None, padded: bool = False) -> dict[str, Estimate]:
+    """The price of every step of a plan on one device, by fingerprint.
+
+    Args:
+        sizes: looks up rows and lengths; by default from local files and the catalogue.
+        padded: prices every sequence at the maximum length, as fixed padding would have it.
+    """
+    pricing = _Pricing(plan, rates, sizes or Sizes(), padded)
+    return {fingerprint: pricing.price(step) for fingerprint, step in plan.steps.items()}
+
+
+def price(plan: Plan, rates: Rates) -> dict[str, Estimate]:
+    """As `estimates`, and puts the seconds into the steps, where they decide the order of work."""
+    found = estimates(plan, rates)
+    plan.steps = {f: replace(step, cost=found[f].seconds) for f, step in plan.steps.items()}
+    return found
+
+
+@dataclass
+class _Pricing:
+    plan: Plan
+    rates: Rates
+    sizes: Sizes
+    padded: bool
+    shapes: dict[str, Shape] = field(default_factory=dict)
+    """The encoder behind each step that leaves a model."""
+
+    def price(self, step: Step) -> Estimate:
+        """A step that is not known here costs what any step costs."""
+        pricer = PRICERS.get(step.function.rpartition(":")[2])
+        return pricer(self, step) if pricer else Estimate(seconds=self.rates.step_seconds)
+
+    def seconds(self, step: Step, flops: float, updates: float, moved: float) -> float:
+        """Products, updates, and reading and writing `moved` bytes."""
+        recipe = step.arguments.get("recipe", step.arguments)
+        precision = recipe.get("precision", "fp32")
+        products = flops / self.rates.flops_per_second(precision)
+        return self.rates.step_seconds + products + updates * self.rates.update_seconds[precision] + moved / DISK
+
+    def read(self, step: Step, prefix: str, exact: bool = False) -> list[Size]:
+        """The sizes of the rows that a step takes under names that begin so."""
+        return [self.sizes.of(self.plan.steps[f], exact) for n, f in step.inputs.items() if n.startswith(prefix)]
+
+    def forward(self, shape: Shape, sizes: list[Size], max_length: int) -> tuple[float, float]:
+        """Tokens and FLOPs of one pass over all rows, sorted by length: hardly any padding."""
+        tokens = flops = 0.0
+        for size in sizes:
+            mean, count = _pass(size, max_length, self.padded), size.rows * size.sequences
+            tokens += count * mean.tokens
+            flops += shape.forward(count * mean.computed, count * mean.squares)
+        return tokens, flops
+
+
+def _prepare(pricing: _Pricing, step: Step) -> Estimate:
+    size = pricing.sizes.of(step)
+    tokens = size.rows * size.sequences * float(np.mean(size.tokens))
+    seconds = 0.1 + size.rows / ROWS_PER_SECOND
+    return Estimate(seconds=seconds, size=tokens * TOKEN_BYTES, assumed=size.ground == "assumed")
+
+
+def _vocabulary(pricing: _Pricing, step: Step) -> Estimate:
+    rows = sum(size.rows for size in pricing.read(step, "rows."))
+    return Estimate(seconds=0.5 + rows / ROWS_PER_SECOND, size=step.arguments["size"] * WORDS_BYTES)
+
+
+def _model(shape: Shape) -> float:
+    return shape.parameters * WEIGHT_BYTES + shape.vocabulary * WORDS_BYTES
+
+
+def _fetch(pricing: _Pricing, step: Step) -> Estimate:
+    shape = pricing.shapes[step.fingerprint] = shape_of(step.arguments["load"])
+    size = _model(shape)
+    return Estimate(seconds=pricing.rates.step_seconds + 2 * size / DISK, size=size, assumed=not shape.known)
+
+
+def _pretrain(pricing: _Pricing, step: Step) -> Estimate:
+    arguments = step.arguments
+    words = pricing.plan.steps[step.inputs["vocabulary"]].arguments["size"]
+    shape = pricing.shapes[step.fingerprint] = configured(arguments["config"], words)
+    sizes = tuple(pricing.read(step, "rows."))
+    batch = _update(sizes, arguments["batch_size"], arguments["max_length"], _budget(step, shape), pricing.padded)
+    masked = arguments["masked"] * batch.tokens
+    flops = BACKWARD * arguments["updates"] * (shape.forward(batch.computed, batch.squares) + shape.word_head(masked))
+    size = _model(shape)
+    seconds = pricing.seconds(step, flops, arguments["updates"], 2 * size)
+    assumed = any(size.ground == "assumed" for size in sizes)
+    return Estimate(arguments["updates"] * batch.tokens, flops, seconds, size, assumed)
+
+
+def _fine_tune(pricing: _Pricing, step: Step) -> Estimate:
+    arguments = step.arguments
+    shape = pricing.shapes[step.fingerprint] = pricing.shapes[step.inputs["encoder"]]
+    sizes = tuple(pricing.read(step, "train.", exact=arguments["examples"] is None))
+    counts = [size.rows for size in sizes]
+    present = min(counts) if arguments["task"].get("parallel") else sum(counts)
+    examples = (arguments["examples"] or present) * arguments["epochs"]
+    updates = math.ceil(examples / arguments["batch_size"])
+    sequences = arguments["batch_size"] * float(np.mean([size.sequences for size in sizes]))
+    batch = _update(sizes, max(1, round(sequences)), arguments["max_length"], _budget(step, shape), pricing.padded)
+    tokens, flops = updates * batch.tokens, BACKWARD * updates * shape.forward(batch.computed, batch.squares)
+    every = arguments["evaluate_every"]
+    dev, dev_flops = pricing.forward(shape, pricing.read(step, "dev"), arguments["max_length"])
+    scored = 1 + (updates // every if every else 0)
+    size = _model(shape)
+    seconds = pricing.seconds(step, flops + scored * dev_flops, updates, 2 * size)
+    assumed = not shape.known or any(size.ground == "assumed" for size in sizes)
+    return Estimate(tokens + scored * dev, flops + scored * dev_flops, seconds, size, assumed)
+
+
+def _predict(pricing: _Pricing, step: Step) -> Estimate:
+    shape = pricing.shapes[step.inputs["model"]]
+    sizes = [size for prefix in ("rows.", "dev.") for size in pricing.read(step, prefix)]
+    tokens, flops = pricing.forward(shape, sizes, step.arguments["max_length"])
+    if "pooling" in step.arguments:  # every sentence of one side against every one of the other, both ways
+        flops += sum(2 * 2 * (size.rows / 2) ** 2 * shape.hidden for size in sizes)
+    rows = sum(size.rows for size in sizes)
+    seconds = pricing.seconds(step, flops, 0, _model(shape))
+    assumed = not shape.known or any(size.ground == "assumed" for size in sizes)
+    return Estimate(tokens, flops, seconds, rows * ROW_BYTES, assumed)
+
+
+def _baseline(pricing: _Pricing, step: Step) -> Estimate:
+    rows = sum(size.rows for size in pricing.read(step, "rows."))
+    return Estimate(seconds=0.1 + rows / ROWS_PER_SECOND, size=rows * ROW_BYTES)
+
+
+PRICERS: dict[str, Callable[[_Pricing, Step], Estimate]] = {
+    "prepare": _prepare,
+    "train_vocabulary": _vocabulary,
+    "fetch": _fetch,
+    "pretrain": _pretrain,
+    "fine_tune": _fine_tune,
+    "predict": _predict,
+    "retrieve": _predict,
+    "baseline": _baseline,
+}
+"""What a step's function costs, by its name."""
+
+
+def _budget(step: Step, shape: Shape) -> int:
+    """Tokens of a padded forward pass of a training step, 0 where nothing is padded."""
+    device = step.arguments["device"]
+    return 0 if shape.packs(device) else step.arguments["recipe"]["micro_tokens"] or MICRO_TOKENS[device]
+
+
+@lru_cache(maxsize=4096)
+def _pass(size: Size, max_length: int, padded: bool) -> Batch:
+    """The mean sequence of some rows."""
+    if padded:
+        return Batch(max_length, max_length, max_length**2)
+    lengths = size.lengths(4096, max_length, np.random.default_rng(0))
+    return Batch(float(lengths.mean()), float(lengths.mean()), float((lengths**2).mean()))
+
+
+@lru_cache(maxsize=4096)
+def _update(sizes: tuple[Size, ...], sequences: int, max_length: int, budget: int, padded: bool) -> Batch:
+    """The mean update of so many sequences, drawn at random and cut into micro-batches of at most `budget` tokens
+    as training does; 0 leaves the padding out."""
+    if padded:
+        return Batch(sequences * max_length, sequences * max_length, sequences * max_length**2)
+    rng = np.random.default_rng(0)
+    tokens = computed = squares = 0.0
+    for _ in range(DRAWN_UPDATES):
+        parts = [size.lengths(len(range(i, sequences, len(sizes))), max_length, rng) for i, size in enumerate(sizes)]
+        lengths = np.sort(np.concatenate(parts))[::-1]
+        tokens += lengths.sum()
+        if not budget:
+            computed, squares = tokens, squares + (lengths**2).sum()
+            continue
+        start = 0
+        while start < len(lengths):
+            longest = math.ceil(lengths[start])
+            stop = min(len(lengths), start + max(1, budget // max(1, longest)))
+            computed += (stop - start) * longest
+            squares += (stop - start) * longest**2
+            start = stop
+    return Batch(tokens / DRAWN_UPDATES, computed / DRAWN_UPDATES, squares / DRAWN_UPDATES)

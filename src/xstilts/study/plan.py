@@ -8,7 +8,8 @@ from xstilts.data.sources import available, content, others
 from xstilts.engine import Plan, Step, checksum, digest
 from xstilts.errors import XstiltsError
 from xstilts.randomness import derive
-from xstilts.study.cost import fine_tuning_seconds, prediction_seconds, pretraining_seconds
+from xstilts.study.cost import Estimate, price
+from xstilts.study.devices import rates
 from xstilts.study.freeze import Frozen, encoder_names, replicate_names
 from xstilts.study.schema import Arm, Encoder, Recipe, Target, Training
 from xstilts.tasks.task import Task
@@ -48,6 +49,7 @@ class StudyPlan:
     frozen: Frozen
     plan: Plan = field(default_factory=Plan)
     cells: list[Cell] = field(default_factory=list)
+    estimates: dict[str, Estimate] = field(default_factory=dict)
 
     @property
     def wanted(self) -> list[str]:
@@ -68,12 +70,13 @@ def build_plan(frozen: Frozen) -> StudyPlan:
                     _replicate(result, (name, arm), encoder, base, replicate, randomness)
         for target, entry in study.targets.items():
             _baseline(result, target, entry, encoder, first=number == 0)
+    result.estimates = price(result.plan, rates(frozen.device))
     return result
 
 
-def _add(result: StudyPlan, kind: str, function: str, label: str, cost: float, arguments: dict[str, Any],
-         inputs: dict[str, str], location: dict[str, str] | None = None) -> str:  # fmt: skip
-    step = Step(kind, function, VERSIONS[function], arguments, inputs, location or {}, label, cost)
+def _add(result: StudyPlan, kind: str, function: str, label: str, arguments: dict[str, Any], inputs: dict[str, str],
+         location: dict[str, str] | None = None) -> str:  # fmt: skip
+    step = Step(kind, function, VERSIONS[function], arguments, inputs, location or {}, label)
     return result.plan.add(step)
 
 
@@ -100,7 +103,7 @@ def _rows(result: StudyPlan, task: Task, split: str, code: str, withheld: bool =
     }
     location = {"data": str(frozen.data)} if frozen.data else {}
     label = f"{task.name} {split} in {code}"
-    return _add(result, "rows", "xstilts.data.prepare:prepare", label, 0.3, arguments, {}, location)
+    return _add(result, "rows", "xstilts.data.prepare:prepare", label, arguments, {}, location)
 
 
 def _all_rows(
@@ -126,7 +129,7 @@ def _encoder(result: StudyPlan, name: str, random_weights: bool = False) -> str:
             "seed": derive(study.seed, name, "random weights"),
         }
         kind, label = ("random", f"{name} with random weights") if random_weights else ("fetch", f"fetch {name}")
-        return _add(result, kind, "xstilts.models.encoders:fetch", label, 5.0, arguments, {})
+        return _add(result, kind, "xstilts.models.encoders:fetch", label, arguments, {})
     pretraining = entry.pretrain
     corpus = result.frozen.tasks[pretraining.corpus]
     frozen = result.frozen
@@ -134,7 +137,7 @@ def _encoder(result: StudyPlan, name: str, random_weights: bool = False) -> str:
     rows = _all_rows(result, corpus, "train", languages)
     words = pretraining.vocabulary.model_dump(mode="json")
     vocabulary = _add(result, "vocabulary", "xstilts.models.vocabulary:train_vocabulary", f"vocabulary of {own}",
-                      2.0, words, rows)  # fmt: skip
+                      words, rows)  # fmt: skip
     updates = 0 if random_weights else pretraining.updates
     arguments = {
         "config": pretraining.config,
@@ -150,9 +153,8 @@ def _encoder(result: StudyPlan, name: str, random_weights: bool = False) -> str:
         "device": frozen.device,
     }
     kind, label = ("pretrain", f"pretrain {name}") if updates else ("random", f"{name} with random weights")
-    cost = pretraining_seconds(pretraining, updates)
     inputs = {"vocabulary": vocabulary, **rows}
-    return _add(result, kind, "xstilts.training.phases:pretrain", label, cost, arguments, inputs)
+    return _add(result, kind, "xstilts.training.phases:pretrain", label, arguments, inputs)
 
 
 def folder_content(load: str) -> str:
@@ -224,8 +226,7 @@ def _training(
         "hidden": hide,
         "device": frozen.device,
     }
-    cost = fine_tuning_seconds(_entry_of_encoder(frozen.study.encoders, encoder)[1], training, task.max_length)
-    return _add(result, "train", "xstilts.training.phases:fine_tune", label, cost, arguments, inputs)
+    return _add(result, "train", "xstilts.training.phases:fine_tune", label, arguments, inputs)
 
 
 def _prediction(result: StudyPlan, target: str, model: str, encoder: str, label: str, hide: str | None = None) -> str:
@@ -253,9 +254,7 @@ def _prediction(result: StudyPlan, target: str, model: str, encoder: str, label:
     else:
         arguments["hidden"] = hide
     inputs["model"] = model
-    encoder_entry = _entry_of_encoder(frozen.study.encoders, encoder)[1]
-    cost = prediction_seconds(encoder_entry, len(languages), task.max_length)
-    return _add(result, "predict", function, label, cost, arguments, inputs)
+    return _add(result, "predict", function, label, arguments, inputs)
 
 
 def _dev_languages(frozen: Frozen, entry: Target, task: Task, languages: tuple[str, ...]) -> list[str]:
@@ -296,5 +295,5 @@ def _baseline(result: StudyPlan, target: str, entry: Target, encoder: str, first
     }
     arguments = {"task": _entry(task), "languages": list(languages)}
     label = f"score {target} by {FINE_TUNED[task.type].BASELINE}"
-    scored = _add(result, "predict", "xstilts.evaluation.predict:baseline", label, 0.5, arguments, inputs)
+    scored = _add(result, "predict", "xstilts.evaluation.predict:baseline", label, arguments, inputs)
     result.cells.append(Cell(target, BASELINE, "", 0, scored))

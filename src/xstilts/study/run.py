@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from xstilts.engine import Outcome, Store, execute, write_atomically
 from xstilts.errors import STEP_FAILED, XstiltsError
+from xstilts.study.compare import ESTIMATES, compared, measured_seconds
 from xstilts.study.freeze import study_facts
 from xstilts.study.plan import Cell, StudyPlan
 
@@ -21,7 +22,8 @@ LEFT_OUT = "left-out.json"
 def carry_out(
     planned: StudyPlan, store: Store, out: Path, jobs: int, threads: int, watch: Callable[[dict[str, Any]], None]
 ) -> Outcome:
-    """Runs every step that is not in the store and writes the run folder: plan, events, study, cells, predictions.
+    """Runs every step that is not in the store and writes the run folder: plan, events, study, cells, predictions,
+    and what steps took beside their estimates.
 
     Raises XstiltsError with code 4 where steps failed; what the other steps made is kept, and the predictions of
     the cells that are complete are written all the same.
@@ -37,6 +39,8 @@ def carry_out(
             watch(event)
 
         outcome = execute(planned.plan, store, planned.wanted, report, jobs, threads)
+    rows = compared(planned.plan, measured_seconds(out / EVENTS))
+    write_atomically(out / ESTIMATES, json.dumps(rows, indent=1))
     gather(planned, store, out)
     if outcome.failed:
         labels = [f"{planned.plan.steps[f].label}: {why}" for f, why in outcome.failed.items()]

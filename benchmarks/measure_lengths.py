@@ -1,0 +1,75 @@
+"""How long the rows of the catalogue's tasks are in tokens, from real files: the `lengths` of
+src/xstilts/study/sizes.yaml, printed as YAML.
+
+    python benchmarks/measure_lengths.py --data DIR --tokenizer FOLDER      (a tokenizer of XLM-R's vocabulary)
+
+Per task, in English and in all other languages together: sequences of a row (windows of a long context, choices, the
+two sides of a pair) and eleven quantiles of their tokens, special ones included, at the entry's maximum length. Last
+come the characters of a token by script.
+"""
+
+import argparse
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from xstilts.data.sources import available, rows
+from xstilts.errors import XstiltsError
+from xstilts.languages import all_languages, language
+from xstilts.models.encoders import load_tokenizer
+from xstilts.study.own_tasks import read_task_file
+from xstilts.study.sizes import characters
+from xstilts.tasks.types import SCORED
+
+TASKS = Path(__file__).parent.parent / "tests" / "real_tasks.yaml"
+ROWS = 2000
+"""Rows of a split and language that are read: enough for quantiles."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--tokenizer", type=Path, required=True)
+    options = parser.parse_args()
+    tokenizer = load_tokenizer(options.tokenizer)
+    tasks = read_task_file(TASKS)
+    result: dict[str, Any] = {}
+    per_script: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for name, task in tasks.items():
+        if task.type not in SCORED:
+            continue
+        found: dict[str, list[Any]] = defaultdict(list)
+        for split in getattr(task.source, "files", {}):
+            codes = tuple(task.languages or [entry.code for entry in all_languages()])
+            for code in available(task, split, codes, options.data, tasks):
+                try:
+                    table = rows(task, split, code, options.data, tasks).table.slice(0, ROWS)
+                except XstiltsError as error:
+                    print(f"# {name} {split} {code}: {error.what}")
+                    continue
+                encoded = SCORED[task.type].encode(table, task, tokenizer, task.max_length)
+                found["en" if code == "en" else "other"].append((len(table), encoded.lengths))
+                count = per_script[language(code).script]
+                counted, sequences = characters(table)
+                count[0] += int(counted.sum() * sequences)
+                count[1] += int(SCORED[task.type].encode(table, task, tokenizer, 10**6).lengths.sum())
+        result[name] = {
+            where: {
+                "sequences": round(sum(len(x) for _, x in parts) / sum(n for n, _ in parts), 3),
+                "tokens": [int(q) for q in np.quantile(np.concatenate([x for _, x in parts]), np.linspace(0, 1, 11))],
+            }
+            for where, parts in found.items()
+        }
+        print(
+            yaml.safe_dump({name: result[name]}, default_flow_style=None, width=118, sort_keys=False),
+            end="",
+            flush=True,
+        )
+    print(yaml.safe_dump({"characters_per_token": {s: round(c / t, 2) for s, (c, t) in sorted(per_script.items())}}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""How many operations and weights an encoder has, from its configuration alone."""
+
+import json
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+GATED = frozenset({"modernbert", "eurobert"})
+"""Model types whose feed-forward has a gate: three products of hidden x intermediate, not two."""
+
+PACKED = frozenset({"bert", "camembert", "modernbert", "roberta", "xlm-roberta"})
+PACKED_FROM = {"cpu": 256, "cuda": 0}
+"""Model types that are computed without padding, and the hidden size from which on (`xstilts.models.packing`)."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What an encoder's cost depends on: its model type, layers, widths, vocabulary; `known` is False where XLM-R base
+    stands in."""
+
+    model: str
+    layers: int
+    hidden: int
+    intermediate: int
+    vocabulary: int
+    embedding: int = 0
+    known: bool = True
+
+    @property
+    def body(self) -> int:
+        """Weights of the layers: 4 h² of attention and 2 h·f of feed-forward each, 3 h·f where it is gated."""
+        wide = (3 if self.model in GATED else 2) * self.hidden * self.intermediate
+        return self.layers * (4 * self.hidden**2 + wide)
+
+    @property
+    def parameters(self) -> int:
+        """All weights but biases, norms and positions, which are less than a hundredth."""
+        return self.body + self.vocabulary * (self.embedding or self.hidden)
+
+    def packs(self, device: str) -> bool:
+        """Whether batches are computed without their padding on that class of device."""
+        return self.model in PACKED and self.hidden >= PACKED_FROM[device]
+
+    def forward(self, tokens: float, squares: float) -> float:
+        """FLOPs of one forward pass: 2 a weight and token, and 4·h a layer and pair of tokens of a sequence.
+
+        tokens: all that are computed, padding included; squares: sum over sequences of their padded length squared.
+        The formula is that of Narayanan et al. 2021 (arxiv.org/abs/2104.04473, appendix), without its output layer.
+        """
+        return 2 * self.body * tokens + 4 * self.layers * self.hidden * squares
+
+    def word_head(self, tokens: float) -> float:
+        """FLOPs of the masked-language-model head on that many tokens, forward."""
+        return 2 * tokens * (self.hidden**2 + self.hidden * self.vocabulary)
+
+
+@cache
+def _published() -> dict[str, Shape]:
+    text = files("xstilts.study").joinpath("encoders.yaml").read_text(encoding="utf-8")
+    table = yaml.safe_load(text).items()
+    return {name: Shape(**{k: v for k, v in entry.items() if k != "source"}) for name, entry in table}
+
+
+def shape_of(load: str) -> Shape:
+    """The shape of an encoder in a folder, or of one on the hub whose size is published; else XLM-R base stands in."""
+    file = Path(load) / "config.json"
+    if file.is_file():
+        return configured(json.loads(file.read_text(encoding="utf-8")))
+    return _published().get(load) or replace(_published()["FacebookAI/xlm-roberta-base"], known=False)
+
+
+def configured(config: dict[str, Any], vocabulary: int = 0) -> Shape:
+    """The shape that a `transformers` configuration describes; what it leaves out is as in BERT base."""
+    hidden = config.get("hidden_size", 768)
+    return Shape(
+        model=config.get("model_type", ""),
+        layers=config.get("num_hidden_layers", 12),
+        hidden=hidden,
+        intermediate=config.get("intermediate_size", 4 * hidden),
+        vocabulary=vocabulary or config.get("vocab_size", 30_000),
+        embedding=config.get("input_embedding_size", 0),
+    )
