@@ -301,11 +301,13 @@ def test_an_unexpected_error_in_a_step_is_wrapped_and_leaves_nothing(store):
 
 
 def test_the_scratch_of_a_step_lasts_until_it_is_finished(store):
-    checkpoint = store.scratch(step().fingerprint) / "checkpoint"
-    checkpoint.write_text("x")
-    with pytest.raises(RuntimeError), store.writing(step()):
+    with pytest.raises(RuntimeError), store.scratch(step().fingerprint) as mine:
+        (mine / "checkpoint").write_text("x")
+        with store.scratch(step().fingerprint) as other:
+            assert not list(other.iterdir()), "two processes would spoil each other's checkpoint"
         raise RuntimeError
-    assert checkpoint.is_file()
+    checkpoint = mine / "checkpoint"
+    assert checkpoint.is_file() and not other.exists()
     run_step(step(), store)
     assert not checkpoint.exists()
 

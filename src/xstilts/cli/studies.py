@@ -15,7 +15,9 @@ from xstilts.cli import app
 STUDY = Annotated[str, typer.Argument(help="A built-in study or the path of a YAML file.", show_default="pocket")]
 DATA = Annotated[Path | None, typer.Option("--data", help="Folder below which the tasks' files lie.")]
 OUT = Annotated[Path | None, typer.Option("--out", help="Run folder.", show_default="runs/NAME")]
-STORE = Annotated[Path | None, typer.Option("--store", help="Folder of finished steps.", show_default="OUT/../store")]
+STORE = Annotated[
+    str | None, typer.Option("--store", help="Folder or URL of finished steps.", show_default="OUT/../store")
+]
 QUICK = Annotated[bool, typer.Option("--quick", help="The study's small form: shows the way, not the answer.")]
 REPLICATES = Annotated[int | None, typer.Option("--replicates", min=1, help="Replicates per encoder.")]
 SEED = Annotated[int | None, typer.Option("--seed", help="The study's seed.")]
@@ -77,13 +79,19 @@ def plan(
     source: SOURCE = None,
     allow_few: ALLOW_FEW = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+    run: Annotated[
+        Path | None, typer.Option("--freeze", help="Run folder to freeze the plan in, running nothing.")
+    ] = None,
 ) -> None:
     """Show what a study would do: languages, arms, steps, what is shared and what is in the store already."""
     from xstilts.engine import Store
+    from xstilts.study.run import freeze_plan
 
     changes = {"replicates": replicates, "seed": seed, "source": source}
-    planned = _planned(name, data, quick, changes, device, allow_few)
-    finished = {f for f in planned.plan.steps if Store(store or Path("runs/store")).has(f)}
+    planned = _planned(name, data, quick, changes, device, allow_few, resolved=run is not None)
+    if run:
+        freeze_plan(planned, run)
+    finished = Store(store or Path("runs/store")).finished(planned.plan.steps)
     todo = planned.plan.needed(finished, planned.wanted)
     facts = planned.frozen.describe() | {
         "planned_steps": len(planned.plan.steps),
@@ -96,6 +104,8 @@ def plan(
         typer.echo(json.dumps(facts, indent=1, ensure_ascii=False))
         return
     _print_plan(facts, planned, todo)
+    if run:
+        typer.echo(f"frozen in {run}; its steps: xstilts step --run {run} --list")
 
 
 @app.command(epilog="Example:\n\n  xstilts report runs/pocket")

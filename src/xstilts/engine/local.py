@@ -1,25 +1,20 @@
 """Carries out a plan with worker processes on this machine."""
 
-import importlib
 import multiprocessing
 import os
 import queue
 import signal
-import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from xstilts.context import Context
 from xstilts.engine.step import Plan, Step
 from xstilts.engine.store import Store, StoreFull
-from xstilts.errors import STEP_FAILED, XstiltsError
+from xstilts.engine.work import run_step
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -103,7 +98,7 @@ class _Run:
                 chosen = [f for f in self.ready() if f in suspects or not suspects]
                 for fingerprint in chosen[: jobs - len(running)]:
                     step = self.plan.steps[fingerprint]
-                    running[pool.submit(_carry_out, step.to_json(), str(self.store.root))] = fingerprint
+                    running[pool.submit(_carry_out, step.to_json(), self.store.place)] = fingerprint
                     self.waiting.discard(fingerprint)
                     self.report({"event": "started", "step": fingerprint})
                 if not running:
@@ -178,7 +173,7 @@ def _end_with(parent: int) -> None:
 
 
 def _carry_out(description: dict[str, Any], root: str) -> float:
-    step, store = Step(**description), Store(Path(root))
+    step, store = Step(**description), Store(root)
     last = 0.0
 
     def progress(share: float) -> None:
@@ -188,26 +183,3 @@ def _carry_out(description: dict[str, Any], root: str) -> float:
             _events.put({"event": "progress", "step": step.fingerprint, "share": share})
 
     return run_step(step, store, progress)
-
-
-def run_step(step: Step, store: Store, progress: Callable[[float], None] = lambda share: None) -> float:
-    """Runs one step in this process and returns its seconds; its inputs must be finished.
-
-    Raises XstiltsError; an unexpected error inside the step is wrapped with the end of its traceback.
-    """
-    begin = time.monotonic()
-    inputs = {name: store.open(fingerprint) for name, fingerprint in step.inputs.items()}
-    module, _, function = step.function.partition(":")
-    if not module.startswith("xstilts."):
-        raise XstiltsError(f"refused to run {step.function}", "it is not a function of this package", "check the plan")
-    try:
-        with store.writing(step) as out:
-            context = Context(store.scratch(step.fingerprint), progress)
-            arguments = {**step.arguments, **step.location}
-            getattr(importlib.import_module(module), function)(arguments, inputs, out, context)
-    except XstiltsError:
-        raise
-    except Exception as error:
-        trace = "".join(traceback.format_exception(*sys.exc_info()))
-        raise XstiltsError(f"step '{step.label}' failed", f"{error!r}", trace, STEP_FAILED) from None
-    return time.monotonic() - begin
