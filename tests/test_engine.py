@@ -239,7 +239,7 @@ def test_a_step_that_kills_its_worker_twice_fails_alone(store):
     kill_while_writing(store, guilty.fingerprint, 2)
     outcome, _ = run(plan_of(guilty, innocent, step("fi", {"x": guilty.fingerprint})), store, jobs=2)
     assert list(outcome.failed) == [guilty.fingerprint]
-    assert "twice" in outcome.failed[guilty.fingerprint]
+    assert "2 times" in outcome.failed[guilty.fingerprint]
     assert list(outcome.seconds) == [innocent.fingerprint]
 
 

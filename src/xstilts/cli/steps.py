@@ -2,8 +2,9 @@
 
 import json
 import os
+import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import typer
 from rich.console import Console
@@ -79,3 +80,35 @@ def _run(plan: Any, store: Any, names: list[str]) -> None:
             console.print(f"already there: {label}" if seconds is None else f"finished: {label}, {seconds:.1f} s")
     if failure:
         raise failure
+
+
+@app.command(epilog="Example:\n\n  xstilts watch runs/pocket          in a second terminal, or on another machine")
+def watch(run: Annotated[Path, typer.Argument(help="The run folder of a study.")] = Path("runs/pocket")) -> None:
+    """Show the progress of a study that runs elsewhere, until it ends."""
+    from xstilts.cli.progress import Watcher
+    from xstilts.engine import read_steps
+    from xstilts.errors import MISSING, XstiltsError
+    from xstilts.study.run import EVENTS, STEPS
+
+    plan, _ = read_steps(run / STEPS)
+    if not (run / EVENTS).is_file():
+        raise XstiltsError("nothing to watch", f"{run / EVENTS} does not exist", "start the study first", MISSING)
+    with (run / EVENTS).open("rb") as log, Watcher(plan, Console()) as watcher:
+        events = _lines(log)
+        while not events or events[-1]["event"] != "ended":
+            for event in events:
+                watcher(event)
+            time.sleep(1.0)
+            events = _lines(log)
+        for event in events:
+            watcher(event)
+
+
+def _lines(log: BinaryIO) -> list[dict[str, Any]]:
+    """The events that are new in the log, of the latest start of the study only."""
+    events: list[dict[str, Any]] = []
+    while (line := log.readline()).endswith(b"\n"):
+        event = json.loads(line)
+        events = [event] if event["event"] == "plan" else [*events, event]
+    log.seek(log.tell() - len(line))
+    return events

@@ -1,6 +1,7 @@
 """Steps and plans as plain data, the store, and executors; knows nothing of training."""
 
-from xstilts.engine.local import Outcome, execute
+from xstilts.engine.drive import Outcome, Report
+from xstilts.engine.local import execute
 from xstilts.engine.plan_file import find, read_steps, write_steps
 from xstilts.engine.result import checksum, write_atomically
 from xstilts.engine.step import Plan, Step, digest
@@ -10,6 +11,7 @@ from xstilts.engine.work import run_alone, run_step
 __all__ = [
     "Outcome",
     "Plan",
+    "Report",
     "Step",
     "Store",
     "checksum",

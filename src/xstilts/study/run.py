@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xstilts.engine import Outcome, Store, execute, write_atomically, write_steps
+from xstilts.engine import Outcome, Plan, Report, Store, write_atomically, write_steps
 from xstilts.errors import STEP_FAILED, XstiltsError
 from xstilts.study.freeze import study_facts
 from xstilts.study.plan import Cell, StudyPlan
@@ -17,11 +17,14 @@ from xstilts.study.plan import Cell, StudyPlan
 PLAN, STEPS, EVENTS = "plan.json", "steps.jsonl", "events.jsonl"
 FACTS, CELLS = "study.json", "cells.json"
 LEFT_OUT = "left-out.json"
+PROGRESS_SECONDS = 10.0
+"""How often a step's progress enters the log of events: a study of days would fill it."""
 
 
-def carry_out(
-    planned: StudyPlan, store: Store, out: Path, jobs: int, threads: int, watch: Callable[[dict[str, Any]], None]
-) -> Outcome:
+Executor = Callable[[Plan, Store, list[str], Report], Outcome]
+
+
+def carry_out(planned: StudyPlan, store: Store, out: Path, executor: Executor, watch: Report) -> Outcome:
     """Runs every step that is not in the store and writes the run folder: plan, events, study, cells, predictions.
 
     Raises XstiltsError with code 4 where steps failed; what the other steps made is kept, and the predictions of
@@ -29,15 +32,20 @@ def carry_out(
     """
     freeze_plan(planned, out)
     store.sweep()
+    told: dict[str, float] = {}
     with (out / EVENTS).open("a", encoding="utf-8") as log:
 
         def report(event: dict[str, Any]) -> None:
-            if event["event"] != "progress":
-                log.write(json.dumps({"time": round(time.time(), 2), **event}) + "\n")
+            now, progress = time.time(), event["event"] == "progress"
+            if not progress or now - told.get(event["step"], 0.0) > PROGRESS_SECONDS:
+                if progress:
+                    told[event["step"]] = now
+                log.write(json.dumps({"time": round(now, 2), **event}) + "\n")
                 log.flush()
             watch(event)
 
-        outcome = execute(planned.plan, store, planned.wanted, report, jobs, threads)
+        outcome = executor(planned.plan, store, planned.wanted, report)
+        report({"event": "ended", "failed": len(outcome.failed)})
     gather(planned, store, out)
     if outcome.failed:
         labels = [f"{planned.plan.steps[f].label}: {why}" for f, why in outcome.failed.items()]
