@@ -239,7 +239,7 @@ def test_a_step_that_kills_its_worker_twice_fails_alone(store):
     kill_while_writing(store, guilty.fingerprint, 2)
     outcome, _ = run(plan_of(guilty, innocent, step("fi", {"x": guilty.fingerprint})), store, jobs=2)
     assert list(outcome.failed) == [guilty.fingerprint]
-    assert "twice" in outcome.failed[guilty.fingerprint]
+    assert "2 times" in outcome.failed[guilty.fingerprint]
     assert list(outcome.seconds) == [innocent.fingerprint]
 
 
@@ -301,11 +301,13 @@ def test_an_unexpected_error_in_a_step_is_wrapped_and_leaves_nothing(store):
 
 
 def test_the_scratch_of_a_step_lasts_until_it_is_finished(store):
-    checkpoint = store.scratch(step().fingerprint) / "checkpoint"
-    checkpoint.write_text("x")
-    with pytest.raises(RuntimeError), store.writing(step()):
+    with pytest.raises(RuntimeError), store.scratch(step().fingerprint) as mine:
+        (mine / "checkpoint").write_text("x")
+        with store.scratch(step().fingerprint) as other:
+            assert not list(other.iterdir()), "two processes would spoil each other's checkpoint"
         raise RuntimeError
-    assert checkpoint.is_file()
+    checkpoint = mine / "checkpoint"
+    assert checkpoint.is_file() and not other.exists()
     run_step(step(), store)
     assert not checkpoint.exists()
 

@@ -19,9 +19,9 @@ from xstilts.cli.studies import (
     SOURCE,
     STORE,
     STUDY,
+    cores,
     device_class,
     planned_study,
-    workers,
 )
 
 DEVICE = Annotated[
@@ -53,6 +53,9 @@ def plan(
     as_dot: Annotated[bool, typer.Option("--dot", help="Print the graph for Graphviz.")] = False,
     as_mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the graph for Mermaid.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+    run: Annotated[
+        Path | None, typer.Option("--freeze", help="Run folder to freeze the plan in, running nothing.")
+    ] = None,
 ) -> None:
     """Show what a study would do and cost: arms, steps, what is shared, what is in the store, FLOPs, hours, disk.
 
@@ -63,19 +66,22 @@ def plan(
     from xstilts.study.devices import rates
     from xstilts.study.picture import dot, grouped, mermaid
     from xstilts.study.price import bill
+    from xstilts.study.run import freeze_plan
     from xstilts.study.sizes import Sizes
 
     named = "cuda" if device == "auto" and gpus else device
     speed = rates(named if named != "auto" else device_class("auto"))
     changes = {"replicates": replicates, "seed": seed, "source": source}
-    planned = planned_study(name, data, quick, changes, speed.kind, allow_few)
+    planned = planned_study(name, data, quick, changes, speed.kind, allow_few, resolved=run is not None)
     if as_dot or as_mermaid:
         typer.echo((dot if as_dot else mermaid)(grouped(planned)))
         return
+    if run:
+        freeze_plan(planned, run)
     kept = Store(store or Path("runs/store"))
-    finished = {f for f in planned.plan.steps if kept.has(f)}
+    finished = kept.finished(planned.plan.steps)
     prices = estimates(planned.plan, speed, Sizes(kept))
-    cost = bill(planned, prices, finished, gpus or workers(None, None, speed.kind)[0])
+    cost = bill(planned, prices, finished, gpus or (cores() if speed.kind == "cpu" else 1))
     facts = planned.frozen.describe() | {
         "planned_steps": len(planned.plan.steps),
         "requested_steps": planned.plan.requested,
@@ -92,6 +98,8 @@ def plan(
     _print_cost(facts, console)
     for warning in facts["warnings"]:
         console.print(f"note: {warning}", markup=False, highlight=False)
+    if run:
+        console.print(f"frozen in {run}; its steps: xstilts step --run {run} --list", markup=False, highlight=False)
 
 
 def _print_design(facts: dict[str, Any], planned: Any, console: Console) -> None:

@@ -19,8 +19,8 @@ class Watcher:
     Time left is the estimated cost of what is still to be done, at the pace that steps of its kind have shown so far.
     """
 
-    def __init__(self, plan: Plan, jobs: int, console: Console) -> None:
-        self.plan, self.jobs, self.console = plan, jobs, console
+    def __init__(self, plan: Plan, console: Console) -> None:
+        self.plan, self.jobs, self.console = plan, 1.0, console
         self.todo: set[str] = set()
         self.steps = 0
         self.running: dict[str, tuple[float, float]] = {}
@@ -39,14 +39,21 @@ class Watcher:
         self.progress.stop()
 
     def __call__(self, event: dict[str, Any]) -> None:
+        """Takes in an event: one that happens now, or with its `time` one that was read from a run's log."""
         name, fingerprint = event["event"], event.get("step", "")
+        happened = time.monotonic() - (time.time() - event.get("time", time.time()))
         if name == "plan":
             self.todo, self.steps = set(event["todo"]), len(event["todo"])
+            self.jobs, self.begin = event["slots"], happened
             self._say(f"{event['steps']} steps, {event['steps'] - self.steps} of them already in the store")
+            return
+        if name in ("note", "ended"):
+            if name == "note":
+                self._say(f"note: {event['why']}")
             return
         step = self.plan.steps[fingerprint]
         if name == "started":
-            self.running[fingerprint] = (time.monotonic(), 0.0)
+            self.running[fingerprint] = (happened, 0.0)
         elif name == "progress" and fingerprint in self.running:
             self.running[fingerprint] = (self.running[fingerprint][0], event["share"])
         elif name in ("finished", "failed"):

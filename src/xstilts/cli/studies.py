@@ -2,8 +2,9 @@
 
 import json
 import os
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -13,7 +14,9 @@ from xstilts.cli import app
 STUDY = Annotated[str, typer.Argument(help="A built-in study or the path of a YAML file.", show_default="pocket")]
 DATA = Annotated[Path | None, typer.Option("--data", help="Folder below which the tasks' files lie.")]
 OUT = Annotated[Path | None, typer.Option("--out", help="Run folder.", show_default="runs/NAME")]
-STORE = Annotated[Path | None, typer.Option("--store", help="Folder of finished steps.", show_default="OUT/../store")]
+STORE = Annotated[
+    str | None, typer.Option("--store", help="Folder or URL of finished steps.", show_default="OUT/../store")
+]
 QUICK = Annotated[bool, typer.Option("--quick", help="The study's small form: shows the way, not the answer.")]
 REPLICATES = Annotated[int | None, typer.Option("--replicates", min=1, help="Replicates per encoder.")]
 SEED = Annotated[int | None, typer.Option("--seed", help="The study's seed.")]
@@ -28,7 +31,8 @@ ALLOW_FEW = Annotated[bool, typer.Option("--allow-few", help="Run with fewer hel
     epilog="Examples:\n\n  xstilts study                                   the offline study 'pocket'\n\n"
     "  xstilts study pocket --quick                    its small form, in about a minute\n\n"
     "  xstilts study real-mini --data data             the same path on real files\n\n"
-    "  xstilts study mine.yaml --out runs/mine --jobs 4"
+    "  xstilts study mine.yaml --out runs/mine --jobs 4\n\n"
+    "  xstilts study mine.yaml --engine ray --store s3://bucket/store --device cuda"
 )
 def study(
     name: STUDY = "pocket",
@@ -43,6 +47,8 @@ def study(
     device: DEVICE = "auto",
     source: SOURCE = None,
     allow_few: ALLOW_FEW = False,
+    engine: Annotated[Literal["local", "ray"], typer.Option(help="This machine, or a Ray cluster.")] = "local",
+    address: Annotated[str, typer.Option("--address", help="The Ray cluster's address.")] = "auto",
 ) -> None:
     """Carry out a study: train what is missing, analyse, report. A second run continues where the first stopped."""
     from xstilts.cli.progress import Watcher
@@ -56,9 +62,9 @@ def study(
     out = out or Path("runs") / (planned.frozen.study.name + ("-quick" if quick else ""))
     for warning in planned.frozen.warnings:
         console.print(f"note: {warning}", markup=False, highlight=False)
-    jobs, threads = workers(jobs, threads, planned.frozen.device)
-    with Watcher(planned.plan, jobs, console) as watcher:
-        carry_out(planned, Store(store or out.parent / "store"), out, jobs, threads, watcher)
+    executor = _on_ray(address, threads) if engine == "ray" else _local(jobs, threads, planned.frozen.device)
+    with Watcher(planned.plan, console) as watcher:
+        carry_out(planned, Store(store or out.parent / "store"), out, executor, watcher)
     for part in json.loads((out / LEFT_OUT).read_text(encoding="utf-8")):
         console.print(f"note: {told(part)}", markup=False, highlight=False)
     _report(out, console)
@@ -98,11 +104,37 @@ def device_class(name: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def workers(jobs: int | None, threads: int | None, device: str) -> tuple[int, int]:
-    """As many workers as cores with a thread each, or one worker for a GPU."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    jobs = jobs or (1 if device == "cuda" else cores)
-    return jobs, threads or (max(1, cores // jobs) if device == "cuda" else 1)
+def _local(jobs: int | None, threads: int | None, device: str) -> Any:
+    """As many steps at once as cores with a thread each; or for each GPU a step on it, and one that needs none."""
+    from xstilts.engine import execute
+
+    devices = _gpus() if device == "cuda" else []
+    jobs = jobs or 2 * len(devices) or cores()
+    threads = threads or (max(1, cores() // jobs) if devices else 1)
+    return partial(execute, jobs=jobs, threads=threads, devices=devices)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _on_ray(address: str, threads: int | None) -> Any:
+    from xstilts.errors import MISSING, XstiltsError
+
+    try:
+        from xstilts.engine.ray import execute_on_ray
+    except ImportError as error:
+        raise XstiltsError("Ray is not installed", str(error), "pip install 'xstilts[ray]'", MISSING) from None
+    return partial(execute_on_ray, address=address, threads=threads or 1)
+
+
+def _gpus() -> list[str]:
+    """The ids of the GPUs that this process may use."""
+    import torch
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return [name for name in visible.split(",") if name] or [str(i) for i in range(torch.cuda.device_count())]
 
 
 def _report(run: Path, console: Console) -> None:

@@ -1,7 +1,26 @@
 """Steps and plans as plain data, the store, and executors; knows nothing of training."""
 
-from xstilts.engine.local import Outcome, execute, run_step
+from xstilts.engine.drive import Outcome, Report
+from xstilts.engine.local import execute
+from xstilts.engine.plan_file import find, read_steps, write_steps
+from xstilts.engine.result import checksum, write_atomically
 from xstilts.engine.step import Plan, Step, digest
-from xstilts.engine.store import Store, checksum, write_atomically
+from xstilts.engine.store import Store
+from xstilts.engine.work import run_alone, run_step
 
-__all__ = ["Outcome", "Plan", "Step", "Store", "checksum", "digest", "execute", "run_step", "write_atomically"]
+__all__ = [
+    "Outcome",
+    "Plan",
+    "Report",
+    "Step",
+    "Store",
+    "checksum",
+    "digest",
+    "execute",
+    "find",
+    "read_steps",
+    "run_alone",
+    "run_step",
+    "write_atomically",
+    "write_steps",
+]

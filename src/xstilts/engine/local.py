@@ -1,173 +1,155 @@
 """Carries out a plan with worker processes on this machine."""
 
-import importlib
 import multiprocessing
 import os
-import queue
 import signal
-import sys
 import threading
 import time
-import traceback
-from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from xstilts.context import Context
+from xstilts.engine.drive import Drive, Outcome, Report
 from xstilts.engine.step import Plan, Step
-from xstilts.engine.store import Store, StoreFull
-from xstilts.errors import STEP_FAILED, XstiltsError
+from xstilts.engine.store import Store
+from xstilts.engine.work import work
 
-Report = Callable[[dict[str, Any]], None]
-
-_events: Any = None
+TRIES = 2
 
 
-@dataclass
-class Outcome:
-    """What happened to a plan: seconds per step that was run, and the error text of each that failed."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-
-
-def execute(plan: Plan, store: Store, wanted: list[str], report: Report, jobs: int, threads: int) -> Outcome:
+def execute(
+    plan: Plan, store: Store, wanted: list[str], report: Report, jobs: int, threads: int, devices: Sequence[str] = ()
+) -> Outcome:
     """Runs what `wanted` still needs, the critical path first, and returns when nothing more can be run.
 
     Args:
-        report: is told of every event (`started`, `progress`, `finished`, `failed`, `damaged`) as a dict.
-        jobs: number of worker processes; each keeps its imports between steps.
+        report: is told of every event (`started`, `progress`, `finished`, `failed`, `damaged`, `retried`) as a dict.
+        jobs: number of steps at once; their worker processes keep their imports between steps.
         threads: threads of each worker; results depend on this number, never on `jobs`.
+        devices: ids of the GPUs at hand, in the form of CUDA_VISIBLE_DEVICES: a step sees those that it `needs`, and
+            no other step uses them meanwhile.
 
-    A failed step fails those that need it and nothing else. When a worker dies (killed, out of memory), the steps
-    that were running are tried once more, one at a time, so that the guilty one is known. Raises XstiltsError where
-    the store cannot be written to: then no step can be finished.
+    A failed step fails those that need it and nothing else. A step whose worker dies (killed, out of memory) is tried
+    once more, with nothing beside it. No step is begun whose memory, as planned or as measured for its kind, does not
+    fit beside those that are running. Raises XstiltsError where the store cannot be written to: then no step can be
+    finished.
     """
-    finished = set()
-    for fingerprint in plan.steps:
-        if store.has(fingerprint):
-            if damage := store.damage(fingerprint):
-                store.set_aside(fingerprint)
-                report({"event": "damaged", "step": fingerprint, "why": damage})
-            else:
-                finished.add(fingerprint)
-    todo = plan.needed(finished, wanted)
-    report({"event": "plan", "steps": len(plan.steps), "todo": todo})
-    outcome = Outcome()
-    if todo:
-        run = _Run(plan, store, set(todo), finished, report, outcome, plan.urgency())
-        run.drain(jobs, threads)
-    return outcome
+    drive = Drive(plan, store, wanted, report, TRIES, alone=True)
+    report({"event": "plan", "steps": len(plan.steps), "todo": drive.todo, "slots": jobs})
+    total = {"steps": jobs, "gpus": len(devices), **_memory_at_hand()}
+    workers: list[_Worker] = []
+    try:
+        while True:
+            while step := drive.take(total):
+                report({"event": "started", "step": step.fingerprint})
+                _hand_out(step, store, workers, devices, threads)
+            busy = {key: w for w in workers if w.step for key in (w.pipe, w.process.sentinel)}
+            if not busy:
+                return drive.outcome
+            for key in wait(busy):
+                if busy[key].step:
+                    _listen(busy[key], drive)
+    finally:
+        for worker in workers:
+            _end(worker)
 
 
 @dataclass
-class _Run:
-    plan: Plan
-    store: Store
-    waiting: set[str]
-    finished: set[str]
-    report: Report
-    outcome: Outcome
-    urgency: dict[str, float]
-    tries: dict[str, int] = field(default_factory=dict)
-
-    def drain(self, jobs: int, threads: int) -> None:
-        """Keeps `jobs` workers busy until nothing is ready; fresh workers after one died."""
-        while self.ready():
-            suspects = self.tries.keys() & self.waiting
-            workers = 1 if suspects else jobs
-            events = multiprocessing.get_context("spawn").Queue()
-            pool = ProcessPoolExecutor(
-                workers, multiprocessing.get_context("spawn"), _start_worker, (events, os.getpid(), threads)
-            )
-            try:
-                self._with(pool, workers, events, suspects)
-            except BrokenProcessPool:
-                continue
-            finally:
-                _stop(pool)
-
-    def ready(self) -> list[str]:
-        """Steps whose inputs are all finished, the most urgent first."""
-        ready = [f for f in self.waiting if self.finished.issuperset(self.plan.steps[f].inputs.values())]
-        return sorted(ready, key=lambda f: (-self.urgency[f], f))
-
-    def _with(self, pool: ProcessPoolExecutor, jobs: int, events: Any, suspects: set[str]) -> None:
-        """Runs the suspects where there are any, else whatever is or becomes ready."""
-        running: dict[Future[float], str] = {}
-        while True:
-            try:
-                chosen = [f for f in self.ready() if f in suspects or not suspects]
-                for fingerprint in chosen[: jobs - len(running)]:
-                    step = self.plan.steps[fingerprint]
-                    running[pool.submit(_carry_out, step.to_json(), str(self.store.root))] = fingerprint
-                    self.waiting.discard(fingerprint)
-                    self.report({"event": "started", "step": fingerprint})
-                if not running:
-                    return
-                done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
-                self._relay(events)
-                for future in done:
-                    self._settle(running[future], future)
-                    del running[future]
-            except BrokenProcessPool:
-                self._recover(list(running.values()))
-                raise
-
-    def _relay(self, events: Any) -> None:
-        try:
-            while True:
-                self.report(events.get_nowait())
-        except queue.Empty:
-            return
-
-    def _settle(self, fingerprint: str, future: Future[float]) -> None:
-        error = future.exception()
-        if isinstance(error, BrokenProcessPool):
-            raise error
-        if isinstance(error, StoreFull):
-            raise error
-        if error:
-            self._fail(fingerprint, str(error))
-            return
-        seconds = future.result()
-        self.finished.add(fingerprint)
-        self.outcome.seconds[fingerprint] = seconds
-        kind = self.plan.steps[fingerprint].kind
-        self.report({"event": "finished", "step": fingerprint, "kind": kind, "seconds": round(seconds, 3)})
-
-    def _fail(self, fingerprint: str, why: str) -> None:
-        self.outcome.failed[fingerprint] = why
-        self.report({"event": "failed", "step": fingerprint, "why": why})
-
-    def _recover(self, interrupted: list[str]) -> None:
-        for fingerprint in interrupted:
-            self.tries[fingerprint] = self.tries.get(fingerprint, 0) + 1
-            if self.tries[fingerprint] < 2:
-                self.waiting.add(fingerprint)
-                self.report({"event": "retried", "step": fingerprint, "why": "a worker process died"})
-            else:
-                self._fail(fingerprint, "its worker process died twice (killed, or out of memory?)")
+class _Worker:
+    process: Any
+    pipe: Connection
+    devices: tuple[str, ...]
+    step: str = ""
 
 
-def _stop(pool: ProcessPoolExecutor) -> None:
-    """Ends the workers at once: a step that is cut short resumes from its own checkpoint."""
-    for process in list((pool._processes or {}).values()):
-        process.terminate()
-    pool.shutdown(wait=True, cancel_futures=True)
+def _hand_out(step: Step, store: Store, workers: list[_Worker], devices: Sequence[str], threads: int) -> None:
+    """Gives the step to an idle worker that sees the right devices, or to a new one.
+
+    A worker keeps memory on its devices while it is idle: one that is in the way is ended.
+    """
+    for worker in [w for w in workers if not w.step and not w.process.is_alive()]:
+        _discard(worker, workers)
+    count = min(round(step.needs.get("gpus", 0)), len(devices))
+    fitting = [w for w in workers if not w.step and len(w.devices) == count]
+    if fitting:
+        worker = fitting[0]
+    else:
+        taken = {device for w in workers if w.step for device in w.devices}
+        chosen = tuple(device for device in devices if device not in taken)[:count]
+        for other in [w for w in workers if set(w.devices) & set(chosen)]:
+            _discard(other, workers)
+        worker = _start(chosen, threads, hide=bool(devices))
+        workers.append(worker)
+    worker.step = step.fingerprint
+    with suppress(BrokenPipeError):  # its death is seen where its answer is awaited
+        worker.pipe.send((step.to_json(), store.place))
 
 
-def _start_worker(events: Any, parent: int, threads: int) -> None:
-    global _events
-    _events = events
+def _listen(worker: _Worker, drive: Drive) -> None:
+    """Takes in one message of a worker, or its death."""
+    fingerprint = worker.step
+    try:
+        message = worker.pipe.recv() if worker.pipe.poll() else {}
+    except (EOFError, OSError):
+        message = {}
+    if "share" in message:
+        drive.report({"event": "progress", "step": fingerprint, **message})
+        return
+    worker.step = ""
+    if message:
+        drive.settle(fingerprint, message)
+    else:
+        worker.process.kill()
+        worker.process.join()
+        drive.lose(fingerprint, "a worker process died")
+
+
+def _start(devices: tuple[str, ...], threads: int, hide: bool) -> _Worker:
+    """A new worker; `hide` hides all GPUs but `devices` from it."""
+    spawn = multiprocessing.get_context("spawn")
+    pipe, end = spawn.Pipe()
+    process = spawn.Process(target=_serve, args=(end, os.getpid(), threads, ",".join(devices) if hide else None))
+    process.start()
+    end.close()
+    return _Worker(process, pipe, devices)
+
+
+def _discard(worker: _Worker, workers: list[_Worker]) -> None:
+    workers.remove(worker)
+    _end(worker)
+
+
+def _end(worker: _Worker) -> None:
+    """Ends a worker at once: a step that is cut short resumes from its own checkpoint."""
+    worker.process.kill()
+    worker.process.join()
+    worker.process.close()
+    worker.pipe.close()
+
+
+def _serve(pipe: Connection, parent: int, threads: int, visible: str | None) -> None:
+    """The life of a worker: step after step, until the driver ends it."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(threads)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    if visible is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    last = 0.0
+
+    def progress(share: float) -> None:
+        nonlocal last
+        if time.monotonic() - last > 0.5:
+            last = time.monotonic()
+            pipe.send({"share": share})
+
+    while True:
+        description, place = pipe.recv()
+        pipe.send(work(description, place, progress))
 
 
 def _end_with(parent: int) -> None:
@@ -177,37 +159,13 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _carry_out(description: dict[str, Any], root: str) -> float:
-    step, store = Step(**description), Store(Path(root))
-    last = 0.0
-
-    def progress(share: float) -> None:
-        nonlocal last
-        if time.monotonic() - last > 0.5:
-            last = time.monotonic()
-            _events.put({"event": "progress", "step": step.fingerprint, "share": share})
-
-    return run_step(step, store, progress)
-
-
-def run_step(step: Step, store: Store, progress: Callable[[float], None] = lambda share: None) -> float:
-    """Runs one step in this process and returns its seconds; its inputs must be finished.
-
-    Raises XstiltsError; an unexpected error inside the step is wrapped with the end of its traceback.
-    """
-    begin = time.monotonic()
-    inputs = {name: store.open(fingerprint) for name, fingerprint in step.inputs.items()}
-    module, _, function = step.function.partition(":")
-    if not module.startswith("xstilts."):
-        raise XstiltsError(f"refused to run {step.function}", "it is not a function of this package", "check the plan")
-    try:
-        with store.writing(step) as out:
-            context = Context(store.scratch(step.fingerprint), progress, store=store.root)
-            arguments = {**step.arguments, **step.location}
-            getattr(importlib.import_module(module), function)(arguments, inputs, out, context)
-    except XstiltsError:
-        raise
-    except Exception as error:
-        trace = "".join(traceback.format_exception(*sys.exc_info()))
-        raise XstiltsError(f"step '{step.label}' failed", f"{error!r}", trace, STEP_FAILED) from None
-    return time.monotonic() - begin
+def _memory_at_hand() -> dict[str, float]:
+    """GB that can be used, by the kernel and by the limits of this process's control group; empty where unknown."""
+    found = []
+    with suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        found.append(int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) * 1024 / 1e9)
+    with suppress(OSError, ValueError):
+        limit, used = (int(Path("/sys/fs/cgroup", name).read_text()) for name in ("memory.max", "memory.current"))
+        found.append((limit - used) / 1e9)
+    return {"memory": min(found)} if found else {}

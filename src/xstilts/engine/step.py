@@ -15,7 +15,8 @@ class Step:
     `function` is the dotted name `package.module:function`, called as
     `function(arguments, inputs, out, context)`; `inputs` maps a name to the fingerprint of another step.
     `location` holds what says where data lies but not what it is, and so does not enter the fingerprint;
-    neither do `label` and `cost` (seconds on one core, a rough estimate used for order and time left).
+    neither do `label`, `cost` (seconds on one core, a rough estimate used for order and time left) and `needs`:
+    what the step occupies while it runs, `gpus` (devices of one machine) and `memory` (GB), nothing where not named.
     """
 
     kind: str
@@ -26,6 +27,7 @@ class Step:
     location: Mapping[str, str] = field(default_factory=dict)
     label: str = ""
     cost: float = 1.0
+    needs: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -43,6 +45,7 @@ class Step:
             "location": dict(self.location),
             "label": self.label,
             "cost": self.cost,
+            "needs": dict(self.needs),
         }
 
 
@@ -92,3 +95,9 @@ class Plan:
             if fingerprint in needed:
                 needed.update(s for s in self.steps[fingerprint].inputs.values() if s not in done)
         return [fingerprint for fingerprint in self.steps if fingerprint in needed]
+
+    def ready(self, finished: Iterable[str], todo: Iterable[str]) -> list[str]:
+        """Those of `todo` whose inputs are all finished, the head of the critical path first."""
+        done, urgency = set(finished), self.urgency()
+        ready = [fingerprint for fingerprint in todo if done.issuperset(self.steps[fingerprint].inputs.values())]
+        return sorted(ready, key=lambda fingerprint: (-urgency[fingerprint], fingerprint))

@@ -1,20 +1,20 @@
 """Finished steps on disk, addressed by fingerprint; a result is there whole and verified, or not at all."""
 
 import errno
-import hashlib
-import json
+import fcntl
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from xstilts.engine import remote
+from xstilts.engine.result import MANIFEST, damage, differs, manifest, seal, sync
 from xstilts.engine.step import Step
 from xstilts.errors import MISSING, STEP_FAILED, XstiltsError
-
-MANIFEST = "manifest.json"
 
 
 class StoreFull(XstiltsError):
@@ -22,57 +22,77 @@ class StoreFull(XstiltsError):
 
 
 class Store:
-    """A folder of finished steps: `results/ab/abcd…/` each with a manifest of sizes and checksums."""
+    """A folder of finished steps: `results/ab/abcd…/` each with a manifest of sizes and checksums.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root.absolute()
+    Where `place` is a URL (`s3://bucket/store`), the store is there, this folder is this machine's copy of what was
+    read or made here, and a step is finished once it is there.
+    """
+
+    def __init__(self, place: Path | str) -> None:
+        self.url = str(place) if "://" in str(place) else ""
+        self.root = remote.cache_folder(self.url) if self.url else Path(place).absolute()
+
+    @property
+    def place(self) -> str:
+        """What `Store(place)` makes an equal store from, in another process or on another machine."""
+        return self.url or str(self.root)
 
     def path(self, fingerprint: str) -> Path:
-        """Where the result of a step lies or will lie."""
+        """Where the result of a step lies or will lie on this machine."""
         return self.root / "results" / fingerprint[:2] / fingerprint
-
-    def scratch(self, fingerprint: str) -> Path:
-        """A folder that outlives a killed step, for checkpoints from which it resumes."""
-        folder = self.root / "scratch" / fingerprint
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
 
     def has(self, fingerprint: str) -> bool:
         """Whether the step is finished; a half-written result has no manifest in its place."""
+        if self.url:
+            return remote.has(self.url, fingerprint)
         return (self.path(fingerprint) / MANIFEST).is_file()
 
+    def finished(self, fingerprints: Iterable[str]) -> set[str]:
+        """Those of the steps that are finished."""
+        names = list(fingerprints)
+        with ThreadPoolExecutor(16) as threads:
+            return {name for name, there in zip(names, threads.map(self.has, names), strict=True) if there}
+
     def open(self, fingerprint: str) -> Path:
-        """The folder of a finished step, its checksums verified; raises XstiltsError otherwise."""
+        """The folder of a finished step, its checksums verified; raises XstiltsError otherwise.
+
+        A damaged result is set aside, so that the next run computes it anew.
+        """
+        folder = self.path(fingerprint)
+        if self.url and (not (folder / MANIFEST).is_file() or self.inspect(fingerprint)):
+            self._fetch(fingerprint)
+            return folder
         if not self.has(fingerprint):
-            raise XstiltsError(
-                f"step {fingerprint} has no result",
-                f"{self.path(fingerprint)} does not exist",
-                "run the study again: what is missing is computed",
-                MISSING,
-            )
-        if broken := self.damage(fingerprint):
-            raise XstiltsError(
-                f"the result of step {fingerprint} is damaged",
-                broken,
-                "run the study again: damaged results are set aside and computed anew",
-                STEP_FAILED,
-            )
-        return self.path(fingerprint)
+            raise _absent(fingerprint, f"{folder} does not exist")
+        if broken := self.inspect(fingerprint):
+            raise _damaged(fingerprint, broken)
+        return folder
+
+    def find(self, fingerprint: str, name: str) -> Path | None:
+        """One file of a result, its checksum verified; None where the step is not finished or has no such file."""
+        folder = self.path(fingerprint)
+        if self.url and not (folder / MANIFEST).is_file():
+            return remote.find(self.url, fingerprint, name, self.root / "files" / fingerprint)
+        recorded = manifest(folder).get(name) if (folder / MANIFEST).is_file() else None
+        if not recorded:
+            return None
+        if differs(folder / name, recorded):
+            raise _damaged(fingerprint, f"{folder / name} does not have the checksum in its manifest")
+        return folder / name
+
+    def inspect(self, fingerprint: str) -> str:
+        """Sets a result on this machine aside where it is damaged, and says in words what was wrong, else ""."""
+        damage = self.damage(fingerprint)
+        if damage:
+            self.set_aside(fingerprint)
+        return damage
 
     def damage(self, fingerprint: str) -> str:
-        """What differs from the manifest, in words; an empty string where nothing does."""
+        """What differs from the manifest on this machine, in words; an empty string where nothing does."""
         folder = self.path(fingerprint)
-        try:
-            recorded = json.loads((folder / MANIFEST).read_text())["files"]
-        except (OSError, ValueError, KeyError) as error:
-            return f"{folder / MANIFEST}: {error}"
-        for name, (size, digest) in recorded.items():
-            file = folder / name
-            if not file.is_file():
-                return f"{file} is missing"
-            if file.stat().st_size != size or checksum(file) != digest:
-                return f"{file} does not have the checksum in its manifest"
-        return ""
+        if self.url and not (folder / MANIFEST).is_file():
+            return ""
+        return damage(folder)
 
     def set_aside(self, fingerprint: str) -> None:
         """Moves a damaged result out of the way, where a person can still look at it."""
@@ -82,35 +102,78 @@ class Store:
         self.path(fingerprint).rename(target)
 
     @contextmanager
+    def scratch(self, fingerprint: str) -> Iterator[Path]:
+        """A folder that outlives a killed step, for checkpoints from which it resumes; removed when it is finished.
+
+        It belongs to one process at a time: a second one that runs the same step meanwhile, or any where the file
+        system has no locks, gets a folder of its own that ends with it.
+        """
+        folder = self.root / "scratch" / fingerprint
+        with _disk_errors(self.root):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            with tempfile.TemporaryDirectory(prefix=fingerprint + "-", dir=self._temporary()) as own:
+                yield Path(own)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            yield folder
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(lock)
+
+    @contextmanager
     def writing(self, step: Step) -> Iterator[Path]:
         """A temporary folder that becomes the result of `step` when the block ends without an error.
 
         Files are synced before the folder is renamed into place, so that a crash at any moment leaves either
         the whole result or none; where another process was first, its equal result is kept.
         """
-        target = self.path(step.fingerprint)
-        temporary_root = self.root / "temporary"
+        with self._placing(step.fingerprint) as folder:
+            yield folder
+            seal(folder, step)
+        if self.url:
+            remote.push(self.url, step.fingerprint, self.path(step.fingerprint))
+
+    @contextmanager
+    def _placing(self, fingerprint: str) -> Iterator[Path]:
+        target = self.path(fingerprint)
         with _disk_errors(self.root):
             target.parent.mkdir(parents=True, exist_ok=True)
-            temporary_root.mkdir(parents=True, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(prefix=step.fingerprint + "-", dir=temporary_root))
+            folder = Path(tempfile.mkdtemp(prefix=fingerprint + "-", dir=self._temporary()))
             folder.chmod(0o755)
         try:
             with _disk_errors(self.root):
                 yield folder
-                _seal(folder, step)
                 try:
                     folder.rename(target)
                 except OSError as error:
                     if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                         raise
-                    if self.damage(step.fingerprint):
-                        self.set_aside(step.fingerprint)
+                    if damage(target):
+                        self.set_aside(fingerprint)
                         folder.rename(target)
-                _sync(target.parent)
-            shutil.rmtree(self.root / "scratch" / step.fingerprint, ignore_errors=True)
+                sync(target.parent)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _fetch(self, fingerprint: str) -> None:
+        if not self.has(fingerprint):
+            raise _absent(fingerprint, f"it is not in {self.url}")
+        with self._placing(fingerprint) as folder:
+            remote.pull(self.url, fingerprint, folder)
+            if damage(folder):  # on its way here, perhaps
+                remote.pull(self.url, fingerprint, folder)
+            if broken := damage(folder):
+                remote.set_aside(self.url, fingerprint)
+                raise _damaged(fingerprint, broken)
+
+    def _temporary(self) -> Path:
+        folder = self.root / "temporary"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def sweep(self, older_than: float = 30 * 24 * 3600.0) -> None:
         """Removes what killed writers left behind more than `older_than` seconds ago: longer than any step runs."""
@@ -120,42 +183,14 @@ class Store:
                     shutil.rmtree(folder, ignore_errors=True)
 
 
-def write_atomically(file: Path, text: str) -> None:
-    """Replaces a text file in one move, so that a reader sees the old content or the new one."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False, encoding="utf-8") as temporary:
-        temporary.write(text)
-        temporary.flush()
-        os.fsync(temporary.fileno())
-    Path(temporary.name).chmod(0o644)
-    Path(temporary.name).replace(file)
+def _absent(fingerprint: str, why: str) -> XstiltsError:
+    hint = "run the study again: what is missing is computed"
+    return XstiltsError(f"step {fingerprint} has no result", why, hint, MISSING)
 
 
-def _seal(folder: Path, step: Step) -> None:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    for file in files:
-        _sync(file)
-    manifest = {
-        "step": step.to_json(),
-        "files": {str(f.relative_to(folder)): [f.stat().st_size, checksum(f)] for f in files},
-    }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False))
-    _sync(folder / MANIFEST)
-    _sync(folder)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def checksum(file: Path) -> str:
-    """SHA-256 of a file's content, 64 hex digits."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _damaged(fingerprint: str, why: str) -> XstiltsError:
+    hint = "run the study again: damaged results are set aside and computed anew"
+    return XstiltsError(f"the result of step {fingerprint} is damaged", why, hint, STEP_FAILED)
 
 
 @contextmanager

@@ -76,7 +76,8 @@ def build_plan(frozen: Frozen) -> StudyPlan:
 
 def _add(result: StudyPlan, kind: str, function: str, label: str, arguments: dict[str, Any], inputs: dict[str, str],
          location: dict[str, str] | None = None) -> str:  # fmt: skip
-    step = Step(kind, function, VERSIONS[function], arguments, inputs, location or {}, label)
+    needs = {"gpus": 1} if arguments.get("device") == "cuda" else {}
+    step = Step(kind, function, VERSIONS[function], arguments, inputs, location or {}, label, needs=needs)
     return result.plan.add(step)
 
 

@@ -9,19 +9,23 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xstilts.engine import Outcome, Store, execute, write_atomically
+from xstilts.engine import Outcome, Plan, Report, Store, write_atomically, write_steps
 from xstilts.errors import STEP_FAILED, XstiltsError
 from xstilts.study.compare import ESTIMATES, compared, measured_seconds
 from xstilts.study.freeze import study_facts
 from xstilts.study.plan import Cell, StudyPlan
 
-PLAN, EVENTS, FACTS, CELLS = "plan.json", "events.jsonl", "study.json", "cells.json"
+PLAN, STEPS, EVENTS = "plan.json", "steps.jsonl", "events.jsonl"
+FACTS, CELLS = "study.json", "cells.json"
 LEFT_OUT = "left-out.json"
+PROGRESS_SECONDS = 10.0
+"""How often a step's progress enters the log of events: a study of days would fill it."""
 
 
-def carry_out(
-    planned: StudyPlan, store: Store, out: Path, jobs: int, threads: int, watch: Callable[[dict[str, Any]], None]
-) -> Outcome:
+Executor = Callable[[Plan, Store, list[str], Report], Outcome]
+
+
+def carry_out(planned: StudyPlan, store: Store, out: Path, executor: Executor, watch: Report) -> Outcome:
     """Runs every step that is not in the store and writes the run folder: plan, events, study, cells, predictions,
     and what steps took beside their estimates.
 
@@ -30,15 +34,20 @@ def carry_out(
     """
     freeze_plan(planned, out)
     store.sweep()
+    told: dict[str, float] = {}
     with (out / EVENTS).open("a", encoding="utf-8") as log:
 
         def report(event: dict[str, Any]) -> None:
-            if event["event"] != "progress":
-                log.write(json.dumps({"time": round(time.time(), 2), **event}) + "\n")
+            now, progress = time.time(), event["event"] == "progress"
+            if not progress or now - told.get(event["step"], 0.0) > PROGRESS_SECONDS:
+                if progress:
+                    told[event["step"]] = now
+                log.write(json.dumps({"time": round(now, 2), **event}) + "\n")
                 log.flush()
             watch(event)
 
-        outcome = execute(planned.plan, store, planned.wanted, report, jobs, threads)
+        outcome = executor(planned.plan, store, planned.wanted, report)
+        report({"event": "ended", "failed": len(outcome.failed)})
     rows = compared(planned.plan, measured_seconds(out / EVENTS))
     write_atomically(out / ESTIMATES, json.dumps(rows, indent=1))
     gather(planned, store, out)
@@ -54,7 +63,8 @@ def carry_out(
 
 
 def freeze_plan(planned: StudyPlan, out: Path) -> None:
-    """Writes what was decided before the first step; where an earlier plan differs, it is kept beside the new one."""
+    """Writes what was decided before the first step, and the steps as such, so that each can be run alone; where an
+    earlier plan differs, it is kept beside the new one."""
     description = planned.frozen.describe() | {"steps": list(planned.plan.steps)}
     file = out / PLAN
     if file.is_file():
@@ -62,11 +72,13 @@ def freeze_plan(planned: StudyPlan, out: Path) -> None:
         if earlier["hash"] != description["hash"]:
             write_atomically(out / f"plan-{earlier['hash'][:8]}.json", json.dumps(earlier, indent=1))
     write_atomically(file, json.dumps(description, indent=1, ensure_ascii=False))
+    write_steps(out / STEPS, planned.plan, planned.wanted)
 
 
 def gather(planned: StudyPlan, store: Store, out: Path) -> None:
     """Writes `predictions/{target}.parquet`, a row per example of each complete cell, and the cells' budgets."""
-    complete = [cell for cell in planned.cells if store.has(cell.predictions)]
+    finished = store.finished(cell.predictions for cell in planned.cells)
+    complete = [cell for cell in planned.cells if cell.predictions in finished]
     folder = out / "predictions"
     folder.mkdir(parents=True, exist_ok=True)
     for target in planned.frozen.study.targets:
@@ -85,8 +97,8 @@ def _left_out(planned: StudyPlan, store: Store) -> list[dict[str, Any]]:
     """The rows that are not in the data that a study used: per task, split and language their number, and each."""
     found = []
     for fingerprint, step in planned.plan.steps.items():
-        file = store.path(fingerprint) / "left-out.json"
-        if step.kind == "rows" and file.is_file():
+        file = store.find(fingerprint, "left-out.json") if step.kind == "rows" else None
+        if file:
             part = json.loads(file.read_text(encoding="utf-8"))
             if part["problems"] or part["unlabelled"]:
                 found.append({"rows": step.label, **part})
@@ -105,7 +117,7 @@ def told(part: dict[str, Any]) -> str:
 
 def _labelled(planned: StudyPlan, store: Store, cell: Cell) -> pa.Table:
     """A cell's predictions with the columns that say which cell it is."""
-    table = pq.read_table(store.path(cell.predictions) / "predictions.parquet")
+    table = pq.read_table(store.find(cell.predictions, "predictions.parquet"))
     task = planned.frozen.study.targets[cell.target]
     constant = {
         "task": cell.target,
@@ -126,8 +138,9 @@ def _budget(planned: StudyPlan, store: Store, cell: Cell) -> dict[str, Any]:
     for retrieval the layer and how it was chosen."""
     result: dict[str, Any] = {name: getattr(cell, name) for name in ("target", "arm", "encoder", "replicate")}
     for phase, fingerprint in (("intermediate", cell.intermediate), ("training", cell.training)):
-        if fingerprint and store.has(fingerprint):
-            summary = json.loads((store.path(fingerprint) / "history.json").read_text())
+        file = store.find(fingerprint, "history.json") if fingerprint else None
+        if file:
+            summary = json.loads(file.read_text())
             last = summary["history"][-1]
             result[phase] = {
                 "languages": planned.plan.steps[fingerprint].arguments["languages"],
@@ -137,7 +150,7 @@ def _budget(planned: StudyPlan, store: Store, cell: Cell) -> dict[str, Any]:
                 "loss": last["loss"],
                 "dev_score": last.get("score"),
             }
-    chosen = store.path(cell.predictions) / "retrieval.json"
-    if chosen.is_file():
+    chosen = store.find(cell.predictions, "retrieval.json")
+    if chosen:
         result["retrieval"] = json.loads(chosen.read_text(encoding="utf-8"))
     return result

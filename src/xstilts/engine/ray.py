@@ -1,0 +1,138 @@
+"""Carries out a plan on a Ray cluster: each step a task with its cores, GPUs and memory."""
+
+import logging
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+from ray.util.queue import Empty, Queue
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from xstilts import __version__
+from xstilts.engine.drive import Drive, Outcome, Report
+from xstilts.engine.step import Plan, Step
+from xstilts.engine.store import Store
+from xstilts.engine.work import work
+from xstilts.errors import MISSING, XstiltsError
+
+TRIES = 5
+"""More than on one machine: a node that goes away takes steps with it that did nothing wrong."""
+PATIENCE = 60.0
+"""Seconds until a file that was written on one machine is seen on all: network file systems remember its absence."""
+
+
+def execute_on_ray(plan: Plan, store: Store, wanted: list[str], report: Report, address: str, threads: int) -> Outcome:
+    """As `execute`, on the Ray cluster at `address` (`auto`: the one that this machine belongs to).
+
+    A step asks Ray for `threads` cores, and for the `gpus` and the `memory` that it needs; Ray has it see those GPUs
+    only. Where its worker or its node dies, it is begun again wherever there is room. The store must be one that all
+    machines reach: a shared folder under the same path, or a URL. Raises XstiltsError where there is no cluster.
+    """
+    variables = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    try:
+        environment = {"env_vars": {**variables, "TOKENIZERS_PARALLELISM": "false"}}
+        ray.init(address=address, runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError) as error:
+        hint = "start one with `ray start --head`, join it on other machines, or check --address"
+        raise XstiltsError(f"no Ray cluster at '{address}'", str(error), hint, MISSING) from None
+    try:
+        drive = Drive(plan, store, wanted, report, TRIES, alone=False)
+        report({"event": "plan", "steps": len(plan.steps), "todo": drive.todo, "slots": _total(threads)["steps"]})
+        _tell_what_is_short(drive)
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+        _drain(drive, threads, Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here}))
+        return drive.outcome
+    finally:
+        ray.shutdown()
+
+
+def _drain(drive: Drive, threads: int, events: Queue) -> None:
+    """Keeps the cluster busy until nothing is ready; it may grow and shrink meanwhile."""
+    running: dict[Any, str] = {}
+    try:
+        while True:
+            total = _total(threads)
+            while step := drive.take(total):
+                running[_submit(step, drive.store, threads, events)] = step.fingerprint
+            if not running:
+                return
+            ray.wait(list(running), timeout=0.5)
+            done, _ = ray.wait(list(running), num_returns=len(running), timeout=0)
+            _relay(drive.report, events)
+            for reference in done:
+                _settle(drive, running.pop(reference), reference)
+    finally:
+        for reference in running:
+            ray.cancel(reference, force=True)
+
+
+def _total(threads: int) -> dict[str, float]:
+    """What the cluster has now, in the terms of `Drive.take`, and at least one step of every kind: tasks that find no
+    room wait in Ray's own queue, which calls for machines where the cluster can grow."""
+    there = ray.cluster_resources()
+    cores, gpus, memory = (float(there.get(name, 0.0)) for name in ("CPU", "GPU", "memory"))
+    return {"steps": max(1.0, cores // threads), "gpus": gpus, "memory": memory / 1e9}
+
+
+def _tell_what_is_short(drive: Drive) -> None:
+    most = max(node["Resources"].get("GPU", 0) for node in ray.nodes() if node["Alive"])
+    needed = max((drive.plan.steps[f].needs.get("gpus", 0) for f in drive.todo), default=0)
+    if needed > most:
+        why = f"steps need {needed:g} GPUs of one machine, {most:g} are there: they wait until such a machine joins"
+        drive.report({"event": "note", "why": why})
+
+
+def _submit(step: Step, store: Store, threads: int, events: Queue) -> Any:
+    needs = step.needs
+    task = _task.options(
+        name=step.label,
+        num_cpus=threads,
+        num_gpus=round(needs.get("gpus", 0)),
+        memory=round(1e9 * needs.get("memory", 0)) or None,
+        max_retries=0,
+        scheduling_strategy="SPREAD",
+    )
+    return task.remote(step.to_json(), store.place, __version__, events)
+
+
+def _relay(report: Report, events: Queue) -> None:
+    with suppress(Empty, RayError):
+        while True:
+            report(events.get_nowait())
+
+
+def _settle(drive: Drive, fingerprint: str, reference: Any) -> None:
+    try:
+        result = ray.get(reference)
+    except RayError as error:
+        drive.lose(fingerprint, f"{type(error).__name__}: {str(error).splitlines()[0]}")
+    else:
+        drive.settle(fingerprint, result)
+
+
+@ray.remote
+def _task(description: dict[str, Any], place: str, version: str, events: Queue) -> Mapping[str, Any]:
+    step, store = Step(**description), Store(place)
+    node = ray.util.get_node_ip_address()
+    if version != __version__:
+        return {"failed": f"xstilts is {__version__} on {node}, but {version} where the study was started"}
+    last = 0.0
+
+    def tell(event: dict[str, Any]) -> None:
+        with suppress(RayError):
+            events.put({"step": step.fingerprint, **event})
+
+    def progress(share: float) -> None:
+        nonlocal last
+        if time.monotonic() - last > 2.0:
+            last = time.monotonic()
+            tell({"event": "progress", "share": share})
+
+    tell({"event": "started", "node": node})
+    deadline = time.monotonic() + PATIENCE
+    while len(store.finished(step.inputs.values())) < len(set(step.inputs.values())) and time.monotonic() < deadline:
+        time.sleep(1.0)
+    return {**work(description, place, progress), "node": node}

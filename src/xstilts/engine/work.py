@@ -1,0 +1,92 @@
+"""Runs a step: in this process, for whatever executor asks."""
+
+import importlib
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from xstilts.context import Context
+from xstilts.engine.step import Plan, Step
+from xstilts.engine.store import Store, StoreFull
+from xstilts.errors import MISSING, STEP_FAILED, XstiltsError
+
+Progress = Callable[[float], None]
+
+
+def run_step(step: Step, store: Store, progress: Progress = lambda share: None) -> float:
+    """Runs one step in this process and returns its seconds; its inputs must be finished.
+
+    Raises XstiltsError; an unexpected error inside the step is wrapped with the end of its traceback.
+    """
+    begin = time.monotonic()
+    inputs = {name: store.open(fingerprint) for name, fingerprint in step.inputs.items()}
+    module, _, function = step.function.partition(":")
+    if not module.startswith("xstilts."):
+        raise XstiltsError(f"refused to run {step.function}", "it is not a function of this package", "check the plan")
+    try:
+        with store.scratch(step.fingerprint) as scratch, store.writing(step) as out:
+            arguments = {**step.arguments, **step.location}
+            context = Context(scratch, progress, max(1, round(step.needs.get("gpus", 1))), store.root)
+            getattr(importlib.import_module(module), function)(arguments, inputs, out, context)
+    except XstiltsError:
+        raise
+    except Exception as error:
+        trace = "".join(traceback.format_exception(*sys.exc_info()))
+        raise XstiltsError(f"step '{step.label}' failed", f"{error!r}", trace, STEP_FAILED) from None
+    return time.monotonic() - begin
+
+
+def run_alone(plan: Plan, fingerprint: str, store: Store) -> float | None:
+    """Runs one step of a plan that no engine drives and returns its seconds; None where it was finished already.
+
+    Raises XstiltsError with code 3 where inputs are not finished (damaged ones are set aside), 4 where the step fails.
+    """
+    step = plan.steps[fingerprint]
+    if store.has(fingerprint) and not store.inspect(fingerprint):
+        return None
+    sources = dict.fromkeys(step.inputs.values())
+    missing = [f for f in sources if not store.has(f) or store.inspect(f)]
+    if missing:
+        named = "; ".join(f"{plan.steps[f].label} ({f[:12]})" for f in missing[:3])
+        raise XstiltsError(
+            f"'{step.label}' cannot run yet",
+            f"{len(missing)} of its {len(sources)} inputs are not in the store at {store.place}: {named}",
+            "run these first; `xstilts step --ready --run RUN` prints what can run now",
+            MISSING,
+        )
+    return run_step(step, store)
+
+
+def work(description: dict[str, Any], place: str, progress: Progress) -> dict[str, Any]:
+    """Runs a step for an executor, and says how it went in words that can be sent between processes.
+
+    Returns `seconds` and `memory` (GB, the most that the process held meanwhile), or `failed` (why), or `full` (the
+    parts of an error after which no step can be finished).
+    """
+    _forget_peak()
+    try:
+        seconds = run_step(Step(**description), Store(place), progress)
+    except StoreFull as error:
+        return {"full": error.args}
+    except XstiltsError as error:
+        return {"failed": str(error)}
+    return {"seconds": round(seconds, 3), "memory": round(_peak() / 1e9, 3)}
+
+
+def _forget_peak() -> None:
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak() -> float:
+    """Bytes: since `_forget_peak` on Linux, elsewhere since the process began."""
+    with suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return 1024.0 * int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak if sys.platform == "darwin" else 1024 * peak)
