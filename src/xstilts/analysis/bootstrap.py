@@ -33,9 +33,7 @@ def resample(cube: Cube, cells: Sequence[Cell], languages: Sequence[str], draws:
     product of counts and statistics, in single precision.
     """
     size = len(next(iter(cube.sums[cells[0]].values()))[0])
-    statistics = [
-        np.concatenate([cube.sums[cell][code] for cell in cells], 1).astype(np.float32) for code in languages
-    ]
+    statistics = [np.concatenate([cube.sums[cell][code] for cell in cells], 1).astype(np.float32) for code in languages]
     strata = _strata(cube, languages)
     rng = generator("multi-bootstrap", cube.target)
     result = np.zeros((draws, len(cells)))

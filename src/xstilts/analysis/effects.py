@@ -145,7 +145,7 @@ def gains(
     cubes: Sequence[Cube], left: str, right: str, languages: Sequence[Sequence[str]], encoder: str
 ) -> Gains:  # fmt: skip
     """The differences of one encoder's paired replicates in each language; raises XstiltsError below two."""
-    pairs = _pairs(cubes, left, right, encoder)
+    pairs = paired_cells(cubes, left, right, encoder)
     ones, others = [one for one, _ in pairs], [other for _, other in pairs]
     differences: list[dict[str, np.ndarray]] = []
     influences: list[dict[str, np.ndarray]] = []
@@ -187,14 +187,19 @@ def _replicates(blocks: Sequence[Block]) -> tuple[float, float, float]:
     return total, pieces, fewest
 
 
-def interval(blocks: Sequence[Block], found: Spread, level: float) -> Effect:
-    """The mean over blocks with Student's interval."""
+def half_width(found: Spread, level: float) -> tuple[float, float]:
+    """Half the width of Student's interval, and its degrees of freedom."""
     degrees = max(found.total**2 / found.pieces, found.fewest) if found.pieces > 0 else found.fewest
-    half = float(stats.t.ppf(0.5 + level / 2, degrees)) * found.total**0.5
+    return float(stats.t.ppf(0.5 + level / 2, degrees)) * found.total**0.5, float(degrees)
+
+
+def interval(blocks: Sequence[Block], found: Spread, level: float) -> Effect:
+    """The mean over blocks with its interval."""
+    half, degrees = half_width(found, level)
     estimate = float(np.mean([block.differences.mean() for block in blocks]))
     replicates, clusters = sum(len(block.differences) for block in blocks), blocks[0].influences.shape[1]
     return Effect(
-        estimate, estimate - half, estimate + half, level, float(degrees), replicates, clusters, found.replicate,
+        estimate, estimate - half, estimate + half, level, degrees, replicates, clusters, found.replicate,
         found.cluster, found.shared, found.language,
     )  # fmt: skip
 
@@ -207,7 +212,7 @@ def _clusters(cubes: Sequence[Cube], weights: Weights) -> list[np.ndarray]:
     ]
 
 
-def _pairs(cubes: Sequence[Cube], left: str, right: str, encoder: str) -> list[tuple[Cell, Cell]]:
+def paired_cells(cubes: Sequence[Cube], left: str, right: str, encoder: str) -> list[tuple[Cell, Cell]]:
     """Cells of both arms with the same replicate; an arm without replicates (a baseline) pairs with every one."""
     shared = [
         {(r, s) for _, _, r in cube.cells(left, encoder) for s in _partner(cube, right, encoder, r)} for cube in cubes
