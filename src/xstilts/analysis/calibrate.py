@@ -38,13 +38,12 @@ def _within(found: Effect, half: float) -> Effect:
     return replace(found, low=found.estimate - half, high=found.estimate + half)
 
 
-def _crossed(cube: Cube) -> Intervals:
-    return {CROSSED: effect([cube], LEFT, RIGHT, [cube.languages], _encoders(cube), LEVEL)}
+def _crossed(cube: Cube) -> Effect:
+    return effect([cube], LEFT, RIGHT, [cube.languages], _encoders(cube), LEVEL)
 
 
-def _one_source(cube: Cube) -> Intervals:
+def _one_source(cube: Cube, found: Effect) -> Intervals:
     """What is usual: replicates as if there were test items without end, and items as if there were one run only."""
-    found = _crossed(cube)[CROSSED]
     student = float(stats.t.ppf(0.5 + LEVEL / 2, found.replicates - len(_encoders(cube))))
     normal = float(stats.norm.ppf(0.5 + LEVEL / 2))
     return {
@@ -53,14 +52,14 @@ def _one_source(cube: Cube) -> Intervals:
     }
 
 
-def _one_kind(cube: Cube) -> Intervals:
+def _one_kind(cube: Cube, _: Effect) -> Intervals:
     kinds = dict.fromkeys(_encoders(cube), "one")
-    found = effect([cube], LEFT, RIGHT, [cube.languages], list(kinds), LEVEL, kinds)
-    return {"crossed, one variance for all encoders": found}
+    pooled = effect([cube], LEFT, RIGHT, [cube.languages], list(kinds), LEVEL, kinds)
+    return {"crossed, one variance for all encoders": pooled}
 
 
-def _bootstraps(cube: Cube) -> Intervals:
-    found, cells = _crossed(cube)[CROSSED], list(cube.sums)
+def _bootstraps(cube: Cube, found: Effect) -> Intervals:
+    cells = list(cube.sums)
     scores = dict(zip(cells, resample(cube, cells, cube.languages, RESAMPLES).T, strict=True))
     pairs = {encoder: paired_cells([cube], LEFT, RIGHT, encoder) for encoder in _encoders(cube)}
     drawn = multi_bootstrap([scores], pairs, LEVEL, found.degrees)
@@ -70,38 +69,36 @@ def _bootstraps(cube: Cube) -> Intervals:
     }
 
 
-def _like_these(cube: Cube) -> Intervals:
+def _like_these(cube: Cube) -> Effect | None:
     own = families(len(cube.languages))
     if refusal([cube.languages], own):
-        return {}
-    return {LIKE_THESE: like_these([cube], LEFT, RIGHT, [cube.languages], _encoders(cube), LEVEL, own)}
+        return None
+    return like_these([cube], LEFT, RIGHT, [cube.languages], _encoders(cube), LEVEL, own)
 
 
 @dataclass(frozen=True)
 class World:
-    """What is true in the simulated studies. `these` are the methods that speak of the languages at hand, `like_these`
-    those that speak of languages like them; `encoders` is what each multiplies the standard deviation of replicates
-    by."""
+    """What is true in the simulated studies. `others` are the methods beside the default one; `like_these` says that
+    the second reading is tried as well; `encoders` is what each multiplies the standard deviation of replicates by."""
 
     about: str
     parts: Components
     clusters: int
-    these: tuple[Callable[[Cube], Intervals], ...] = (_crossed,)
-    like_these: tuple[Callable[[Cube], Intervals], ...] = ()
+    others: tuple[Callable[[Cube, Effect], Intervals], ...] = ()
+    like_these: bool = False
     encoders: tuple[float, ...] = (1.0,)
 
 
 WORLDS = {
-    "usual": World("the components that `power` assumes", ASSUMED, 500, (_crossed, _one_source, _bootstraps),
-                   (_like_these,)),
+    "usual": World("the components that `power` assumes", ASSUMED, 300, (_one_source, _bootstraps), like_these=True),
     "replicates": World("hardly anything but replicates varies",
-                        Components(2.0, 1.0, 1.0, 1.0, 5.0, 20.0, 0.5, 0.3), 50, (_crossed, _one_source, _bootstraps)),
+                        Components(2.0, 1.0, 1.0, 1.0, 5.0, 20.0, 0.5, 0.3), 50, (_one_source, _bootstraps)),
     "items": World("hardly anything but items varies",
-                   Components(0.05, 0.05, 1000.0, 1000.0, 100.0, 800.0, 0.5, 0.3), 300, (_crossed, _one_source)),
+                   Components(0.05, 0.05, 1000.0, 1000.0, 100.0, 800.0, 0.5, 0.3), 300, (_one_source,)),
     "languages": World("languages and families differ most", replace(ASSUMED, language=4.0, family=4.0), 150,
-                       like_these=(_like_these,)),
+                       like_these=True),
     "encoders": World("two encoders, one with three times the other's spread between replicates", ASSUMED, 150,
-                      (_crossed, _one_kind), encoders=(1.0, 3.0)),
+                      (_one_kind,), encoders=(1.0, 3.0)),
 }  # fmt: skip
 
 
@@ -124,22 +121,37 @@ def calibrate(world: str, replicates: int, languages: int, studies: int) -> list
     are too few families.
     """
     setting = WORLDS[world]
-    rows = []
-    for sampled, methods in ((False, setting.these), (True, setting.like_these)):
-        halves: list[dict[str, list[Effect]]] = [{}, {}]
-        for half, gain in zip(halves, (0.0, GAIN), strict=True):
-            for number in range(studies if methods else 0):
-                rng = generator("calibrate", world, replicates, languages, str(gain), number, int(sampled))
-                cube = simulate(setting.parts, replicates, languages, setting.clusters, gain, rng, sampled,
-                                setting.encoders)  # fmt: skip
-                for method in methods:
-                    for name, found in method(cube).items():
-                        half.setdefault(name, []).append(found)
-        for name, without in halves[0].items():
-            rows.append({"method": name, "default": name in DEFAULT, "world": world, "replicates": replicates,
-                         "languages": languages, "items": setting.clusters, "encoders": len(setting.encoders),
-                         "gain": GAIN, **_summary(without, halves[1][name]), "studies": studies})  # fmt: skip
-    return rows
+    halves = [_all_intervals(world, replicates, languages, gain, studies) for gain in (0.0, GAIN)]
+    return [
+        {"method": name, "default": name in DEFAULT, "world": world, "replicates": replicates, "languages": languages,
+         "items": setting.clusters, "encoders": len(setting.encoders), "gain": GAIN,
+         **_summary(without, halves[1][name]), "studies": studies}
+        for name, without in halves[0].items()
+    ]  # fmt: skip
+
+
+def _all_intervals(
+    world: str, replicates: int, languages: int, gain: float, studies: int
+) -> dict[str, list[Effect]]:  # fmt: skip
+    """Method → what it says of each simulated study."""
+    setting = WORLDS[world]
+    found: dict[str, list[Effect]] = {}
+
+    def study(number: int, sampled: bool) -> Cube:
+        rng = generator("calibrate", world, replicates, languages, str(gain), number, int(sampled))
+        size = (replicates, languages, setting.clusters)
+        return simulate(setting.parts, *size, gain, rng, sampled, setting.encoders)
+
+    for number in range(studies):
+        cube = study(number, sampled=False)
+        crossed = _crossed(cube)
+        intervals = {CROSSED: crossed}
+        for method in setting.others:
+            intervals |= method(cube, crossed)
+        wider = _like_these(study(number, sampled=True)) if setting.like_these else None
+        for name, one in {**intervals, **({LIKE_THESE: wider} if wider else {})}.items():
+            found.setdefault(name, []).append(one)
+    return found
 
 
 def fault(row: Row) -> str:

@@ -1,6 +1,6 @@
 """Where the uncertainty of a difference between two arms comes from: its variance, component by component."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -67,9 +67,7 @@ def spread_of(parts: Components, design: Design, beyond: bool = False) -> Spread
     return Spread(replicate, cluster, shared, pieces, min(free, design.families - 1), language)
 
 
-def estimate(
-    whole: Effect, single: Mapping[str, Effect], families: Mapping[str, str], encoders: int
-) -> Components:  # fmt: skip
+def estimate(whole: Effect, single: Mapping[str, Effect], families: Mapping[str, str]) -> Components:
     """The components of one contrast on one target, by the method of moments; none is below 0.
 
     Args:
@@ -87,7 +85,7 @@ def estimate(
         common[name] = max(alone - own[name], 0.0)
     runs, clusters = whole.replicates, whole.clusters
     alone_clusters = float(np.mean([one.clusters for one in single.values()]))
-    noise = sum(max(own[name], 0.0) for name in ("replicate", "cluster")) - own["shared"]
+    noise = own["replicate"] + own["cluster"] - own["shared"]
     language, family = _languages({code: one.estimate for code, one in single.items()}, families, max(noise, 0.0))
     return Components(
         replicate=max(common["replicate"] - common["shared"], 0.0) * runs,
@@ -115,8 +113,3 @@ def _languages(gains: Mapping[str, float], families: Mapping[str, str], noise: f
     inverse = float(np.mean([1 / len(own) for own in groups.values()]))
     of_language = max(within / free - noise, 0.0) if free else 0.0
     return of_language, max(between - (of_language + noise) * inverse, 0.0)
-
-
-def family_counts(codes: Sequence[str], families: Mapping[str, str]) -> int:
-    """How many families the languages are from."""
-    return len({families[code] for code in codes})

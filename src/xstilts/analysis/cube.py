@@ -40,8 +40,9 @@ class Cube:
         """Scores in points of several cells in one language [cells]."""
         return np.asarray(self.kind.score(self._totals(cells, language), self.metric), float)
 
-    def influences(self, cells: Sequence[Cell], language: str) -> np.ndarray:
-        """How much each cluster moves each cell's score: its statistics times the score's gradient [cells, clusters].
+    def influences(self, cells: Sequence[Cell], language: str) -> tuple[np.ndarray, np.ndarray]:
+        """Scores in points [cells], and how much each cluster moves them: its statistics times the score's gradient
+        [cells, clusters].
 
         The first-order term of the infinitesimal jackknife (Efron 1982, ch. 6). A score depends on sums only through
         ratios, so that these terms add up to zero.
@@ -49,12 +50,15 @@ class Cube:
         total = self._totals(cells, language)
         step = 1e-4 * np.maximum(total, 1.0)
         moved = step[:, :, None] * np.eye(total.shape[1])
-        ahead, behind = (self.kind.score(total[:, None] + way * moved, self.metric) for way in (1, -1))
-        slope = (ahead - behind) / (2 * step)
-        return np.stack([self.sums[cell][language] @ row for cell, row in zip(cells, slope, strict=True)])
+        around = self.kind.score(np.stack([total[:, None] + moved, total[:, None] - moved]), self.metric)
+        slope = (around[0] - around[1]) / (2 * step)
+        terms = np.array([self.sums[cell][language] @ row for cell, row in zip(cells, slope, strict=True)])
+        return np.asarray(self.kind.score(total, self.metric), float), terms
 
     def _totals(self, cells: Sequence[Cell], language: str) -> np.ndarray:
-        return np.stack([self.sums[cell][language].sum(0) for cell in cells])
+        # A product with ones sums thin tables several times faster than a sum.
+        ones = np.ones(len(self.clusters[language]))
+        return np.array([ones @ self.sums[cell][language] for cell in cells])
 
     @cached_property
     def languages(self) -> list[str]:

@@ -150,8 +150,9 @@ def gains(
     differences: list[dict[str, np.ndarray]] = []
     influences: list[dict[str, np.ndarray]] = []
     for cube, codes in zip(cubes, languages, strict=True):
-        differences.append({code: cube.scores(ones, code) - cube.scores(others, code) for code in codes})
-        influences.append({code: cube.influences(ones, code) - cube.influences(others, code) for code in codes})
+        moves = {code: (cube.influences(ones, code), cube.influences(others, code)) for code in codes}
+        differences.append({code: one[0] - other[0] for code, (one, other) in moves.items()})
+        influences.append({code: one[1] - other[1] for code, (one, other) in moves.items()})
     return Gains(tuple(differences), tuple(influences))
 
 

@@ -3,13 +3,19 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from scipy import stats
 
-from xstilts.analysis.components import Components, Design, spread_of
+from xstilts.analysis.components import ASSUMED, Components, Design, spread_of
 from xstilts.analysis.effects import Effect, Spread, half_width
+from xstilts.analysis.readings import FEWEST_FAMILIES, LIKE_THESE, THESE
 
+GAINS = (0.5, 1.0, 2.0)
 SHARE = 0.8
+ASSUMED_CLUSTERS = 1000
+REPLICATES = (2, 3, 5, 7, 10, 15, 20, 30)
+LANGUAGES = (5, 10, 15, 20, 40)
 MOST = 10_000
 """Replicates beyond which nobody would go."""
 
@@ -84,6 +90,34 @@ def replicates_needed(
 ) -> int | None:
     """The fewest replicates per encoder that detect `gain` with the chance `share`; None where no number does."""
     return _fewest(lambda count: power(parts, replace(design, replicates=count), gain, level, beyond) >= share)
+
+
+def table(
+    parts: Components | None, design: Design, level: float, cost: tuple[float, float]
+) -> dict[str, Any]:  # fmt: skip
+    """What it takes to detect each of `GAINS` with the chance `SHARE`, as plain data.
+
+    `parts` None takes what is assumed; `cost`: core seconds of a study with one replicate, and of each more. `needed`
+    has a row per number of languages and reading, with the replicates of each encoder (None: no number), families in
+    the design's proportion; `curve` the power by replicates in these languages, with their cost.
+    """
+    given = parts or ASSUMED
+    needed: dict[str, list[dict[str, Any]]] = {THESE: [], LIKE_THESE: []}
+    for count in sorted({*LANGUAGES, design.languages}):
+        families = max(1, round(count * design.families / design.languages))
+        other = replace(design, languages=count, families=families)
+        for reading, rows in needed.items():
+            if reading == THESE or families >= FEWEST_FAMILIES:
+                found = {f"{gain:g}": replicates_needed(given, other, gain, level, reading != THESE) for gain in GAINS}
+                rows.append({"languages": count, "families": families, **found})
+    curve = [
+        {"replicates": count, "core_seconds": round(cost[0] + (count - 1) * cost[1])}
+        | {f"{gain:g}": round(power(given, replace(design, replicates=count), gain, level), 4) for gain in GAINS}
+        for count in sorted({*REPLICATES, design.replicates})
+        if count > 1
+    ]
+    return {"components": given.as_dict(), "design": vars(design), "level": level, "gains": list(GAINS),
+            "share": SHARE, "needed": needed, "curve": curve}  # fmt: skip
 
 
 def _fewest(enough: Callable[[int], bool]) -> int | None:
