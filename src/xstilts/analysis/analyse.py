@@ -6,11 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from xstilts.analysis.beside import dead_runs, improvement, selection
+from xstilts.analysis.bootstrap import FEWEST_REPLICATES, multi_bootstrap, resample
+from xstilts.analysis.covariates import covariates
 from xstilts.analysis.cube import Cube, read_cube
-from xstilts.analysis.distance import distance_to_sources, rank_correlation
-from xstilts.analysis.effects import effect
-from xstilts.analysis.verdicts import answer, as_json, sentence, verdict
+from xstilts.analysis.distance import distance_to_sources, rank_correlation, slope
+from xstilts.analysis.effects import Effect, effect, paired_cells
+from xstilts.analysis.power import decision, decision_words
+from xstilts.analysis.readings import LIKE_THESE, THESE, families_of, like_these, refusal
+from xstilts.analysis.verdicts import UNDETERMINED, answer, as_json, rounded, sentence, verdict
 from xstilts.errors import MISSING, XstiltsError
+from xstilts.languages import MEASURES
 
 BASELINE = "baseline"
 Result = dict[str, Any]
@@ -21,15 +27,11 @@ def analyse(run: Path) -> Result:
 
     Raises XstiltsError where the folder holds no run, or a declared contrast cannot be judged.
     """
-    study, plan = _read(run / "study.json"), _read(run / "plan.json")
-    cubes = {
-        target: read_cube(run / "predictions" / f"{target}.parquet", study["types"][target], study["metrics"][target])
-        for target in study["types"]
-        if target not in study["withheld"]
-    }
+    study, plan, cubes = read_run(run)
     encoders = sorted({cell[1] for cube in cubes.values() for cell in cube.sums if cell[1]})
     held_out = list(plan["held_out"])
-    context = {"study": study, "plan": plan, "encoders": encoders, "held_out": held_out}
+    context = {"study": study, "plan": plan, "encoders": encoders, "held_out": held_out, "kinds": encoder_kinds(plan)}
+    budgets = _read(run / "cells.json")
     declared = [*study["contrasts"], *study["controls"]]
     judged = [_judge(cubes, contrast, context) for contrast in study["contrasts"]]
     controls = [_judge(cubes, contrast, context) for contrast in study["controls"]]
@@ -45,9 +47,22 @@ def analyse(run: Path) -> Result:
         "also": _also(run, study, held_out),
         "baselines": baselines,
         "languages": [row for c in declared for row in _per_language(cubes, c, context)],
-        "distance": [_distance(cubes, contrast, context) for contrast in study["contrasts"]],
-        "budgets": _read(run / "cells.json"),
+        "distance": [_distance(cubes, contrast, context, run) for contrast in study["contrasts"]],
+        "selection": selection(cubes.values(), budgets, held_out),
+        "dead_runs": dead_runs(budgets),
+        "budgets": budgets,
     }
+
+
+def read_run(run: Path) -> tuple[Result, Result, dict[str, Cube]]:
+    """A run's facts, its plan, and the cube of each target that is scored; raises XstiltsError where there is none."""
+    study, plan = _read(run / "study.json"), _read(run / "plan.json")
+    cubes = {
+        target: read_cube(run / "predictions" / f"{target}.parquet", study["types"][target], study["metrics"][target])
+        for target in study["types"]
+        if target not in study["withheld"]
+    }
+    return study, plan, cubes
 
 
 def _read(file: Path) -> Any:
@@ -58,28 +73,88 @@ def _read(file: Path) -> Any:
     return json.loads(file.read_text(encoding="utf-8"))
 
 
-def _counted(cube: Cube, held_out: list[str]) -> list[str]:
+def counted(cube: Cube, held_out: list[str]) -> list[str]:
+    """The held-out languages that a target is scored in."""
     return [code for code in held_out if code in cube.clusters]
 
 
+def encoder_kinds(plan: Result) -> dict[str, str]:
+    """Encoder → the entry of the study that it comes from: pretraining seeds of one entry are of one kind."""
+    entries = plan["study"]["encoders"]
+    return {
+        name if entry.get("seeds", 1) == 1 else f"{name}-{seed}": name
+        for name, entry in entries.items()
+        for seed in range(1, entry.get("seeds", 1) + 1)
+    }
+
+
 def _judge(cubes: dict[str, Cube], contrast: Result, context: Result) -> Result:
-    """The verdict on the primary targets together, with effects per target and per encoder beside it."""
-    study, encoders, held_out = context["study"], context["encoders"], context["held_out"]
+    """The verdict on the primary targets together, and beside it other readings and parts of the same contrast."""
+    study, encoders, held_out, kinds = (context[name] for name in ("study", "encoders", "held_out", "kinds"))
     left, right = contrast["left"], contrast["right"]
     family = study["controls"] if contrast in study["controls"] else study["contrasts"]
     level = 1 - (1 - study["level"]) / len(family)
     primary = [cubes[target] for target in contrast["targets"]]
-    codes = [_counted(cube, held_out) for cube in primary]
-    whole = effect(primary, left, right, codes, encoders, level)
+    codes = [counted(cube, held_out) for cube in primary]
+    whole = effect(primary, left, right, codes, encoders, level, kinds)
     word = verdict(whole, study["equivalence"])
-    parts = []
-    for encoder in encoders:
-        parts.append(as_json(effect(primary, left, right, codes, [encoder], study["level"]), encoder=encoder))
-    for cube in cubes.values():
-        own = effect([cube], left, right, [_counted(cube, held_out)], encoders, study["level"])
-        parts.append(as_json(own, target=cube.target))
     text = sentence(left, right, whole, word, study["equivalence"], len(encoders))
-    return as_json(whole, **contrast, verdict=word, sentence=text, parts=parts)
+    decides = decision(whole, study["equivalence"], len(encoders)) if word == UNDETERMINED else None
+    return as_json(
+        whole, **contrast, verdict=word, sentence=text,
+        decision=decides and {**rounded(vars(decides)),
+                              "text": decision_words(decides, whole.replicates // len(encoders))},
+        readings=_readings(primary, contrast, codes, whole, context),
+        bootstrap=_bootstrap(primary, contrast, codes, whole, context),
+        runs=improvement(primary, left, right, codes, encoders),
+        parts=_parts(cubes, contrast, context),
+    )  # fmt: skip
+
+
+def _parts(cubes: dict[str, Cube], contrast: Result, context: Result) -> list[Result]:
+    """The contrast per encoder, per target, and on the classification tasks together: each for itself."""
+    study, encoders = context["study"], context["encoders"]
+
+    def part(targets: list[str], among: list[str]) -> Effect:
+        chosen = [cubes[target] for target in targets]
+        codes = [counted(cube, context["held_out"]) for cube in chosen]
+        return effect(chosen, contrast["left"], contrast["right"], codes, among, study["level"], context["kinds"])
+
+    parts = [as_json(part(contrast["targets"], [encoder]), encoder=encoder) for encoder in encoders]
+    parts += [as_json(part([target], encoders), target=target) for target in cubes]
+    together = [target for target in cubes if study["types"][target] == "classification"]
+    if len(together) > 1:
+        parts.append(as_json(part(together, encoders), target=f"classification tasks: {', '.join(together)}"))
+    return parts
+
+
+def _readings(
+    primary: list[Cube], contrast: Result, codes: list[list[str]], whole: Effect, context: Result
+) -> list[Result]:
+    """Both readings of a contrast; the second one in words where it is refused."""
+    families = families_of([code for own in codes for code in own])
+    told = refusal(codes, families)
+    second: Result = {"reading": LIKE_THESE, "refused": told}
+    if not told:
+        found = like_these(primary, contrast["left"], contrast["right"], codes, context["encoders"], whole.level,
+                           families, context["kinds"])  # fmt: skip
+        second = as_json(found, reading=LIKE_THESE, families=len(set(families.values())))
+    return [as_json(whole, reading=THESE), second]
+
+
+def _bootstrap(
+    primary: list[Cube], contrast: Result, codes: list[list[str]], whole: Effect, context: Result
+) -> Result | None:
+    """The multi-bootstrap's intervals, where every encoder has replicates enough."""
+    left, right = contrast["left"], contrast["right"]
+    pairs = {encoder: paired_cells(primary, left, right, encoder) for encoder in context["encoders"]}
+    if min(map(len, pairs.values())) < FEWEST_REPLICATES:
+        return None
+    cells = list(dict.fromkeys(cell for own in pairs.values() for pair in own for cell in pair))
+    scores = [
+        dict(zip(cells, resample(cube, cells, own).T, strict=True)) for cube, own in zip(primary, codes, strict=True)
+    ]
+    return rounded(vars(multi_bootstrap(scores, pairs, whole.level, whole.degrees)))
 
 
 def _caveat(judged: list[Result], baselines: list[Result]) -> str:
@@ -118,11 +193,12 @@ def _also(run: Path, study: Result, held_out: list[str]) -> list[Result]:
 def _against_baseline(cube: Cube, context: Result) -> list[Result]:
     """Each arm against the baseline of its target over the held-out languages: is it better at all?"""
     rows = []
-    codes = _counted(cube, context["held_out"])
+    codes = counted(cube, context["held_out"])
     if not cube.cells(BASELINE):
         return []
     for arm in dict.fromkeys(cell[0] for cell in cube.sums if cell[0] != BASELINE):
-        found = effect([cube], arm, BASELINE, [codes], context["encoders"], context["study"]["level"])
+        found = effect([cube], arm, BASELINE, [codes], context["encoders"], context["study"]["level"],
+                       context["kinds"])  # fmt: skip
         floor = float(np.mean([cube.score(cell, code) for cell in cube.cells(BASELINE) for code in codes]))
         rows.append(as_json(found, target=cube.target, arm=arm, baseline=cube.kind.BASELINE, floor=floor,
                             beaten=bool(found.low > 0)))  # fmt: skip
@@ -135,28 +211,43 @@ def _per_language(cubes: dict[str, Cube], contrast: Result, context: Result) -> 
     rows = []
     for cube in cubes.values():
         for code in cube.languages:
-            found = effect([cube], left, right, [[code]], context["encoders"], context["study"]["level"])
+            found = effect([cube], left, right, [[code]], context["encoders"], context["study"]["level"],
+                           context["kinds"])  # fmt: skip
             rows.append(as_json(found, contrast=contrast["contrast"], target=cube.target, language=code,
                                 held_out=code in context["held_out"]))  # fmt: skip
     return rows
 
 
-def _distance(cubes: dict[str, Cube], contrast: Result, context: Result) -> Result:
+def _distance(cubes: dict[str, Cube], contrast: Result, context: Result, run: Path) -> Result:
     """Gain of each held-out language on the primary targets against its distance from the left arm's sources."""
-    left, right = contrast["left"], contrast["right"]
+    left, right, kinds, encoders = contrast["left"], contrast["right"], context["kinds"], context["encoders"]
     sources = [list(codes) for codes in context["plan"]["sources"][left].values()]
+    primary = context["study"].get("measure", "syntax")
+    chosen = [cubes[target] for target in contrast["targets"]]
+    codes = [code for code in context["held_out"] if any(code in cube.clusters for cube in chosen)]
+    by_measure = {
+        name: {code: distance_to_sources(code, sources, name) for code in codes}
+        for name in (primary, *(name for name in MEASURES if name != primary))
+    }
     points = []
-    for code in context["held_out"]:
-        counted = [cubes[target] for target in contrast["targets"] if code in cubes[target].clusters]
-        if counted:
-            found = effect(counted, left, right, [[code]] * len(counted), context["encoders"], 0.95)
-            points.append({"language": code, "gain": found.estimate, "distance": distance_to_sources(code, sources),
-                           "from_anchor": context["plan"]["distances"].get(code)})  # fmt: skip
-    rho, p, permutations = rank_correlation(
-        np.array([point["distance"] for point in points], float), np.array([point["gain"] for point in points])
-    )
-    return {"contrast": contrast["contrast"], "points": [_without_nan(p) for p in points], "permutations": permutations,
-            **_without_nan({"rho": rho, "p": p})}  # fmt: skip
+    for code in codes:
+        counted = [cube for cube in chosen if code in cube.clusters]
+        found = effect(counted, left, right, [[code]] * len(counted), encoders, 0.95, kinds)
+        points.append({"language": code, "gain": found.estimate, "distance": by_measure[primary][code],
+                       "from_anchor": context["plan"]["distances"].get(code)})  # fmt: skip
+    gains = np.array([point["gain"] for point in points])
+    rho, p, permutations = rank_correlation(np.array([point["distance"] for point in points], float), gains)
+
+    def line(columns: Result) -> Result:
+        return rounded(slope(chosen, left, right, encoders, context["study"]["level"], kinds, columns))
+
+    more = covariates(run, codes, sources)
+    straight = {name: line({name: column}) | {"measure": name} for name, column in by_measure.items()}
+    adjusted = [line({primary: by_measure[primary], name: column}) for name, column in more.items()]
+    joint = line({primary: by_measure[primary], **more})
+    return {"contrast": contrast["contrast"], "measure": primary, "points": [_without_nan(p) for p in points],
+            "permutations": permutations, **_without_nan({"rho": rho, "p": p}), "slopes": list(straight.values()),
+            "adjusted": adjusted, "joint": joint}  # fmt: skip
 
 
 def _without_nan(row: Result) -> Result:

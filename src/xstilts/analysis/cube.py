@@ -1,5 +1,6 @@
 """Predictions as additive statistics: one array per cell and language, from which every number follows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,9 @@ import pyarrow.parquet as pq
 
 from xstilts.errors import MISSING, XstiltsError
 from xstilts.tasks.types import SCORED, Scored
+
+Cell = tuple[str, str, int]
+"""Arm, encoder, replicate."""
 
 
 @dataclass(frozen=True)
@@ -24,33 +28,44 @@ class Cube:
     target: str
     kind: Scored
     metric: str
-    sums: dict[tuple[str, str, int], dict[str, np.ndarray]]
+    sums: dict[Cell, dict[str, np.ndarray]]
     clusters: dict[str, np.ndarray]
     clustering: int
 
-    def score(self, cell: tuple[str, str, int], language: str) -> float:
+    def score(self, cell: Cell, language: str) -> float:
         """Score in points of one cell in one language."""
-        return float(self.kind.score(self.sums[cell][language].sum(0), self.metric))
+        return float(self.scores([cell], language)[0])
 
-    def influence(self, cell: tuple[str, str, int], language: str) -> np.ndarray:
-        """How much each cluster moves the cell's score: its statistics times the score's gradient [clusters].
+    def scores(self, cells: Sequence[Cell], language: str) -> np.ndarray:
+        """Scores in points of several cells in one language [cells]."""
+        return np.asarray(self.kind.score(self._totals(cells, language), self.metric), float)
 
-        The first-order term of the infinitesimal jackknife. A score depends on sums only through ratios, so that
-        these terms add up to zero.
+    def influences(self, cells: Sequence[Cell], language: str) -> tuple[np.ndarray, np.ndarray]:
+        """Scores in points [cells], and how much each cluster moves them: its statistics times the score's gradient
+        [cells, clusters].
+
+        The first-order term of the infinitesimal jackknife (Efron 1982, ch. 6). A score depends on sums only through
+        ratios, so that these terms add up to zero.
         """
-        sums = self.sums[cell][language]
-        total = sums.sum(0)
+        total = self._totals(cells, language)
         step = 1e-4 * np.maximum(total, 1.0)
-        ahead, behind = total + np.diag(step), total - np.diag(step)
-        slope = (self.kind.score(ahead, self.metric) - self.kind.score(behind, self.metric)) / (2 * step)
-        return sums @ slope
+        moved = step[:, :, None] * np.eye(total.shape[1])
+        around = self.kind.score(np.stack([total[:, None] + moved, total[:, None] - moved]), self.metric)
+        slope = (around[0] - around[1]) / (2 * step)
+        terms = np.array([self.sums[cell][language] @ row for cell, row in zip(cells, slope, strict=True)])
+        return np.asarray(self.kind.score(total, self.metric), float), terms
+
+    def _totals(self, cells: Sequence[Cell], language: str) -> np.ndarray:
+        # A product with ones sums thin tables several times faster than a sum.
+        ones = np.ones(len(self.clusters[language]))
+        return np.array([ones @ self.sums[cell][language] for cell in cells])
 
     @cached_property
     def languages(self) -> list[str]:
         """Languages in the order of the predictions."""
         return list(self.clusters)
 
-    def cells(self, arm: str, encoder: str | None = None) -> list[tuple[str, str, int]]:
+    def cells(self, arm: str, encoder: str | None = None) -> list[Cell]:
         """The cells of an arm, by encoder and replicate."""
         return sorted(cell for cell in self.sums if cell[0] == arm and encoder in (None, cell[1]))
 
@@ -70,7 +85,7 @@ def read_cube(file: Path, kind: str, metric: str) -> Cube:
     language, languages = _codes(table, ["language"])
     cluster, names = _codes(table, ["cluster_id"])
     _check_items(table, cell, cells, language, languages, file)
-    sums: dict[tuple[str, str, int], dict[str, np.ndarray]] = {}
+    sums: dict[Cell, dict[str, np.ndarray]] = {}
     clusters = {name[0]: np.unique(cluster[language == number]) for number, name in enumerate(languages)}
     group = cell * len(languages) + language
     order = np.argsort(group, kind="stable")

@@ -1,21 +1,25 @@
-"""The difference between two arms, and how sure it is."""
+"""The difference between two arms in the held-out languages at hand, and how sure it is."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
-from xstilts.analysis.cube import Cube
+from xstilts.analysis.cube import Cell, Cube
 from xstilts.errors import XstiltsError
+
+Weights = Sequence[Mapping[str, float]]
+"""Per cube the weight of each language that counts."""
 
 
 @dataclass(frozen=True)
 class Effect:
     """A difference in points with its interval; `replicates` is their number over all encoders.
 
-    The three variances are those of the mean from replicates, from item clusters, and what both count (the
-    replicate-by-cluster part); `degrees` are Satterthwaite's.
+    The variances are those of the estimate from replicates, from item clusters, from what both count (the
+    replicate-by-cluster part), and from languages where these count as random; `degrees` are Satterthwaite's.
     """
 
     estimate: float
@@ -28,79 +32,188 @@ class Effect:
     replicate_variance: float
     cluster_variance: float
     shared_variance: float
+    language_variance: float = 0.0
+
+
+@dataclass(frozen=True)
+class Block:
+    """A weighted difference of one encoder: per replicate [replicates], and what each item cluster moves it
+    [replicates, clusters]. Blocks of one `kind` share a replicate variance."""
+
+    kind: str
+    differences: np.ndarray
+    influences: np.ndarray
+
+
+@dataclass(frozen=True)
+class Gains:
+    """What one encoder's paired replicates gain, per cube and language: differences [replicates] and their influences
+    [replicates, clusters of the language]."""
+
+    differences: tuple[dict[str, np.ndarray], ...]
+    influences: tuple[dict[str, np.ndarray], ...]
+
+    def block(self, cubes: Sequence[Cube], weights: Weights, kind: str) -> Block:
+        """The weighted sum over cubes and languages. Clusters are numbered through all cubes; those that none of the
+        languages has are left out, a language of weight 0 included."""
+        used = _clusters(cubes, weights)
+        count = len(next(iter(self.differences[0].values())))
+        differences, influences = np.zeros(count), np.zeros((count, sum(map(len, used))))
+        first = 0
+        for number, (cube, weight) in enumerate(zip(cubes, weights, strict=True)):
+            for code, share in weight.items():
+                if share == 0:
+                    continue
+                differences += share * self.differences[number][code]
+                place = first + np.searchsorted(used[number], cube.clusters[code])
+                influences[:, place] += share * self.influences[number][code]
+            first += len(used[number])
+        return Block(kind, differences, influences)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The variance of an estimate and its parts. `pieces` is the sum of each part's square over its degrees of
+    freedom; `fewest` are the degrees of freedom that the whole has at least."""
+
+    replicate: float
+    cluster: float
+    shared: float
+    pieces: float
+    fewest: float
+    language: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return self.replicate + max(self.cluster - self.shared, 0.0) + self.language
 
 
 def effect(
     cubes: Sequence[Cube], left: str, right: str, languages: Sequence[Sequence[str]], encoders: Sequence[str],
-    level: float,
+    level: float, kinds: Mapping[str, str] | None = None,
 ) -> Effect:  # fmt: skip
     """score(left) − score(right): the mean over targets of the mean over languages, encoders as fixed blocks.
 
     Args:
-        cubes: one per target; `languages`: those of each target that count; `level`: coverage, 0 to 1.
+        cubes: one per target; `languages`: those of each target that count; `level`: coverage, 0 to 1; `kinds`: of
+            which kind an encoder is (default: each of its own). Encoders that differ in nothing but the seed of their
+            pretraining are of one kind.
 
     Both arms' replicates are paired by number. The variance of the mean is V(replicates) + V(clusters) − V(both), the
     two-way random-effects estimate (Searle, Casella and McCulloch 1992, ch. 4) with replicates nested in encoders and
-    item clusters crossed with them, and the interval is Student's t with Satterthwaite's degrees of freedom.
+    item clusters crossed with them, and the interval is Student's t with Satterthwaite's degrees of freedom, in which
+    each kind of encoder has a replicate variance of its own (Welch 1947). They are never taken to be fewer than the
+    replicates of one kind give: because of the subtraction their estimate can fall far below.
     Raises XstiltsError where an encoder has fewer than two replicates of both arms.
     """
     for cube, codes in zip(cubes, languages, strict=True):
         if not codes:
             raise XstiltsError(f"'{cube.target}' has no held-out language", "nothing is left to judge", "hold some out")
-    blocks = [_block(cubes, left, right, languages, encoder) for encoder in encoders]
-    values = [block[0] for block in blocks]
-    clusters = [block[1] for block in blocks]
-    count = len(blocks)
-    n = clusters[0].shape[1]
-    free = sum(len(v) - 1 for v in values)
-    replicate = sum(v.var(ddof=1) / len(v) for v in values) / count**2
-    mean_influence = sum(c.mean(0) for c in clusters) / count
-    cluster = float((mean_influence**2).sum() * n / (n - 1))
-    shared = float(sum(((c - c.mean(0)) ** 2).sum() / (len(c) * (len(c) - 1)) for c in clusters)) / count**2
-    variance = replicate + max(cluster - shared, 0.0)
-    pieces = replicate**2 / free + cluster**2 / (n - 1) + shared**2 / (free * (n - 1))
-    degrees = variance**2 / pieces if pieces > 0 else float(free)
-    half = float(stats.t.ppf(0.5 + level / 2, degrees)) * variance**0.5
-    estimate = float(np.mean([v.mean() for v in values]))
+    return weighted(cubes, left, right, even(languages), encoders, level, kinds)
+
+
+def even(languages: Sequence[Sequence[str]]) -> Weights:
+    """The weights of a mean over targets of the mean over languages."""
+    return [dict.fromkeys(codes, 1.0 / (len(languages) * len(codes))) for codes in languages]
+
+
+def weighted(
+    cubes: Sequence[Cube], left: str, right: str, weights: Weights, encoders: Sequence[str], level: float,
+    kinds: Mapping[str, str] | None = None,
+) -> Effect:  # fmt: skip
+    """A weighted sum of the languages' differences, such as a mean or a slope, with its interval as in `effect`."""
+    found = all_gains(cubes, left, right, [list(weight) for weight in weights], encoders)
+    blocks = blocks_of(found, cubes, weights, kinds)
+    return interval(blocks, spread(blocks), level)
+
+
+def all_gains(
+    cubes: Sequence[Cube], left: str, right: str, languages: Sequence[Sequence[str]], encoders: Sequence[str]
+) -> dict[str, Gains]:
+    """The gains of each encoder."""
+    return {encoder: gains(cubes, left, right, languages, encoder) for encoder in encoders}
+
+
+def blocks_of(
+    found: Mapping[str, Gains], cubes: Sequence[Cube], weights: Weights, kinds: Mapping[str, str] | None
+) -> list[Block]:
+    """A weighted sum of the languages' gains, a block for each encoder."""
+    return [each.block(cubes, weights, (kinds or {}).get(encoder, encoder)) for encoder, each in found.items()]
+
+
+def gains(
+    cubes: Sequence[Cube], left: str, right: str, languages: Sequence[Sequence[str]], encoder: str
+) -> Gains:  # fmt: skip
+    """The differences of one encoder's paired replicates in each language; raises XstiltsError below two."""
+    pairs = paired_cells(cubes, left, right, encoder)
+    ones, others = [one for one, _ in pairs], [other for _, other in pairs]
+    differences: list[dict[str, np.ndarray]] = []
+    influences: list[dict[str, np.ndarray]] = []
+    for cube, codes in zip(cubes, languages, strict=True):
+        moves = {code: (cube.influences(ones, code), cube.influences(others, code)) for code in codes}
+        differences.append({code: one[0] - other[0] for code, (one, other) in moves.items()})
+        influences.append({code: one[1] - other[1] for code, (one, other) in moves.items()})
+    return Gains(tuple(differences), tuple(influences))
+
+
+def spread(blocks: Sequence[Block]) -> Spread:
+    """The crossed variance of the mean over blocks; see `effect`."""
+    count, clusters = len(blocks), blocks[0].influences.shape[1]
+    sizes = np.array([len(block.differences) for block in blocks])
+    if clusters < 2:
+        raise XstiltsError(
+            "all test items belong to one cluster",
+            "their uncertainty is estimated from the differences between clusters",
+            "give the items clusters of their own (`cluster` in the task's entry), or more of them",
+        )
+    replicate, pieces, free = _replicates(blocks)
+    mean = sum(block.influences.mean(0) for block in blocks) / count
+    cluster = float((mean**2).sum()) * clusters / (clusters - 1)
+    apart = [float(((block.influences - block.influences.mean(0)) ** 2).sum()) for block in blocks]
+    shared = float((np.array(apart) / (sizes * (sizes - 1) * count**2)).sum())
+    pieces += (cluster**2 + shared**2 / int((sizes - 1).sum())) / (clusters - 1)
+    return Spread(replicate, cluster, shared, pieces, free)
+
+
+def _replicates(blocks: Sequence[Block]) -> tuple[float, float, float]:
+    """The variance of the mean over blocks from replicates, pooled within kinds; the sum of the kinds' squares over
+    their degrees of freedom; the fewest of these."""
+    total, pieces, fewest = 0.0, 0.0, math.inf
+    for kind in dict.fromkeys(block.kind for block in blocks):
+        own = [block.differences for block in blocks if block.kind == kind]
+        free = sum(len(values) - 1 for values in own)
+        pooled = sum(float(((values - values.mean()) ** 2).sum()) for values in own) / free
+        variance = pooled * sum(1 / len(values) for values in own) / len(blocks) ** 2
+        total, pieces, fewest = total + variance, pieces + variance**2 / free, min(fewest, free)
+    return total, pieces, fewest
+
+
+def half_width(found: Spread, level: float) -> tuple[float, float]:
+    """Half the width of Student's interval, and its degrees of freedom."""
+    degrees = max(found.total**2 / found.pieces, found.fewest) if found.pieces > 0 else found.fewest
+    return float(stats.t.ppf(0.5 + level / 2, degrees)) * found.total**0.5, float(degrees)
+
+
+def interval(blocks: Sequence[Block], found: Spread, level: float) -> Effect:
+    """The mean over blocks with its interval."""
+    half, degrees = half_width(found, level)
+    estimate = float(np.mean([block.differences.mean() for block in blocks]))
+    replicates, clusters = sum(len(block.differences) for block in blocks), blocks[0].influences.shape[1]
     return Effect(
-        estimate, estimate - half, estimate + half, level, float(degrees), sum(map(len, values)), n,
-        float(replicate), cluster, shared,
+        estimate, estimate - half, estimate + half, level, degrees, replicates, clusters, found.replicate,
+        found.cluster, found.shared, found.language,
     )  # fmt: skip
 
 
-def _block(
-    cubes: Sequence[Cube], left: str, right: str, languages: Sequence[Sequence[str]], encoder: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Differences [replicates] and their influences by cluster [replicates, clusters] for one encoder."""
-    pairs = _pairs(cubes, left, right, encoder)
-    differences = np.zeros(len(pairs))
-    influences = np.zeros((len(pairs), sum(cube.clustering for cube in cubes)))
-    first = 0
-    for cube, codes in zip(cubes, languages, strict=True):
-        weight = 1.0 / (len(cubes) * len(codes))
-        for row, (one, other) in enumerate(pairs):
-            for code in codes:
-                differences[row] += weight * (cube.score(one, code) - cube.score(other, code))
-                moved = weight * (cube.influence(one, code) - cube.influence(other, code))
-                influences[row, first + cube.clusters[code]] += moved
-        first += cube.clustering
-    used = (influences != 0).any(0)
-    return differences, influences if used.all() else influences[:, _occurring(cubes, languages)]
+def _clusters(cubes: Sequence[Cube], weights: Weights) -> list[np.ndarray]:
+    """Per cube the numbers of the clusters that the weighted languages have."""
+    return [
+        np.unique(np.concatenate([cube.clusters[code] for code in weight] or [np.empty(0, int)]))
+        for cube, weight in zip(cubes, weights, strict=True)
+    ]
 
 
-def _occurring(cubes: Sequence[Cube], languages: Sequence[Sequence[str]]) -> np.ndarray:
-    """The clusters that the given languages have, numbered through all targets."""
-    found, first = [], 0
-    for cube, codes in zip(cubes, languages, strict=True):
-        found.append(first + np.unique(np.concatenate([cube.clusters[code] for code in codes])))
-        first += cube.clustering
-    return np.concatenate(found)
-
-
-Cell = tuple[str, str, int]
-
-
-def _pairs(cubes: Sequence[Cube], left: str, right: str, encoder: str) -> list[tuple[Cell, Cell]]:
+def paired_cells(cubes: Sequence[Cube], left: str, right: str, encoder: str) -> list[tuple[Cell, Cell]]:
     """Cells of both arms with the same replicate; an arm without replicates (a baseline) pairs with every one."""
     shared = [
         {(r, s) for _, _, r in cube.cells(left, encoder) for s in _partner(cube, right, encoder, r)} for cube in cubes

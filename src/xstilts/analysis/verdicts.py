@@ -1,5 +1,6 @@
 """From an interval to a word, and from words to the answer."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from xstilts.analysis.effects import Effect
@@ -68,5 +69,9 @@ def answer(verdicts: list[tuple[str, str, str]], kinds: dict[str, str]) -> str:
 
 def as_json(effect: Effect, **more: Any) -> dict[str, Any]:
     """An effect as a JSON object with six decimals, beside what else is known of it."""
-    numbers = {name: round(value, 6) if isinstance(value, float) else value for name, value in vars(effect).items()}
-    return {**more, **numbers}
+    return {**more, **rounded(vars(effect))}
+
+
+def rounded(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with six decimals."""
+    return {name: round(value, 6) if isinstance(value, float) else value for name, value in numbers.items()}

@@ -36,7 +36,7 @@ def _root(
 
 def main() -> None:
     """Runs the command line; a mistake is told in three parts (what, why, what to do) and sets the exit status."""
-    from xstilts.cli import bench, catalogue, data, evidence, languages, planning, scoring, steps, studies  # noqa: F401
+    from xstilts.cli import bench, catalogue, data, evidence, languages, planning, scoring, statistics, steps, studies  # noqa: F401
 
     try:
         app()

@@ -31,6 +31,7 @@ def dress(chart: Any) -> Any:
            "titleFontWeight": "normal", "gridColor": FAINT, "domainColor": FAINT, "tickColor": FAINT,
            "labelLimit": 220, "labelFlush": False, "tickCount": 8}  # fmt: skip
     dressed = chart.configure(font=FONT, background="transparent").configure_axis(**ink)
+    dressed = dressed.configure_legend(labelColor="currentColor", labelFontSize=12)
     return dressed.configure_view(stroke=None).configure_title(
         color="currentColor", subtitleColor="currentColor", anchor="start", frame="group", fontSize=14, offset=12
     )
@@ -154,6 +155,25 @@ def heat_map(result: Result, target: str) -> Any:
         f"{target}: mean {metric(result, target)} ± standard deviation over replicates", subtitle="* held out"
     )
     return alt.layer(cells, text, title=title, description=title.text, width=alt.Step(74), height=alt.Step(24))
+
+
+def power_chart(result: Result) -> Any:
+    """Power against replicates, a line for each difference; the broken line is the power that is asked for."""
+    rows = [
+        {"replicates": row["replicates"], "power": row[f"{gain:g}"], "gain": f"{gain:g} points"}
+        for row in result["curve"]
+        for gain in result["gains"]
+    ]
+    design = result["design"]
+    names = [f"{gain:g} points" for gain in result["gains"]]
+    colour = alt.Color("gain:N", title=None, scale=alt.Scale(domain=names, range=["#7a7a7a", "#D55E00", MARK]))
+    x = alt.X("replicates:Q", title="replicates of each encoder")
+    y = alt.Y("power:Q", scale=alt.Scale(domain=[0, 1]), title="chance that the interval excludes zero")
+    base = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y, color=colour, shape=alt.Shape("gain:N", title=None))
+    asked = alt.Chart(alt.Data(values=[{"share": result["share"]}])).mark_rule(strokeDash=[5, 4], color="currentColor")
+    title = f"{design['languages']} held-out languages, {design['clusters']:,} item clusters"
+    layers = [asked.encode(y="share:Q"), base.mark_line(), base.mark_point(filled=True, size=50)]
+    return alt.layer(*layers, title=title, description=title, width=WIDTH, height=260)
 
 
 def _differences(rows: list[Result], result: Result) -> Any:

@@ -266,6 +266,7 @@ def study_facts(frozen: Frozen) -> dict[str, Any]:
         "seed": study.seed,
         "equivalence": study.equivalence,
         "level": study.level,
+        "measure": study.measure,
         "primary": list(study.primary),
         "contrasts": [parse_contrast(text, study.primary).model_dump() for text in study.contrasts],
         "controls": [parse_contrast(text, study.primary).model_dump() for text in study.controls],

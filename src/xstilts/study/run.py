@@ -141,12 +141,13 @@ def _budget(planned: StudyPlan, store: Store, cell: Cell) -> dict[str, Any]:
         file = store.find(fingerprint, "history.json") if fingerprint else None
         if file:
             summary = json.loads(file.read_text())
-            last = summary["history"][-1]
+            first, last = summary["history"][0], summary["history"][-1]
             result[phase] = {
                 "languages": planned.plan.steps[fingerprint].arguments["languages"],
                 "examples": summary["examples"],
                 "updates": summary["updates"],
                 "tokens": summary["tokens"],
+                "first_loss": first["loss"],
                 "loss": last["loss"],
                 "dev_score": last.get("score"),
             }

@@ -12,6 +12,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Strategy = Literal[
     "english", "near", "far", "diverse", "random", "stratified", "same-script", "other-script", "held-out", "given"
 ]
+Measured = Literal["syntax", "syntax-knn", "phonology", "inventory", "genetic", "geographic", "lang2vec"]
 
 
 class Recipe(Entry):
@@ -132,8 +133,8 @@ class Study(Entry):
 
     `equivalence` is half the width of the region of practical equivalence, in points. `primary` names the targets
     whose mean is judged. `source` says where the rows of XTREME's tasks come from: the hub, or the benchmark's own
-    download folder, given with --data. A contrast is written `far - english`, or `far - english on xnli` for targets
-    of its own.
+    download folder, given with --data. `measure` is the distance that gains are judged against. A contrast is written
+    `far - english`, or `far - english on xnli` for targets of its own.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -145,6 +146,7 @@ class Study(Entry):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     languages: Languages = Languages()
     source: Literal["hub", "xtreme"] = "hub"
+    measure: Measured = "syntax"
     tasks: dict[str, Task] = {}
     encoders: dict[str, Encoder]
     intermediate: dict[str, Training] = {}

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from xstilts.analysis.analyse import encoder_kinds
 from xstilts.analysis.claims.entries import NINE, Comparison, canonical, means, wanted
 from xstilts.analysis.claims.virtual import best, pooled, renamed, scaled, swapped
 from xstilts.analysis.cube import Cube
@@ -125,4 +126,5 @@ def _measures(
 
 def _effect(run: Run, cubes: dict[str, Cube], left: str, right: str, level: float) -> Effect:
     """The difference of two arms in the held-out languages, mean over tasks of XTREME, as a contrast has it."""
-    return effect(list(cubes.values()), left, right, [_held_out(run, task) for task in cubes], run.encoders, level)
+    held_out = [_held_out(run, task) for task in cubes]
+    return effect(list(cubes.values()), left, right, held_out, run.encoders, level, encoder_kinds(run.plan))

@@ -45,7 +45,7 @@ def swapped(cube: Cube, left: str, right: str) -> Cube:
 
 def scaled(found: Effect, factor: float) -> Effect:
     """An effect times a positive factor."""
-    variances = ("replicate_variance", "cluster_variance", "shared_variance")
+    variances = ("replicate_variance", "cluster_variance", "shared_variance", "language_variance")
     return replace(
         found,
         **{name: getattr(found, name) * factor for name in ("estimate", "low", "high")},

@@ -1,0 +1,93 @@
+"""What else sets languages apart besides their distance: columns by which a slope can be adjusted."""
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from xstilts.errors import XstiltsError
+from xstilts.languages import language
+
+Columns = dict[str, dict[str, float]]
+
+MEASURED, GIVEN = "transfer-features.json", "covariates.csv"
+"""In a run folder: what was measured on texts with the encoders' own tokenizers, and what the user gives."""
+
+
+def covariates(run: Path, codes: Sequence[str], source_sets: Sequence[Sequence[str]]) -> Columns:
+    """Covariate → language → value.
+
+    `same script` and `same family` are the share of the replicates in which a source has the language's own. To them
+    come `fertility` (sub-words per word), `sub-word overlap` with the source that shares most, and `pretraining size`
+    where the run folder holds what was measured on its texts (means over encoders and replicates), and all that the
+    user gives: `covariates.csv`, with a column `language` and one for each covariate.
+    Raises XstiltsError for a file that cannot be read.
+    """
+    columns: Columns = {"same script": {}, "same family": {}}
+    for code in codes:
+        for name, key in (("same script", "script"), ("same family", "family")):
+            columns[name][code] = _shared(code, source_sets, key)
+    given = run / GIVEN
+    return columns | _measured(run / MEASURED, codes, source_sets) | (_read(given) if given.is_file() else {})
+
+
+def _measured(file: Path, codes: Sequence[str], source_sets: Sequence[Sequence[str]]) -> Columns:
+    """Columns from {"fertility" or "log_size": {encoder: {language: number}}, "overlap": {encoder: {language:
+    {language: number}}}}, each of them optional."""
+    if not file.is_file():
+        return {}
+    found = json.loads(file.read_text(encoding="utf-8"))
+    columns: Columns = {}
+    for name, key in (("fertility", "fertility"), ("pretraining size", "log_size")):
+        by_encoder = list(found.get(key, {}).values())
+        columns[name] = {code: _mean([own.get(code, math.nan) for own in by_encoder]) for code in codes}
+    overlaps = list(found.get("overlap", {}).values())
+    columns["sub-word overlap"] = {
+        code: _mean([
+            max((own.get(code, {}).get(source, math.nan) for source in sources), default=math.nan)
+            for own in overlaps for sources in source_sets
+        ])
+        for code in codes
+    }  # fmt: skip
+    return {name: column for name, column in columns.items() if any(value == value for value in column.values())}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
+
+
+def _shared(code: str, source_sets: Sequence[Sequence[str]], key: str) -> float:
+    own = _fact(code, key)
+    if not own or not source_sets:
+        return math.nan
+    return sum(any(_fact(source, key) == own for source in sources) for sources in source_sets) / len(source_sets)
+
+
+def _fact(code: str, key: str) -> str:
+    try:
+        return str(getattr(language(code), key))
+    except XstiltsError:
+        return ""
+
+
+def _read(file: Path) -> Columns:
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        rows: list[Mapping[str, str]] = list(csv.DictReader(lines))
+    if not rows or "language" not in rows[0] or len(rows[0]) < 2:
+        raise XstiltsError(
+            f"{file}: no covariates", "the first line must name a column `language` and at least one more",
+            "write `language,pretraining size` and a row for each language",
+        )  # fmt: skip
+    columns: Columns = {name: {} for name in rows[0] if name and name != "language"}
+    for number, row in enumerate(rows, 2):
+        code = language(row["language"]).code
+        for name, column in columns.items():
+            try:
+                column[code] = float(row[name]) if row[name] else math.nan
+            except (TypeError, ValueError):
+                raise XstiltsError(
+                    f"{file}, line {number}: '{row[name]}' is no number", f"column '{name}' holds numbers",
+                    "leave the cell empty where a value is not known",
+                ) from None  # fmt: skip
+    return columns

@@ -1,0 +1,131 @@
+"""How large a study must be: what would decide an undetermined contrast, and what differences a design can detect."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from scipy import stats
+
+from xstilts.analysis.components import ASSUMED, Components, Design, spread_of
+from xstilts.analysis.effects import Effect, Spread, half_width
+from xstilts.analysis.readings import FEWEST_FAMILIES, LIKE_THESE, THESE
+
+GAINS = (0.5, 1.0, 2.0)
+SHARE = 0.8
+ASSUMED_CLUSTERS = 1000
+REPLICATES = (2, 3, 5, 7, 10, 15, 20, 30)
+LANGUAGES = (5, 10, 15, 20, 40)
+MOST = 10_000
+"""Replicates beyond which nobody would go."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What would decide a contrast: an interval of `half` on either side, by so many replicates of each encoder (None:
+    by no number), and the `floor` that half the width comes down to with replicates without end."""
+
+    half: float
+    replicates: int | None
+    floor: float
+    clusters: int | None
+
+
+def decision(found: Effect, equivalence: float, encoders: int) -> Decision:
+    """How many replicates would make an interval that decides whatever the difference is.
+
+    An interval of at most half the region of equivalence on either side either excludes zero or lies inside the
+    region. It follows from the width alone, never from the observed difference. Where replicates cannot do it,
+    `clusters` is how many item clusters could, with replicates without end (None: languages are the limit).
+    """
+    half = equivalence / 2
+    normal = float(stats.norm.ppf(0.5 + found.level / 2))
+    items = max(found.cluster_variance - found.shared_variance, 0.0)
+    floor = normal * (items + found.language_variance) ** 0.5
+    needed = _fewest(lambda count: half_width(_narrowed(found, encoders, count), found.level)[0] <= half)
+    room = (half / normal) ** 2 - found.language_variance
+    clusters = math.ceil(found.clusters * items / room) if needed is None and room > 0 else None
+    return Decision(half, needed, floor, clusters)
+
+
+def _narrowed(found: Effect, encoders: int, replicates: int) -> Spread:
+    """The spread that the same study would have with another number of replicates of each encoder."""
+    scale = found.replicates / (encoders * replicates)
+    free = encoders * (replicates - 1)
+    replicate, shared = found.replicate_variance * scale, found.shared_variance * scale
+    cluster = max(found.cluster_variance - found.shared_variance, 0.0) + shared
+    pieces = replicate**2 / free + (cluster**2 + shared**2 / free) / (found.clusters - 1)
+    return Spread(replicate, cluster, shared, pieces, free, found.language_variance)
+
+
+def decision_words(found: Decision, replicates: int) -> str:
+    """What would decide, in a sentence; `replicates` are those of each encoder that the run has."""
+    opening = f"An interval of ±{found.half:.2g} points would decide whatever the difference is"
+    if found.replicates is not None:
+        return f"{opening}: at this run's variances that takes {found.replicates:,} replicates (it has {replicates})."
+    if found.clusters is None:
+        return f"{opening}: no number of replicates gives it, nor of test items; more languages could."
+    return (
+        f"{opening}: no number of replicates gives it, for the test items alone leave ±{found.floor:.2g}; it takes "
+        f"more than {found.clusters:,} item clusters, or more languages."
+    )
+
+
+def power(parts: Components, design: Design, gain: float, level: float, beyond: bool = False) -> float:
+    """The chance, 0 to 1, that the interval excludes zero where the true difference is `gain` points.
+
+    From Student's t with a shift (non-central t, as in Cohen 1988), at the degrees of freedom that the components make
+    one expect. With `beyond` languages and families are random as well.
+    """
+    spread = spread_of(parts, design, beyond)
+    degrees = half_width(spread, level)[1]
+    shift, limit = gain / spread.total**0.5, float(stats.t.ppf(0.5 + level / 2, degrees))
+    if degrees > 1e4:
+        return float(stats.norm.sf(limit - shift) + stats.norm.cdf(-limit - shift))
+    return float(stats.nct.sf(limit, degrees, shift) + stats.nct.cdf(-limit, degrees, shift))
+
+
+def replicates_needed(
+    parts: Components, design: Design, gain: float, level: float, beyond: bool = False, share: float = SHARE
+) -> int | None:
+    """The fewest replicates per encoder that detect `gain` with the chance `share`; None where no number does."""
+    return _fewest(lambda count: power(parts, replace(design, replicates=count), gain, level, beyond) >= share)
+
+
+def table(
+    parts: Components | None, design: Design, level: float, cost: tuple[float, float]
+) -> dict[str, Any]:  # fmt: skip
+    """What it takes to detect each of `GAINS` with the chance `SHARE`, as plain data.
+
+    `parts` None takes what is assumed; `cost`: core seconds of a study with one replicate, and of each more. `needed`
+    has a row per number of languages and reading, with the replicates of each encoder (None: no number), families in
+    the design's proportion; `curve` the power by replicates in these languages, with their cost.
+    """
+    given = parts or ASSUMED
+    needed: dict[str, list[dict[str, Any]]] = {THESE: [], LIKE_THESE: []}
+    for count in sorted({*LANGUAGES, design.languages}):
+        families = max(1, round(count * design.families / design.languages))
+        other = replace(design, languages=count, families=families)
+        for reading, rows in needed.items():
+            if reading == THESE or families >= FEWEST_FAMILIES:
+                found = {f"{gain:g}": replicates_needed(given, other, gain, level, reading != THESE) for gain in GAINS}
+                rows.append({"languages": count, "families": families, **found})
+    curve = [
+        {"replicates": count, "core_seconds": round(cost[0] + (count - 1) * cost[1])}
+        | {f"{gain:g}": round(power(given, replace(design, replicates=count), gain, level), 4) for gain in GAINS}
+        for count in sorted({*REPLICATES, design.replicates})
+        if count > 1
+    ]
+    return {"components": given.as_dict(), "design": vars(design), "level": level, "gains": list(GAINS),
+            "share": SHARE, "needed": needed, "curve": curve}  # fmt: skip
+
+
+def _fewest(enough: Callable[[int], bool]) -> int | None:
+    """The smallest number of replicates, from 2, that is enough; None where even `MOST` are not."""
+    if not enough(MOST):
+        return None
+    low, high = 1, MOST
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
