@@ -22,8 +22,9 @@ from xstilts.study.cost import Estimate, estimates
 from xstilts.study.devices import rates
 from xstilts.study.freeze import freeze
 from xstilts.study.load import load_study
-from xstilts.study.plan import StudyPlan, build_plan
+from xstilts.study.plan import build_plan
 from xstilts.study.price import naive_runs
+from xstilts.study.steps import StudyPlan
 
 INTERMEDIATE = ("anli_plus", "mnli", "qqp", "squad_v1", "squad_v2", "hellaswag", "ccg", "cosmosqa", "commonsenseqa")
 TRAINED_ON = {"xnli": "mnli", "xquad": "squad_v1", "mlqa": "squad_v1"}

@@ -81,10 +81,13 @@ def run(name: str, known: dict[str, Task], options: argparse.Namespace, root: Pa
     for folder in folders:
         folder.mkdir()
     begin = time.perf_counter()
+    told = {"task": common["task"], "languages": [code], "examples": examples, "epochs": epochs,
+            "max_length": case["max_length"], "weight": 1.0}  # fmt: skip
     fine_tune(
-        {**common, "examples": examples, "epochs": epochs, "batch_size": size, "seed": 1, "keep": "last",
-         "evaluate_every": 0, "recipe": {"learning_rate": 5e-4, "warmup": 0.1, "precision": "bf16"}},
-        {"encoder": options.encoder, f"train.{code}": train, "dev": dev}, folders[0], Context(root),
+        {"tasks": {name: told}, "sampling": {}, "mlm": None, "anchor_share": 0.0, "batch_size": size, "seed": 1,
+         "keep": "last", "evaluate_every": 0, "hidden": "", "device": "cpu",
+         "recipe": {"learning_rate": 5e-4, "warmup": 0.1, "precision": "bf16"}},
+        {"encoder": options.encoder, f"train.{name}.{code}": train, f"dev.{name}": dev}, folders[0], Context(root),
     )  # fmt: skip
     seconds = time.perf_counter() - begin
     predict(common, {"model": folders[0], f"rows.{code}": dev}, folders[1], Context(root))

@@ -41,6 +41,17 @@ def make_tokenizer(folder: Path, texts: list[str], size: int, model: str = "bpe"
     return load_tokenizer(folder / "made")
 
 
+def tuning(entry, languages=("en",), examples=None, epochs=1, max_length=64, **more):
+    """Arguments of a training on one task, whose name is that of the entry."""
+    told = {"task": entry, "languages": list(languages), "examples": examples, "epochs": epochs,
+            "max_length": max_length, "weight": 1.0}  # fmt: skip
+    return {
+        "tasks": {entry["name"]: told}, "sampling": {}, "mlm": None, "anchor_share": 0.0, "batch_size": 8,
+        "recipe": {"learning_rate": 1e-3}, "seed": 1, "keep": "last", "evaluate_every": 0, "hidden": "",
+        "device": "cpu", **more,
+    }  # fmt: skip
+
+
 @pytest.fixture(scope="session")
 def tokenizer(tmp_path_factory):
     """Sub-words of several letters."""

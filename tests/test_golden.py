@@ -9,13 +9,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from conftest import tuning
 from xstilts.context import Context
 from xstilts.data.prepare import prepare
 from xstilts.evaluation.predict import baseline, predict
 from xstilts.evaluation.retrieve import retrieve
 from xstilts.models.encoders import fetch, load_tokenizer
 from xstilts.models.vocabulary import train_vocabulary
-from xstilts.study.plan import VERSIONS
+from xstilts.study.steps import VERSIONS
 from xstilts.training.phases import fine_tune, pretrain
 
 RECIPE = {"learning_rate": 0.002, "warmup": 0.1, "beta2": 0.98, "weight_decay": 0.01, "precision": "fp32"}
@@ -74,10 +75,10 @@ def chain(tmp_path_factory):
     step("encoder", pretrain, {**COMMON, "config": CONFIG, "task": TEXT, "languages": ["en", "tr"], "updates": 30,
          "batch_size": 16, "masked": 0.3, "exponent": 0.7, "recipe": RECIPE, "seed": 5},
          {"vocabulary": made["vocabulary"], **text})  # fmt: skip
-    step("model", fine_tune, {**COMMON, "task": NLI, "languages": ["en", "tr"], "examples": 100, "epochs": 2,
-         "batch_size": 16, "recipe": RECIPE, "seed": 6, "keep": "best", "evaluate_every": 4, "hidden": ""},
-         {"encoder": made["encoder"], "train.en": nli["train"]["en"], "train.tr": nli["train"]["tr"],
-          "dev": nli["test"]["en"]})  # fmt: skip
+    step("model", fine_tune, tuning(NLI, ("en", "tr"), 100, 2, batch_size=16, recipe=RECIPE, seed=6, keep="best",
+                                    evaluate_every=4),
+         {"encoder": made["encoder"], "train.nli.en": nli["train"]["en"], "train.nli.tr": nli["train"]["tr"],
+          "dev.nli": nli["test"]["en"]})  # fmt: skip
     scored = {f"rows.{code}": nli["test"][code] for code in ("en", "tr")}
     step("predictions", predict, {**COMMON, "task": NLI, "languages": ["en", "tr"], "hidden": ""},
          {"model": made["model"], **scored})  # fmt: skip
@@ -102,12 +103,12 @@ def test_pretraining(chain):
 
 
 def test_fine_tuning(chain):
-    assert losses(chain["model"]) == pytest.approx([1.112968, 1.126094], rel=1e-3)
+    assert losses(chain["model"]) == pytest.approx([1.094175, 1.091953], rel=1e-3)
 
 
 def test_predictions(chain):
     table = pq.read_table(chain["predictions"] / "predictions.parquet")
-    assert sum(table["score"].to_pylist()) / len(table) == pytest.approx(0.356181, rel=1e-3)
+    assert sum(table["score"].to_pylist()) / len(table) == pytest.approx(0.419672, rel=1e-3)
     assert table.column_names == ["example_id", "cluster_id", "language", "gold", "prediction", "score"]
 
 
@@ -131,6 +132,7 @@ def test_fetching_an_encoder_keeps_its_weights(chain, tmp_path):
 
 
 def test_every_kind_of_step_is_covered():
-    assert {name.partition(":")[2] for name in VERSIONS} == {
+    elsewhere = {"translate"}  # equal to `transformers` sentence by sentence: tests/test_translation.py
+    assert {name.partition(":")[2] for name in VERSIONS} - elsewhere == {
         "prepare", "train_vocabulary", "fetch", "pretrain", "fine_tune", "predict", "baseline", "retrieve",
     }  # fmt: skip

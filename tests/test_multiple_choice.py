@@ -130,7 +130,7 @@ def test_training_learns_which_choice_is_right(encoder_folder, tokenizer, tmp_pa
     encoded = multiple_choice.encode(make_table(rows), TASK, tokenizer, 32)
     chosen = join([encoded], [(0, row) for row in rng.permutation(60)])
     model = with_head(encoder_folder("bert"), multiple_choice.AUTO_CLASS, (), seed=1)
-    batches = [{0: part} for part in updates(chosen, np.tile(np.arange(60), 8), 10)]
+    batches = updates([chosen], np.tile(np.arange(60), 8), 10)
     history = train([Part(model, multiple_choice, chosen)], batches, Recipe(learning_rate=3e-3, micro_tokens=200), 1, 0,
                     Context(tmp_path))  # fmt: skip
     assert history[-1]["loss"] < 0.05 < 0.5 < history[0]["loss"]

@@ -12,6 +12,7 @@ import transformers
 from pydantic import ValidationError
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
+from conftest import tuning
 from xstilts.context import Context
 from xstilts.data.sources import rows
 from xstilts.errors import XstiltsError
@@ -363,16 +364,17 @@ def squad_run(tmp_path_factory, encoder_folder):
     (root / "rows").mkdir()
     pq.write_table(questions(items, golds), root / "rows" / "rows.parquet")
     common = {"languages": ["en"], "max_length": 48, "hidden": "", "device": "cpu"}
-    tuning = {**common, "examples": None, "epochs": 4, "batch_size": 8, "recipe": {"learning_rate": 2e-3}, "seed": 1,
-              "keep": "best", "evaluate_every": 4}  # fmt: skip
     encoder = encoder_folder("bert")
     for task in (SQUAD_V2, QA):
         entry = task.model_dump(mode="json", exclude_defaults=True)
         folders = {name: root / f"{name}-{task.name}" for name in ("model", "predictions", "baseline")}
         for folder in folders.values():
             folder.mkdir()
-        inputs = {"encoder": encoder, "train.en": root / "rows", "dev": root / "rows"}
-        fine_tune({**tuning, "task": entry}, inputs, folders["model"], Context(root / f"scratch-{task.name}"))
+        inputs = {"encoder": encoder, f"train.{task.name}.en": root / "rows", f"dev.{task.name}": root / "rows"}
+        arguments = tuning(
+            entry, epochs=4, max_length=48, recipe={"learning_rate": 2e-3}, keep="best", evaluate_every=4
+        )
+        fine_tune(arguments, inputs, folders["model"], Context(root / f"scratch-{task.name}"))
         scored = {"model": folders["model"], "rows.en": root / "rows"}
         predict({**common, "task": entry, "precision": "fp32"}, scored, folders["predictions"], Context(root))
         encoder = folders["model"]

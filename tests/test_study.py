@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 from xstilts.analysis import analyse
 from xstilts.engine import Store, run_step
 from xstilts.errors import XstiltsError
-from xstilts.study.freeze import freeze, replicate_names
+from xstilts.study.draws import replicate_names
+from xstilts.study.freeze import freeze
 from xstilts.study.load import builtin_studies, load_study
 from xstilts.study.plan import build_plan
 from xstilts.study.run import freeze_plan, gather

@@ -11,6 +11,7 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
+from conftest import tuning
 from xstilts.context import Context
 from xstilts.data.prepare import prepare
 from xstilts.errors import MISSING, XstiltsError
@@ -162,7 +163,7 @@ def test_epochs_and_mixtures_draw_each_sequence_before_any_again():
     assert len(epochs(7, 0, rng)) == 0
     groups = np.repeat([0, 1, 3], [4, 40, 400])
     for exponent, shares in ((0.0, [1 / 3] * 3), (0.5, None), (1.0, [4 / 444, 40 / 444, 400 / 444])):
-        drawn = mixture(groups, 30_000, exponent, rng)
+        drawn = mixture(groups, 30_000, np.bincount(groups).astype(float) ** exponent, rng)
         found = np.bincount(groups[drawn], minlength=4)[[0, 1, 3]] / 30_000
         sizes = np.array([4, 40, 400]) ** exponent
         assert found == pytest.approx(shares or sizes / sizes.sum(), abs=0.015)
@@ -217,7 +218,11 @@ def test_joined_parts_keep_tokens_and_labels_of_the_chosen_rows_together():
 def test_an_example_of_several_sequences_counts_as_one_in_an_update():
     pieces = Encoded(np.arange(10, dtype=np.int32), np.array([0, 2, 4, 7, 10]), np.array([0, 0, 1, 2]), np.arange(10))
     whole = join([pieces], [(0, 2), (0, 0), (0, 1)])
-    assert [batch.tolist() for batch in updates(whole, np.array([1, 0, 2]), 2)] == [[1, 2, 0], [3]]
+    assert [batch[0].tolist() for batch in updates([whole], np.array([1, 0, 2]), 2)] == [[1, 2, 0], [3]]
+    both = updates([whole, whole], np.array([1, 4, 0, 3]), 2)
+    assert [{part: drawn.tolist() for part, drawn in batch.items()} for batch in both] == [
+        {0: [1, 2], 1: [1, 2]}, {0: [0], 1: [0]}
+    ]  # fmt: skip
     assert whole.ids.tolist() == [7, 8, 9, 0, 1, 2, 3, 4, 5, 6]
 
 
@@ -350,10 +355,7 @@ def test_phases_give_the_same_model_whatever_the_worker_did_before(tokenizer, en
         "updates": 3, "batch_size": 8, "masked": 0.15, "exponent": 0.5, "max_length": 64, "recipe": recipe, "seed": 1,
         "device": "cpu",
     }  # fmt: skip
-    tuning = {
-        "task": nli, "languages": ["en"], "examples": 32, "epochs": 1, "batch_size": 8, "max_length": 64,
-        "recipe": recipe, "seed": 2, "keep": "best", "evaluate_every": 2, "hidden": "", "device": "cpu",
-    }  # fmt: skip
+    arguments = tuning(nli, examples=32, seed=2, keep="best", evaluate_every=2)
     made = []
     for number in (1, 2):
         torch.manual_seed(number)
@@ -362,8 +364,8 @@ def test_phases_give_the_same_model_whatever_the_worker_did_before(tokenizer, en
             folder.mkdir()
         context = Context(tmp_path / f"scratch{number}")
         pretrain(pretraining, {"vocabulary": vocabulary, "rows.en": tmp_path / "text"}, base, context)
-        inputs = {"encoder": base, "train.en": tmp_path / "nli", "dev": tmp_path / "nli"}
-        fine_tune(tuning, inputs, tuned, context)
+        inputs = {"encoder": base, "train.nli.en": tmp_path / "nli", "dev.nli": tmp_path / "nli"}
+        fine_tune(arguments, inputs, tuned, context)
         made.append((load_file(base / "model.safetensors"), load_file(tuned / "model.safetensors")))
         summary = json.loads((tuned / "history.json").read_text())
         assert (summary["updates"], summary["examples"]) == (4, 32)
@@ -396,18 +398,15 @@ def test_two_processes_train_the_same_model_as_one(tokenizer, encoder_folder, tm
     config = json.loads((base / "config.json").read_text())
     off = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     (base / "config.json").write_text(json.dumps(config | off))
-    tuning = {
-        "task": nli, "languages": ["en"], "examples": 24, "epochs": 2, "batch_size": 8, "max_length": 64,
-        "recipe": {"learning_rate": 1e-3, "micro_tokens": 64}, "seed": 2, "keep": "last", "evaluate_every": 0,
-        "hidden": "", "device": "cpu",
-    }  # fmt: skip
-    inputs = {"encoder": base, "train.en": tmp_path / "nli", "dev": tmp_path / "nli"}
+    recipe = {"learning_rate": 1e-3, "micro_tokens": 64}
+    arguments = tuning(nli, examples=24, epochs=2, recipe=recipe, seed=2)
+    inputs = {"encoder": base, "train.nli.en": tmp_path / "nli", "dev.nli": tmp_path / "nli"}
     made, histories, shares = [], [], []
     for ranks in (1, 2):
         out, scratch = tmp_path / f"out{ranks}", tmp_path / f"scratch{ranks}"
         out.mkdir()
         scratch.mkdir()
-        fine_tune(tuning, inputs, out, Context(scratch, shares.append, ranks))
+        fine_tune(arguments, inputs, out, Context(scratch, shares.append, ranks))
         made.append(load_file(out / "model.safetensors"))
         histories.append([entry["loss"] for entry in json.loads((out / "history.json").read_text())["history"]])
     start = load_file(base / "model.safetensors")

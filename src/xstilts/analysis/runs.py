@@ -113,14 +113,19 @@ def _read(file: Path) -> Any:
 
 def _facts(run: Run, name: str, entry: dict[str, Any]) -> ArmFacts:
     """How an arm's fields in a study are read: the one place that knows them."""
-    given = entry.get("intermediate") or []
-    trainings = [given] if isinstance(given, str) else list(given)
-    tasks = [run.plan["study"]["intermediate"].get(one, {}).get("task") or one for one in trainings]
+    known = run.plan["study"]["intermediate"]
+    named = entry.get("intermediate") or ""
+    parts = list(known.get(named, {}).get("mixture") or [named])
+    mixed = entry.get("mlm") or {}
+    alone = not named or mixed.get("share") == 1
+    tasks = [] if alone else [known.get(part, {}).get("task") or part for part in parts]
     languages = entry.get("languages", "english")
     anchor = run.plan["study"]["languages"]["anchor"]
     if languages == "english" and anchor != "en":
         languages = f"only {anchor}"
     if languages == "given" and list(entry.get("given", ())) == ["en"]:
         languages = "english"
+    if entry.get("anchor_share"):
+        languages = f"english+{languages}"
     role = "baseline" if entry.get("hide") else run.study["roles"][name]
-    return ArmFacts(tuple(sorted(tasks)), languages, bool(entry.get("mlm")), bool(entry.get("translated")), role)
+    return ArmFacts(tuple(sorted(tasks)), languages, bool(mixed), bool(entry.get("translated")), role)

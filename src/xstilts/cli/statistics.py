@@ -120,7 +120,7 @@ def _design(
     """The size of a study, the level of its intervals, and its core seconds: for one replicate, and for each more."""
     from xstilts.analysis.components import Design
     from xstilts.analysis.readings import families_of
-    from xstilts.study.freeze import encoder_names
+    from xstilts.study.draws import encoder_names
 
     one, two = (planned(name, data, False, {"replicates": count, "source": source}, "cpu", allow_few)
                 for count in (1, 2))  # fmt: skip

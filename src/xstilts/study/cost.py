@@ -1,9 +1,10 @@
 """What each step of a plan costs before it is run: tokens, operations, seconds and bytes."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -88,7 +89,12 @@ class _Pricing:
 
     def read(self, step: Step, prefix: str, exact: bool = False) -> list[Size]:
         """The sizes of the rows that a step takes under names that begin so."""
-        return [self.sizes.of(self.plan.steps[f], exact) for n, f in step.inputs.items() if n.startswith(prefix)]
+        found = [self.plan.steps[f] for name, f in step.inputs.items() if name.startswith(prefix)]
+        return [self.sizes.of(self.original(one), exact) for one in found]
+
+    def original(self, step: Step) -> Step:
+        """The rows that a translation was made from, which are as many and about as long; other rows themselves."""
+        return self.plan.steps[step.inputs["rows"]] if "rows" in step.inputs else step
 
     def forward(self, shape: Shape, sizes: list[Size], max_length: int) -> tuple[float, float]:
         """Tokens and FLOPs of one pass over all rows, sorted by length: hardly any padding."""
@@ -137,23 +143,62 @@ def _pretrain(pricing: _Pricing, step: Step) -> Estimate:
 
 
 def _fine_tune(pricing: _Pricing, step: Step) -> Estimate:
-    arguments = step.arguments
+    arguments, size = step.arguments, step.arguments["batch_size"]
     shape = pricing.shapes[step.fingerprint] = pricing.shapes[step.inputs["encoder"]]
-    sizes = tuple(pricing.read(step, "train.", exact=arguments["examples"] is None))
-    counts = [size.rows for size in sizes]
-    present = min(counts) if arguments["task"].get("parallel") else sum(counts)
-    examples = (arguments["examples"] or present) * arguments["epochs"]
-    updates = math.ceil(examples / arguments["batch_size"])
-    sequences = arguments["batch_size"] * float(np.mean([size.sequences for size in sizes]))
-    batch = _update(sizes, max(1, round(sequences)), arguments["max_length"], _budget(step, shape), pricing.padded)
-    tokens, flops = updates * batch.tokens, BACKWARD * updates * shape.forward(batch.computed, batch.squares)
+    parts = [_part(pricing, step, name, told) for name, told in arguments["tasks"].items()]
+    drawn = [part.examples for part in parts]
+    total = arguments["sampling"].get("examples") or sum(drawn)
+    updates, mlm = math.ceil(total / size), arguments["mlm"]
+    own = updates - round(mlm["share"] * updates if mlm else 0)
+    tokens = flops = dev = dev_flops = 0.0
+    sizes: list[Size] = []
+    for part, told in zip(parts, arguments["tasks"].values(), strict=True):
+        sequences = max(1, round(size * float(np.mean([one.sequences for one in part.sizes]))))
+        batch = _update(part.sizes, sequences, told["max_length"], _budget(step, shape), pricing.padded)
+        count = own * part.examples / sum(drawn)
+        tokens += count * batch.tokens
+        flops += BACKWARD * count * shape.forward(batch.computed, batch.squares)
+        more = pricing.forward(shape, part.dev, told["max_length"])
+        dev, dev_flops = dev + more[0], dev_flops + more[1]
+        sizes += part.sizes
+    if mlm:
+        text = tuple(pricing.read(step, "text."))
+        batch = _update(text, size, mlm["max_length"], _budget(step, shape), pricing.padded)
+        forward = shape.forward(batch.computed, batch.squares) + shape.word_head(mlm["masked"] * batch.tokens)
+        tokens, flops = tokens + (updates - own) * batch.tokens, flops + BACKWARD * (updates - own) * forward
+        sizes += text
     every = arguments["evaluate_every"]
-    dev, dev_flops = pricing.forward(shape, pricing.read(step, "dev"), arguments["max_length"])
-    scored = 1 + (updates // every if every else 0)
-    size = _model(shape)
-    seconds = pricing.seconds(step, flops + scored * dev_flops, updates, 2 * size)
-    assumed = not shape.known or any(size.ground == "assumed" for size in sizes)
-    return Estimate(tokens + scored * dev, flops + scored * dev_flops, seconds, size, assumed)
+    scored = (1 + (updates // every if every else 0)) if own else 0
+    seconds = pricing.seconds(step, flops + scored * dev_flops, updates, 2 * _model(shape))
+    assumed = not shape.known or any(one.ground == "assumed" for one in sizes)
+    return Estimate(tokens + scored * dev, flops + scored * dev_flops, seconds, _model(shape), assumed)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One task of a training: the sizes of its rows by language and of its dev rows, and its examples, epochs
+    counted."""
+
+    sizes: tuple[Size, ...]
+    dev: list[Size]
+    examples: int
+
+
+def _part(pricing: _Pricing, step: Step, name: str, told: Mapping[str, Any]) -> _Part:
+    sizes = tuple(pricing.read(step, f"train.{name}.", exact=told["examples"] is None))
+    counts = [size.rows for size in sizes]
+    present = min(counts) if told["task"].get("parallel") else sum(counts)
+    return _Part(sizes, pricing.read(step, f"dev.{name}"), (told["examples"] or present) * told["epochs"])
+
+
+def _translate(pricing: _Pricing, step: Step) -> Estimate:
+    """A sentence is read once by the encoder, and each beam writes about as many words."""
+    shape = shape_of(pricing.plan.steps[step.inputs["model"]].arguments["load"])
+    size = pricing.sizes.of(pricing.original(step))
+    tokens = size.rows * size.sequences * float(np.mean(size.tokens))
+    computed = tokens * (1 + step.arguments["beams"]) * (2 if step.arguments["roundtrip"] else 1)
+    flops = shape.forward(computed, 0)
+    return Estimate(computed, flops, pricing.seconds(step, flops, 0, _model(shape)), tokens * TOKEN_BYTES, True)
 
 
 def _predict(pricing: _Pricing, step: Step) -> Estimate:
@@ -179,6 +224,7 @@ PRICERS: dict[str, Callable[[_Pricing, Step], Estimate]] = {
     "fetch": _fetch,
     "pretrain": _pretrain,
     "fine_tune": _fine_tune,
+    "translate": _translate,
     "predict": _predict,
     "retrieve": _predict,
     "baseline": _baseline,

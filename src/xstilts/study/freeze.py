@@ -8,15 +8,13 @@ from xstilts.data.hub import mirror, resolve
 from xstilts.data.sources import available, others
 from xstilts.engine import digest
 from xstilts.errors import XstiltsError
-from xstilts.languages import distance_matrix, select, split_languages
+from xstilts.languages import distance_matrix, split_languages
 from xstilts.randomness import derive
-from xstilts.study.schema import Arm, Study, parse_contrast
+from xstilts.study.draws import draw_sources
+from xstilts.study.schema import Study, parse_contrast
 from xstilts.tasks.source import FileSource, HubSource
 from xstilts.tasks.task import Task, find_task, from_xtreme_folder
 from xstilts.tasks.types import main_metric
-
-INDEPENDENT = 1000
-"""Added to the replicate number of an independent arm: far beyond any number of replicates."""
 
 FAST_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}
 
@@ -117,7 +115,7 @@ def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False
         held_out=split.held_out,
         excluded=dict(split.excluded),
         distances=dict(zip(matrix.codes, _numbers(matrix.values[0]), strict=True)),
-        sources=_sources(study, tasks, split.pool, split.held_out, data),
+        sources=draw_sources(study, tasks, split.pool, split.held_out, data),
         evaluated=evaluated,
         warnings=tuple(warnings),
     )
@@ -128,7 +126,8 @@ def _tasks(study: Study) -> dict[str, Task]:
     names = [
         *(target.task or name for name, target in study.targets.items()),
         *(target.training.task for target in study.targets.values() if target.training and target.training.task),
-        *(training.task or name for name, training in study.intermediate.items()),
+        *(training.task or name for name, training in study.intermediate.items() if not training.mixture),
+        *(arm.mlm.corpus for arm in study.arms.values() if arm.mlm),
         *(encoder.pretrain.corpus for encoder in study.encoders.values() if encoder.pretrain),
     ]
     tasks = {**study.tasks}
@@ -155,21 +154,6 @@ def _pinned(task: Task, data: Path | None) -> Task:
     source: Any = task.source
     settled = source.model_copy(update={"revision": resolve(source.hub, source.revision)})
     return task.model_copy(update={"source": settled})
-
-
-def encoder_names(study: Study) -> list[str]:
-    """The encoders of a study, one for each pretraining seed."""
-    return [
-        name if entry.seeds == 1 else f"{name}-{seed}"
-        for name, entry in study.encoders.items()
-        for seed in range(1, entry.seeds + 1)
-    ]
-
-
-def replicate_names(study: Study, arm: Arm) -> list[tuple[str, int, str]]:
-    """(encoder, replicate, name of its randomness) of an arm: equal names share all randomness."""
-    shift = INDEPENDENT if arm.independent else 0
-    return [(e, r, f"{e}:{r + shift}") for e in encoder_names(study) for r in range(1, study.replicates + 1)]
 
 
 def _task(study: Study, tasks: dict[str, Task], target: str) -> Task:
@@ -214,47 +198,11 @@ def _too_few(target: str, held_out: list[str], minimum: int, allow: bool) -> lis
 def _same_task(study: Study, tasks: dict[str, Task]) -> list[str]:
     marks = []
     for name, training in study.intermediate.items():
-        family = tasks[training.task or name].family
+        family = "" if training.mixture else tasks[training.task or name].family
         for target in study.targets:
             if family and family == _task(study, tasks, target).family:
                 marks.append(f"intermediate '{name}' and target '{target}' are one task twice ({family})")
     return marks
-
-
-def _sources(
-    study: Study, tasks: dict[str, Task], pool: tuple[str, ...], held_out: tuple[str, ...], data: Path | None
-) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Per arm and randomness name the languages of its intermediate training."""
-    result: dict[str, dict[str, tuple[str, ...]]] = {}
-    for name, arm in study.arms.items():
-        result[name] = {}
-        if not arm.intermediate:
-            continue
-        training = study.intermediate[arm.intermediate]
-        task = tasks[training.task or arm.intermediate]
-        among = held_out if arm.languages == "held-out" else pool
-        candidates = tuple(available(task, training.train, among, data, tasks))
-        for _, _, randomness in replicate_names(study, arm):
-            result[name][randomness] = _draw(study, name, arm, candidates, randomness)
-    return result
-
-
-def _draw(study: Study, name: str, arm: Arm, candidates: tuple[str, ...], randomness: str) -> tuple[str, ...]:
-    anchor = study.languages.anchor
-    if arm.languages == "english":
-        return (anchor,)
-    if arm.languages == "given":
-        return arm.given
-    strategy = "random" if arm.languages == "held-out" else arm.languages
-    seed = derive(study.seed, randomness, "languages")
-    try:
-        return select(strategy, candidates, arm.count, anchor=anchor, exact=arm.exact, seed=seed).languages
-    except XstiltsError as error:
-        raise XstiltsError(
-            f"arm '{name}': {error.what}",
-            error.why,
-            f"lower its `count` below {arm.count}, or give the study more languages; {error.hint}",
-        ) from None
 
 
 def study_facts(frozen: Frozen) -> dict[str, Any]:

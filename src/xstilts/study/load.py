@@ -105,6 +105,9 @@ def _reference_problems(raw: dict[str, Any]) -> Iterator[Problem]:
     targets = _mapping(raw, "targets")
     entries = {**catalogue_entries(), **own}
     for name, entry in intermediate.items():
+        if _get(entry, "mixture"):
+            yield from _mixture_problems(("intermediate", name), entry, intermediate)
+            continue
         task = str(_get(entry, "task") or name)
         yield from _unknown(("intermediate", name), task, tasks, "task")
         if tasks.get(task) in READ and tasks[task] not in FINE_TUNED:
@@ -125,6 +128,10 @@ def _reference_problems(raw: dict[str, Any]) -> Iterator[Problem]:
             named = str(entry["intermediate"])
             yield from _unknown(("arms", name, "intermediate"), named, intermediate, "intermediate")
         yield from _language_problems(("arms", name, "given"), _get(entry, "given"))
+        yield from _extra_problems(("arms", name), entry, tasks, _mapping(raw, "translators"))
+    for name, entry in _mapping(raw, "translators").items():
+        if _get(entry, "back"):
+            yield from _unknown(("translators", name, "back"), str(entry["back"]), raw["translators"], "translator")
     for name, entry in _mapping(raw, "encoders").items():
         if isinstance(entry, dict) and bool(entry.get("load")) == bool(entry.get("pretrain")):
             yield ("encoders", name), "give either `load` or `pretrain`"
@@ -142,6 +149,38 @@ def _reference_problems(raw: dict[str, Any]) -> Iterator[Problem]:
         yield from _language_problems(("languages", key), _get(languages, key))
     if _get(languages, "anchor"):
         yield from _language_problems(("languages", "anchor"), [_get(languages, "anchor")])
+
+
+def _mixture_problems(where: Where, entry: Any, intermediate: dict[str, Any]) -> Iterator[Problem]:
+    if _get(entry, "task"):
+        yield (*where, "task"), "a mixture has the tasks of its parts, and none of its own"
+    for part in _mapping(entry, "mixture"):
+        yield from _unknown((*where, "mixture", part), str(part), intermediate, "intermediate")
+        if _get(intermediate.get(part), "mixture"):
+            yield (*where, "mixture", part), "is a mixture itself: name its parts"
+
+
+def _extra_problems(where: Where, entry: Any, tasks: dict[str, Any], translators: dict[str, Any]) -> Iterator[Problem]:
+    """What is wrong with the text mixed into an arm, its translation and its scores."""
+    corpus, translated = _get(_get(entry, "mlm"), "corpus"), _get(entry, "translated")
+    if corpus:
+        yield from _unknown((*where, "mlm", "corpus"), str(corpus), tasks, "task")
+        if tasks.get(str(corpus), "mlm") != "mlm":
+            yield (*where, "mlm", "corpus"), f"is a task of type {tasks[str(corpus)]}; raw text is of type mlm"
+    if translated:
+        yield from _unknown((*where, "translated"), str(translated), translators, "translator")
+    if _get(entry, "through") and not translated:
+        yield (*where, "through"), "needs `translated`: the translator that goes there and back"
+    if _get(entry, "through"):
+        yield from _language_problems((*where, "through"), [_get(entry, "through")])
+    if (_get(entry, "languages") == "predicted") != bool(_get(entry, "scores")):
+        yield (*where, "scores"), "goes with `languages: predicted`: the table of scores to choose by"
+    extras = ("mlm", "translated", "through", "anchor_share")
+    if not _get(entry, "intermediate"):
+        for name in (name for name in extras if _get(entry, name)):
+            yield (*where, name), "needs `intermediate`: the training that it changes"
+    if _get(entry, "anchor_share") and _get(entry, "languages") in (None, "english"):
+        yield (*where, "anchor_share"), "needs `languages`: those of the other examples"
 
 
 def _mapping(raw: dict[str, Any], key: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from xstilts.engine import Step
-from xstilts.study.plan import StudyPlan
+from xstilts.study.steps import StudyPlan
 
 BOXES = 60
 """More boxes than this are not readable: then the arms of a kind and task are drawn together."""
@@ -44,7 +44,8 @@ def _arms(planned: StudyPlan) -> dict[str, list[str]]:
 
 
 def _label(step: Step, arms: list[str]) -> tuple[str, ...]:
-    task = str(step.arguments.get("task", {}).get("name", ""))
+    arguments = step.arguments
+    task = ", ".join(arguments["tasks"]) if step.kind == "train" else str(arguments.get("task", {}).get("name", ""))
     return step.kind, task, ", ".join(arms) if len(arms) < 4 else f"{len(arms)} arms"
 
 

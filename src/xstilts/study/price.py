@@ -5,8 +5,8 @@ from dataclasses import asdict
 from typing import Any
 
 from xstilts.study.cost import Estimate
-from xstilts.study.plan import Cell, StudyPlan
 from xstilts.study.simulate import simulate
+from xstilts.study.steps import Cell, StudyPlan
 
 TRAINING = "train"
 """The kind of step that is a training run."""

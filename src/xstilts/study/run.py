@@ -13,7 +13,7 @@ from xstilts.engine import Outcome, Plan, Report, Store, write_atomically, write
 from xstilts.errors import STEP_FAILED, XstiltsError
 from xstilts.study.compare import ESTIMATES, compared, measured_seconds
 from xstilts.study.freeze import study_facts
-from xstilts.study.plan import Cell, StudyPlan
+from xstilts.study.steps import Cell, StudyPlan
 
 PLAN, STEPS, EVENTS = "plan.json", "steps.jsonl", "events.jsonl"
 FACTS, CELLS = "study.json", "cells.json"
@@ -143,7 +143,7 @@ def _budget(planned: StudyPlan, store: Store, cell: Cell) -> dict[str, Any]:
             summary = json.loads(file.read_text())
             first, last = summary["history"][0], summary["history"][-1]
             result[phase] = {
-                "languages": planned.plan.steps[fingerprint].arguments["languages"],
+                "languages": _languages(planned.plan.steps[fingerprint].arguments["tasks"]),
                 "examples": summary["examples"],
                 "updates": summary["updates"],
                 "tokens": summary["tokens"],
@@ -155,3 +155,8 @@ def _budget(planned: StudyPlan, store: Store, cell: Cell) -> dict[str, Any]:
     if chosen:
         result["retrieval"] = json.loads(chosen.read_text(encoding="utf-8"))
     return result
+
+
+def _languages(tasks: dict[str, Any]) -> list[str]:
+    """The languages of a training's tasks."""
+    return list(dict.fromkeys(code for told in tasks.values() for code in told["languages"]))

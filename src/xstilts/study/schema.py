@@ -10,8 +10,9 @@ from xstilts.tasks.task import Task
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Strategy = Literal[
-    "english", "near", "far", "diverse", "random", "stratified", "same-script", "other-script", "held-out", "given"
-]
+    "english", "near", "far", "diverse", "random", "stratified", "same-script", "other-script", "predicted", "all",
+    "held-out", "given",
+]  # fmt: skip
 Measured = Literal["syntax", "syntax-knn", "phonology", "inventory", "genetic", "geographic", "lang2vec"]
 
 
@@ -59,10 +60,31 @@ class Encoder(Entry):
     seeds: Positive = 1
 
 
+class Translator(Entry):
+    """A sequence-to-sequence model, from a folder or a hub repository; `back` names the one that translates the other
+    way, where it cannot do so itself. `batch_tokens` None is what suits the device."""
+
+    load: str
+    revision: str = ""
+    back: str = ""
+    beams: Positive = 4
+    max_length: Positive = 256
+    batch_tokens: Positive | None = None
+
+
 class Training(Entry):
-    """One fine-tuning: how much of a task is trained on, and how. `examples` None takes all there is."""
+    """One fine-tuning: how much of a task is trained on, and how. `examples` None takes all there is.
+
+    An intermediate training may mix several others: `mixture` names them with the weights of their losses; `examples`
+    is then the number drawn from all together (None: as many as they have, epochs included), and `sampling` says by
+    which shares, see `xstilts.training.budget.shares`.
+    """
 
     task: str = ""
+    mixture: dict[str, Annotated[float, Field(gt=0)]] = {}
+    sampling: Literal["proportional", "temperature", "uniform", "capped"] = "proportional"
+    temperature: Annotated[float, Field(ge=1)] = 2.0
+    cap: Positive = 2**16
     examples: Positive | None = None
     epochs: Positive = 3
     batch_size: Positive = 32
@@ -93,6 +115,18 @@ class Target(Entry):
     dev: str = ""
 
 
+class MixedText(Entry):
+    """Masked language modelling on raw text in the place of a `share` of an arm's updates; 1 leaves its task out.
+
+    The text is that of the arm's own languages ('sources'), or of the anchor and all that may be trained on ('pool').
+    """
+
+    corpus: str
+    share: Annotated[float, Field(gt=0, le=1)]
+    languages: Literal["sources", "pool"] = "pool"
+    masked: Share = 0.15
+
+
 class Arm(Entry):
     """What comes between the encoder and the target task: a named intermediate training and its languages.
 
@@ -100,6 +134,10 @@ class Arm(Entry):
     takes the one nearest (farthest, …) set in every replicate in place of a draw; `independent` numbers the
     replicates apart, so that an arm equal to another shares no randomness with it; `hide` withholds a text column
     from the target task, for a baseline.
+
+    `anchor_share` of the examples stay in the anchor language, the others are in those of the strategy. `translated`
+    names the translator that makes the arm's data from the anchor's; with `through`, text of the anchor language is
+    translated into that language and back. `scores` is the table that the strategy 'predicted' chooses by.
     """
 
     intermediate: str = ""
@@ -110,6 +148,11 @@ class Arm(Entry):
     role: Literal["arm", "control", "baseline"] = "arm"
     independent: bool = False
     hide: str = ""
+    anchor_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    mlm: MixedText | None = None
+    translated: str = ""
+    through: str = ""
+    scores: str = ""
 
 
 class Languages(Entry):
@@ -149,6 +192,7 @@ class Study(Entry):
     measure: Measured = "syntax"
     tasks: dict[str, Task] = {}
     encoders: dict[str, Encoder]
+    translators: dict[str, Translator] = {}
     intermediate: dict[str, Training] = {}
     arms: dict[str, Arm]
     targets: dict[str, Target]

@@ -83,7 +83,7 @@ def train(
     state = State(models, optimizer, context.scratch / "checkpoint.safetensors")
     models.train()
     if recipe.gradient_checkpointing:
-        parts[0].model.gradient_checkpointing_enable({"use_reentrant": False})
+        parts[0].model.activation_checkpointing_enable({"use_reentrant": False})
     saved, every = time.monotonic(), max(1, len(updates) // 20)
     with packed(models[0]) as unpadded, cheap_dropout(models):
         for number in range(state.update, len(updates)):
@@ -111,7 +111,8 @@ def train(
             if time.monotonic() - saved > checkpoint_seconds and not last and parallel.rank() == 0:
                 state.save()
                 saved = time.monotonic()
-    parts[0].model.gradient_checkpointing_disable()
+    if recipe.gradient_checkpointing:
+        parts[0].model.activation_checkpointing_disable()
     state.restore_best()
     return state.history
 

@@ -100,13 +100,12 @@ def _scores(base: str, steps: dict[str, Step], store: Store) -> tuple[Numbers, N
     """LogME and H-score {task: {language: value}} of the untouched encoder on what was trained next."""
     rows: dict[str, dict[str, str]] = defaultdict(dict)
     tasks = {}
-    for step in steps.values():
-        if step.kind == "train" and step.inputs["encoder"] == base and step.arguments["task"]["type"] == CLASSES:
-            name = step.arguments["task"]["name"]
-            tasks[name] = step.arguments["task"], step.arguments["max_length"]
-            rows[name] |= {
-                key.removeprefix("train."): of for key, of in step.inputs.items() if key.startswith("train.")
-            }
+    trained = [step for step in steps.values() if step.kind == "train" and step.inputs["encoder"] == base]
+    for one, key, told in [(step, key, told) for step in trained for key, told in step.arguments["tasks"].items()]:
+        if told["task"]["type"] == CLASSES:
+            name, start = told["task"]["name"], f"train.{key}."
+            tasks[name] = told["task"], told["max_length"]
+            rows[name] |= {put.removeprefix(start): of for put, of in one.inputs.items() if put.startswith(start)}
     logme: Numbers = {name: {} for name in tasks}
     h: Numbers = {name: {} for name in tasks}
     for name, (entry, length) in tasks.items():

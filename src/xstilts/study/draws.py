@@ -1,0 +1,98 @@
+"""Which languages the arms of a study train on: a draw for each replicate, frozen with the plan."""
+
+from pathlib import Path
+
+from xstilts.data.sources import available
+from xstilts.errors import XstiltsError
+from xstilts.languages import select
+from xstilts.languages.scores import read_scores
+from xstilts.randomness import derive
+from xstilts.study.schema import Arm, Study, Training
+from xstilts.tasks.task import Task
+
+INDEPENDENT = 1000
+"""Added to the replicate number of an independent arm: far beyond any number of replicates."""
+
+
+def encoder_names(study: Study) -> list[str]:
+    """The encoders of a study, one for each pretraining seed."""
+    return [
+        name if entry.seeds == 1 else f"{name}-{seed}"
+        for name, entry in study.encoders.items()
+        for seed in range(1, entry.seeds + 1)
+    ]
+
+
+def replicate_names(study: Study, arm: Arm) -> list[tuple[str, int, str]]:
+    """(encoder, replicate, name of its randomness) of an arm: equal names share all randomness."""
+    shift = INDEPENDENT if arm.independent else 0
+    return [(e, r, f"{e}:{r + shift}") for e in encoder_names(study) for r in range(1, study.replicates + 1)]
+
+
+def draw_sources(
+    study: Study, tasks: dict[str, Task], pool: tuple[str, ...], held_out: tuple[str, ...], data: Path | None
+) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Per arm and randomness name the languages of its intermediate training."""
+    result: dict[str, dict[str, tuple[str, ...]]] = {}
+    for name, arm in study.arms.items():
+        result[name] = {}
+        if not arm.intermediate:
+            continue
+        among = held_out if arm.languages == "held-out" else pool
+        candidates = among
+        for training in parts_of(study, arm.intermediate).values():
+            if not arm.translated:
+                candidates = tuple(available(tasks[training.task], training.train, candidates, data, tasks))
+        for _, _, randomness in replicate_names(study, arm):
+            result[name][randomness] = _draw(study, name, arm, candidates, randomness, held_out)
+    return result
+
+
+def parts_of(study: Study, name: str) -> dict[str, Training]:
+    """The trainings of single tasks that an intermediate training consists of, each with its task named."""
+    named = study.intermediate[name].mixture or {name: 1.0}
+    parts = {part: study.intermediate[part] for part in named}
+    return {part: training.model_copy(update={"task": training.task or part}) for part, training in parts.items()}
+
+
+def _draw(
+    study: Study, name: str, arm: Arm, candidates: tuple[str, ...], randomness: str, held_out: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The languages of an arm's data, the anchor first where it keeps a share."""
+    anchor = study.languages.anchor
+    if arm.languages == "english":
+        return (anchor,)
+    if arm.languages == "given":
+        chosen = _allowed(name, arm, held_out)
+    elif arm.languages == "all":
+        chosen = candidates
+    else:
+        chosen = _select(study, name, arm, candidates, derive(study.seed, randomness, "languages"), held_out)
+    return (anchor, *chosen) if arm.anchor_share else chosen
+
+
+def _select(
+    study: Study, name: str, arm: Arm, candidates: tuple[str, ...], seed: int, held_out: tuple[str, ...]
+) -> tuple[str, ...]:
+    strategy = "random" if arm.languages == "held-out" else arm.languages
+    scores = read_scores(Path(arm.scores), held_out=held_out) if strategy == "predicted" else None
+    try:
+        return select(
+            strategy, candidates, arm.count, anchor=study.languages.anchor, exact=arm.exact, seed=seed, scores=scores
+        ).languages
+    except XstiltsError as error:
+        raise XstiltsError(
+            f"arm '{name}': {error.what}",
+            error.why,
+            f"lower its `count` below {arm.count}, or give the study more languages; {error.hint}",
+        ) from None
+
+
+def _allowed(name: str, arm: Arm, held_out: tuple[str, ...]) -> tuple[str, ...]:
+    """Raises XstiltsError where an arm that is no control would train on languages that it is judged by."""
+    kept = [code for code in arm.given if code in held_out]
+    if kept and arm.role == "arm":
+        raise XstiltsError(f"arm '{name}' trains on held-out languages: {', '.join(kept)}",
+                           "arms are judged by languages that no arm was trained on",
+                           "name them in `languages.never_held_out`, or give the arm `role: control`")  # fmt: skip
+    return arm.given

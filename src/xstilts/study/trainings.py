@@ -1,0 +1,126 @@
+"""The steps that train: on one task or a mixture, on translations, with masked language modelling mixed in."""
+
+from typing import Any
+
+from xstilts.study.draws import parts_of
+from xstilts.study.schema import Arm, Training
+from xstilts.study.steps import StudyPlan, add, entry_of, folder_content, recipe_of, rows_step
+from xstilts.tasks.task import Task
+
+
+def intermediate_step(result: StudyPlan, arm: Arm, base: str, sources: tuple[str, ...], seed: int, label: str) -> str:
+    """The step that trains the encoder `base` on an arm's intermediate task or tasks in the languages `sources`."""
+    study, frozen = result.frozen.study, result.frozen
+    named = study.intermediate[arm.intermediate]
+    parts = parts_of(study, arm.intermediate)
+    weights = named.mixture or dict.fromkeys(parts, 1.0)
+    tasks, inputs = {}, {"encoder": base}
+    for name, part in parts.items():
+        task = frozen.tasks[part.task]
+        tasks[name] = told(result, task, part, sources, weights[name], parallel=task.parallel or bool(arm.translated))
+        for code in sources:
+            inputs[f"train.{name}.{code}"] = _source_rows(result, arm, task, part.train, code)
+        inputs[f"dev.{name}"] = rows_step(result, task, part.dev, study.languages.anchor)
+    sampling = {"how": named.sampling, "temperature": named.temperature, "cap": named.cap, "examples": named.examples}
+    mlm = _mixed_text(result, arm, sources, inputs)
+    return _fine_tune(result, named, tasks, inputs, seed, label, mlm=mlm, anchor_share=arm.anchor_share,
+                      sampling=sampling if len(parts) > 1 else {})  # fmt: skip
+
+
+def target_step(result: StudyPlan, training: Training, name: str, model: str, seed: int, label: str, hide: str) -> str:
+    """The step that trains a model on a target task in the anchor language; `hide` withholds a text column."""
+    anchor = result.frozen.study.languages.anchor
+    task = result.frozen.tasks[training.task or name]
+    inputs = {
+        "encoder": model,
+        f"train.{task.name}.{anchor}": rows_step(result, task, training.train, anchor),
+        f"dev.{task.name}": rows_step(result, task, training.dev, anchor),
+    }
+    tasks = {task.name: told(result, task, training, (anchor,), 1.0, task.parallel)}
+    return _fine_tune(result, training, tasks, inputs, seed, label, hidden=hide)
+
+
+def told(
+    result: StudyPlan, task: Task, training: Training, languages: tuple[str, ...], weight: float, parallel: bool
+) -> dict[str, Any]:
+    """What a training is told of one of its tasks."""
+    entry = entry_of(task) | ({"parallel": True} if parallel else {})
+    return {
+        "task": entry,
+        "languages": list(languages),
+        "examples": training.examples,
+        "epochs": training.epochs,
+        "max_length": task.max_length,
+        "weight": weight,
+    }
+
+
+def _fine_tune(
+    result: StudyPlan, training: Training, tasks: dict[str, Any], inputs: dict[str, str], seed: int, label: str,
+    mlm: dict[str, Any] | None = None, anchor_share: float = 0.0, sampling: dict[str, Any] | None = None,
+    hidden: str = "",
+) -> str:  # fmt: skip
+    arguments = {
+        "tasks": tasks,
+        "sampling": sampling or {},
+        "mlm": mlm,
+        "anchor_share": anchor_share,
+        "batch_size": training.batch_size,
+        "recipe": recipe_of(training.recipe, result.frozen.precision),
+        "seed": seed,
+        "keep": training.keep,
+        "evaluate_every": training.evaluate_every,
+        "hidden": hidden,
+        "device": result.frozen.device,
+    }
+    return add(result, "train", "xstilts.training.phases:fine_tune", label, arguments, inputs)
+
+
+def _mixed_text(result: StudyPlan, arm: Arm, sources: tuple[str, ...], inputs: dict[str, str]) -> dict[str, Any] | None:
+    """What an arm's training is told of its masked language modelling; its text is added to `inputs`."""
+    if not arm.mlm:
+        return None
+    frozen = result.frozen
+    pool = (frozen.study.languages.anchor, *frozen.pool)
+    languages = sources if arm.mlm.languages == "sources" else tuple(sorted(pool))
+    corpus = frozen.tasks[arm.mlm.corpus]
+    inputs |= {f"text.{code}": rows_step(result, corpus, "train", code) for code in languages}
+    return {
+        "task": entry_of(corpus),
+        "languages": list(languages),
+        "share": arm.mlm.share,
+        "masked": arm.mlm.masked,
+        "max_length": corpus.max_length,
+    }
+
+
+def _source_rows(result: StudyPlan, arm: Arm, task: Task, split: str, code: str) -> str:
+    """The rows of an arm in one language: as they are, or translated from the anchor's."""
+    study = result.frozen.study
+    anchor = study.languages.anchor
+    if not arm.translated or (code == anchor and not arm.through):
+        return rows_step(result, task, split, code)
+    entry = study.translators[arm.translated]
+    inputs = {"rows": rows_step(result, task, split, anchor), "model": _translator(result, arm.translated)}
+    if entry.back:
+        inputs["back"] = _translator(result, entry.back)
+    arguments = {
+        "task": entry_of(task),
+        "from": anchor,
+        "to": arm.through or code,
+        "roundtrip": bool(arm.through),
+        "beams": entry.beams,
+        "max_length": entry.max_length,
+        "batch_tokens": entry.batch_tokens,
+        "device": result.frozen.device,
+        "precision": result.frozen.precision,
+    }
+    way = f"out to {arm.through} and back" if arm.through else f"into {code}"
+    label = f"translate {task.name} {split} {way}"
+    return add(result, "rows", "xstilts.translation.translate:translate", label, arguments, inputs)
+
+
+def _translator(result: StudyPlan, name: str) -> str:
+    entry = result.frozen.study.translators[name]
+    arguments = {"load": entry.load, "revision": entry.revision, "content": folder_content(entry.load)}
+    return add(result, "fetch", "xstilts.translation.models:fetch", f"fetch {name}", arguments, {})
