@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from xstilts.data.sources import available
 from xstilts.study.draws import parts_of
 from xstilts.study.schema import Arm, Training
 from xstilts.study.steps import StudyPlan, add, entry_of, folder_content, recipe_of, rows_step
@@ -20,11 +21,18 @@ def intermediate_step(result: StudyPlan, arm: Arm, base: str, sources: tuple[str
         tasks[name] = told(result, task, part, sources, weights[name], parallel=task.parallel or bool(arm.translated))
         for code in sources:
             inputs[f"train.{name}.{code}"] = _source_rows(result, arm, task, part.train, code)
-        inputs[f"dev.{name}"] = rows_step(result, task, part.dev, study.languages.anchor)
+        inputs[f"dev.{name}"] = rows_step(result, task, part.dev, _dev_language(result, task, part.dev, sources))
     sampling = {"how": named.sampling, "temperature": named.temperature, "cap": named.cap, "examples": named.examples}
     mlm = _mixed_text(result, arm, sources, inputs)
     return _fine_tune(result, named, tasks, inputs, seed, label, mlm=mlm, anchor_share=arm.anchor_share,
                       sampling=sampling if len(parts) > 1 else {})  # fmt: skip
+
+
+def _dev_language(result: StudyPlan, task: Task, split: str, sources: tuple[str, ...]) -> str:
+    """The anchor, where a task has development rows in it; else the first of the languages that are trained on."""
+    frozen = result.frozen
+    anchor = frozen.study.languages.anchor
+    return anchor if available(task, split, (anchor,), frozen.data, frozen.tasks) else sources[0]
 
 
 def target_step(result: StudyPlan, training: Training, name: str, model: str, seed: int, label: str, hide: str) -> str:
