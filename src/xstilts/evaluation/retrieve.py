@@ -46,11 +46,12 @@ def retrieve(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, cont
     mined, each language's threshold is fitted on its own dev rows.
     """
     task = Task(**arguments["task"])
-    rows = _embedded(arguments, inputs, arguments["languages"], "rows", context)
+    model = load_base(inputs["model"]).to(choose_device(arguments["device"]))
+    rows = _embedded(model, arguments, inputs, "rows", context)
     chosen: dict[str, Any] = {"layer": arguments["layers"][0], "pooling": arguments["pooling"]}
     thresholds: dict[str, float] = {}
     if arguments["dev_languages"]:
-        dev = _embedded(arguments, inputs, arguments["dev_languages"], "dev", context)
+        dev = _embedded(model, arguments, inputs, "dev", context)
         best, thresholds, told = _choose(dev, task, arguments)
         chosen |= {"layer": arguments["layers"][best], **told}
     layer = arguments["layers"].index(chosen["layer"])
@@ -102,19 +103,16 @@ def _dev_score(rows: Embedded, task: Task, layer: int) -> tuple[float, float]:
     return float(retrieval.score(retrieval.statistics(beside(asked, columns), metric).sum(0), metric)), 0.0
 
 
-def _embedded(
-    arguments: dict[str, Any], inputs: dict[str, Path], languages: list[str], name: str, context: Context
-) -> Embedded:
-    device = choose_device(arguments["device"])
+def _embedded(model: Any, arguments: dict[str, Any], inputs: dict[str, Path], name: str, context: Context) -> Embedded:
+    """The rows of the step's languages ('rows'), or its development rows ('dev'), and their vectors."""
+    languages = arguments["languages" if name == "rows" else "dev_languages"]
     tokenizer = load_tokenizer(inputs["model"])
     table, encoded = encoded_rows(
-        row_folders(inputs, languages, name), arguments["task"], tokenizer, arguments["max_length"],
-        context.store,
-    )  # fmt: skip
-    model = load_base(inputs["model"]).to(device)
-    with autocast(device, arguments["precision"]):
+        row_folders(inputs, languages, name), arguments["task"], tokenizer, arguments["max_length"], context.store
+    )
+    with autocast(model.device, arguments["precision"]):
         vectors = embed(
-            model, encoded, tokenizer.pad_token_id, device, arguments["layers"], arguments["pooling"], context
+            model, encoded, tokenizer.pad_token_id, model.device, arguments["layers"], arguments["pooling"], context
         )
     return Embedded(table, vectors)
 
