@@ -1,6 +1,7 @@
 """The verb that shows and prices a study before anything is run."""
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,7 +22,6 @@ from xstilts.cli.studies import (
     STUDY,
     device_class,
     planned_study,
-    workers,
 )
 
 DEVICE = Annotated[
@@ -75,7 +75,7 @@ def plan(
     kept = Store(store or Path("runs/store"))
     finished = {f for f in planned.plan.steps if kept.has(f)}
     prices = estimates(planned.plan, speed, Sizes(kept))
-    cost = bill(planned, prices, finished, gpus or workers(None, None, speed.kind)[0])
+    cost = bill(planned, prices, finished, gpus or (_cores() if speed.kind == "cpu" else 1))
     facts = planned.frozen.describe() | {
         "planned_steps": len(planned.plan.steps),
         "requested_steps": planned.plan.requested,
@@ -137,6 +137,10 @@ def _print_cost(facts: dict[str, Any], console: Console) -> None:
     console.print(f"rates of {rates['device']}: {rates['ground']}", markup=False, highlight=False)
     if facts["assumed_steps"]:
         console.print(f"{facts['assumed_steps']:,} steps rest on an assumed size; docs/planning.md has the table")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _clock(hours: float) -> str:

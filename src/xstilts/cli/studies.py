@@ -56,7 +56,7 @@ def study(
     out = out or Path("runs") / (planned.frozen.study.name + ("-quick" if quick else ""))
     for warning in planned.frozen.warnings:
         console.print(f"note: {warning}", markup=False, highlight=False)
-    jobs, threads = workers(jobs, threads, planned.frozen.device)
+    jobs, threads = _workers(jobs, threads, planned.frozen.device)
     with Watcher(planned.plan, jobs, console) as watcher:
         carry_out(planned, Store(store or out.parent / "store"), out, jobs, threads, watcher)
     for part in json.loads((out / LEFT_OUT).read_text(encoding="utf-8")):
@@ -98,7 +98,7 @@ def device_class(name: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def workers(jobs: int | None, threads: int | None, device: str) -> tuple[int, int]:
+def _workers(jobs: int | None, threads: int | None, device: str) -> tuple[int, int]:
     """As many workers as cores with a thread each, or one worker for a GPU."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     jobs = jobs or (1 if device == "cuda" else cores)
