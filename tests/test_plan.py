@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -153,6 +155,15 @@ def test_an_unknown_encoder_and_uncounted_data_are_said_to_be_assumed(tmp_path, 
     facts = json.loads(invoke("plan", hub_study, "--json"))
     assert facts["assumed_steps"] > 0
     assert "rest on an assumed size" in invoke("plan", hub_study)
+
+
+def test_planning_does_not_wait_for_torch(hub_study):
+    code = (
+        "import sys; from typer.testing import CliRunner; from xstilts.cli import app, planning; "
+        f"print(CliRunner().invoke(app, ['plan', {str(hub_study)!r}, '--gpus', '2']).exit_code, 'torch' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["0", "False"]
 
 
 def test_what_is_in_the_store_is_not_paid_again(pocket, tmp_path):
