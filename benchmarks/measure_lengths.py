@@ -3,9 +3,9 @@ src/xstilts/study/sizes.yaml, printed as YAML.
 
     python benchmarks/measure_lengths.py --data DIR --tokenizer FOLDER      (a tokenizer of XLM-R's vocabulary)
 
-Per task, in English and in all other languages together: sequences of a row (windows of a long context, choices, the
-two sides of a pair) and eleven quantiles of their tokens, special ones included, at the entry's maximum length. Last
-come the characters of a token by script.
+Per task, in English and in all other languages together: sequences of a row (windows of a long context, choices) and
+quantiles of their tokens (each tenth, and 95, 99 and 100 in a hundred), special ones included, at the entry's maximum
+length. Last come the characters of a token by script.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from xstilts.errors import XstiltsError
 from xstilts.languages import all_languages, language
 from xstilts.models.encoders import load_tokenizer
 from xstilts.study.own_tasks import read_task_file
-from xstilts.study.sizes import characters
+from xstilts.study.sizes import QUANTILES, characters
 from xstilts.tasks.types import SCORED
 
 TASKS = Path(__file__).parent.parent / "tests" / "real_tasks.yaml"
@@ -59,7 +59,7 @@ def main() -> None:
         result[name] = {
             where: {
                 "sequences": round(sum(len(x) for _, x in parts) / sum(n for n, _ in parts), 3),
-                "tokens": [int(q) for q in np.quantile(np.concatenate([x for _, x in parts]), np.linspace(0, 1, 11))],
+                "tokens": [int(q) for q in np.quantile(np.concatenate([x for _, x in parts]), QUANTILES)],
             }
             for where, parts in found.items()
         }

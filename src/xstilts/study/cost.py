@@ -108,7 +108,7 @@ class _Pricing:
 
 def _prepare(pricing: _Pricing, step: Step) -> Estimate:
     size = pricing.sizes.of(step)
-    tokens = size.rows * size.sequences * float(np.mean(size.tokens))
+    tokens = size.rows * size.sequences * size.mean
     seconds = 0.1 + size.rows / ROWS_PER_SECOND
     return Estimate(seconds=seconds, size=tokens * TOKEN_BYTES, assumed=size.ground == "assumed")
 
@@ -269,4 +269,4 @@ def _update(sizes: tuple[Size, ...], sequences: int, max_length: int, budget: in
             computed += (stop - start) * longest
             squares += (stop - start) * longest**2
             start = stop
-    return Batch(tokens / DRAWN_UPDATES, computed / DRAWN_UPDATES, squares / DRAWN_UPDATES)
+    return Batch(*(float(total) / DRAWN_UPDATES for total in (tokens, computed, squares)))

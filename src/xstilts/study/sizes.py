@@ -20,7 +20,7 @@ from xstilts.languages import language
 from xstilts.tasks.task import Task
 
 Ground = Literal["data", "catalogue", "assumed"]
-QUANTILES = np.linspace(0, 1, 11)
+QUANTILES = np.array([*np.arange(10) / 10, 0.95, 0.99, 1.0])
 TRAINING_ROWS, OTHER_ROWS = 10_000, 1_000
 """What is assumed of data that nobody has counted."""
 LIKE = {
@@ -30,19 +30,24 @@ LIKE = {
     "multiple_choice": "hellaswag",
     "retrieval": "tatoeba",
 }
-"""Whose lengths are assumed for a task of that type. Text for pretraining is taken to fill half its maximum length."""
+"""Whose lengths are assumed for a task of that type. Text for pretraining fills four fifths of its maximum."""
 READ_OF_A_SPLIT = 3
 """Files of a split that are read to count rows where every language has its own; the others are taken to be alike."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """Rows, sequences per row, and eleven quantiles of the tokens of a sequence, special ones included."""
+    """Rows, sequences per row, and the `QUANTILES` of the tokens of a sequence, special ones included."""
 
     rows: float
     sequences: float
     tokens: tuple[float, ...]
     ground: Ground
+
+    @property
+    def mean(self) -> float:
+        """Tokens of a sequence, before any is cut."""
+        return float(np.trapezoid(self.tokens, QUANTILES))
 
     def lengths(self, count: int, max_length: int, rng: np.random.Generator) -> np.ndarray:
         """`count` lengths drawn from the quantiles, cut at `max_length`."""
@@ -126,7 +131,8 @@ def _counted(table: pa.Table, entry: Mapping[str, Any], code: str) -> Size:
 
 def _windows(tokens: np.ndarray, max_length: int) -> float:
     """Mean number of windows that contexts of these lengths are read in, each with a third of overlap."""
-    return float(np.mean(1 + np.ceil(np.maximum(0, tokens - max_length) / (max_length * 2 / 3))))
+    windows = 1 + np.ceil(np.maximum(0, tokens - max_length) / (max_length * 2 / 3))
+    return float(np.trapezoid(windows, QUANTILES))
 
 
 def characters(table: pa.Table) -> tuple[np.ndarray, float]:
@@ -154,10 +160,16 @@ def _from_catalogue(entry: Mapping[str, Any], others: Mapping[str, Any], split: 
     known = _table()["tasks"].get(entry["name"], {})
     counted = entry["source"]["rows"] if "world" in entry["source"] else known.get("rows", {})
     number = counted.get(split, TRAINING_ROWS if split == "train" else OTHER_ROWS)
-    lengths = known.get(code) or known.get("other") or known.get("en")
-    ground: Ground = "catalogue" if lengths and split in counted else "assumed"
-    if not lengths and entry["type"] not in LIKE:
-        half = entry.get("max_length", 128) / 2
-        return Size(number, 1.0, tuple(2 * half * float(q) for q in QUANTILES), "assumed")
-    lengths = lengths or _table()["tasks"][LIKE[entry["type"]]]["other"]
-    return Size(number, lengths["sequences"], tuple(map(float, lengths["tokens"])), ground)
+    if lengths := _lengths(known, code):
+        ground: Ground = "catalogue" if split in counted else "assumed"
+        return Size(number, lengths["sequences"], tuple(map(float, lengths["tokens"])), ground)
+    if entry["type"] not in LIKE:
+        longest = entry.get("max_length", 128)
+        return Size(number, 1.0, tuple(longest * float(0.6 + 0.4 * q) for q in QUANTILES), "assumed")
+    lengths = _lengths(_table()["tasks"][LIKE[entry["type"]]], code)
+    return Size(number, lengths["sequences"], tuple(map(float, lengths["tokens"])), "assumed")
+
+
+def _lengths(known: Mapping[str, Any], code: str) -> Any:
+    """A task's lengths in a language: those in English, or in the others, or the ones that are known."""
+    return known.get(code) or known.get("other") or known.get("en") or {}
