@@ -45,6 +45,8 @@ def push(url: str, fingerprint: str, folder: Path) -> None:
         if _there(system, f"{target}/{MANIFEST}"):
             return
         names = list(manifest(folder))
+        for parent in {str(Path(writer, name).parent) for name in names} | {writer}:
+            system.makedirs(f"{target}/{parent}", exist_ok=True)
         if names:
             system.put([str(folder / name) for name in names], [f"{target}/{writer}/{name}" for name in names])
         if _there(system, f"{target}/{MANIFEST}"):
@@ -52,7 +54,6 @@ def push(url: str, fingerprint: str, folder: Path) -> None:
                 system.rm(f"{target}/{writer}", recursive=True)
             return
         told = json.loads((folder / MANIFEST).read_text(encoding="utf-8")) | {"folder": writer}
-        system.makedirs(target, exist_ok=True)
         system.pipe_file(f"{target}/{MANIFEST}", json.dumps(told, indent=1, ensure_ascii=False).encode())
 
 
@@ -61,6 +62,8 @@ def pull(url: str, fingerprint: str, folder: Path) -> None:
     with _reached(url) as (system, root):
         told, source = _manifest(system, root, fingerprint)
         names = list(told["files"])
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
         if names:
             with suppress(FileNotFoundError):
                 system.get([f"{source}/{name}" for name in names], [str(folder / name) for name in names])
