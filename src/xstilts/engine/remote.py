@@ -46,7 +46,7 @@ def push(url: str, fingerprint: str, folder: Path) -> None:
             return
         names = list(manifest(folder))
         for parent in {str(Path(writer, name).parent) for name in names} | {writer}:
-            system.makedirs(f"{target}/{parent}", exist_ok=True)
+            _make(system, f"{target}/{parent}")
         if names:
             system.put([str(folder / name) for name in names], [f"{target}/{writer}/{name}" for name in names])
         if _there(system, f"{target}/{MANIFEST}"):
@@ -98,13 +98,19 @@ def set_aside(url: str, fingerprint: str) -> None:
     with _reached(url) as (system, root), suppress(FileNotFoundError):
         manifest_file, kept = f"{_folder(root, fingerprint)}/{MANIFEST}", f"{root}/damaged/{fingerprint}.json"
         content = system.cat_file(manifest_file)
-        system.makedirs(f"{root}/damaged", exist_ok=True)
+        _make(system, f"{root}/damaged")
         system.pipe_file(kept, content)
         system.rm_file(manifest_file)
 
 
 def _folder(root: str, fingerprint: str) -> str:
     return f"{root}/results/{fingerprint[:2]}/{fingerprint}"
+
+
+def _make(system: Any, folder: str) -> None:
+    """Object stores, whose drivers are all asynchronous, have no folders: theirs would make a misspelt bucket."""
+    if not system.async_impl:
+        system.makedirs(folder, exist_ok=True)
 
 
 def _there(system: Any, file: str) -> bool:
