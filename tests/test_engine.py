@@ -563,3 +563,23 @@ def test_a_frozen_plan_that_was_changed_by_hand_is_refused(frozen):
     file.write_text(file.read_text().replace('"language": "tr"', '"language": "fr"'))
     with pytest.raises(XstiltsError, match="line 2"):
         read_steps(file)
+
+
+def test_a_study_that_runs_elsewhere_is_watched_until_it_ends(frozen):
+    plan, folder, _ = frozen
+    first, second, *_ = plan.steps
+    log = folder / "events.jsonl"
+    start = {"event": "plan", "steps": 4, "todo": [first, second], "slots": 2}
+    begun = [{"event": "plan", "steps": 4, "todo": list(plan.steps), "slots": 1}, start]
+    begun += [{"event": "started", "step": f} for f in (first, second)]
+    ended = [{"event": "failed", "step": second, "why": "no room\nmore"}, {"event": "ended", "failed": 1}]
+    assert "does not exist" in xstilts("watch", folder, expect=MISSING)
+    write_atomically(log, "".join(json.dumps({"time": time.time(), **event}) + "\n" for event in begun) + '{"ev')
+    command = [Path(sys.executable).with_name("xstilts"), "watch", folder]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout.readline() == "4 steps, 2 of them already in the store\n"
+        with log.open("r+") as file:
+            file.seek(log.stat().st_size - len('{"ev'))
+            file.write("".join(json.dumps({"time": time.time(), **event}) + "\n" for event in ended))
+        assert watching.stdout.read().split("\n")[0] == "failed: tr: no room"
+    assert watching.returncode == 0

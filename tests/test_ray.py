@@ -22,12 +22,13 @@ SIZE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def cluster(tmp_path_factory):
     """A head that runs no steps, and a node with one core."""
     source = str(Path(__file__).parent.parent / "src")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([source, *filter(None, [os.environ.get("PYTHONPATH")])]))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("XSTILTS_CACHE", str(tmp_path_factory.mktemp("nodes")))
         made = Cluster(initialize_head=True, head_node_args={**SIZE, "num_cpus": 0, "include_dashboard": False})
         made.add_node(**SIZE)
         yield made
