@@ -3,6 +3,8 @@
 import json
 import multiprocessing
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from xstilts.engine import Plan, Step, Store, execute, run_step, write_atomically
+from xstilts.engine import Plan, Step, Store, execute, local, read_steps, run_step, write_atomically, write_steps
+from xstilts.engine.drive import Drive
+from xstilts.engine.result import manifest
 from xstilts.errors import MISSING, STEP_FAILED, XstiltsError
 from xstilts.tasks.source import WorldSource
 from xstilts.tasks.task import Task
@@ -319,3 +323,263 @@ def test_a_text_file_is_replaced_whole_and_readable_by_others(tmp_path):
     assert file.read_text(encoding="utf-8") == "neu ü"
     assert [f.name for f in file.parent.iterdir()] == ["plan.json"]
     assert file.stat().st_mode & 0o044 == 0o044
+
+
+def drive_of(plan, store):
+    return Drive(plan, store, list(plan.steps), lambda event: None, tries=2, alone=True)
+
+
+def test_a_large_step_waits_until_it_fits_and_is_not_overtaken_for_ever(store):
+    large = [step(str(i), cost=9.0 - i, needs={"memory": 6.0}) for i in range(2)]
+    small = step("small", needs={"memory": 1.0})
+    drive, total = drive_of(plan_of(*large, small), store), {"steps": 3, "memory": 8.0}
+    assert drive.take(total) == large[0]
+    assert drive.take(total) is None, "the small one would fit, but the large one is more urgent"
+    drive.settle(large[0].fingerprint, {"seconds": 1.0, "memory": 6.0})
+    assert [drive.take(total), drive.take(total)] == [large[1], small]
+    huge = step("huge", needs={"memory": 99.0})
+    assert drive_of(plan_of(huge), store).take(total) == huge, "what fits nowhere is tried alone"
+
+
+def test_memory_that_no_plan_names_is_learnt_from_steps_of_the_same_kind(store):
+    steps = [step(str(i), cost=9.0 - i) for i in range(3)]
+    drive, total = drive_of(plan_of(*steps), store), {"steps": 3, "memory": 8.0}
+    assert drive.take({**total, "steps": 1}) == steps[0]
+    drive.settle(steps[0].fingerprint, {"seconds": 1.0, "memory": 5.0})
+    assert drive.take(total) == steps[1]
+    assert drive.take(total) is None
+
+
+def test_a_step_that_waits_for_a_device_holds_back_none_that_needs_no_device(store):
+    two = [step(str(i), cost=9.0, needs={"gpus": 1}) for i in range(2)]
+    both, none = step("both", cost=5.0, needs={"gpus": 2}), step("none")
+    drive, total = drive_of(plan_of(*two, both, none), store), {"steps": 4, "gpus": 2}
+    assert {drive.take(total).label, drive.take(total).label} == {"0", "1"}
+    assert drive.take(total) == none
+    assert drive.take(total) is None
+    drive.settle(two[0].fingerprint, {"seconds": 1.0, "memory": 0.0})
+    assert drive.take(total) is None
+    drive.settle(two[1].fingerprint, {"seconds": 1.0, "memory": 0.0})
+    assert drive.take(total) == both
+
+
+def test_each_worker_has_its_devices_and_none_keeps_those_of_another(store):
+    workers, devices = [], ("5", "7")
+
+    def hand_out(gpus):
+        local._hand_out(step(str(gpus), needs={"gpus": gpus}), store, workers, devices, threads=1)
+
+    try:
+        for gpus in (1, 1, 0):
+            hand_out(gpus)
+        assert [w.devices for w in workers] == [("5",), ("7",), ()]
+        alone = workers[0].process
+        for worker in workers:
+            worker.step = ""
+        hand_out(1)
+        assert workers[0].step and workers[0].process is alone, "an idle worker that fits is used again"
+        workers[0].step = ""
+        hand_out(2)
+        assert [w.devices for w in workers] == [(), ("5", "7")]
+        with pytest.raises(ValueError):
+            alone.is_alive()
+    finally:
+        for worker in workers:
+            local._end(worker)
+
+
+@pytest.fixture
+def remote_store(tmp_path, monkeypatch):
+    """A store behind a URL, and a way to be another machine, which has read nothing yet."""
+    url = (tmp_path / "bucket").as_uri()
+
+    def on(machine):
+        monkeypatch.setenv("XSTILTS_CACHE", str(tmp_path / machine))
+        return Store(url)
+
+    return on
+
+
+def write(store, text="x"):
+    with store.writing(step()) as out:
+        (out / "deep").mkdir()
+        (out / "deep" / "file").write_text(text)
+
+
+@pytest.mark.parametrize("url", ["file", "memory"])
+def test_a_result_of_one_machine_is_read_whole_on_another(remote_store, monkeypatch, tmp_path, url):
+    here, there = remote_store("here"), remote_store("there")
+    if url == "memory":
+        here.url = there.url = f"memory://{tmp_path.name}"
+    assert not here.has(step().fingerprint) and here.find(step().fingerprint, "deep/file") is None
+    write(here)
+    assert there.finished([step().fingerprint, step("tr").fingerprint]) == {step().fingerprint}
+    assert there.find(step().fingerprint, "deep/file").read_text() == "x"
+    assert there.find(step().fingerprint, "other") is None
+    assert not there.path(step().fingerprint).exists(), "one file is read without the others"
+    assert (there.open(step().fingerprint) / "deep" / "file").read_text() == "x"
+    (there.path(step().fingerprint) / "deep" / "file").write_text("y")
+    assert (there.open(step().fingerprint) / "deep" / "file").read_text() == "x"
+    with pytest.raises(XstiltsError) as caught:
+        there.open(step("tr").fingerprint)
+    assert caught.value.code == MISSING
+
+
+def test_a_result_is_not_there_before_its_manifest(remote_store, monkeypatch):
+    here = remote_store("here")
+
+    def fail(*arguments, **more):
+        raise OSError("the line is cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fsspec.implementations.local.LocalFileSystem.pipe_file", fail)
+        with pytest.raises(XstiltsError, match="cannot reach the store") as caught:
+            run_step(step(), here)
+    assert caught.value.code == STEP_FAILED
+    assert not here.has(step().fingerprint)
+    with pytest.raises(XstiltsError):
+        remote_store("there").open(step().fingerprint)
+    run_step(step(), here)
+    assert remote_store("there").open(step().fingerprint)
+
+
+def test_two_machines_that_write_one_step_leave_a_whole_result(remote_store, tmp_path):
+    slow, quick = remote_store("slow"), remote_store("quick")
+    with slow.writing(step()) as out:
+        (out / "file").write_text("differs in the last digit")
+        write(quick)
+    files = [f.name for f in (tmp_path / "bucket").rglob("*") if f.is_file()]
+    assert sorted(files) == ["file", "manifest.json"]
+    assert (remote_store("third").open(step().fingerprint) / "deep" / "file").read_text() == "x"
+
+
+def test_a_damaged_remote_result_is_never_read_and_computed_again(remote_store, tmp_path):
+    run_step(step(), remote_store("here"))
+    file = next((tmp_path / "bucket").rglob("rows.parquet"))
+    sound = file.read_bytes()
+    file.write_bytes(sound[:50] + bytes([sound[50] ^ 1]) + sound[51:])
+    there = remote_store("there")
+    for read in (lambda: there.find(step().fingerprint, "rows.parquet"), lambda: there.open(step().fingerprint)):
+        with pytest.raises(XstiltsError, match="damaged"):
+            read()
+    assert not there.path(step().fingerprint).exists()
+    outcome, _ = run(plan_of(step()), there)
+    assert list(outcome.seconds) == [step().fingerprint]
+    assert (remote_store("third").open(step().fingerprint) / "rows.parquet").read_bytes() == sound
+
+
+def test_a_local_store_that_was_copied_as_it_is_serves_behind_a_url(store, remote_store, tmp_path):
+    write(store)
+    shutil.copytree(store.root, tmp_path / "bucket")
+    assert (remote_store("here").open(step().fingerprint) / "deep" / "file").read_text() == "x"
+
+
+def test_a_url_that_nothing_opens_is_told_in_three_parts():
+    with pytest.raises(XstiltsError, match="nowhere://x") as caught:
+        Store("nowhere://x").has(step().fingerprint)
+    assert caught.value.code == MISSING
+
+
+@pytest.fixture
+def frozen(tmp_path):
+    """A run folder with a frozen plan of four steps, and the same plan carried out by the local engine."""
+    rows = [step(code) for code in ("en", "tr", "sw")]
+    inputs = {f"rows.{one.label}": one.fingerprint for one in rows}
+    words = {"model": "words", "size": 100, "segments": True}
+    last = Step("vocabulary", "xstilts.models.vocabulary:train_vocabulary", 1, words, inputs, label="words")
+    plan = plan_of(*rows, last)
+    write_steps(tmp_path / "run" / "steps.jsonl", plan, [last.fingerprint])
+    local_store = Store(tmp_path / "local")
+    execute(plan, local_store, [last.fingerprint], lambda event: None, jobs=1, threads=1)
+    return plan, tmp_path / "run", local_store
+
+
+def xstilts(*arguments, expect=0):
+    command = [Path(sys.executable).with_name("xstilts"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def same_results(plan, one, other):
+    return all(manifest(one.open(f)) == manifest(other.open(f)) for f in plan.steps)
+
+
+def blocks(title):
+    """The shell scripts below a heading of the documentation."""
+    text = (Path(__file__).parent.parent / "docs/engines.md").read_text(encoding="utf-8")
+    return re.findall(r"```sh\n(.*?)```", text.partition(f"### {title}\n")[2].partition("\n##")[0], re.S)
+
+
+def script(folder, name, text):
+    (folder / name).write_text(text)
+    (folder / name).chmod(0o755)
+
+
+def test_a_step_alone_says_what_it_did_by_its_status(frozen):
+    plan, folder, _ = frozen
+    first, *_, last = plan.steps
+    assert xstilts("step", "--run", folder, "--ready").split() == plan.ready([], list(plan.steps)[:3])
+    assert "3 of its 3 inputs" in xstilts("step", "--run", folder, last, expect=MISSING)
+    assert "finished: en" in xstilts("step", "--run", folder, first[:10])
+    assert "already there: en" in xstilts("step", "--run", folder, first)
+    listed = [line.split() for line in xstilts("step", "--run", folder, "--list").splitlines()]
+    assert listed == [[f] for f in list(plan.steps)[1:3]] + [[last, *list(plan.steps)[1:3]]]
+    file = Store(folder.parent / "store").path(first) / "rows.parquet"
+    file.write_bytes(b"damaged")
+    assert "finished: en" in xstilts("step", "--run", folder, first)
+    assert "which step is 'zz'" in xstilts("step", "--run", folder, "zz", expect=2)
+    assert "freeze" in xstilts("step", "--run", folder.parent, "zz", expect=MISSING)
+    bad = step("no such language")
+    write_steps(folder / "steps.jsonl", plan_of(bad, *plan.steps.values()), [last, bad.fingerprint])
+    assert "finished: tr" in xstilts("step", "--run", folder, bad.fingerprint, list(plan.steps)[1], expect=STEP_FAILED)
+
+
+def test_the_slurm_scripts_of_the_documentation_carry_a_plan_out(frozen, tmp_path):
+    plan, folder, local_store = frozen
+    wave, submit = blocks("Slurm")
+    script(tmp_path, "wave.sh", wave)
+    script(tmp_path, "submit.sh", submit)
+    each = 'for i in 0 1; do SLURM_ARRAY_TASK_COUNT=2 SLURM_ARRAY_TASK_ID=$i bash "${@:3}" || exit 1; done'
+    script(tmp_path, "sbatch", f"#!/bin/bash\n[ $1 = --wait ] && [ $2 = --array=0-1 ] || exit 9\n{each}\n")
+    path = os.pathsep.join([str(tmp_path), str(Path(sys.executable).parent), os.environ["PATH"]])
+    command = ["bash", "submit.sh", folder, tmp_path / "store", "2"]
+    subprocess.run(command, cwd=tmp_path, env={**os.environ, "PATH": path}, check=True, timeout=120)
+    assert same_results(plan, Store(tmp_path / "store"), local_store)
+
+
+def test_the_makefile_of_the_documentation_carries_a_plan_out(frozen, tmp_path):
+    plan, folder, local_store = frozen
+    (text,) = blocks("make")
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    text = text.replace("RUN", str(folder))
+    subprocess.run(["bash", "-ec", text], cwd=tmp_path, env={**os.environ, "PATH": path}, check=True, timeout=120)
+    assert same_results(plan, Store(tmp_path / "store"), local_store)
+
+
+def test_a_frozen_plan_that_was_changed_by_hand_is_refused(frozen):
+    _, folder, _ = frozen
+    file = folder / "steps.jsonl"
+    file.write_text(file.read_text().replace('"language": "tr"', '"language": "fr"'))
+    with pytest.raises(XstiltsError, match="line 2"):
+        read_steps(file)
+
+
+def test_a_study_that_runs_elsewhere_is_watched_until_it_ends(frozen):
+    plan, folder, _ = frozen
+    first, second, *_ = plan.steps
+    log = folder / "events.jsonl"
+    start = {"event": "plan", "steps": 4, "todo": [first, second], "slots": 2}
+    begun = [{"event": "plan", "steps": 4, "todo": list(plan.steps), "slots": 1}, start]
+    begun += [{"event": "started", "step": f} for f in (first, second)]
+    ended = [{"event": "failed", "step": second, "why": "no room\nmore"}, {"event": "ended", "failed": 1}]
+    assert "does not exist" in xstilts("watch", folder, expect=MISSING)
+    write_atomically(log, "".join(json.dumps({"time": time.time(), **event}) + "\n" for event in begun) + '{"ev')
+    command = [Path(sys.executable).with_name("xstilts"), "watch", folder]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout.readline() == "4 steps, 2 of them already in the store\n"
+        with log.open("r+") as file:
+            file.seek(log.stat().st_size - len('{"ev'))
+            file.write("".join(json.dumps({"time": time.time(), **event}) + "\n" for event in ended))
+        assert watching.stdout.read().split("\n")[0] == "failed: tr: no room"
+    assert watching.returncode == 0

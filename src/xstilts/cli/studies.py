@@ -39,7 +39,7 @@ def study(
     out: OUT = None,
     data: DATA = None,
     store: STORE = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Worker processes.", show_default="cores")] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Steps at once.", show_default="cores")] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of each worker.")] = None,
     quick: QUICK = False,
     replicates: REPLICATES = None,

@@ -1,6 +1,7 @@
 """Carries out a plan on a Ray cluster: each step a task with its cores, GPUs and memory."""
 
 import logging
+import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -33,20 +34,28 @@ def execute_on_ray(plan: Plan, store: Store, wanted: list[str], report: Report, 
     """
     variables = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     try:
+        _knock(address)
         environment = {"env_vars": {**variables, "TOKENIZERS_PARALLELISM": "false"}}
         ray.init(address=address, runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, ValueError) as error:
+    except (OSError, ValueError) as error:
         hint = "start one with `ray start --head`, join it on other machines, or check --address"
         raise XstiltsError(f"no Ray cluster at '{address}'", str(error), hint, MISSING) from None
     try:
         drive = Drive(plan, store, wanted, report, TRIES, alone=False)
         report({"event": "plan", "steps": len(plan.steps), "todo": drive.todo, "slots": _total(threads)["steps"]})
         _tell_what_is_short(drive)
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         _drain(drive, threads, Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here}))
         return drive.outcome
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raises OSError where nobody listens at `host:port`: Ray itself goes on asking for many minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10.0).close()
 
 
 def _drain(drive: Drive, threads: int, events: Queue) -> None:
@@ -116,7 +125,7 @@ def _settle(drive: Drive, fingerprint: str, reference: Any) -> None:
 @ray.remote
 def _task(description: dict[str, Any], place: str, version: str, events: Queue) -> Mapping[str, Any]:
     step, store = Step(**description), Store(place)
-    node = ray.util.get_node_ip_address()
+    node = f"{ray.util.get_node_ip_address()} {ray.get_runtime_context().get_node_id()}"
     if version != __version__:
         return {"failed": f"xstilts is {__version__} on {node}, but {version} where the study was started"}
     last = 0.0

@@ -45,6 +45,8 @@ def push(url: str, fingerprint: str, folder: Path) -> None:
         if _there(system, f"{target}/{MANIFEST}"):
             return
         names = list(manifest(folder))
+        for parent in {str(Path(writer, name).parent) for name in names} | {writer}:
+            _make(system, f"{target}/{parent}")
         if names:
             system.put([str(folder / name) for name in names], [f"{target}/{writer}/{name}" for name in names])
         if _there(system, f"{target}/{MANIFEST}"):
@@ -52,7 +54,6 @@ def push(url: str, fingerprint: str, folder: Path) -> None:
                 system.rm(f"{target}/{writer}", recursive=True)
             return
         told = json.loads((folder / MANIFEST).read_text(encoding="utf-8")) | {"folder": writer}
-        system.makedirs(target, exist_ok=True)
         system.pipe_file(f"{target}/{MANIFEST}", json.dumps(told, indent=1, ensure_ascii=False).encode())
 
 
@@ -61,6 +62,8 @@ def pull(url: str, fingerprint: str, folder: Path) -> None:
     with _reached(url) as (system, root):
         told, source = _manifest(system, root, fingerprint)
         names = list(told["files"])
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
         if names:
             with suppress(FileNotFoundError):
                 system.get([f"{source}/{name}" for name in names], [str(folder / name) for name in names])
@@ -95,13 +98,19 @@ def set_aside(url: str, fingerprint: str) -> None:
     with _reached(url) as (system, root), suppress(FileNotFoundError):
         manifest_file, kept = f"{_folder(root, fingerprint)}/{MANIFEST}", f"{root}/damaged/{fingerprint}.json"
         content = system.cat_file(manifest_file)
-        system.makedirs(f"{root}/damaged", exist_ok=True)
+        _make(system, f"{root}/damaged")
         system.pipe_file(kept, content)
         system.rm_file(manifest_file)
 
 
 def _folder(root: str, fingerprint: str) -> str:
     return f"{root}/results/{fingerprint[:2]}/{fingerprint}"
+
+
+def _make(system: Any, folder: str) -> None:
+    """Object stores, whose drivers are all asynchronous, have no folders: theirs would make a misspelt bucket."""
+    if not system.async_impl:
+        system.makedirs(folder, exist_ok=True)
 
 
 def _there(system: Any, file: str) -> bool:

@@ -59,7 +59,10 @@ def run_alone(plan: Plan, fingerprint: str, store: Store) -> float | None:
             "run these first; `xstilts step --ready --run RUN` prints what can run now",
             MISSING,
         )
-    return run_step(step, store)
+    try:
+        return run_step(step, store)
+    except XstiltsError as error:
+        raise XstiltsError(error.what, error.why, error.hint, STEP_FAILED) from error
 
 
 def work(description: dict[str, Any], place: str, progress: Progress) -> dict[str, Any]:

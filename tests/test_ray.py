@@ -1,0 +1,96 @@
+"""The Ray engine on a cluster of several nodes on this machine, of which one is lost in mid-study."""
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from xstilts.engine import Plan, Step, Store, execute
+from xstilts.engine.result import manifest
+from xstilts.errors import MISSING, XstiltsError
+from xstilts.study.freeze import freeze
+from xstilts.study.load import builtin_studies, load_study
+from xstilts.study.plan import build_plan
+
+pytest.importorskip("ray", reason="Ray is not installed: pip install 'xstilts[ray]'")
+from ray.cluster_utils import Cluster
+
+from xstilts.engine.ray import execute_on_ray
+
+SIZE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """A head that runs no steps, and a node with one core."""
+    source = str(Path(__file__).parent.parent / "src")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([source, *filter(None, [os.environ.get("PYTHONPATH")])]))
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("XSTILTS_CACHE", str(tmp_path_factory.mktemp("nodes")))
+        made = Cluster(initialize_head=True, head_node_args={**SIZE, "num_cpus": 0, "include_dashboard": False})
+        made.add_node(**SIZE)
+        yield made
+        made.shutdown()
+
+
+@pytest.fixture
+def planned(tmp_path, encoder_folder):
+    """A study of two arms whose every step is real and short."""
+    small = {"examples": 16, "epochs": 1, "recipe": {"learning_rate": 0.001}}
+    raw = yaml.safe_load(builtin_studies()["pocket"].read_text()) | {
+        "replicates": 1,
+        "encoders": {"mine": {"load": str(encoder_folder("xlm-roberta"))}},
+        "languages": {"candidates": ["de", "tr", "ja", "sw"], "minimum": 2},
+        "intermediate": {"nli": {"task": "pocket-nli-hard", **small}},
+        "arms": {"none": {}, "near": {"intermediate": "nli", "languages": "near", "count": 1}},
+        "targets": {"pocket-nli": {"training": small}},
+        "contrasts": ["near - none"],
+        "controls": [],
+    }
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(raw))
+    return build_plan(freeze(load_study(str(tmp_path / "small.yaml")), None, "cpu"))
+
+
+def predictions(planned, store):
+    found = {cell.predictions: store.open(cell.predictions) for cell in planned.cells}
+    return {name: manifest(folder) for name, folder in found.items()}
+
+
+def test_a_study_that_loses_a_node_ends_as_on_one_machine(cluster, planned, tmp_path, monkeypatch):
+    monkeypatch.setenv("XSTILTS_CACHE", str(tmp_path / "driver"))
+    cluster.add_node(**SIZE)
+    store = Store((tmp_path / "cluster").as_uri())
+    lost, events = [], []
+
+    def report(event):
+        events.append((event["event"], event.get("step")))
+        if event["event"] == "started" and planned.plan.steps[event["step"]].kind == "train" and not lost:
+            lost.append(event["step"])
+            guilty = next(node for node in cluster.worker_nodes if event["node"].endswith(node.node_id))
+            cluster.remove_node(guilty, allow_graceful=False)
+
+    outcome = execute_on_ray(planned.plan, store, planned.wanted, report, cluster.address, threads=1)
+    assert not outcome.failed
+    assert set(outcome.seconds) == set(planned.plan.steps)
+    told = [name for name, step in events if step in lost and name != "progress"]
+    assert told == ["started", "retried", "started", "finished"]
+    local = Store(tmp_path / "local")
+    execute(planned.plan, local, planned.wanted, lambda event: None, jobs=1, threads=1)
+    assert predictions(planned, store) == predictions(planned, local)
+
+
+def test_a_step_that_fails_fails_those_that_need_it_and_nothing_else(cluster, tmp_path):
+    plan = Plan()
+    bad = plan.add(Step("rows", "xstilts.data.prepare:prepare", 1, {}, label="rows of nothing"))
+    after = plan.add(Step("rows", "xstilts.data.prepare:prepare", 1, {}, {"x": bad}))
+    outcome = execute_on_ray(plan, Store(tmp_path), [after], lambda event: None, cluster.address, threads=1)
+    assert list(outcome.failed) == [bad] and "KeyError" in outcome.failed[bad]
+    assert not outcome.seconds
+
+
+def test_no_cluster_is_told_in_three_parts(tmp_path):
+    with pytest.raises(XstiltsError, match="no Ray cluster") as caught:
+        execute_on_ray(Plan(), Store(tmp_path), [], lambda event: None, "127.0.0.1:1", threads=1)
+    assert caught.value.code == MISSING
