@@ -68,7 +68,9 @@ def spread_of(parts: Components, design: Design, beyond: bool = False) -> Spread
 
 
 def estimate(whole: Effect, single: Mapping[str, Effect], families: Mapping[str, str]) -> Components:
-    """The components of one contrast on one target, by the method of moments; none is below 0.
+    """The components of one contrast on one target, by the method of moments.
+
+    None is below 0, so that small ones come out somewhat large where the run is small.
 
     Args:
         whole: the effect over all held-out languages; `single`: that of each; `families`: of each language.

@@ -72,17 +72,15 @@ def decision_words(found: Decision, replicates: int) -> str:
 
 
 def power(parts: Components, design: Design, gain: float, level: float, beyond: bool = False) -> float:
-    """The chance, 0 to 1, that the interval excludes zero where the true difference is `gain` points.
+    """The chance, 0 to 1, that the interval lies above zero where the true difference is `gain` points.
 
     From Student's t with a shift (non-central t, as in Cohen 1988), at the degrees of freedom that the components make
     one expect. With `beyond` languages and families are random as well.
     """
     spread = spread_of(parts, design, beyond)
     degrees = half_width(spread, level)[1]
-    shift, limit = gain / spread.total**0.5, float(stats.t.ppf(0.5 + level / 2, degrees))
-    if degrees > 1e4:
-        return float(stats.norm.sf(limit - shift) + stats.norm.cdf(-limit - shift))
-    return float(stats.nct.sf(limit, degrees, shift) + stats.nct.cdf(-limit, degrees, shift))
+    limit = float(stats.t.ppf(0.5 + level / 2, degrees))
+    return float(stats.nct.sf(limit, degrees, gain / spread.total**0.5))
 
 
 def replicates_needed(

@@ -31,8 +31,8 @@ def refusal(languages: Sequence[Sequence[str]], families: Mapping[str, str]) -> 
     if fewest >= FEWEST_FAMILIES:
         return ""
     return (
-        f"refused: the held-out languages are from {fewest} famil{'y' if fewest == 1 else 'ies'}, and below "
-        f"{FEWEST_FAMILIES} how much families differ cannot be told"
+        f"the held-out languages are from {fewest} famil{'y' if fewest == 1 else 'ies'}, and from fewer than "
+        f"{FEWEST_FAMILIES} nobody can tell how much families differ"
     )
 
 
