@@ -171,6 +171,14 @@ def test_one_cluster_says_nothing_of_items():
         effect([cells], "a", "b", [["fi"]], ["e0"], 0.95)
 
 
+def test_a_run_that_lacks_a_language_is_named():
+    cells = study(np.random.default_rng(0), 1, 3, 10, 0.0, (1e-3, 1e-3, 1e-3)).sums
+    both = cube_of({cell: np.concatenate([v["fi"][None]] * 2) for cell, v in cells.items()}, codes=("fi", "tr"))
+    del both.sums["b", "e0", 2]["tr"]
+    with pytest.raises(XstiltsError, match="no predictions of b e0 2 in tr"):
+        effect([both], "a", "b", [["fi", "tr"]], ["e0"], 0.95)
+
+
 def test_languages_like_these_are_refused_below_eight_families():
     families = families_of(["de", "fr", "hi", "tr", "fi", "eu"])
     assert (families["de"] == families["hi"] != families["tr"] and families["eu"] == "eu") or families["eu"]

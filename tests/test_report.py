@@ -99,6 +99,7 @@ def result() -> dict[str, Any]:
         "selection": [{"target": "xnli", "arm": "far", "mean": 50.0, "by_dev": 50.5, "oracle": 52.25}],
         "dead_runs": [{"target": "xnli", "arm": "far", "phase": "training", "runs": 6, "dead": 2, "retried": 2,
                        "dead_after_retry": 1}],
+        "after_retry": {"verdicts": [judged("far - english", "better", 4.75, 1.0)], "scores": []},
         "budgets": [
             {"target": "xnli", "arm": "none", "encoder": "tiny", "replicate": 1, "training": trained},
             {"target": "xnli", "arm": "english", "encoder": "tiny", "replicate": 1, "intermediate": trained,
@@ -197,6 +198,7 @@ def test_the_second_reading_and_dead_runs_are_told(result: dict[str, Any], tmp_p
         assert "Of languages like these nothing is said: 3 families" in printed
     html = page_of(result, tmp_path)
     assert re.search(r"far on xnli \(training\) 2 of 6, after a second try 1 of 2", html)
+    assert "<td>+4.75</td><td>[+3.75, +5.75]</td><td>better</td>" in html
     assert "3 languages are too few" in html and "+1.50 [-0.50, +3.50], p 0.040, 12 languages" in html
 
 

@@ -144,9 +144,18 @@ def blocks_of(
 def gains(
     cubes: Sequence[Cube], left: str, right: str, languages: Sequence[Sequence[str]], encoder: str
 ) -> Gains:  # fmt: skip
-    """The differences of one encoder's paired replicates in each language; raises XstiltsError below two."""
+    """The differences of one encoder's paired replicates in each language; raises XstiltsError below two, and where a
+    run was not scored in one of the languages."""
     pairs = paired_cells(cubes, left, right, encoder)
     ones, others = [one for one, _ in pairs], [other for _, other in pairs]
+    for cube, codes in zip(cubes, languages, strict=True):
+        for cell in {*ones, *others}:
+            if lacking := [code for code in codes if code not in cube.sums[cell]]:
+                raise XstiltsError(
+                    f"'{cube.target}' has no predictions of {' '.join(map(str, cell))} in {', '.join(lacking)}",
+                    "a mean over other languages than those of the other runs would mean nothing",
+                    "score every run in the same languages",
+                )
     differences: list[dict[str, np.ndarray]] = []
     influences: list[dict[str, np.ndarray]] = []
     for cube, codes in zip(cubes, languages, strict=True):
