@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from xstilts.analysis.calibrate import LEAST_COVERAGE, MOST_COVERAGE, MOST_FALSE, WORLDS, calibrate, fault, settings
 from xstilts.analysis.components import ASSUMED, Design, estimate, spread_of
+from xstilts.analysis.distance import slope
 from xstilts.analysis.effects import effect
 from xstilts.analysis.simulate import families, simulate
 from xstilts.cli import app, statistics  # noqa: F401
@@ -98,3 +99,20 @@ def test_the_committed_calibration_is_complete_and_its_default_sound():
 @pytest.mark.parametrize("world", WORLDS)
 def test_the_default_method_is_sound_in_every_setting(world):
     sound([row for setting in settings([world]) for row in calibrate(*setting, 1000)])
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("replicates", "languages"), [(3, 9), (5, 15), (10, 15)])
+@pytest.mark.parametrize("between", [0.0, 0.6, 4.0])
+def test_a_slope_that_is_none_is_covered_and_seldom_believed(replicates, languages, between, monkeypatch):
+    monkeypatch.setattr("xstilts.analysis.distance.DRAWS", 500)
+    rng = np.random.default_rng(languages)
+    covered, believed = 0, 0
+    for _ in range(400):
+        parts = replace(ASSUMED, language=between, family=0.0)
+        cube = simulate(parts, replicates, languages, 150, 0.0, rng, True)
+        distances = dict(zip(cube.languages, rng.random(languages), strict=True))
+        found = slope([cube], "left", "right", ["e0"], 0.95, None, {"distance": distances})
+        covered += found["low"] <= 0 <= found["high"]
+        believed += found["p"] <= 0.05
+    assert covered >= 0.93 * 400 and believed <= 0.075 * 400
