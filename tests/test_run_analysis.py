@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from typing import get_args
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,9 @@ import pytest
 from xstilts.analysis import analyse
 from xstilts.analysis.earlier import components_of
 from xstilts.errors import XstiltsError
+from xstilts.languages import MEASURES
 from xstilts.report import write_page
+from xstilts.study.schema import Measured
 
 LANGUAGES = ["de", "tr", "fi", "sw", "th", "vi", "zh", "ja"]  # eight families
 SHARES = {"english": 0.6, "far": 0.75}
@@ -102,3 +105,7 @@ def test_one_seed_is_refused_and_one_language_is_judged_for_itself_alone(tmp_pat
     assert "from 1 family" in result["verdicts"][0]["readings"][1]["refused"]
     assert result["verdicts"][0]["bootstrap"] is None
     assert all("too few" in row["missing"] for row in result["distance"][0]["slopes"])
+
+
+def test_a_study_may_name_every_measure():
+    assert get_args(Measured) == tuple(MEASURES)
