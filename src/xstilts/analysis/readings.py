@@ -60,13 +60,8 @@ def like_these(
         between += float(np.mean([block.differences.mean() for block in own])) ** 2
         noise += apart.replicate + apart.cluster - apart.shared
     correction = len(names) / (len(names) - 1)
-    fixed = spread(blocks)
-    whole = replace(
-        fixed,
-        language=max(correction * (between - noise), 0.0),
-        pieces=fixed.pieces + (correction * between) ** 2 / (len(names) - 1),
-        fewest=min(fixed.fewest, len(names) - 1),
-    )
+    beyond = max(correction * (between - noise), 0.0)
+    whole = replace(spread(blocks), language=beyond, language_degrees=len(names) - 1)
     return interval(blocks, whole, level)
 
 
