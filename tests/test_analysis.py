@@ -1,6 +1,10 @@
 """Effects, intervals and verdicts, on data whose truth is known."""
 
 import itertools
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -8,9 +12,16 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
+from xstilts.analysis.beside import dead_runs, improvement, selection
+from xstilts.analysis.bootstrap import multi_bootstrap, resample
+from xstilts.analysis.components import ASSUMED
+from xstilts.analysis.covariates import covariates
 from xstilts.analysis.cube import Cube, read_cube
-from xstilts.analysis.distance import rank_correlation
-from xstilts.analysis.effects import Effect, effect
+from xstilts.analysis.distance import rank_correlation, slope
+from xstilts.analysis.effects import Effect, effect, paired_cells
+from xstilts.analysis.readings import families_of, like_these, refusal
+from xstilts.analysis.simulate import families as simulated_families
+from xstilts.analysis.simulate import simulate
 from xstilts.analysis.verdicts import answer, verdict
 from xstilts.errors import XstiltsError
 from xstilts.tasks import classification, tagging
@@ -132,6 +143,202 @@ def test_one_replicate_is_refused_and_only_replicates_of_both_arms_count():
         effect([cube_of(kept)], "a", "b", [["fi"]], ["e0"], 0.95)
     with pytest.raises(XstiltsError, match="0 replicates of encoder 'e9'"):
         effect([cube_of(kept)], "a", "b", [["fi"]], ["e9"], 0.95)
+
+
+def test_encoders_of_one_kind_share_a_variance_and_others_do_not():
+    rng = np.random.default_rng(3)
+    one, two = (study(rng, 2, 3, 20, 0.0, (v, 0.0, 1e-7)).sums for v in (1e-6, 1e-2))
+    cells = {cell: (two if cell[1] == "e1" else one)[cell]["fi"][None] for cell in one}
+    judge = [[cube_of(cells)], "a", "b", [["fi"]], ["e0", "e1"], 0.95]
+    apart, together = effect(*judge), effect(*judge, {"e0": "x", "e1": "x"})
+    assert apart.degrees == pytest.approx(2, abs=0.1) and together.degrees == pytest.approx(4, abs=0.1)
+    assert apart.replicate_variance == pytest.approx(together.replicate_variance)
+    assert apart.high - apart.low > 1.4 * (together.high - together.low)
+
+
+def test_the_interval_keeps_its_bounds_where_items_are_all_that_varies():
+    rng = np.random.default_rng(0)
+    found = [
+        effect([study(rng, 1, 3, 40, 0.0, (0.0, 0.0, 4e-3))], "a", "b", [["fi"]], ["e0"], 0.95) for _ in range(200)
+    ]
+    assert max(one.high for one in found) < 10 * np.mean([one.high - one.estimate for one in found])
+    assert min(one.degrees for one in found) >= 2
+
+
+def test_one_cluster_says_nothing_of_items():
+    cells = study(np.random.default_rng(0), 1, 3, 1, 0.0, (1e-3, 0.0, 0.0))
+    with pytest.raises(XstiltsError, match="one cluster"):
+        effect([cells], "a", "b", [["fi"]], ["e0"], 0.95)
+
+
+def test_a_run_that_lacks_a_language_is_named():
+    cells = study(np.random.default_rng(0), 1, 3, 10, 0.0, (1e-3, 1e-3, 1e-3)).sums
+    both = cube_of({cell: np.concatenate([v["fi"][None]] * 2) for cell, v in cells.items()}, codes=("fi", "tr"))
+    del both.sums["b", "e0", 2]["tr"]
+    with pytest.raises(XstiltsError, match="no predictions of b e0 2 in tr"):
+        effect([both], "a", "b", [["fi", "tr"]], ["e0"], 0.95)
+
+
+def test_languages_like_these_are_refused_below_eight_families():
+    families = families_of(["de", "fr", "hi", "tr", "fi", "eu"])
+    assert (families["de"] == families["hi"] != families["tr"] and families["eu"] == "eu") or families["eu"]
+    assert "from 4 families" in refusal([["de", "fr", "hi", "tr", "fi", "eu"]], families)
+    cube = simulate(ASSUMED, 3, 5, 20, 0.0, np.random.default_rng(0), True)
+    with pytest.raises(XstiltsError, match="4 families"):
+        like_these([cube], "left", "right", [cube.languages], ["e0"], 0.95, simulated_families(5))
+
+
+def test_languages_like_these_count_families_alike_and_vary_more():
+    cube = simulate(replace(ASSUMED, family=9.0), 10, 15, 1000, 1.0, np.random.default_rng(0), True)
+    families = simulated_families(15)
+    judge = [[cube], "left", "right", [cube.languages], ["e0"], 0.95]
+    these, like = effect(*judge), like_these(*judge, families)
+    cells = cube.cells("left")
+    by_family = [
+        np.mean([cube.scores(cells, code).mean() - 50 for code in cube.languages if families[code] == name])
+        for name in dict.fromkeys(families.values())
+    ]
+    assert like.estimate == pytest.approx(np.mean(by_family))
+    assert like.language_variance == pytest.approx(np.var(by_family, ddof=1) / len(by_family), rel=0.5)
+    assert like.high - like.low > 1.3 * (these.high - these.low)
+    assert like.degrees < these.degrees
+
+
+def test_a_paired_bootstrap_by_scipy_agrees_where_it_should():
+    """Items alone: the same standard error. Replicates and items: the multi-bootstrap's variance is the sum of both
+    parts, with (n − 1)/n of the replicates', and the part that both count is counted twice."""
+    cube = simulate(replace(ASSUMED, replicate=4.0, rest=50.0), 10, 3, 80, 1.0, np.random.default_rng(5), False)
+    found = effect([cube], "left", "right", [cube.languages], ["e0"], 0.95)
+    pairs = paired_cells([cube], "left", "right", "e0")
+    items = np.mean([[cube.sums[one][c][:, 0] - cube.sums[other][c][:, 0] for c in cube.languages]
+                     for one, other in pairs], (0, 1)) * 100  # fmt: skip
+    plain = stats.bootstrap((items,), np.mean, n_resamples=4000, method="percentile", rng=1)
+    assert plain.standard_error == pytest.approx(found.cluster_variance**0.5, rel=0.06)
+
+    cells = list(cube.sums)
+    scores = dict(zip(cells, resample(cube, cells, cube.languages, 4000).T, strict=True))
+    drawn = multi_bootstrap([scores], {"e0": pairs}, 0.95, found.degrees)
+    expected = 0.9 * found.replicate_variance + found.cluster_variance
+    assert (drawn.high - drawn.low) / 2 == pytest.approx(1.96 * expected**0.5, rel=0.06)
+    assert drawn.corrected_low < drawn.low < found.estimate < drawn.high < drawn.corrected_high
+
+
+def test_resampling_agrees_with_doing_it_row_by_row():
+    rng = np.random.default_rng(0)
+    table = [
+        {"arm": arm, "encoder": "e", "replicate": r, "language": code, "example_id": f"{code}{i}",
+         "cluster_id": f"{code if code == 'sw' else 'shared'}{i // 2}", "gold": "x",
+         "prediction": "x" if rng.random() < share else "y"}
+        for arm, share in (("a", 0.8), ("b", 0.5)) for r in (1, 2) for code in ("fi", "tr", "sw") for i in range(40)
+    ]  # fmt: skip
+    codes = ["fi", "tr", "sw"]
+    with tempfile.TemporaryDirectory() as folder:
+        cube = cube_from(Path(folder) / "t.parquet", table)
+    cells = list(cube.sums)
+    drawn = resample(cube, cells, codes, 3000)
+    assert drawn.mean(0) == pytest.approx([np.mean([cube.score(c, code) for code in codes]) for c in cells], abs=0.6)
+    names = {code: np.unique([row["cluster_id"] for row in table if row["language"] == code]) for code in codes}
+    right = {(row["arm"], row["replicate"], row["example_id"]): row["prediction"] == "x" for row in table}
+
+    def once():
+        # Clusters that Finnish and Turkish share are drawn together, Swahili's for themselves.
+        chosen = {"shared": rng.choice(names["fi"], 20), "sw": rng.choice(names["sw"], 20)}
+        means = []
+        for code in codes:
+            own = chosen["sw" if code == "sw" else "shared"]
+            items = [int(name[len("sw" if code == "sw" else "shared") :]) * 2 + k for name in own for k in (0, 1)]
+            means.append(np.mean([right["a", 1, f"{code}{i}"] - right["b", 1, f"{code}{i}"] for i in items]))
+        return 100 * np.mean(means)
+
+    by_hand = np.std([once() for _ in range(1500)])
+    ours = np.std(drawn[:, cells.index(("a", "e", 1))] - drawn[:, cells.index(("b", "e", 1))])
+    assert ours == pytest.approx(by_hand, rel=0.08)
+
+
+def test_a_slope_is_that_of_least_squares_and_finds_what_was_planted():
+    rng = np.random.default_rng(1)
+    cube = simulate(replace(ASSUMED, language=0.2, family=0.0), 5, 15, 200, 0.0, rng, False)
+    x = {code: float(position) for position, code in enumerate(cube.languages)}
+    for (arm, *_), of in cube.sums.items():
+        for code, array in of.items():
+            if arm == "left":
+                array[:, 0] += 0.005 * x[code]
+    found = slope([cube], "left", "right", ["e0"], 0.95, None, {"distance": x})
+    cells = cube.cells("left")
+    gains = [cube.scores(cells, code).mean() - 50 for code in cube.languages]
+    line = stats.linregress(list(x.values()), gains)
+    assert found["per_unit"] == pytest.approx(line.slope)
+    assert found["low"] < 0.5 * np.std(list(x.values())) < found["high"] and found["p"] < 0.01
+    z = {code: (value - 7) ** 2 + rng.normal() for code, value in x.items()}
+    adjusted = slope([cube], "left", "right", ["e0"], 0.95, None, {"distance": x, "z": z})
+    design = np.stack([np.ones(15), list(x.values()), list(z.values())], 1)
+    assert adjusted["per_unit"] == pytest.approx(np.linalg.lstsq(design, np.array(gains))[0][1])
+    assert adjusted["with"] == ["z"]
+
+
+def test_a_slope_is_missing_in_words_where_it_means_nothing():
+    cube = simulate(ASSUMED, 3, 12, 20, 0.0, np.random.default_rng(0), False)
+    x = {code: float(position) for position, code in enumerate(cube.languages)}
+
+    def told(columns):
+        return slope([cube], "left", "right", ["e0"], 0.95, None, columns)["missing"]
+
+    assert "3 languages are too few" in told({"distance": dict(list(x.items())[:3])})
+    assert "does not vary" in told({"distance": x, "z": dict.fromkeys(x, 1.0)})
+    assert "say the same" in told({"distance": x, "z": {code: 2 * value for code, value in x.items()}})
+    assert "12 languages are too few" in told({"distance": x, "y": x, "z": x})
+
+
+def test_covariates_come_from_languages_from_the_run_and_from_the_user(tmp_path):
+    sources = [["en", "hi"], ["en"]]
+    found = covariates(tmp_path, ["de", "hi", "th"], sources)
+    assert found == {"same script": {"de": 1.0, "hi": 0.5, "th": 0.0}, "same family": {"de": 1.0, "hi": 1.0, "th": 0.0}}
+    overlap = {"e": {"de": {"en": 0.4, "hi": 0.1}, "hi": {"en": 0.2, "hi": 1.0}}}
+    measured = {"fertility": {"e": {"de": 1.5}, "f": {"de": 2.5}}, "overlap": overlap}
+    (tmp_path / "transfer-features.json").write_text(json.dumps(measured))
+    (tmp_path / "covariates.csv").write_text("language,pretraining size\nde,10.5\nth,\n")
+    found = covariates(tmp_path, ["de", "hi", "th"], sources)
+    assert found["fertility"]["de"] == 2.0 and np.isnan(found["fertility"]["hi"])
+    assert found["sub-word overlap"]["de"] == pytest.approx(0.4) and found["sub-word overlap"]["hi"] == pytest.approx(
+        0.6
+    )
+    assert found["pretraining size"]["de"] == 10.5 and np.isnan(found["pretraining size"]["th"])
+    for text, why in (("code,size\nde,1\n", "no covariates"), ("language,size\nde,big\n", "line 2: 'big' is no number"),
+                      ("language,size\nklingonese,1\n", "klingonese")):  # fmt: skip
+        (tmp_path / "covariates.csv").write_text(text)
+        with pytest.raises(XstiltsError, match=why):
+            covariates(tmp_path, ["de"], sources)
+
+
+def budget(arm, replicate, first, last, dev, **more):
+    return {"target": "t", "arm": arm, "encoder": "e", "replicate": replicate, **more,
+            "training": {"first_loss": first, "loss": last, "dev_score": dev}}  # fmt: skip
+
+
+def test_a_dead_run_is_one_that_learnt_nothing_by_loss_and_english_dev():
+    runs = [
+        budget("a", 1, 1.0, 0.2, 80.0),
+        budget("a", 2, 1.1, 1.09, 34.0),
+        budget("a", 3, 1.0, float("nan"), None),
+        budget("b", 1, 0.4, 0.39, 81.0),
+        budget("b", 2, 1.0, 0.5, 70.0),
+        budget("a", 2, 1.1, 0.3, 79.0, attempt=2),
+    ]
+    counts = {
+        row["arm"]: (row["runs"], row["dead"], row["retried"], row["dead_after_retry"]) for row in dead_runs(runs)
+    }
+    assert counts == {"a": (3, 2, 1, 0), "b": (2, 0, 0, 0)}
+
+
+def test_what_english_dev_selects_stands_beside_what_an_oracle_would():
+    shares = {1: 0.6, 2: 0.7, 3: 0.5}
+    cells = {("a", "e", r): np.array([[[100 * s, 100.0]] * 4]) for r, s in shares.items()}
+    runs = [budget("a", r, 1.0, 0.1, dev) for r, dev in ((1, 90.0), (2, 80.0), (3, 70.0))]
+    (row,) = selection([cube_of(cells)], runs, ["fi"])
+    assert (row["mean"], row["by_dev"], row["oracle"]) == (60.0, 60.0, 70.0)
+    other = {("b", "e", r): np.array([[[100 * s, 100.0]] * 4]) for r, s in {1: 0.5, 2: 0.5, 3: 0.65}.items()}
+    told = improvement([cube_of({**cells, **other})], "a", "b", [["fi"]], ["e"])
+    assert told["probability"] == pytest.approx((2 + 3 + 0.5 + 0.5) / 9, abs=1e-4)
 
 
 def interval(low, high):

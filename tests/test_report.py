@@ -33,8 +33,12 @@ def judged(contrast: str, word: str, estimate: float, half: float) -> dict[str, 
     left, right = contrast.split(" - ")
     parts = [effect(estimate, half, encoder="tiny"), effect(estimate, half, target="xnli")]
     sentence = f"'{left}' against '{right}' is {word}: {estimate:+.1f} points, for this encoder."
+    readings = [effect(estimate, half, reading="these held-out languages"),
+                {"reading": "languages like these", "refused": "3 families"}]  # fmt: skip
+    decision = {"half": 0.25, "replicates": 40, "floor": 0.1, "clusters": None, "text": "It takes 40 replicates."}
     return effect(estimate, half, contrast=contrast, left=left, right=right, verdict=word, sentence=sentence,
-                  parts=parts)  # fmt: skip
+                  parts=parts, readings=readings, decision=decision if word == "undetermined" else None, bootstrap=None,
+                  runs={"probability": 0.75, "sd_left": 1.0, "sd_right": 1.0, "sd_difference": 1.5})  # fmt: skip
 
 
 @pytest.fixture
@@ -87,9 +91,15 @@ def result() -> dict[str, Any]:
         "distance": [
             {"contrast": v["contrast"], "rho": 0.5, "p": 0.31, "permutations": 6, "points": [
                 {"language": code, "gain": 2.0, "distance": DISTANCES[code], "from_anchor": DISTANCES[code]}
-                for code in HELD_OUT]}
+                for code in HELD_OUT], "measure": "syntax", "adjusted": [], "slopes": [
+                    {"measure": "syntax", "with": [], "languages": 3, "missing": "3 languages are too few"}],
+             "joint": {"with": ["same script"], "languages": 12, "slope": 1.5, "low": -0.5, "high": 3.5, "p": 0.04}}
             for v in verdicts
         ],
+        "selection": [{"target": "xnli", "arm": "far", "mean": 50.0, "by_dev": 50.5, "oracle": 52.25}],
+        "dead_runs": [{"target": "xnli", "arm": "far", "phase": "training", "runs": 6, "dead": 2, "retried": 2,
+                       "dead_after_retry": 1}],
+        "after_retry": {"verdicts": [judged("far - english", "better", 4.75, 1.0)], "scores": []},
         "budgets": [
             {"target": "xnli", "arm": "none", "encoder": "tiny", "replicate": 1, "training": trained},
             {"target": "xnli", "arm": "english", "encoder": "tiny", "replicate": 1, "intermediate": trained,
@@ -172,11 +182,24 @@ def test_a_score_no_better_than_its_baseline_is_marked(result: dict[str, Any], t
 
 def test_a_wide_interval_and_an_idle_encoder_are_told(result: dict[str, Any], tmp_path: Path) -> None:
     sure, unsure = result["verdicts"]
-    assert not remarks(result, sure) and not doubts(result, sure)
-    assert "(±4.5 points) is wider than the region of equivalence (±0.5)" in remarks(result, unsure)[0]
+    assert "It takes 40 replicates." in remarks(unsure) and "It takes 40 replicates." not in remarks(sure)
+    assert not doubts(result, sure)
     sure["parts"][0] |= {"estimate": 0.0, "low": 0.0, "high": 0.0}
     assert "Encoder 'tiny' scores the same" in plain(page_of(result, tmp_path))
     assert "Warning: Encoder 'tiny' scores the same" in terminal_of(result, tmp_path)
+
+
+def test_the_second_reading_and_dead_runs_are_told(result: dict[str, Any], tmp_path: Path) -> None:
+    own = result["verdicts"][0]["readings"][1]
+    del own["refused"]
+    own |= effect(2.5, 4.0, families=9)
+    for printed in (plain(page_of(result, tmp_path)), " ".join(terminal_of(result, tmp_path).split())):
+        assert "each of the 9 families counting alike: +2.50 [-1.50, +6.50]" in printed
+        assert "Of languages like these nothing is said: 3 families" in printed
+    html = page_of(result, tmp_path)
+    assert re.search(r"far on xnli \(training\) 2 of 6, after a second try 1 of 2", html)
+    assert "<td>+4.75</td><td>[+3.75, +5.75]</td><td>better</td>" in html
+    assert "3 languages are too few" in html and "+1.50 [-0.50, +3.50], p 0.040, 12 languages" in html
 
 
 def test_the_baseline_is_the_first_row(result: dict[str, Any]) -> None:

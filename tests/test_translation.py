@@ -22,8 +22,8 @@ import transformers
 from xstilts.context import Context
 from xstilts.data.sources import rows
 from xstilts.engine import Step
-from xstilts.engine.local import run_step
 from xstilts.engine.store import Store
+from xstilts.engine.work import run_step
 from xstilts.errors import MISSING, STEP_FAILED, XstiltsError
 from xstilts.languages import all_languages
 from xstilts.study.own_tasks import read_task_file

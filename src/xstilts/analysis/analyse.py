@@ -19,6 +19,7 @@ from xstilts.errors import MISSING, XstiltsError
 from xstilts.languages import MEASURES
 
 BASELINE = "baseline"
+PREDICTIONS, AFTER_RETRY = "predictions", "predictions-after-retry"
 Result = dict[str, Any]
 
 
@@ -50,6 +51,7 @@ def analyse(run: Path) -> Result:
         "distance": [_distance(cubes, contrast, context, run) for contrast in study["contrasts"]],
         "selection": selection(cubes.values(), budgets, held_out),
         "dead_runs": dead_runs(budgets),
+        "after_retry": _after_retry(run, study, context),
         "budgets": budgets,
     }
 
@@ -57,12 +59,27 @@ def analyse(run: Path) -> Result:
 def read_run(run: Path) -> tuple[Result, Result, dict[str, Cube]]:
     """A run's facts, its plan, and the cube of each target that is scored; raises XstiltsError where there is none."""
     study, plan = _read(run / "study.json"), _read(run / "plan.json")
-    cubes = {
-        target: read_cube(run / "predictions" / f"{target}.parquet", study["types"][target], study["metrics"][target])
+    return study, plan, _cubes(run / PREDICTIONS, study)
+
+
+def _cubes(folder: Path, study: Result) -> dict[str, Cube]:
+    return {
+        target: read_cube(folder / f"{target}.parquet", study["types"][target], study["metrics"][target])
         for target in study["types"]
         if target not in study["withheld"]
     }
-    return study, plan, cubes
+
+
+def _after_retry(run: Path, study: Result, context: Result) -> Result | None:
+    """Verdicts and held-out means with every dead run's second try in its place; None where nothing was tried again."""
+    folder = run / AFTER_RETRY
+    if not folder.is_dir():
+        return None
+    cubes = _cubes(folder, study)
+    return {
+        "verdicts": [_judge(cubes, contrast, context) for contrast in study["contrasts"]],
+        "scores": [row for cube in cubes.values() for row in _scores(cube, context["held_out"])],
+    }
 
 
 def _read(file: Path) -> Any:

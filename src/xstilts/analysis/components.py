@@ -1,7 +1,7 @@
 """Where the uncertainty of a difference between two arms comes from: its variance, component by component."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -59,16 +59,17 @@ def spread_of(parts: Components, design: Design, beyond: bool = False) -> Spread
     shared = (parts.replicate_item + parts.rest / languages) / clusters / runs
     replicate = (parts.replicate + parts.replicate_language / languages) / runs + shared
     cluster = (parts.item + parts.item_language / languages) / clusters + shared
-    pieces = replicate**2 / free + (cluster**2 + shared**2 / free) / (clusters - 1)
+    fixed = Spread(replicate, cluster, shared, free, clusters - 1)
     if not beyond:
-        return Spread(replicate, cluster, shared, pieces, free)
+        return fixed
     language = parts.family / design.families + parts.language / languages
-    pieces += language**2 / (design.families - 1)
-    return Spread(replicate, cluster, shared, pieces, min(free, design.families - 1), language)
+    return replace(fixed, language=language, language_degrees=design.families - 1)
 
 
 def estimate(whole: Effect, single: Mapping[str, Effect], families: Mapping[str, str]) -> Components:
-    """The components of one contrast on one target, by the method of moments; none is below 0.
+    """The components of one contrast on one target, by the method of moments.
+
+    None is below 0, so that small ones come out somewhat large where the run is small.
 
     Args:
         whole: the effect over all held-out languages; `single`: that of each; `families`: of each language.

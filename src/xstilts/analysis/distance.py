@@ -104,12 +104,8 @@ def _line(
     alone = float(np.mean([spread(blocks(row)).total for row in np.eye(n)]))
     noise = max(alone - spread(blocks(np.full(n, 1 / n))).total, 0.0) / (1 - 1 / n)
     own = blocks(solver[1])
-    fixed, size = spread(own), float((solver[1] ** 2).sum())
-    whole = replace(
-        fixed, language=max(residual - noise, 0.0) * size, pieces=fixed.pieces + (residual * size) ** 2 / (n - k),
-        fewest=min(fixed.fewest, n - k),
-    )  # fmt: skip
-    effect = interval(own, whole, level)
+    beyond = max(residual - noise, 0.0) * float((solver[1] ** 2).sum())
+    effect = interval(own, replace(spread(own), language=beyond, language_degrees=n - k), level)
     reduced = np.delete(design, 1, 1)
     fitted = reduced @ (np.linalg.pinv(reduced) @ gained)
     orders = _orders(n)

@@ -73,19 +73,39 @@ class Gains:
 
 @dataclass(frozen=True)
 class Spread:
-    """The variance of an estimate and its parts. `pieces` is the sum of each part's square over its degrees of
-    freedom; `fewest` are the degrees of freedom that the whole has at least."""
+    """The variance of an estimate from replicates, from item clusters, what both of them count, and from languages
+    where these are random; with degrees of freedom."""
 
     replicate: float
     cluster: float
     shared: float
-    pieces: float
-    fewest: float
+    replicate_degrees: float
+    cluster_degrees: float
     language: float = 0.0
+    language_degrees: float = 1.0
+
+    @property
+    def parts(self) -> list[tuple[float, float]]:
+        """Variance and degrees of freedom of the parts that add up: replicates, clusters beyond what replicates count
+        already, languages."""
+        beyond = max(self.cluster - self.shared, 0.0)
+        return [(self.replicate, self.replicate_degrees), (beyond, self.cluster_degrees),
+                (self.language, self.language_degrees)]  # fmt: skip
 
     @property
     def total(self) -> float:
-        return self.replicate + max(self.cluster - self.shared, 0.0) + self.language
+        return sum(variance for variance, _ in self.parts)
+
+    @property
+    def degrees(self) -> float:
+        """Satterthwaite's degrees of freedom of the total."""
+        pieces = sum(variance**2 / free for variance, free in self.parts)
+        return self.total**2 / pieces if pieces > 0 else self.replicate_degrees
+
+    def half_width(self, level: float) -> float:
+        """Half the width of the interval: the half widths of the parts' own intervals, squared, summed and rooted."""
+        quantiles = [(variance, float(stats.t.ppf(0.5 + level / 2, free))) for variance, free in self.parts]
+        return float(sum(t**2 * variance for variance, t in quantiles) ** 0.5)
 
 
 def effect(
@@ -101,9 +121,10 @@ def effect(
 
     Both arms' replicates are paired by number. The variance of the mean is V(replicates) + V(clusters) − V(both), the
     two-way random-effects estimate (Searle, Casella and McCulloch 1992, ch. 4) with replicates nested in encoders and
-    item clusters crossed with them, and the interval is Student's t with Satterthwaite's degrees of freedom, in which
-    each kind of encoder has a replicate variance of its own (Welch 1947). They are never taken to be fewer than the
-    replicates of one kind give: because of the subtraction their estimate can fall far below.
+    item clusters crossed with them. Replicates and clusters (less what both count) have intervals of their own by
+    Student's t, and the half widths add up in squares (Zou and Donner 2008): degrees of freedom that are estimated for
+    the sum, as Satterthwaite's, make intervals of few replicates too narrow. Each kind of encoder has a replicate
+    variance of its own (Welch 1947).
     Raises XstiltsError where an encoder has fewer than two replicates of both arms.
     """
     for cube, codes in zip(cubes, languages, strict=True):
@@ -144,9 +165,18 @@ def blocks_of(
 def gains(
     cubes: Sequence[Cube], left: str, right: str, languages: Sequence[Sequence[str]], encoder: str
 ) -> Gains:  # fmt: skip
-    """The differences of one encoder's paired replicates in each language; raises XstiltsError below two."""
+    """The differences of one encoder's paired replicates in each language; raises XstiltsError below two, and where a
+    run was not scored in one of the languages."""
     pairs = paired_cells(cubes, left, right, encoder)
     ones, others = [one for one, _ in pairs], [other for _, other in pairs]
+    for cube, codes in zip(cubes, languages, strict=True):
+        for cell in {*ones, *others}:
+            if lacking := [code for code in codes if code not in cube.sums[cell]]:
+                raise XstiltsError(
+                    f"'{cube.target}' has no predictions of {' '.join(map(str, cell))} in {', '.join(lacking)}",
+                    "a mean over other languages than those of the other runs would mean nothing",
+                    "score every run in the same languages",
+                )
     differences: list[dict[str, np.ndarray]] = []
     influences: list[dict[str, np.ndarray]] = []
     for cube, codes in zip(cubes, languages, strict=True):
@@ -166,18 +196,16 @@ def spread(blocks: Sequence[Block]) -> Spread:
             "their uncertainty is estimated from the differences between clusters",
             "give the items clusters of their own (`cluster` in the task's entry), or more of them",
         )
-    replicate, pieces, free = _replicates(blocks)
     mean = sum(block.influences.mean(0) for block in blocks) / count
     cluster = float((mean**2).sum()) * clusters / (clusters - 1)
     apart = [float(((block.influences - block.influences.mean(0)) ** 2).sum()) for block in blocks]
     shared = float((np.array(apart) / (sizes * (sizes - 1) * count**2)).sum())
-    pieces += (cluster**2 + shared**2 / int((sizes - 1).sum())) / (clusters - 1)
-    return Spread(replicate, cluster, shared, pieces, free)
+    replicate, degrees = _replicates(blocks)
+    return Spread(replicate, cluster, shared, degrees, clusters - 1)
 
 
-def _replicates(blocks: Sequence[Block]) -> tuple[float, float, float]:
-    """The variance of the mean over blocks from replicates, pooled within kinds; the sum of the kinds' squares over
-    their degrees of freedom; the fewest of these."""
+def _replicates(blocks: Sequence[Block]) -> tuple[float, float]:
+    """The variance of the mean over blocks from replicates, pooled within kinds, and its degrees of freedom (Welch)."""
     total, pieces, fewest = 0.0, 0.0, math.inf
     for kind in dict.fromkeys(block.kind for block in blocks):
         own = [block.differences for block in blocks if block.kind == kind]
@@ -185,22 +213,16 @@ def _replicates(blocks: Sequence[Block]) -> tuple[float, float, float]:
         pooled = sum(float(((values - values.mean()) ** 2).sum()) for values in own) / free
         variance = pooled * sum(1 / len(values) for values in own) / len(blocks) ** 2
         total, pieces, fewest = total + variance, pieces + variance**2 / free, min(fewest, free)
-    return total, pieces, fewest
-
-
-def half_width(found: Spread, level: float) -> tuple[float, float]:
-    """Half the width of Student's interval, and its degrees of freedom."""
-    degrees = max(found.total**2 / found.pieces, found.fewest) if found.pieces > 0 else found.fewest
-    return float(stats.t.ppf(0.5 + level / 2, degrees)) * found.total**0.5, float(degrees)
+    return total, (total**2 / pieces if pieces > 0 else fewest)
 
 
 def interval(blocks: Sequence[Block], found: Spread, level: float) -> Effect:
     """The mean over blocks with its interval."""
-    half, degrees = half_width(found, level)
+    half = found.half_width(level)
     estimate = float(np.mean([block.differences.mean() for block in blocks]))
     replicates, clusters = sum(len(block.differences) for block in blocks), blocks[0].influences.shape[1]
     return Effect(
-        estimate, estimate - half, estimate + half, level, degrees, replicates, clusters, found.replicate,
+        estimate, estimate - half, estimate + half, level, found.degrees, replicates, clusters, found.replicate,
         found.cluster, found.shared, found.language,
     )  # fmt: skip
 

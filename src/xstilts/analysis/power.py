@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from scipy import stats
 
 from xstilts.analysis.components import ASSUMED, Components, Design, spread_of
-from xstilts.analysis.effects import Effect, Spread, half_width
+from xstilts.analysis.effects import Effect, Spread
 from xstilts.analysis.readings import FEWEST_FAMILIES, LIKE_THESE, THESE
 
 GAINS = (0.5, 1.0, 2.0)
@@ -18,44 +19,41 @@ REPLICATES = (2, 3, 5, 7, 10, 15, 20, 30)
 LANGUAGES = (5, 10, 15, 20, 40)
 MOST = 10_000
 """Replicates beyond which nobody would go."""
+QUANTILES = (np.arange(100) + 0.5) / 100
 
 
 @dataclass(frozen=True)
 class Decision:
     """What would decide a contrast: an interval of `half` on either side, by so many replicates of each encoder (None:
-    by no number), and the `floor` that half the width comes down to with replicates without end."""
+    by no number), and the `floor` that half the width comes down to with replicates without end. `clusters`: so many
+    item clusters would do it, with replicates without end."""
 
     half: float
     replicates: int | None
     floor: float
-    clusters: int | None
+    clusters: int
 
 
 def decision(found: Effect, equivalence: float, encoders: int) -> Decision:
     """How many replicates would make an interval that decides whatever the difference is.
 
     An interval of at most half the region of equivalence on either side either excludes zero or lies inside the
-    region. It follows from the width alone, never from the observed difference. Where replicates cannot do it,
-    `clusters` is how many item clusters could, with replicates without end (None: languages are the limit).
+    region. It follows from the width alone, never from the observed difference.
     """
     half = equivalence / 2
     normal = float(stats.norm.ppf(0.5 + found.level / 2))
-    items = max(found.cluster_variance - found.shared_variance, 0.0)
-    floor = normal * (items + found.language_variance) ** 0.5
-    needed = _fewest(lambda count: half_width(_narrowed(found, encoders, count), found.level)[0] <= half)
-    room = (half / normal) ** 2 - found.language_variance
-    clusters = math.ceil(found.clusters * items / room) if needed is None and room > 0 else None
-    return Decision(half, needed, floor, clusters)
+    floor = normal * max(found.cluster_variance - found.shared_variance, 0.0) ** 0.5
+    needed = _fewest(lambda count: _narrowed(found, encoders, count).half_width(found.level) <= half)
+    return Decision(half, needed, floor, math.ceil(found.clusters * (floor / half) ** 2))
 
 
 def _narrowed(found: Effect, encoders: int, replicates: int) -> Spread:
     """The spread that the same study would have with another number of replicates of each encoder."""
     scale = found.replicates / (encoders * replicates)
-    free = encoders * (replicates - 1)
-    replicate, shared = found.replicate_variance * scale, found.shared_variance * scale
+    shared = found.shared_variance * scale
     cluster = max(found.cluster_variance - found.shared_variance, 0.0) + shared
-    pieces = replicate**2 / free + (cluster**2 + shared**2 / free) / (found.clusters - 1)
-    return Spread(replicate, cluster, shared, pieces, free, found.language_variance)
+    free = encoders * (replicates - 1)
+    return Spread(found.replicate_variance * scale, cluster, shared, free, found.clusters - 1)
 
 
 def decision_words(found: Decision, replicates: int) -> str:
@@ -63,8 +61,6 @@ def decision_words(found: Decision, replicates: int) -> str:
     opening = f"An interval of ±{found.half:.2g} points would decide whatever the difference is"
     if found.replicates is not None:
         return f"{opening}: at this run's variances that takes {found.replicates:,} replicates (it has {replicates})."
-    if found.clusters is None:
-        return f"{opening}: no number of replicates gives it, nor of test items; more languages could."
     return (
         f"{opening}: no number of replicates gives it, for the test items alone leave ±{found.floor:.2g}; it takes "
         f"more than {found.clusters:,} item clusters, or more languages."
@@ -72,17 +68,18 @@ def decision_words(found: Decision, replicates: int) -> str:
 
 
 def power(parts: Components, design: Design, gain: float, level: float, beyond: bool = False) -> float:
-    """The chance, 0 to 1, that the interval excludes zero where the true difference is `gain` points.
+    """The chance, 0 to 1, that the interval lies above zero where the true difference is `gain` points.
 
-    From Student's t with a shift (non-central t, as in Cohen 1988), at the degrees of freedom that the components make
-    one expect. With `beyond` languages and families are random as well.
+    The estimate is normal, and the variances of replicates and languages are drawn with their degrees of freedom (at
+    `QUANTILES` of chi-square); that of items is taken as known. With `beyond` languages and families are random too.
     """
     spread = spread_of(parts, design, beyond)
-    degrees = half_width(spread, level)[1]
-    shift, limit = gain / spread.total**0.5, float(stats.t.ppf(0.5 + level / 2, degrees))
-    if degrees > 1e4:
-        return float(stats.norm.sf(limit - shift) + stats.norm.cdf(-limit - shift))
-    return float(stats.nct.sf(limit, degrees, shift) + stats.nct.cdf(-limit, degrees, shift))
+    half = [0.0, 0.0, 0.0]
+    for place, (variance, free) in enumerate(spread.parts):
+        drawn = 1.0 if place == 1 else stats.chi2.ppf(QUANTILES, free) / free
+        half[place] = stats.t.ppf(0.5 + level / 2, free) ** 2 * variance * drawn
+    widths = np.sqrt(np.add.outer(half[0], half[1] + half[2]))
+    return float(stats.norm.cdf((gain - widths) / spread.total**0.5).mean())
 
 
 def replicates_needed(

@@ -31,8 +31,8 @@ def refusal(languages: Sequence[Sequence[str]], families: Mapping[str, str]) -> 
     if fewest >= FEWEST_FAMILIES:
         return ""
     return (
-        f"refused: the held-out languages are from {fewest} famil{'y' if fewest == 1 else 'ies'}, and below "
-        f"{FEWEST_FAMILIES} how much families differ cannot be told"
+        f"the held-out languages are from {fewest} famil{'y' if fewest == 1 else 'ies'}, and from fewer than "
+        f"{FEWEST_FAMILIES} nobody can tell how much families differ"
     )
 
 
@@ -60,13 +60,8 @@ def like_these(
         between += float(np.mean([block.differences.mean() for block in own])) ** 2
         noise += apart.replicate + apart.cluster - apart.shared
     correction = len(names) / (len(names) - 1)
-    fixed = spread(blocks)
-    whole = replace(
-        fixed,
-        language=max(correction * (between - noise), 0.0),
-        pieces=fixed.pieces + (correction * between) ** 2 / (len(names) - 1),
-        fewest=min(fixed.fewest, len(names) - 1),
-    )
+    beyond = max(correction * (between - noise), 0.0)
+    whole = replace(spread(blocks), language=beyond, language_degrees=len(names) - 1)
     return interval(blocks, whole, level)
 
 

@@ -149,19 +149,23 @@ def _print_power(name: str, result: Row) -> None:
                   f"{design['encoders']} encoder(s), {design['clusters']:,} item clusters"
                   f"{' (assumed)' if result['items_assumed'] else ''}, intervals of {result['level']:.1%}")  # fmt: skip
     console.print(f"Variance components in points², {origin}: {told}")
-    gains = result["gains"]
+    gains = [f"{gain:g}" for gain in result["gains"]]
     for reading, rows in result["needed"].items():
-        shown = Table("languages", *(f"{gain:g} points" for gain in gains), box=box.SIMPLE_HEAD, pad_edge=False,
-                      title_justify="left", title=f"Replicates of each encoder for {result['share']:.0%} power, {reading}")  # fmt: skip
+        shown = _plain_table(
+            f"Replicates of each encoder for {result['share']:.0%} power, {reading}", "languages", gains
+        )
         for row in rows:
-            shown.add_row(str(row["languages"]), *(str(row[f"{gain:g}"] or "none") for gain in gains))
+            shown.add_row(str(row["languages"]), *(str(row[gain] or "none") for gain in gains))
         console.print(shown)
     console.print("none: no number of replicates does it; more items or languages would. Power is the chance that the "
-                  "interval excludes zero.")  # fmt: skip
-    curve = Table("replicates", *(f"{gain:g} points" for gain in gains), "cost on one core", box=box.SIMPLE_HEAD,
-                  pad_edge=False, title=f"Power with {design['languages']} languages", title_justify="left")  # fmt: skip
+                  "interval lies above zero.")  # fmt: skip
+    curve = _plain_table(f"Power with {design['languages']} languages", "replicates", gains, "one core")
     for row in result["curve"]:
-        curve.add_row(
-            str(row["replicates"]), *(f"{row[f'{gain:g}']:.2f}" for gain in gains), clock(row["core_seconds"])
-        )
+        cost = clock(row["core_seconds"])
+        curve.add_row(str(row["replicates"]), *(f"{row[gain]:.2f}" for gain in gains), cost)
     console.print(curve)
+
+
+def _plain_table(title: str, first: str, gains: list[str], *more: str) -> Table:
+    columns = [first, *(f"{gain} points" for gain in gains), *more]
+    return Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)

@@ -168,11 +168,12 @@ def power_chart(result: Result) -> Any:
     names = [f"{gain:g} points" for gain in result["gains"]]
     colour = alt.Color("gain:N", title=None, scale=alt.Scale(domain=names, range=["#7a7a7a", "#D55E00", MARK]))
     x = alt.X("replicates:Q", title="replicates of each encoder")
-    y = alt.Y("power:Q", scale=alt.Scale(domain=[0, 1]), title="chance that the interval excludes zero")
-    base = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y, color=colour, shape=alt.Shape("gain:N", title=None))
+    y = alt.Y("power:Q", scale=alt.Scale(domain=[0, 1]), title="chance that the interval lies above zero")
+    shape = alt.Shape("gain:N", title=None, scale=alt.Scale(domain=names))
+    base = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y, color=colour, shape=shape)
     asked = alt.Chart(alt.Data(values=[{"share": result["share"]}])).mark_rule(strokeDash=[5, 4], color="currentColor")
     title = f"{design['languages']} held-out languages, {design['clusters']:,} item clusters"
-    layers = [asked.encode(y="share:Q"), base.mark_line(), base.mark_point(filled=True, size=50)]
+    layers = [asked.encode(y="share:Q"), base.mark_line(), base.mark_point(filled=True, size=60, opacity=1)]
     return alt.layer(*layers, title=title, description=title, width=WIDTH, height=260)
 
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from xstilts.report.tables import baseline_name, counted, interval, metric, number, score_table, signed, targets
-from xstilts.report.words import UNBEATEN, doubts, expectation, remarks
+from xstilts.report.words import UNBEATEN, doubts, expectation, second_reading
 
 Result = dict[str, Any]
 STYLES = {"better": "bold green", "worse": "bold red", "equivalent": "bold cyan", "undetermined": "bold"}
@@ -27,9 +27,14 @@ def print_report(result: Result, run: Path, console: Console) -> None:
         say(result["answer"])
     say()
     _print_family(result, "verdicts", "Verdicts", console)
+    readings: dict[str, list[str]] = {}
     for row in result["verdicts"]:
-        for line in [*remarks(result, row), *(f"Warning: {doubt}" for doubt in doubts(result, row))]:
+        readings.setdefault(second_reading(row), []).append(row["contrast"])
+        decides = [row["decision"]["text"]] if row["decision"] else []
+        for line in [*decides, *(f"Warning: {doubt}" for doubt in doubts(result, row))]:
             say(f"{row['contrast']}: {line}")
+    for line, contrasts in readings.items():
+        say(f"{', '.join(contrasts)}: {line}")
     if result["controls"]:
         say()
         _print_family(result, "controls", "Controls: checks of the machine, not findings", console)

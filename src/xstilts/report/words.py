@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from xstilts.analysis.readings import LIKE_THESE
 from xstilts.analysis.verdicts import BETTER, EQUIVALENT, UNDETERMINED, WORSE
-from xstilts.report.tables import counted, signed, targets, unbeaten
+from xstilts.report.tables import counted, interval, signed, targets, unbeaten
 
 Result = dict[str, Any]
 
@@ -39,16 +40,42 @@ def scope(result: Result) -> list[str]:
     return lines
 
 
-def remarks(result: Result, judged: Result) -> list[str]:
-    """What a reader of one verdict ought to know beside it: how fine it could have been."""
-    width, region = (judged["high"] - judged["low"]) / 2, result["study"]["equivalence"]
-    lines = []
-    if judged["verdict"] == UNDETERMINED and width > region:
+def remarks(judged: Result) -> list[str]:
+    """What a reader of one verdict ought to know beside it: the second reading, what would decide, run by run."""
+    lines = [second_reading(judged)]
+    if judged["decision"]:
+        lines.append(judged["decision"]["text"])
+    runs = judged["runs"]
+    chance = (
+        f"One run of '{judged['left']}' beats one of '{judged['right']}' with probability {runs['probability']:.2f}"
+    )
+    spread = f"the standard deviation of the difference over replicates is {runs['sd_difference']:.1f} points"
+    lines.append(f"{chance}; {spread}.")
+    drawn = judged["bootstrap"]
+    if drawn:
+        shown = interval({"low": drawn["corrected_low"], "high": drawn["corrected_high"]})
+        plain = interval(drawn)
         lines.append(
-            f"The interval (±{width:.1f} points) is wider than the region of equivalence (±{region:g}): this run could "
-            "not have shown equivalence; more replicates or test items would narrow it."
+            f"Multi-bootstrap of replicates and items, corrected for their number: {shown} (without: {plain})."
         )
     return lines
+
+
+def second_reading(judged: Result) -> str:
+    """What the contrast says of languages like the held-out ones, or why it says nothing."""
+    own = next(row for row in judged["readings"] if row["reading"] == LIKE_THESE)
+    opening = "This holds for these held-out languages. Of languages like these"
+    if "refused" in own:
+        return f"{opening} nothing is said: {own['refused']}."
+    counting = f"each of the {own['families']} families counting alike"
+    return f"{opening}, {counting}: {signed(own['estimate'])} {interval(own)}."
+
+
+def slope(found: Result) -> str:
+    """A slope of the gain on distance in words."""
+    if "missing" in found:
+        return f"none: {found['missing']}"
+    return f"{signed(found['slope'])} {interval(found)}, p {found['p']:.3f}, {found['languages']} languages"
 
 
 def doubts(result: Result, judged: Result) -> list[str]:

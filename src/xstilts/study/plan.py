@@ -52,7 +52,8 @@ def _replicate(
             continue
         where = f"{target} after {name} · {encoder} {replicate}"
         if task.type in FINE_TUNED and entry.training:
-            seed = derive(study.seed, randomness, target, "target")
+            trained = entry.training.task or entry.task or target  # targets of one training share it
+            seed = derive(study.seed, randomness, trained, "target")
             tuned = target_step(result, entry.training, entry.task or target, model, seed, where, arm.hide)
             scored = _prediction(result, target, tuned, encoder, f"score {where}", arm.hide)
             result.cells.append(Cell(target, name, encoder, replicate, scored, intermediate, tuned))

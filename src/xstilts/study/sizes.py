@@ -77,7 +77,7 @@ class Sizes:
     def _find(self, step: Step, exact: bool) -> Size:
         arguments, entry = step.arguments, step.arguments["task"]
         if self.store and "world" not in entry["source"] and self.store.has(step.fingerprint):
-            table = pq.read_table(self.store.path(step.fingerprint) / "rows.parquet")
+            table = pq.read_table(self.store.find(step.fingerprint, "rows.parquet"))
             return _counted(table, entry, arguments["language"])
         if _local(entry) and step.location.get("data") and entry["type"] != "mlm":
             return self._from_files(step, exact)

@@ -5,6 +5,7 @@ gradients is taken once an update, and then all take the same optimiser step.
 """
 
 import importlib
+import signal
 import tempfile
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -44,6 +45,7 @@ def shared_out(step: StepFunction) -> StepFunction:
 def _one(number: int, place: str, arguments: dict[str, Any], inputs: dict[str, Path], out: Path, scratch: Path,
          store: Path | None, count: int, share: Any, folder: str) -> None:  # fmt: skip
     """One of the processes; all but the first write to a folder that is thrown away."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # by which it is ended when the process that began it dies
     module, _, name = place.partition(":")
     step = getattr(importlib.import_module(module), name)
     cuda = arguments["device"] == "cuda"
