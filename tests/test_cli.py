@@ -109,7 +109,7 @@ def test_every_verb_of_the_readme_has_help_with_an_example():
     verbs = set(re.findall(r"^\| `xstilts ([\w-]+)", (ROOT / "README.md").read_text(), re.M))
     assert verbs == {
         "study", "plan", "report", "score", "submit", "tasks", "data", "languages", "distances", "sources", "claims",
-        "predict-transfer", "bench", "step", "watch",
+        "predict-transfer", "bench", "step", "watch", "power", "calibrate",
     }  # fmt: skip
     for verb in verbs:
         assert f"xstilts {verb}" in run(verb, "--help", cwd=ROOT).split("Example")[1]

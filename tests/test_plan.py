@@ -117,7 +117,8 @@ def test_padding_is_priced_as_training_makes_it():
 
 
 def test_the_table_knows_which_encoders_are_computed_without_padding():
-    packing = pytest.importorskip("xstilts.models.packing")
+    from xstilts.models import packing
+
     assert PACKED == packing.MODEL_TYPES
 
 

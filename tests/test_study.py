@@ -16,7 +16,8 @@ from xstilts.study.draws import replicate_names
 from xstilts.study.freeze import freeze
 from xstilts.study.load import builtin_studies, load_study
 from xstilts.study.plan import build_plan
-from xstilts.study.run import freeze_plan, gather
+from xstilts.study.results import gather
+from xstilts.study.run import freeze_plan
 
 
 def test_the_offline_studies_load_and_plan_without_data():

@@ -1,6 +1,5 @@
 """What stands beside a verdict and decides nothing: improvement run by run, selection by English dev, dead runs."""
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -8,11 +7,9 @@ import numpy as np
 
 from xstilts.analysis.cube import Cube
 from xstilts.analysis.effects import paired_cells
+from xstilts.training.dead import dead
 
 Row = dict[str, Any]
-
-FLAT = 0.95
-"""A training whose last loss is at least this share of its first has hardly learnt."""
 
 
 def improvement(
@@ -48,7 +45,8 @@ def selection(cubes: Iterable[Cube], budgets: Sequence[Row], held_out: Sequence[
         codes = [code for code in held_out if code in cube.clusters]
         for arm in dict.fromkeys(cell[0] for cell in cube.sums):
             dev = {(b["arm"], b["encoder"], b["replicate"]): b["training"]["dev_score"]
-                   for b in budgets if b["target"] == cube.target and b["arm"] == arm and "training" in b}  # fmt: skip
+                   for b in budgets if b["target"] == cube.target and b["arm"] == arm and "training" in b
+                   and "attempt" not in b}  # fmt: skip
             found = []
             for encoder in dict.fromkeys(cell[1] for cell in cube.cells(arm)):
                 cells = [cell for cell in cube.cells(arm, encoder) if dev.get(cell) is not None]
@@ -65,20 +63,15 @@ def selection(cubes: Iterable[Cube], budgets: Sequence[Row], held_out: Sequence[
 def dead_runs(budgets: Sequence[Row]) -> list[Row]:
     """Per target, arm and phase how many runs came to nothing, judged by training loss and English dev alone.
 
-    A run is dead where its loss is no number, or where its loss hardly fell and its dev score is below that of every
-    run of the target whose loss did fall. A run with `attempt` 2 is a second try and counts in `retried`.
+    See `xstilts.training.dead.dead`. A run with `attempt` 2 is a second try and counts in `retried`.
     """
     rows: dict[tuple[str, str, str], Row] = {}
     for phase in ("intermediate", "training"):
         having = [budget for budget in budgets if "first_loss" in budget.get(phase, {})]
         for target in dict.fromkeys(budget["target"] for budget in having):
             own = [budget for budget in having if budget["target"] == target]
-            flat = [_flat(budget[phase]) for budget in own]
-            known = [b[phase]["dev_score"] for b, idle in zip(own, flat, strict=True) if not idle]
-            lowest = min((score for score in known if score is not None), default=math.inf)
-            for budget, idle in zip(own, flat, strict=True):
-                part = budget[phase]
-                dead = not math.isfinite(part["loss"]) or (idle and (part["dev_score"] or -math.inf) < lowest)
+            found = dead([budget[phase] for budget in own])
+            for budget, gone in zip(own, found, strict=True):
                 row = rows.setdefault(
                     (target, budget["arm"], phase),
                     {"target": target, "arm": budget["arm"], "phase": phase, "runs": 0, "dead": 0, "retried": 0,
@@ -86,9 +79,5 @@ def dead_runs(budgets: Sequence[Row]) -> list[Row]:
                 )  # fmt: skip
                 second = budget.get("attempt", 1) > 1
                 row["retried" if second else "runs"] += 1
-                row["dead_after_retry" if second else "dead"] += dead
+                row["dead_after_retry" if second else "dead"] += gone
     return list(rows.values())
-
-
-def _flat(phase: Row) -> bool:
-    return not phase["loss"] < FLAT * phase["first_loss"]

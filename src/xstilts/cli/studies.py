@@ -54,7 +54,8 @@ def study(
     from xstilts.cli.progress import Watcher
     from xstilts.engine import Store
     from xstilts.study.compare import ESTIMATES, comparison
-    from xstilts.study.run import LEFT_OUT, carry_out, told
+    from xstilts.study.results import LEFT_OUT, told
+    from xstilts.study.run import carry_out
 
     console = Console()
     changes = {"replicates": replicates, "seed": seed, "source": source}

@@ -16,9 +16,9 @@ from xstilts.tasks.types import FINE_TUNED
 BASELINE = "baseline"
 
 
-def build_plan(frozen: Frozen) -> StudyPlan:
-    """The steps for every arm, target and replicate of the study."""
-    result = StudyPlan(frozen)
+def build_plan(frozen: Frozen, retried: frozenset[str] = frozenset()) -> StudyPlan:
+    """The steps for every arm, target and replicate of the study; trainings named in `retried` get another seed."""
+    result = StudyPlan(frozen, retried=retried)
     study = frozen.study
     for number, encoder in enumerate(encoder_names(study)):
         base = encoder_step(result, encoder)

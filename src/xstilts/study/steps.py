@@ -48,6 +48,7 @@ class StudyPlan:
     plan: Plan = field(default_factory=Plan)
     cells: list[Cell] = field(default_factory=list)
     estimates: dict[str, Estimate] = field(default_factory=dict)
+    retried: frozenset[str] = frozenset()
 
     @property
     def wanted(self) -> list[str]:

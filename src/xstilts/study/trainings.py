@@ -3,6 +3,7 @@
 from typing import Any
 
 from xstilts.data.sources import available
+from xstilts.randomness import derive
 from xstilts.study.draws import parts_of
 from xstilts.study.schema import Arm, Training
 from xstilts.study.steps import StudyPlan, add, entry_of, folder_content, recipe_of, rows_step
@@ -81,7 +82,12 @@ def _fine_tune(
         "hidden": hidden,
         "device": result.frozen.device,
     }
-    return add(result, "train", "xstilts.training.phases:fine_tune", label, arguments, inputs)
+    function = "xstilts.training.phases:fine_tune"
+    first = add(result, "train", function, label, arguments, inputs)
+    if first not in result.retried:
+        return first
+    arguments = {**arguments, "seed": derive(seed, "second try")}
+    return add(result, "train", function, f"{label}, second try", arguments, inputs)
 
 
 def _mixed_text(result: StudyPlan, arm: Arm, sources: tuple[str, ...], inputs: dict[str, str]) -> dict[str, Any] | None:
