@@ -55,7 +55,8 @@ class Size:
 
 
 @cache
-def _table() -> dict[str, Any]:
+def known_sizes() -> dict[str, Any]:
+    """`sizes.yaml`: rows and lengths of the tasks of the catalogue."""
     text = files("xstilts.study").joinpath("sizes.yaml").read_text(encoding="utf-8")
     return dict(yaml.safe_load(text))
 
@@ -120,7 +121,7 @@ def _mean(sizes: list[Size]) -> Size:
 
 def _counted(table: pa.Table, entry: Mapping[str, Any], code: str) -> Size:
     """The size of rows at hand: their characters, at as many to a token as XLM-R's vocabulary has in that script."""
-    per_token = _table()["characters_per_token"]
+    per_token = known_sizes()["characters_per_token"]
     pair = 2 if {"text_b", "context", "choices"} & {*table.column_names} else 1
     counts, sequences = characters(table)
     scale = per_token.get(language(code).script, per_token["other"])
@@ -157,7 +158,7 @@ def _from_catalogue(entry: Mapping[str, Any], others: Mapping[str, Any], split: 
         share = np.array([part.rows for part in parts]) / sum(part.rows for part in parts)
         tokens = share @ np.array([part.tokens for part in parts])
         return Size(sum(part.rows for part in parts), 1.0, tuple(map(float, tokens)), parts[0].ground)
-    known = _table()["tasks"].get(entry["name"], {})
+    known = known_sizes()["tasks"].get(entry["name"], {})
     counted = entry["source"]["rows"] if "world" in entry["source"] else known.get("rows", {})
     number = counted.get(split, TRAINING_ROWS if split == "train" else OTHER_ROWS)
     if lengths := _lengths(known, code):
@@ -166,7 +167,7 @@ def _from_catalogue(entry: Mapping[str, Any], others: Mapping[str, Any], split: 
     if entry["type"] not in LIKE:
         longest = entry.get("max_length", 128)
         return Size(number, 1.0, tuple(longest * float(0.6 + 0.4 * q) for q in QUANTILES), "assumed")
-    lengths = _lengths(_table()["tasks"][LIKE[entry["type"]]], code)
+    lengths = _lengths(known_sizes()["tasks"][LIKE[entry["type"]]], code)
     return Size(number, lengths["sequences"], tuple(map(float, lengths["tokens"])), "assumed")
 
 
