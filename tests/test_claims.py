@@ -21,9 +21,9 @@ SINGLES = {task: {"intermediate": task} for task in NINE}
 EVERYTHING = {
     "none": {},
     **SINGLES,
-    "multi": {"intermediate": list(NINE)},
-    "mnli-mlm": {"intermediate": "mnli", "mlm": 0.2},
-    "mnli-translated": {"intermediate": "mnli", "translated": True, "languages": "diverse"},
+    "multi": {"intermediate": "several"},
+    "mnli-mlm": {"intermediate": "mnli", "mlm": {"corpus": "text", "share": 0.2}},
+    "mnli-translated": {"intermediate": "mnli", "translated": "m2m100", "languages": "diverse"},
     "far": {"intermediate": "mnli", "languages": "far", "count": 1},
     "near": {"intermediate": "mnli", "languages": "near", "count": 1},
 }
@@ -49,7 +49,9 @@ def make_run(folder, arms=None, targets=tuple(TARGETS), gain=gain_of, noise=0.0,
     """
     arms = EVERYTHING if arms is None else arms
     encoders = {"enc": {"load": load, "seeds": 1, "pretrain": None}}
-    trainings = {name: {"task": ""} for arm in arms.values() for name in np.atleast_1d(arm.get("intermediate", []))}
+    trainings = {name: {"task": ""} for arm in arms.values() for name in [arm.get("intermediate")] if name}
+    if "several" in trainings:
+        trainings["several"] = {"mixture": dict.fromkeys(NINE, 1.0)}
     facts = {
         "level": 0.95, "equivalence": 1.0, "withheld": [], "arms": arms,
         "roles": {name: arm.get("role", "arm") for name, arm in arms.items()},
@@ -155,7 +157,11 @@ def test_where_runs_vary_too_much_the_result_is_open(tmp_path):
 
 
 def test_what_a_run_lacks_is_named(tmp_path):
-    arms = {"none": {}, "mnli": {"intermediate": "mnli"}, "mlm": {"intermediate": "mnli", "mlm": 0.1}}
+    arms = {
+        "none": {},
+        "mnli": {"intermediate": "mnli"},
+        "mlm": {"intermediate": "mnli", "mlm": {"corpus": "text", "share": 0.1}},
+    }
     told = {entry["claim"]: entry for entry in judge_claims(make_run(tmp_path / "run", arms, ("xnli", "tydiqa")))}
     assert {entry["result"] for name, entry in told.items() if name not in ("7", "8")} == {NOT_TESTED}
     assert told["7"]["result"] == told["8"]["result"] == SUPPORTED

@@ -73,7 +73,8 @@ def test_arms_have_equal_budgets():
     for cell in planned.cells:
         if cell.intermediate:
             arguments = planned.plan.steps[cell.intermediate].arguments
-            budgets.add((arguments["examples"], arguments["epochs"], arguments["batch_size"]))
+            told = arguments["tasks"]["nli"]
+            budgets.add((told["examples"], told["epochs"], arguments["batch_size"]))
     assert len(budgets) == 1
 
 

@@ -126,7 +126,7 @@ ARMS = {
     "english": {"intermediate": "mnli"},
     "again": {"intermediate": "mnli", "role": "control", "independent": True},
     "german": {"intermediate": "mnli", "languages": "given", "given": ["de"]},
-    "mixed": {"intermediate": "mnli", "mlm": 0.2},
+    "mixed": {"intermediate": "mnli", "mlm": {"corpus": "text", "share": 0.2}},
     "hidden": {"intermediate": "mnli", "hide": "text_a"},
 }
 TAKEN = {"english": ["en"], "again": ["en"], "german": ["de"], "mixed": ["en"], "hidden": ["en"]}
