@@ -1,7 +1,7 @@
 """How long the rows of the catalogue's tasks are in tokens, from real files: the `lengths` of
 src/xstilts/study/sizes.yaml, printed as YAML.
 
-    python benchmarks/measure_lengths.py --data DIR --tokenizer FOLDER      (a tokenizer of XLM-R's vocabulary)
+    python benchmarks/measure_lengths.py --data DIR --tokenizer FOLDER
 
 Per task, in English and in all other languages together: sequences of a row (windows of a long context, choices) and
 quantiles of their tokens (each tenth, and 95, 99 and 100 in a hundred), special ones included, at the entry's maximum

@@ -120,7 +120,7 @@ def _mean(sizes: list[Size]) -> Size:
 
 
 def _counted(table: pa.Table, entry: Mapping[str, Any], code: str) -> Size:
-    """The size of rows at hand: their characters, at as many to a token as XLM-R's vocabulary has in that script."""
+    """The size of rows at hand: their characters, at as many to a token as were measured in that script."""
     per_token = known_sizes()["characters_per_token"]
     pair = 2 if {"text_b", "context", "choices"} & {*table.column_names} else 1
     counts, sequences = characters(table)
