@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench_training import make_data, our_seconds, trainer_seconds
 
-SHAPE = {"hidden": 768, "layers": 12, "vocabulary": 250_002, "updates": 2, "size": 8, "micro_tokens": 1024}
+SHAPE = {"hidden": 768, "layers": 12, "vocabulary": 250_002, "updates": 2, "size": 8, "task": "mnli", "device": "cpu"}
 SIDES = ("here", "trainer")
 
 

@@ -1,18 +1,21 @@
 """Training a base-size classifier with 250,002 rows of vocabulary: this package against Hugging Face Trainer.
 
-    python benchmarks/bench_training.py [--task mnli] [--updates 3 --repeats 5]
+    python benchmarks/bench_training.py [--task mnli] [--updates 2 --repeats 5]
+    python benchmarks/bench_training.py --device cuda --hidden 1024 --layers 24       (XLM-R Large's shape)
 
 The same model, sequences, number of updates, precision (bf16 autocast), fused AdamW and learning rate. Trainer pads to
 the task's maximum, or groups by length (`group_by_length`), which composes its updates of sequences of like length;
 here updates are composed at random. Lengths follow the quantiles of real English files (src/xstilts/study/sizes.yaml),
 ids follow Zipf's law. What is measured is the marginal cost of an update: the first of each run, which pays for set-up,
-does not count. Runs alternate. The losses of the same updates are compared first.
+does not count. Runs alternate. The losses of the same updates are compared first, and those of two runs of one seed.
+FLOPs a second are laid beside the rate of a bf16 matrix product, measured before each round.
 """
 
 import argparse
 import json
 import platform
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -29,6 +32,7 @@ from xstilts.models import packing
 from xstilts.models.encoders import choose_device
 from xstilts.models.trimming import trim
 from xstilts.randomness import generator
+from xstilts.study.shapes import configured
 from xstilts.study.sizes import Size, known_sizes
 from xstilts.tasks import classification
 from xstilts.tasks.encoding import Encoded, ragged
@@ -69,7 +73,26 @@ class Clock(transformers.TrainerCallback):
         self.times = [time.perf_counter()]
 
     def on_step_end(self, *arguments: Any, **named: Any) -> None:
-        self.times.append(time.perf_counter())
+        self.times.append(now())
+
+
+def now() -> float:
+    """The time, once all that a GPU was given is done."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def product_rate(device: str) -> float:
+    """FLOP/s of a bf16 matrix product with all threads, the best of a dozen."""
+    side = 8192 if device == "cuda" else 2048
+    a, b = (torch.ones(side, side, dtype=torch.bfloat16, device=device) for _ in range(2))
+    seconds = []
+    for _ in range(12):
+        begin = now()
+        a @ b
+        seconds.append(now() - begin)
+    return 2 * side**3 / min(seconds)
 
 
 def trainer_seconds(encoded: Encoded, options: argparse.Namespace, grouped: bool, folder: Path) -> tuple[float, float]:
@@ -94,7 +117,8 @@ def trainer_seconds(encoded: Encoded, options: argparse.Namespace, grouped: bool
     clock = Clock()
     settings = transformers.TrainingArguments(
         output_dir=str(folder), per_device_train_batch_size=options.size, max_steps=options.updates + 1, bf16=True,
-        use_cpu=True, learning_rate=2e-5, warmup_steps=1, weight_decay=0.01, optim="adamw_torch_fused",
+        use_cpu=options.device == "cpu", learning_rate=2e-5, warmup_steps=1, weight_decay=0.01,
+        optim="adamw_torch_fused",
         save_strategy="no", logging_strategy="no", report_to=[], disable_tqdm=True, remove_unused_columns=False,
         train_sampling_strategy="group_by_length" if grouped else "random",
     )  # fmt: skip
@@ -104,19 +128,20 @@ def trainer_seconds(encoded: Encoded, options: argparse.Namespace, grouped: bool
     return seconds, sum(seen[1 : options.updates + 1]) / seconds
 
 
-def our_seconds(encoded: Encoded, options: argparse.Namespace, folder: Path) -> tuple[float, float]:
-    """The same of this package: trimmed vocabulary, updates at random in micro-batches of similar length."""
-    choose_device("cpu")
-    model = make_model(options)
+def our_seconds(encoded: Encoded, options: argparse.Namespace, folder: Path) -> tuple[float, float, float, float]:
+    """The same of this package (trimmed vocabulary, updates at random), their FLOPs, and the last loss."""
+    model = make_model(options).to(choose_device(options.device))
     trimmed = trim(model, [encoded], PAD, folder)
     order = generator("order").permutation(len(encoded))[: options.size * (options.updates + 1)]
     batches = [{0: sequences} for sequences in order.reshape(-1, options.size)]
-    times = [time.perf_counter()]
+    times = [now()]
     recipe = Recipe(2e-5, weight_decay=0.01, precision="bf16")
-    context = Context(folder, lambda share: times.append(time.perf_counter()))
-    train([Part(model, classification, trimmed.encoded(encoded))], batches, recipe, 1, PAD, context)
+    context = Context(folder, lambda share: times.append(now()))
+    history = train([Part(model, classification, trimmed.encoded(encoded))], batches, recipe, 1, PAD, context)
     seconds = times[-1] - times[1]
-    return seconds, sum(int(encoded.lengths[batch[0]].sum()) for batch in batches[1:]) / seconds
+    lengths = np.concatenate([encoded.lengths[batch[0]] for batch in batches[1:]])
+    flops = 3 * configured(model.config.to_dict()).forward(lengths.sum(), (lengths**2).sum())
+    return seconds, lengths.sum() / seconds, flops, history[-1]["loss"]
 
 
 SHAPE = {"hidden": 768, "layers": 12, "vocabulary": 250_002, "updates": 2, "repeats": 5, "size": 32}
@@ -143,39 +168,51 @@ def main() -> None:
     for name, value in SHAPE.items():
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--task", choices=list(LONGEST), default="mnli")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     difference = loss_difference(options)
     print(f"losses of the same updates differ by at most {difference:.1e} of their size")
     transformers.utils.logging.set_verbosity_error()
     encoded = make_data(options)
-    rounds = []
+    rounds, shares, losses = [], [], []
     for number in range(options.repeats):
         with tempfile.TemporaryDirectory() as folder:
-            root = Path(folder)
+            root, peak = Path(folder), product_rate(options.device)
+            seconds, speed, flops, loss = our_seconds(encoded, options, root)
             found = {
-                "here": our_seconds(encoded, options, root),
+                "here": (seconds, speed),
                 "Trainer, padded": trainer_seconds(encoded, options, False, root),
                 "Trainer, grouped by length": trainer_seconds(encoded, options, True, root),
             }
         rounds.append(found)
+        shares.append(flops / seconds / peak)
+        losses.append(loss)
         told = ", ".join(f"{name} {speed:.0f}" for name, (_, speed) in found.items())
-        print(f"round {number + 1}: real tokens per second: {told}", flush=True)
+        print(f"round {number + 1}: real tokens per second: {told}; {shares[-1]:.0%} of the product rate", flush=True)
     speeds = {name: statistics.median(found[name][1] for found in rounds) for name in rounds[0]}
-    ratios = {name: [found["here"][1] / found[name][1] for found in rounds] for name in rounds[0] if name != "here"}
+    ratios = {name: [round(found["here"][1] / found[name][1], 2) for found in rounds] for name in rounds[0]}
+    del ratios["here"]
     for name, values in ratios.items():
         print(f"{statistics.median(values):.2f} times {name} ({min(values):.2f} to {max(values):.2f})")
+    spread = max(losses) - min(losses)
+    print(f"{statistics.median(shares):.0%} of a matrix product's rate")
+    print(f"the last losses of {options.repeats} equal runs differ by {spread:.1e}")
     if options.json:
-        told = {"machine": platform.processor() or platform.machine(), "threads": torch.get_num_threads(),
-                "torch": torch.__version__, **vars(options), "json": None}  # fmt: skip
-        result = {
-            "command": f"python benchmarks/bench_training.py --task {options.task}",
-            "loss_difference": difference,
-            **told,
-            "tokens_per_second": speeds,
-            "ratios": ratios,
-        }
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
+        write(options, {"loss_difference": difference, "loss_spread_of_equal_runs": spread, "tokens_per_second": speeds,
+                        "ratios": ratios, "share_of_product_rate": [round(share, 3) for share in shares]})  # fmt: skip
+
+
+def write(options: argparse.Namespace, result: dict[str, Any]) -> None:
+    """The result as JSON, with the command and the machine."""
+    on_gpu = options.device == "cuda"
+    machine = torch.cuda.get_device_name() if on_gpu else platform.processor() or platform.machine()
+    told = {"command": "python benchmarks/" + " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]), "machine": machine,
+            "threads": torch.get_num_threads(), "torch": torch.__version__}  # fmt: skip
+    if on_gpu:
+        told["peak_memory_bytes"] = torch.cuda.max_memory_allocated()
+    settings = {name: value for name, value in vars(options).items() if name != "json"}
+    options.json.write_text(json.dumps({**told, **settings, **result}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
