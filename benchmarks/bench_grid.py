@@ -35,14 +35,16 @@ REPLICATES = 3
 
 
 def study() -> dict[str, Any]:
-    """The grid as a study; the multi-task arm is a stand-in, whose training is priced apart."""
+    """The grid as a study."""
     recipe = {"learning_rate": 1e-5}
     return {
         "name": "grid", "question": "which intermediate task helps?", "replicates": REPLICATES,
         "languages": {"always_held_out": ["de", "es", "fr", "ja", "ko", "zh"], "held_out": 0.5},
         "encoders": {"xlmr": {"load": "FacebookAI/xlm-roberta-large"}},
-        "intermediate": {name: {"task": "mnli" if name == MULTI else name, "epochs": 2, "recipe": recipe}
-                         for name in (*INTERMEDIATE, MULTI)},
+        "intermediate": {
+            **{name: {"epochs": 2, "recipe": recipe} for name in INTERMEDIATE},
+            MULTI: {"mixture": dict.fromkeys(INTERMEDIATE, 1.0), "recipe": recipe},
+        },
         "arms": {"none": {}, **{name.replace("_", "-"): {"intermediate": name} for name in (*INTERMEDIATE, MULTI)}},
         "targets": {
             **{name: {"training": {"recipe": recipe, **({"task": TRAINED_ON[name]} if name in TRAINED_ON else {})}}
@@ -61,20 +63,15 @@ def planned() -> StudyPlan:
 
 
 def training_flops(plan: StudyPlan, prices: dict[str, Estimate]) -> float:
-    """FLOPs of all training runs; one of all nine tasks costs what the nine cost together."""
-    intermediate = {(c.arm, c.replicate): c.intermediate for c in plan.cells if c.intermediate}
-    single = {fingerprint for (arm, _), fingerprint in intermediate.items() if arm != MULTI}
-    multi = {fingerprint for (arm, _), fingerprint in intermediate.items() if arm == MULTI}
-    runs = {f for f, step in plan.plan.steps.items() if step.kind == "train"} - multi
-    return sum(prices[f].flops for f in runs) + sum(prices[f].flops for f in single)
+    """FLOPs of all training runs."""
+    return sum(prices[f].flops for f, step in plan.plan.steps.items() if step.kind == "train")
 
 
 def shortened(plan: StudyPlan, lengths: dict[str, int]) -> StudyPlan:
     """The plan with other maximum lengths, for pricing alone: fingerprints keep their places."""
     for step in plan.plan.steps.values():
-        task = step.arguments.get("task", {}).get("name")
-        if "max_length" in step.arguments and task in lengths:
-            step.arguments["max_length"] = lengths[task]
+        for told in step.arguments["tasks"].values() if step.kind == "train" else ():
+            told["max_length"] = lengths.get(told["task"]["name"], told["max_length"])
     return plan
 
 

@@ -49,6 +49,8 @@ class StudyPlan:
     cells: list[Cell] = field(default_factory=list)
     estimates: dict[str, Estimate] = field(default_factory=dict)
     retried: frozenset[str] = frozenset()
+    rows: dict[tuple[str, str, str, bool], str] = field(default_factory=dict)
+    """Steps that prepare rows, by task, split, language and whether labels are withheld: most are asked for often."""
 
     @property
     def wanted(self) -> list[str]:
@@ -74,6 +76,11 @@ def entry_of(task: Task) -> dict[str, Any]:
 
 
 def rows_step(result: StudyPlan, task: Task, split: str, code: str, withheld: bool = False) -> str:
+    """The step that prepares a split of a task in one language."""
+    key = task.name, split, code, withheld
+    if key in result.rows:
+        result.plan.requested += 1
+        return result.rows[key]
     frozen = result.frozen
     arguments = {
         "task": entry_of(task),
@@ -87,7 +94,8 @@ def rows_step(result: StudyPlan, task: Task, split: str, code: str, withheld: bo
     }
     location = {"data": str(frozen.data)} if frozen.data else {}
     label = f"{task.name} {split} in {code}"
-    return add(result, "rows", "xstilts.data.prepare:prepare", label, arguments, {}, location)
+    result.rows[key] = add(result, "rows", "xstilts.data.prepare:prepare", label, arguments, {}, location)
+    return result.rows[key]
 
 
 def all_rows(
