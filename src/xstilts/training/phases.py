@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from xstilts.context import Context
 from xstilts.evaluation.encode import encoded_rows, row_folders
@@ -25,7 +26,7 @@ from xstilts.tasks import mlm
 from xstilts.tasks.no_answer import fit_threshold
 from xstilts.training.budget import interleave
 from xstilts.training.loop import Part, Update, train
-from xstilts.training.material import dev_predictions, dev_score, draw_updates, raw_text, read_material
+from xstilts.training.material import Material, dev_predictions, dev_score, draw_updates, raw_text, read_material
 from xstilts.training.parallel import rank, shared_out
 from xstilts.training.schedule import Recipe, decay, kept_update
 
@@ -74,20 +75,8 @@ def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
     seed, device, recipe = arguments["seed"], choose_device(arguments["device"]), Recipe(**arguments["recipe"])
     tokenizer = load_tokenizer(inputs["encoder"])
     pad_id = tokenizer.pad_token_id
-    materials = [read_material(name, arguments, inputs, tokenizer, context) for name in arguments["tasks"]]
-    batches: list[Update] = draw_updates(materials, arguments)
-    text: list[Part] = []
-    if arguments["mlm"]:
-        count = round(arguments["mlm"]["share"] * len(batches))
-        materials = materials if count < len(batches) else []
-        part, hidden = raw_text(arguments, inputs, tokenizer, context, count, len(materials))
-        batches, text = interleave(batches[: len(batches) - count], hidden), [part]
-    heads = [(m.kind.AUTO_CLASS, m.task.labels, derive(seed, "head", m.task.name)) for m in materials]
-    models = [with_head(inputs["encoder"], *head) for head in heads] + [with_mlm_head(inputs["encoder"]) for _ in text]
-    share_encoder(models)
-    for model in models:
-        model.to(device)
-        vars(model.config).pop("null_threshold", None)  # an earlier phase's: it goes with the head that is left behind
+    materials, text, batches = _drawn(arguments, inputs, tokenizer, context)
+    models = _heads(inputs["encoder"], materials, bool(text), seed, device)
     trimmed = None
     if not text:  # with a smaller vocabulary the softmax over it would be another one
         sequences = [encoded for m in materials for encoded in (m.encoded, m.dev)]
@@ -113,6 +102,31 @@ def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
         merge(trimmed, decay(recipe, len(batches), kept))
     save(models[0], tokenizer, out)
     (out / "history.json").write_text(json.dumps({"history": history, **_budget(parts, batches)}))
+
+
+def _drawn(
+    arguments: dict[str, Any], inputs: dict[str, Path], tokenizer: Any, context: Context
+) -> tuple[list[Material], list[Part], list[Update]]:
+    """The tasks that are trained, the masked text mixed in (none or one part, without its model), and the updates."""
+    materials = [read_material(name, arguments, inputs, tokenizer, context) for name in arguments["tasks"]]
+    batches = draw_updates(materials, arguments)
+    if not arguments["mlm"]:
+        return materials, [], batches
+    count = round(arguments["mlm"]["share"] * len(batches))
+    kept = materials if count < len(batches) else []
+    part, masked = raw_text(arguments, inputs, tokenizer, context, count, len(kept))
+    return kept, [part], interleave(batches[: len(batches) - count], masked)
+
+
+def _heads(encoder: Path, materials: list[Material], text: bool, seed: int, device: torch.device) -> list[Any]:
+    """A model for each task, and one for masked text, with a head each on one encoder."""
+    heads = [(m.kind.AUTO_CLASS, m.task.labels, derive(seed, "head", m.task.name)) for m in materials]
+    models = [with_head(encoder, *head) for head in heads] + ([with_mlm_head(encoder)] if text else [])
+    share_encoder(models)
+    for model in models:
+        model.to(device)
+        vars(model.config).pop("null_threshold", None)  # an earlier phase's: it goes with the head that is left behind
+    return models
 
 
 def _budget(parts: list[Part], batches: list[Update]) -> dict[str, Any]:
