@@ -155,7 +155,7 @@ def loss_difference(options: argparse.Namespace) -> float:
     batches = [{0: sequences} for sequences in np.arange(48).reshape(6, 8)]
     for ours in (True, False):
         model = make_model(small, dropout=0.0)
-        with tempfile.TemporaryDirectory() as folder, patch.object(packing, "SMALLEST", 256 if ours else 10**6):
+        with tempfile.TemporaryDirectory() as folder, patch.dict(packing.PACKED_FROM, cpu=256 if ours else 10**6):
             trimmed = trim(model, [encoded], PAD, Path(folder)) if ours else None
             part = Part(model, classification, trimmed.encoded(encoded) if trimmed else encoded)
             found = train([part], batches, Recipe(1e-3, weight_decay=0.01), 1, PAD, Context(Path(folder)))

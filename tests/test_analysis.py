@@ -312,14 +312,14 @@ def test_covariates_come_from_languages_from_the_run_and_from_the_user(tmp_path)
 
 def budget(arm, replicate, first, last, dev, **more):
     return {"target": "t", "arm": arm, "encoder": "e", "replicate": replicate, **more,
-            "training": {"first_loss": first, "loss": last, "dev_score": dev}}  # fmt: skip
+            "training": {"alike": "t", "first_loss": first, "loss": last, "dev_score": dev}}  # fmt: skip
 
 
 def test_a_dead_run_is_one_that_learnt_nothing_by_loss_and_english_dev():
     runs = [
         budget("a", 1, 1.0, 0.2, 80.0),
         budget("a", 2, 1.1, 1.09, 34.0),
-        budget("a", 3, 1.0, float("nan"), None),
+        budget("a", 3, 1.0, 0.99, 33.0),
         budget("b", 1, 0.4, 0.39, 81.0),
         budget("b", 2, 1.0, 0.5, 70.0),
         budget("a", 2, 1.1, 0.3, 79.0, attempt=2),

@@ -81,6 +81,19 @@ def test_arms_of_one_task_draw_the_same_items(tmp_path):
     assert abs([t for t, _ in mixed].count(1) - [t for t, _ in mixed].count(2)) <= 1
 
 
+def test_an_item_that_one_arm_lacks_moves_no_other():
+    """A row left out in one language, or a translation that was dropped, must not pair other items."""
+    ids = [str(i) for i in range(200)]
+    whole = pa.table({"id": ids, "language": ["en"] * 200})
+    gappy = pa.table({"id": ids[:7] + ids[8:], "language": ["tr"] * 199})
+    one = [ids[row] for _, row in choose_rows([whole], 50, True, np.random.default_rng(3))]
+    loose = [ids[row] for _, row in choose_rows([whole], 50, False, np.random.default_rng(3))]
+    other = [gappy["id"][row].as_py() for _, row in choose_rows([gappy], 50, True, np.random.default_rng(3))]
+    assert one == loose
+    assert len({*one} - {*other}) <= 1
+    assert [item for item in one if item in other] == [item for item in other if item in one]
+
+
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.5, 0.9])
 def test_turns_keep_the_share_everywhere(share):
     turn = np.array(turns(400, 4, share))
@@ -201,6 +214,9 @@ def test_an_arm_may_not_train_on_what_it_is_judged_by(tmp_path):
     arms = {"leak": {"intermediate": "nli", "languages": "given", "given": [kept]}}
     with pytest.raises(XstiltsError, match=f"held-out languages: {kept}"):
         planned(own_study(tmp_path, arms))
+    drawn = {"leak": {"intermediate": "nli", "languages": "held-out", "count": 2}}
+    with pytest.raises(XstiltsError, match="held-out languages"):
+        planned(own_study(tmp_path, drawn))
     arms["leak"]["role"] = "control"
     assert trainings(planned(own_study(tmp_path, arms)), "leak")
 

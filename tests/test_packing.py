@@ -14,7 +14,8 @@ from xstilts.evaluation.retrieve import embed
 from xstilts.models import packing
 from xstilts.models.batching import micro_batches
 from xstilts.models.dropout import cheap_dropout, dropout
-from xstilts.models.packing import MODEL_TYPES, packed
+from xstilts.models.limits import PACKED_TYPES
+from xstilts.models.packing import packed
 from xstilts.tasks import classification, mlm
 from xstilts.tasks.encoding import Encoded, pad, ragged
 from xstilts.training.loop import Part, train
@@ -48,7 +49,7 @@ def make_encoded(count=12, kind=""):
 @pytest.fixture
 def always(monkeypatch):
     """Packs also where it does not pay."""
-    monkeypatch.setattr(packing, "SMALLEST", 0)
+    monkeypatch.setitem(packing.PACKED_FROM, "cpu", 0)
 
 
 def output(model, head, batch):
@@ -69,7 +70,7 @@ def output(model, head, batch):
 
 @pytest.mark.parametrize("slack", [0.0, 0.3])
 @pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("kind", sorted(MODEL_TYPES))
+@pytest.mark.parametrize("kind", sorted(PACKED_TYPES))
 def test_packed_equals_padded(kind, head, slack, always, monkeypatch):
     monkeypatch.setitem(packing.SLACK, "cpu", slack)
     model = make_model(kind, head).eval()
@@ -102,7 +103,7 @@ def test_attention_stays_within_a_sequence(always):
 def test_models_that_cannot_be_packed_or_are_small_are_left_alone(monkeypatch):
     with packed(make_model("xlm-roberta", "SequenceClassification")) as inside:
         assert not inside
-    monkeypatch.setattr(packing, "SMALLEST", 0)
+    monkeypatch.setitem(packing.PACKED_FROM, "cpu", 0)
     config = transformers.AutoConfig.for_model("deberta-v2", vocab_size=100, **SMALL)
     with packed(transformers.AutoModelForSequenceClassification.from_config(config)) as inside:
         assert not inside
@@ -113,7 +114,7 @@ def test_training_and_prediction_equal_those_with_padding(kind, monkeypatch, tmp
     encoded, made = make_encoded(24), []
     updates = [{0: np.random.default_rng(u).permutation(24)[:8]} for u in range(12)]
     for smallest in (10**6, 0):
-        monkeypatch.setattr(packing, "SMALLEST", smallest)
+        monkeypatch.setitem(packing.PACKED_FROM, "cpu", smallest)
         model = make_model(kind, "SequenceClassification")
         scratch = tmp_path / str(smallest)
         scratch.mkdir()

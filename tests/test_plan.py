@@ -24,11 +24,10 @@ from xstilts.study.load import load_study
 from xstilts.study.picture import dot, grouped, mermaid
 from xstilts.study.plan import build_plan
 from xstilts.study.price import bill, naive_runs
-from xstilts.study.shapes import PACKED, configured, shape_of
+from xstilts.study.shapes import configured, shape_of
 from xstilts.study.simulate import simulate
 from xstilts.study.sizes import QUANTILES, Size, Sizes
 from xstilts.tasks.encoding import Encoded
-from xstilts.training.loop import MICRO_TOKENS
 
 ON_THE_HUB = {
     "name": "hub", "question": "q", "replicates": 2,
@@ -113,13 +112,6 @@ def test_padding_is_priced_as_training_makes_it():
     assert priced.computed / priced.tokens == pytest.approx(computed / tokens, rel=0.03)
     assert cost._update((size,), 32, 128, 0, False).computed == pytest.approx(priced.tokens)
     assert cost._update((size,), 32, 128, 512, True).computed == 32 * 128
-    assert cost.MICRO_TOKENS == MICRO_TOKENS
-
-
-def test_the_table_knows_which_encoders_are_computed_without_padding():
-    from xstilts.models import packing
-
-    assert PACKED == packing.MODEL_TYPES
 
 
 def test_a_study_on_the_hub_is_priced_without_data_or_weights(hub_study):

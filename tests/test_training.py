@@ -391,6 +391,32 @@ def test_masking_is_drawn_anew_in_every_update_and_equally_in_equal_runs(tokeniz
     assert seen[:3] == seen[3:]
 
 
+def test_the_same_tokens_are_hidden_however_an_update_is_cut(encoder_folder, tmp_path):
+    encoded, seen = make_encoded(), []
+    encoded = Encoded(encoded.ids, encoded.offsets, encoded.rows, np.full(len(encoded.ids), -100))
+
+    def corrupt(batch, rng):
+        batch["labels"] = np.where(rng.random(batch["input_ids"].shape) < 0.3, batch["input_ids"], -100)
+        seen.append(batch["labels"].tobytes())
+
+    losses = []
+    for budget in (20, 10**6):
+        model = transformers.AutoModelForMaskedLM.from_pretrained(encoder_folder("bert"))
+        recipe = Recipe(1e-3, micro_tokens=budget)
+        scratch = tmp_path / str(budget)
+        scratch.mkdir()
+        model.config.hidden_dropout_prob = 0.0
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        history = train(
+            [Part(model, mlm, encoded, corrupt=corrupt)], updates_of(encoded)[:3], recipe, 1, 0, Context(scratch)
+        )
+        losses.append([entry["loss"] for entry in history])
+    assert seen[:3] == seen[3:]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+
+
 def test_two_processes_train_the_same_model_as_one(tokenizer, encoder_folder, tmp_path):
     nli = prepared(tmp_path / "nli", "classification", "nli", 24)
     base = tmp_path / "base"

@@ -4,6 +4,9 @@ import hashlib
 
 import numpy as np
 
+INDEPENDENT = 1000
+"""Added to the replicate number of an independent arm: far beyond any number of replicates."""
+
 
 def derive(*parts: str | int) -> int:
     """A 63-bit seed that is a pure function of `parts`, the same on every machine and Python version."""

@@ -68,16 +68,17 @@ def dead_runs(budgets: Sequence[Row]) -> list[Row]:
     rows: dict[tuple[str, str, str], Row] = {}
     for phase in ("intermediate", "training"):
         having = [budget for budget in budgets if "first_loss" in budget.get(phase, {})]
-        for target in dict.fromkeys(budget["target"] for budget in having):
-            own = [budget for budget in having if budget["target"] == target]
-            found = dead([budget[phase] for budget in own])
-            for budget, gone in zip(own, found, strict=True):
+        for name in dict.fromkeys(budget[phase]["alike"] for budget in having):
+            own = [budget for budget in having if budget[phase]["alike"] == name]
+            first = [budget[phase] for budget in own if "attempt" not in budget]
+            for budget in own:
+                second = "attempt" in budget
+                gone = dead([*first, budget[phase]])[-1]
                 row = rows.setdefault(
-                    (target, budget["arm"], phase),
-                    {"target": target, "arm": budget["arm"], "phase": phase, "runs": 0, "dead": 0, "retried": 0,
-                     "dead_after_retry": 0},
+                    (budget["target"], budget["arm"], phase),
+                    {"target": budget["target"], "arm": budget["arm"], "phase": phase, "runs": 0, "dead": 0,
+                     "retried": 0, "dead_after_retry": 0},
                 )  # fmt: skip
-                second = budget.get("attempt", 1) > 1
                 row["retried" if second else "runs"] += 1
                 row["dead_after_retry" if second else "dead"] += gone
     return list(rows.values())

@@ -8,10 +8,8 @@ from typing import Any
 
 from xstilts.analysis.cube import Cube, read_cube
 from xstilts.errors import MISSING, XstiltsError
+from xstilts.randomness import INDEPENDENT
 from xstilts.tasks.xtreme import TARGETS
-
-INDEPENDENT = 1000
-"""What a study adds to the replicate number of an independent arm where it names its randomness."""
 
 STUDY = ("arms", "roles", "tasks", "types", "metrics", "also", "withheld", "level", "equivalence")
 PLAN = ("study", "held_out", "pool", "evaluated", "sources", "warnings")

@@ -96,19 +96,30 @@ def watch(run: Annotated[Path, typer.Argument(help="The run folder of a study.")
     with (run / EVENTS).open("rb") as log, Watcher(plan, Console()) as watcher:
         events = _lines(log)
         while not events or events[-1]["event"] != "ended":
-            for event in events:
-                watcher(event)
+            _show(events, watcher, run)
             time.sleep(1.0)
             events = _lines(log)
-        for event in events:
-            watcher(event)
+        _show(events, watcher, run)
+
+
+def _show(events: list[dict[str, Any]], watcher: Any, run: Path) -> None:
+    from xstilts.engine import read_steps
+    from xstilts.study.run import STEPS
+
+    for event in events:
+        if event["event"] == "plan":  # of a second try, the steps are others
+            watcher.plan, _ = read_steps(run / STEPS)
+        watcher(event)
 
 
 def _lines(log: BinaryIO) -> list[dict[str, Any]]:
     """The events that are new in the log, of the latest start of the study only."""
     events: list[dict[str, Any]] = []
     while (line := log.readline()).endswith(b"\n"):
-        event = json.loads(line)
+        try:
+            event = json.loads(line)
+        except ValueError:  # cut short when the disk was full or the power failed
+            continue
         events = [event] if event["event"] == "plan" else [*events, event]
     log.seek(log.tell() - len(line))
     return events

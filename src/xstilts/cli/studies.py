@@ -49,6 +49,7 @@ def study(
     allow_few: ALLOW_FEW = False,
     engine: Annotated[Literal["local", "ray"], typer.Option(help="This machine, or a Ray cluster.")] = "local",
     address: Annotated[str, typer.Option("--address", help="The Ray cluster's address.")] = "auto",
+    ranks: Annotated[int, typer.Option("--ranks", min=1, help="Processes (GPUs) that share each training.")] = 1,
 ) -> None:
     """Carry out a study: train what is missing, analyse, report. A second run continues where the first stopped."""
     from xstilts.cli.progress import Watcher
@@ -59,7 +60,7 @@ def study(
 
     console = Console()
     changes = {"replicates": replicates, "seed": seed, "source": source}
-    planned = planned_study(name, data, quick, changes, device, allow_few, resolved=True)
+    planned = planned_study(name, data, quick, changes, device, allow_few, True, ranks)
     out = out or Path("runs") / (planned.frozen.study.name + ("-quick" if quick else ""))
     for warning in planned.frozen.warnings:
         console.print(f"note: {warning}", markup=False, highlight=False)
@@ -80,7 +81,7 @@ def report(run: Annotated[Path, typer.Argument(help="The run folder of a study."
 
 def planned_study(
     name: str, data: Path | None, quick: bool, changes: dict[str, Any], device: str, allow_few: bool,
-    resolved: bool = False,
+    resolved: bool = False, ranks: int = 1,
 ) -> Any:  # fmt: skip
     """The plan of a study by its name or file, with the command line's changes; raises XstiltsError."""
     from xstilts.errors import MISSING, XstiltsError
@@ -91,7 +92,8 @@ def planned_study(
     if data is not None and not data.is_dir():
         raise XstiltsError(f"there is no data folder {data}", "--data must name a folder", "check the path", MISSING)
     settings = load_study(name, quick, **changes)
-    return build_plan(freeze(settings, data.resolve() if data else None, device_class(device), allow_few, resolved))
+    frozen = freeze(settings, data.resolve() if data else None, device_class(device), allow_few, resolved)
+    return build_plan(frozen, ranks=ranks)
 
 
 def device_class(name: str) -> str:

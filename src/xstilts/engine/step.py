@@ -16,7 +16,8 @@ class Step:
     `function(arguments, inputs, out, context)`; `inputs` maps a name to the fingerprint of another step.
     `location` holds what says where data lies but not what it is, and so does not enter the fingerprint;
     neither do `label`, `cost` (seconds on one core, a rough estimate used for order and time left) and `needs`:
-    what the step occupies while it runs, `gpus` (devices of one machine) and `memory` (GB), nothing where not named.
+    what the step occupies while it runs, `gpus` (devices of one machine) and `memory` (GB), nothing where not named,
+    and `ranks`, the processes that share it.
     """
 
     kind: str

@@ -99,7 +99,8 @@ class Store:
         target = self.root / "damaged" / fingerprint
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(target, ignore_errors=True)
-        self.path(fingerprint).rename(target)
+        with suppress(FileNotFoundError):  # another process was first
+            self.path(fingerprint).rename(target)
 
     @contextmanager
     def scratch(self, fingerprint: str) -> Iterator[Path]:

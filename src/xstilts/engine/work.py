@@ -31,7 +31,7 @@ def run_step(step: Step, store: Store, progress: Progress = lambda share: None) 
     try:
         with store.scratch(step.fingerprint) as scratch, store.writing(step) as out:
             arguments = {**step.arguments, **step.location}
-            context = Context(scratch, progress, max(1, round(step.needs.get("gpus", 1))), store.root)
+            context = Context(scratch, progress, max(1, round(step.needs.get("ranks", 1))), store.root)
             getattr(importlib.import_module(module), function)(arguments, inputs, out, context)
     except XstiltsError:
         raise

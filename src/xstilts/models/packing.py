@@ -16,12 +16,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 
 from xstilts.models.dropout import dropout
-
-MODEL_TYPES = frozenset({"bert", "camembert", "modernbert", "roberta", "xlm-roberta"})
-"""Model types whose layers hand further arguments on to the attention function; shown equal in the tests."""
-
-SMALLEST = 256
-"""Hidden size from which on packing pays on a processor: below, the calls for each run cost more than the padding."""
+from xstilts.models.limits import PACKED_FROM, PACKED_TYPES
 
 SLACK = {"cpu": 0.0, "cuda": 0.25}
 """How much shorter than the longest of its group a sequence may be in attention: a GPU wants few and large calls."""
@@ -57,8 +52,7 @@ class Packing:
 
 def can_pack(model: Any) -> bool:
     """Whether packing is possible for the model's type and pays on its device."""
-    small = model.config.hidden_size < SMALLEST and model.device.type == "cpu"
-    return model.config.model_type in MODEL_TYPES and not small
+    return model.config.model_type in PACKED_TYPES and model.config.hidden_size >= PACKED_FROM[model.device.type]
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,10 @@ def measured_seconds(events: Path) -> dict[str, float]:
     """Seconds of every step that a run's log says was finished, in whichever session that was."""
     found = {}
     for line in events.read_text(encoding="utf-8").splitlines():
-        event = json.loads(line)
-        if event["event"] == "finished":
-            found[event["step"]] = float(event["seconds"])
+        with suppress(ValueError, KeyError):  # a line that was cut short when the disk was full or the power failed
+            event = json.loads(line)
+            if event["event"] == "finished":
+                found[event["step"]] = float(event["seconds"])
     return found
 
 

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from xstilts.engine import Plan, Step
+from xstilts.models.limits import MICRO_TOKENS
 from xstilts.study.devices import Rates
 from xstilts.study.shapes import Shape, configured, shape_of
 from xstilts.study.sizes import Size, Sizes
+from xstilts.training.budget import shares
 
 DRAWN_UPDATES = 16
 """Updates that are drawn to see how much of them is padding."""
-MICRO_TOKENS = {"cpu": 1024, "cuda": 32768}
-"""Tokens of a padded forward pass where a recipe names no number, as in `xstilts.training.loop`."""
 BACKWARD = 3
 """Forward and backward together cost three times the forward pass."""
 WORDS_BYTES, ROW_BYTES, TOKEN_BYTES, WEIGHT_BYTES = 70, 30, 4, 4
@@ -147,15 +147,19 @@ def _fine_tune(pricing: _Pricing, step: Step) -> Estimate:
     shape = pricing.shapes[step.fingerprint] = pricing.shapes[step.inputs["encoder"]]
     parts = [_part(pricing, step, name, told) for name, told in arguments["tasks"].items()]
     drawn = [part.examples for part in parts]
-    total = arguments["sampling"].get("examples") or sum(drawn)
+    sampling = arguments["sampling"]
+    total = sampling.get("examples") or sum(drawn)
+    share = np.ones(1)
+    if len(parts) > 1:
+        share = shares([part.rows for part in parts], sampling["how"], sampling["temperature"], sampling["cap"])
     updates, mlm = math.ceil(total / size), arguments["mlm"]
     own = updates - round(mlm["share"] * updates if mlm else 0)
     tokens = flops = dev = dev_flops = 0.0
     sizes: list[Size] = []
-    for part, told in zip(parts, arguments["tasks"].values(), strict=True):
+    for part, told, own_share in zip(parts, arguments["tasks"].values(), share, strict=True):
         sequences = max(1, round(size * float(np.mean([one.sequences for one in part.sizes]))))
         batch = _update(part.sizes, sequences, told["max_length"], _budget(step, shape), pricing.padded)
-        count = own * part.examples / sum(drawn)
+        count = own * own_share
         tokens += count * batch.tokens
         flops += BACKWARD * count * shape.forward(batch.computed, batch.squares)
         more = pricing.forward(shape, part.dev, told["max_length"])
@@ -176,11 +180,12 @@ def _fine_tune(pricing: _Pricing, step: Step) -> Estimate:
 
 @dataclass(frozen=True)
 class _Part:
-    """One task of a training: the sizes of its rows by language and of its dev rows, and its examples, epochs
-    counted."""
+    """One task of a training: the sizes of its rows by language and of its dev rows, its rows that are trained on, and
+    its examples, epochs counted."""
 
     sizes: tuple[Size, ...]
     dev: list[Size]
+    rows: int
     examples: int
 
 
@@ -188,7 +193,8 @@ def _part(pricing: _Pricing, step: Step, name: str, told: Mapping[str, Any]) -> 
     sizes = tuple(pricing.read(step, f"train.{name}.", exact=told["examples"] is None))
     counts = [size.rows for size in sizes]
     present = min(counts) if told["task"].get("parallel") else sum(counts)
-    return _Part(sizes, pricing.read(step, f"dev.{name}"), (told["examples"] or present) * told["epochs"])
+    rows = told["examples"] or round(present)
+    return _Part(sizes, pricing.read(step, f"dev.{name}"), rows, rows * told["epochs"])
 
 
 def _translate(pricing: _Pricing, step: Step) -> Estimate:

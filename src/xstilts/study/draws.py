@@ -6,12 +6,9 @@ from xstilts.data.sources import available
 from xstilts.errors import XstiltsError
 from xstilts.languages import select
 from xstilts.languages.scores import read_scores
-from xstilts.randomness import derive
+from xstilts.randomness import INDEPENDENT, derive
 from xstilts.study.schema import Arm, Study, Training
 from xstilts.tasks.task import Task
-
-INDEPENDENT = 1000
-"""Added to the replicate number of an independent arm: far beyond any number of replicates."""
 
 
 def encoder_names(study: Study) -> list[str]:
@@ -63,11 +60,12 @@ def _draw(
     if arm.languages == "english":
         return (anchor,)
     if arm.languages == "given":
-        chosen = _allowed(name, arm, held_out)
+        chosen = arm.given
     elif arm.languages == "all":
         chosen = candidates
     else:
         chosen = _select(study, name, arm, candidates, derive(study.seed, randomness, "languages"), held_out)
+    _check_held_out(name, arm, chosen, held_out)
     return (anchor, *chosen) if arm.anchor_share else chosen
 
 
@@ -88,11 +86,10 @@ def _select(
         ) from None
 
 
-def _allowed(name: str, arm: Arm, held_out: tuple[str, ...]) -> tuple[str, ...]:
+def _check_held_out(name: str, arm: Arm, chosen: tuple[str, ...], held_out: tuple[str, ...]) -> None:
     """Raises XstiltsError where an arm that is no control would train on languages that it is judged by."""
-    kept = [code for code in arm.given if code in held_out]
+    kept = [code for code in chosen if code in held_out]
     if kept and arm.role == "arm":
         raise XstiltsError(f"arm '{name}' trains on held-out languages: {', '.join(kept)}",
                            "arms are judged by languages that no arm was trained on",
                            "name them in `languages.never_held_out`, or give the arm `role: control`")  # fmt: skip
-    return arm.given

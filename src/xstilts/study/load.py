@@ -105,6 +105,7 @@ def _reference_problems(raw: dict[str, Any]) -> Iterator[Problem]:
     targets = _mapping(raw, "targets")
     entries = {**catalogue_entries(), **own}
     for name, entry in intermediate.items():
+        yield from _selection_problems(("intermediate", name), entry)
         if _get(entry, "mixture"):
             yield from _mixture_problems(("intermediate", name), entry, intermediate)
             continue
@@ -118,6 +119,7 @@ def _reference_problems(raw: dict[str, Any]) -> Iterator[Problem]:
         task = str(_get(entry, "task") or name)
         training = _get(entry, "training")
         trained = str(_get(training, "task") or task)
+        yield from _selection_problems(("targets", name, "training"), training)
         yield from _other_head(("targets", name, "training"), entries.get(trained), entries.get(task))
         yield from _leaks(("targets", name, "training"), (trained, training), (name, entry), entries)
         yield from _unknown(("targets", name), task, tasks, "task")
@@ -149,6 +151,11 @@ def _reference_problems(raw: dict[str, Any]) -> Iterator[Problem]:
         yield from _language_problems(("languages", key), _get(languages, key))
     if _get(languages, "anchor"):
         yield from _language_problems(("languages", "anchor"), [_get(languages, "anchor")])
+
+
+def _selection_problems(where: Where, training: Any) -> Iterator[Problem]:
+    if _get(training, "keep") == "best" and not _get(training, "evaluate_every"):
+        yield (*where, "keep"), "needs `evaluate_every`: there is nothing to choose from"
 
 
 def _mixture_problems(where: Where, entry: Any, intermediate: dict[str, Any]) -> Iterator[Problem]:

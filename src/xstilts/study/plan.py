@@ -16,9 +16,14 @@ from xstilts.tasks.types import FINE_TUNED
 BASELINE = "baseline"
 
 
-def build_plan(frozen: Frozen, retried: frozenset[str] = frozenset()) -> StudyPlan:
-    """The steps for every arm, target and replicate of the study; trainings named in `retried` get another seed."""
-    result = StudyPlan(frozen, retried=retried)
+def build_plan(frozen: Frozen, retried: frozenset[str] = frozenset(), ranks: int = 1) -> StudyPlan:
+    """The steps for every arm, target and replicate of the study.
+
+    Args:
+        retried: fingerprints of trainings that get another seed.
+        ranks: processes, and where the device is one GPUs, that share each training.
+    """
+    result = StudyPlan(frozen, retried=retried, ranks=ranks)
     study = frozen.study
     for number, encoder in enumerate(encoder_names(study)):
         base = encoder_step(result, encoder)

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xstilts.engine import Store, write_atomically
+from xstilts.engine import Step, Store, write_atomically
 from xstilts.study.freeze import study_facts
 from xstilts.study.steps import Cell, StudyPlan
 
@@ -93,8 +93,8 @@ def _budget(planned: StudyPlan, store: Store, cell: Cell) -> dict[str, Any]:
     for phase, fingerprint in (("intermediate", cell.intermediate), ("training", cell.training)):
         found = learnt(store, fingerprint) if fingerprint else None
         if found:
-            tasks = planned.plan.steps[fingerprint].arguments["tasks"]
-            result[phase] = {"languages": _languages(tasks), **found}
+            step = planned.plan.steps[fingerprint]
+            result[phase] = {"languages": _languages(step.arguments["tasks"]), "alike": alike(phase, step), **found}
     chosen = store.find(cell.predictions, "retrieval.json")
     if chosen:
         result["retrieval"] = json.loads(chosen.read_text(encoding="utf-8"))
@@ -115,6 +115,14 @@ def learnt(store: Store, fingerprint: str) -> dict[str, Any] | None:
         "loss": last["loss"],
         "dev_score": last.get("score"),
     }
+
+
+def alike(phase: str, step: Step) -> str:
+    """A name that trainings share which can be compared by loss and English dev: of the same phase and tasks, with as
+    much masked text and the same text withheld."""
+    arguments = step.arguments
+    masked = arguments["mlm"]["share"] if arguments["mlm"] else 0
+    return f"{phase}: {' + '.join(arguments['tasks'])}, {masked:g} masked, '{arguments['hidden']}' withheld"
 
 
 def _languages(tasks: dict[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from xstilts.engine import Store
 from xstilts.study.plan import build_plan
-from xstilts.study.results import learnt
+from xstilts.study.results import alike, learnt
 from xstilts.study.steps import StudyPlan
 from xstilts.training.dead import dead
 
@@ -17,15 +17,14 @@ def second_tries(planned: StudyPlan, store: Store) -> StudyPlan | None:
         finished = {name: how for name in trainings if (how := learnt(store, name))}
         found = dead(list(finished.values()))
         lost |= {name for name, gone in zip(finished, found, strict=True) if gone}
-    return build_plan(planned.frozen, frozenset(lost)) if lost else None
+    return build_plan(planned.frozen, frozenset(lost), planned.ranks) if lost else None
 
 
 def _alike(planned: StudyPlan) -> Iterator[list[str]]:
-    """The trainings that can be compared: those of one intermediate task or one target."""
-    groups: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+    """The trainings that can be compared, see `alike`."""
+    groups: dict[str, dict[str, None]] = defaultdict(dict)
     for cell in planned.cells:
-        if cell.intermediate:
-            groups["intermediate", planned.frozen.study.arms[cell.arm].intermediate][cell.intermediate] = None
-        if cell.training:
-            groups["target", cell.target][cell.training] = None
+        for phase, fingerprint in (("intermediate", cell.intermediate), ("training", cell.training)):
+            if fingerprint:
+                groups[alike(phase, planned.plan.steps[fingerprint])][fingerprint] = None
     return map(list, groups.values())

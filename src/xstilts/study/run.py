@@ -4,9 +4,9 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from xstilts.engine import Outcome, Plan, Report, Store, write_atomically, write_steps
+from xstilts.engine import Outcome, Plan, Report, Store, digest, write_atomically, write_steps
 from xstilts.errors import STEP_FAILED, XstiltsError
 from xstilts.study.compare import ESTIMATES, compared, measured_seconds
 from xstilts.study.results import gather
@@ -21,7 +21,7 @@ PROGRESS_SECONDS = 10.0
 Executor = Callable[[Plan, Store, list[str], Report], Outcome]
 
 
-def carry_out(planned: StudyPlan, store: Store, out: Path, executor: Executor, watch: Report) -> Outcome:
+def carry_out(planned: StudyPlan, store: Store, out: Path, executor: Executor, watch: Report) -> None:
     """Runs every step that is not in the store and writes the run folder: plan, events, study, cells, predictions,
     and what steps took beside their estimates.
 
@@ -30,41 +30,60 @@ def carry_out(planned: StudyPlan, store: Store, out: Path, executor: Executor, w
     """
     out.mkdir(parents=True, exist_ok=True)
     store.sweep()
-    told: dict[str, float] = {}
-    with (out / EVENTS).open("a", encoding="utf-8") as log:
-
-        def report(event: dict[str, Any]) -> None:
-            now, progress = time.time(), event["event"] == "progress"
-            if not progress or now - told.get(event["step"], 0.0) > PROGRESS_SECONDS:
-                if progress:
-                    told[event["step"]] = now
-                log.write(json.dumps({"time": round(now, 2), **event}) + "\n")
-                log.flush()
-            watch(event)
-
-        for change in freeze_plan(planned, out):
-            report({"event": "note", "why": change})
-        outcome = executor(planned.plan, store, planned.wanted, report)
-        second = second_tries(planned, store)
-        if second:
-            report({"event": "note", "why": "trainings that came to nothing are tried once more with another seed"})
-            planned.plan.steps |= second.plan.steps
-            write_steps(out / STEPS, planned.plan, [*planned.wanted, *second.wanted])
-            again = executor(planned.plan, store, second.wanted, report)
-            outcome.failed.update(again.failed)
-        report({"event": "ended", "failed": len(outcome.failed)})
+    with (out / EVENTS).open("a+", encoding="utf-8") as log:
+        report = _reporter(log, watch)
+        failed: dict[str, str] = {}
+        try:
+            second = _execute(planned, store, out, executor, report, failed)
+        finally:
+            report({"event": "ended", "failed": len(failed)})
     rows = compared(planned.plan, measured_seconds(out / EVENTS))
     write_atomically(out / ESTIMATES, json.dumps(rows, indent=1))
     gather(planned, store, out, second)
-    if outcome.failed:
-        labels = [f"{planned.plan.steps[f].label}: {why}" for f, why in outcome.failed.items()]
+    if failed:
+        labels = [f"{planned.plan.steps[f].label}: {why}" for f, why in failed.items()]
         raise XstiltsError(
-            f"{len(outcome.failed)} step{'s' if len(outcome.failed) > 1 else ''} failed; all others are kept",
+            f"{len(failed)} step{'s' if len(failed) > 1 else ''} failed; all others are kept",
             "\n".join(labels[:5]),
             "mend the cause and run the same command again: only what is missing is computed",
             STEP_FAILED,
         )
-    return outcome
+
+
+def _execute(
+    planned: StudyPlan, store: Store, out: Path, executor: Executor, report: Report, failed: dict[str, str]
+) -> StudyPlan | None:
+    """Runs the plan, and then another try of what came to nothing, whose plan is returned; fills `failed`."""
+    for change in freeze_plan(planned, out):
+        report({"event": "note", "why": change})
+    failed |= executor(planned.plan, store, planned.wanted, report).failed
+    second = second_tries(planned, store)
+    if second:
+        report({"event": "note", "why": "trainings that came to nothing are tried once more with another seed"})
+        planned.plan.steps |= second.plan.steps
+        write_steps(out / STEPS, planned.plan, [*planned.wanted, *second.wanted])
+        failed |= executor(planned.plan, store, second.wanted, report).failed
+    return second
+
+
+def _reporter(log: TextIO, watch: Report) -> Report:
+    """Tells events to the log, which may end in a line that was cut short, and to whoever watches."""
+    told: dict[str, float] = {}
+    if log.tell():
+        log.seek(log.tell() - 1)
+        if log.read() != "\n":
+            log.write("\n")
+
+    def report(event: dict[str, Any]) -> None:
+        now, progress = time.time(), event["event"] == "progress"
+        if not progress or now - told.get(event["step"], 0.0) > PROGRESS_SECONDS:
+            if progress:
+                told[event["step"]] = now
+            log.write(json.dumps({"time": round(now, 2), **event}) + "\n")
+            log.flush()
+        watch(event)
+
+    return report
 
 
 def freeze_plan(planned: StudyPlan, out: Path) -> list[str]:
@@ -72,17 +91,25 @@ def freeze_plan(planned: StudyPlan, out: Path) -> list[str]:
 
     Where an earlier plan differs, it is kept beside the new one, and what has changed is returned in words.
     """
-    description = planned.frozen.describe() | {"steps": list(planned.plan.steps)}
+    description = json.loads(json.dumps(planned.frozen.describe() | {"steps": list(planned.plan.steps)}))
     file, changed = out / PLAN, []
     if file.is_file():
         earlier = json.loads(file.read_text(encoding="utf-8"))
-        if earlier["hash"] != description["hash"]:
-            kept = f"plan-{earlier['hash'][:8]}.json"
+        changed = differences(earlier, description) + _other_data(earlier["steps"], planned)
+        if changed:
+            kept = f"plan-{digest([earlier['hash'], earlier['steps']])[:8]}.json"
             write_atomically(out / kept, json.dumps(earlier, indent=1))
-            changed = [f"this is another plan than before, which is kept as {kept}", *differences(earlier, description)]
+            changed = [f"this is another plan than before, which is kept as {kept}", *changed]
     write_atomically(file, json.dumps(description, indent=1, ensure_ascii=False))
     write_steps(out / STEPS, planned.plan, planned.wanted)
     return changed
+
+
+def _other_data(earlier: list[str], planned: StudyPlan) -> list[str]:
+    """Steps that take in something from outside, and did not so before: other files, or another way to read them."""
+    new = [step for f, step in planned.plan.steps.items() if not step.inputs and f not in set(earlier)]
+    labels = ", ".join(step.label for step in new[:3]) + (", …" if len(new) > 3 else "")
+    return [f"{len(new)} steps have no result yet that begin with data or encoders: {labels}"] if new else []
 
 
 def differences(earlier: Any, later: Any, where: str = "") -> list[str]:

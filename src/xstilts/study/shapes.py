@@ -9,12 +9,10 @@ from typing import Any
 
 import yaml
 
+from xstilts.models.limits import PACKED_FROM, PACKED_TYPES
+
 GATED = frozenset({"modernbert", "eurobert"})
 """Model types whose feed-forward has a gate: three products of hidden x intermediate, not two."""
-
-PACKED = frozenset({"bert", "camembert", "modernbert", "roberta", "xlm-roberta"})
-PACKED_FROM = {"cpu": 256, "cuda": 0}
-"""Model types that are computed without padding, and the hidden size from which on (`xstilts.models.packing`)."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Shape:
 
     def packs(self, device: str) -> bool:
         """Whether batches are computed without their padding on that class of device."""
-        return self.model in PACKED and self.hidden >= PACKED_FROM[device]
+        return self.model in PACKED_TYPES and self.hidden >= PACKED_FROM[device]
 
     def forward(self, tokens: float, squares: float) -> float:
         """FLOPs of one forward pass: 2 a weight and token, and 4·h a layer and pair of tokens of a sequence.

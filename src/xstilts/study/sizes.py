@@ -66,14 +66,15 @@ class Sizes:
     """Looks sizes up, each once. `store`: prepared rows in it are counted; local files are read where there are any."""
 
     store: Store | None = None
-    _known: dict[str, Size] = field(default_factory=dict)
+    _known: dict[tuple[str, bool], Size] = field(default_factory=dict)
     _read: dict[tuple[str, str], list[Size]] = field(default_factory=dict)
 
     def of(self, step: Step, exact: bool = False) -> Size:
         """The size of a `rows` step; `exact` reads its own file, where others of the split may stand for it."""
-        if step.fingerprint not in self._known:
-            self._known[step.fingerprint] = self._find(step, exact)
-        return self._known[step.fingerprint]
+        key = step.fingerprint, exact
+        if key not in self._known:
+            self._known[key] = self._find(step, exact)
+        return self._known[key]
 
     def _find(self, step: Step, exact: bool) -> Size:
         arguments, entry = step.arguments, step.arguments["task"]

@@ -49,6 +49,7 @@ class StudyPlan:
     cells: list[Cell] = field(default_factory=list)
     estimates: dict[str, Estimate] = field(default_factory=dict)
     retried: frozenset[str] = frozenset()
+    ranks: int = 1
     rows: dict[tuple[str, str, str, bool], str] = field(default_factory=dict)
     """Steps that prepare rows, by task, split, language and whether labels are withheld: most are asked for often."""
 
@@ -61,7 +62,8 @@ class StudyPlan:
 
 def add(result: StudyPlan, kind: str, function: str, label: str, arguments: dict[str, Any], inputs: dict[str, str],
          location: dict[str, str] | None = None) -> str:  # fmt: skip
-    needs = {"gpus": 1} if arguments.get("device") == "cuda" else {}
+    ranks = result.ranks if kind in ("train", "pretrain") else 1
+    needs = ({"gpus": ranks} if arguments.get("device") == "cuda" else {}) | ({"ranks": ranks} if ranks > 1 else {})
     step = Step(kind, function, VERSIONS[function], arguments, inputs, location or {}, label, needs=needs)
     return result.plan.add(step)
 

@@ -19,7 +19,8 @@ def intermediate_step(result: StudyPlan, arm: Arm, base: str, sources: tuple[str
     tasks, inputs = {}, {"encoder": base}
     for name, part in parts.items():
         task = frozen.tasks[part.task]
-        tasks[name] = told(result, task, part, sources, weights[name], parallel=task.parallel or bool(arm.translated))
+        parallel = task.parallel or bool(arm.translated)
+        tasks[name] = task_arguments(task, part, sources, weights[name], parallel)
         for code in sources:
             inputs[f"train.{name}.{code}"] = _source_rows(result, arm, task, part.train, code)
         inputs[f"dev.{name}"] = rows_step(result, task, part.dev, _dev_language(result, task, part.dev, sources))
@@ -45,12 +46,12 @@ def target_step(result: StudyPlan, training: Training, name: str, model: str, se
         f"train.{task.name}.{anchor}": rows_step(result, task, training.train, anchor),
         f"dev.{task.name}": rows_step(result, task, training.dev, anchor),
     }
-    tasks = {task.name: told(result, task, training, (anchor,), 1.0, task.parallel)}
+    tasks = {task.name: task_arguments(task, training, (anchor,), 1.0, task.parallel)}
     return _fine_tune(result, training, tasks, inputs, seed, label, hidden=hide)
 
 
-def told(
-    result: StudyPlan, task: Task, training: Training, languages: tuple[str, ...], weight: float, parallel: bool
+def task_arguments(
+    task: Task, training: Training, languages: tuple[str, ...], weight: float, parallel: bool
 ) -> dict[str, Any]:
     """What a training is told of one of its tasks."""
     entry = entry_of(task) | ({"parallel": True} if parallel else {})

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from xstilts.errors import XstiltsError
+from xstilts.randomness import derive
 from xstilts.tasks.encoding import Encoded
 
 
@@ -12,24 +13,31 @@ def choose_rows(
 ) -> list[tuple[int, int]]:
     """Which rows are trained on: (table, row) of each example, in an order that all arms share.
 
-    Item i is taken in the language of its turn, see `turns`. Parallel tables: one draw of items, the same for every
-    choice of languages; others: rows of each language's own draw. `examples` None takes all items (or all rows).
-    Raises XstiltsError where there are too few: repeating rows would make budgets unequal.
+    Item i is taken in the language of its turn, see `turns`. Parallel tables share items; others give rows of each
+    language's own. The place of an item in the order follows from its id alone, so that an item that one arm lacks
+    (a row left out, a lost translation) moves no other. `examples` None takes all items (or all rows). Raises
+    XstiltsError where there are too few: repeating rows would make budgets unequal.
     """
+    salt = int(rng.integers(2**62))
     if parallel:
         places = [{name: row for row, name in enumerate(table["id"].to_pylist())} for table in tables]
-        shared = sorted(set(places[0]).intersection(*places[1:]))
+        shared = set(places[0]).intersection(*places[1:])
         count = _enough(examples, len(shared), "items that all source languages share")
-        items = [shared[i] for i in rng.permutation(len(shared))[:count]]
+        items = sorted(shared, key=lambda item: derive(salt, item))[:count]
         return [(t, places[t][item]) for t, item in zip(turns(count, len(tables), first), items, strict=True)]
-    orders = [rng.permutation(len(table)) for table in tables]
+    orders = [_by_id(table, salt) for table in tables]
     if examples is None:
-        return [(j, int(row)) for j, order in enumerate(orders) for row in order]
+        return [(j, row) for j, order in enumerate(orders) for row in order]
     turn = turns(examples, len(tables), first)
     for j, table in enumerate(tables):
         _enough(turn.count(j), len(table), f"rows in '{table['language'][0]}'")
     rows = [iter(order) for order in orders]
-    return [(t, int(next(rows[t]))) for t in turn]
+    return [(t, next(rows[t])) for t in turn]
+
+
+def _by_id(table: pa.Table, salt: int) -> list[int]:
+    ids = table["id"].to_pylist()
+    return sorted(range(len(ids)), key=lambda row: derive(salt, ids[row]))
 
 
 def turns(count: int, k: int, first: float = 0.0) -> list[int]:

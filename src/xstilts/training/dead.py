@@ -1,6 +1,5 @@
 """Trainings that came to nothing, judged by training loss and English dev alone: never by what is evaluated."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,8 +8,8 @@ FLAT = 0.95
 
 
 def dead(runs: Sequence[Mapping[str, Any]]) -> list[bool]:
-    """Which of the trainings of one task are dead: the loss is no number, or it hardly fell and the English-dev score
-    is below that of every training whose loss did fall. Where none of them has learnt, none is dead: the setting is.
+    """Which of some comparable trainings are dead: the loss hardly fell, and the English-dev score is below that of
+    every training whose loss did fall. Where none of them has learnt, none is dead: the setting is.
 
     runs: mappings with `first_loss`, `loss` and `dev_score` (None: not measured).
     """
@@ -18,6 +17,6 @@ def dead(runs: Sequence[Mapping[str, Any]]) -> list[bool]:
     known = [run["dev_score"] for run, idle in zip(runs, flat, strict=True) if not idle]
     lowest = min((score for score in known if score is not None), default=float("-inf"))
     return [
-        not math.isfinite(run["loss"]) or (idle and run["dev_score"] is not None and run["dev_score"] < lowest)
+        idle and run["dev_score"] is not None and run["dev_score"] < lowest
         for run, idle in zip(runs, flat, strict=True)
     ]

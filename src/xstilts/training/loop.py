@@ -18,6 +18,7 @@ from xstilts.errors import STEP_FAILED, XstiltsError
 from xstilts.evaluation.predict import autocast
 from xstilts.models.batching import micro_batches, to_tensors
 from xstilts.models.dropout import cheap_dropout
+from xstilts.models.limits import MICRO_TOKENS, PACKED_TOKENS
 from xstilts.models.packing import packed
 from xstilts.randomness import derive, generator
 from xstilts.tasks.encoding import IGNORED, Encoded, pad
@@ -25,12 +26,6 @@ from xstilts.tasks.types import Trained
 from xstilts.training import parallel
 from xstilts.training.checkpoint import State
 from xstilts.training.schedule import Recipe, linear
-
-MICRO_TOKENS = {"cpu": 1024, "cuda": 32768}
-"""Tokens of a forward pass with their padding: small groups of similar length waste little."""
-
-PACKED_TOKENS = {"cpu": 2048, "cuda": 32768}
-"""The same where nothing is padded: larger groups cast the weights to bf16 less often."""
 
 Corrupt = Callable[[dict[str, np.ndarray], np.random.Generator], None]
 Update = dict[int, np.ndarray]
@@ -75,13 +70,15 @@ def train(
         score: English-dev score of the model as it is, called every `evaluate_every` updates and at the end.
         keep_best: leaves the weights of the best call of `score` (the earliest of equals), else the last ones.
 
-    Returns one entry per twentieth of the run: update, loss, learning_rate, gradient_norm, padding (its share of what
-    was computed) and, where asked for, score.
+    Returns one entry per twentieth of the run: update, loss (the mean since the entry before, of masked text only where
+    there is nothing else), learning_rate, gradient_norm, padding (its share of what was computed) and, where asked for,
+    score.
     """
     models = torch.nn.ModuleList([part.model for part in parts])
     optimizer = _optimizer(models, recipe)
     state = State(models, optimizer, context.scratch / "checkpoint.safetensors")
     models.train()
+    text_alone = all(part.corrupt for part in parts)
     if recipe.gradient_checkpointing:
         parts[0].model.activation_checkpointing_enable({"use_reentrant": False})
     saved, every = time.monotonic(), max(1, len(updates) // 20)
@@ -93,14 +90,12 @@ def train(
                 group["lr"] = rate
             loss, norm = _update(micro, optimizer, recipe, derive(seed, "dropout", number))
             state.update = number + 1
+            if text_alone or not all(batch.part.corrupt for batch in micro):
+                state.losses.append(loss)
             last = state.update == len(updates)
             measured = score is not None and (last or (evaluate_every and state.update % evaluate_every == 0))
             if state.update % every == 0 or last or measured:
-                entry = {"update": state.update, "loss": float(loss), "gradient_norm": float(norm),
-                         "learning_rate": rate, "padding": 0.0 if unpadded else _padding(micro)}  # fmt: skip
-                if not math.isfinite(entry["loss"]):
-                    raise XstiltsError(f"the loss is not finite at update {number + 1}", "training diverged",
-                                       "lower the learning rate or warm up for longer", STEP_FAILED)  # fmt: skip
+                entry = _entry(state, loss, norm, rate, 0.0 if unpadded else _padding(micro))
                 if measured and score:
                     entry["score"] = score()
                     models.train()
@@ -115,6 +110,16 @@ def train(
         parts[0].model.activation_checkpointing_disable()
     state.restore_best()
     return state.history
+
+
+def _entry(state: State, loss: torch.Tensor, norm: torch.Tensor, rate: float, padding: float) -> dict[str, float]:
+    """What the history says of an update; raises XstiltsError where training has diverged."""
+    mean = state.mean_loss(loss)
+    if not math.isfinite(mean):
+        raise XstiltsError(f"the loss is not finite at update {state.update}", "training diverged",
+                           "lower the learning rate or warm up for longer", STEP_FAILED)  # fmt: skip
+    return {"update": state.update, "loss": mean, "gradient_norm": float(norm), "learning_rate": rate,
+            "padding": padding}  # fmt: skip
 
 
 def _optimizer(models: torch.nn.ModuleList, recipe: Recipe) -> torch.optim.AdamW:
@@ -134,15 +139,27 @@ def _micro_batches(
     result = []
     for p, indices in update.items():
         part = parts[p]
-        groups = micro_batches(part.encoded, indices, budget, not unpadded, parallel.ranks())
-        batches = [pad(part.encoded, group, pad_id) for group in groups]
-        if part.corrupt:
-            for batch in batches:
-                part.corrupt(batch, rng)
+        encoded, drawn = _corrupted(part, indices, rng) if part.corrupt else (part.encoded, indices)
+        groups = micro_batches(encoded, drawn, budget, not unpadded, parallel.ranks())
+        batches = [pad(encoded, group, pad_id) for group in groups]
         labelled = sum(int((batch["labels"] != IGNORED).sum()) for batch in batches)
         scale = part.weight * examples[p] / sum(examples.values()) / max(1, labelled)
         result += [_Micro(part, batch, scale) for batch in batches]
     return result
+
+
+def _corrupted(part: Part, indices: np.ndarray, rng: np.random.Generator) -> tuple[Encoded, np.ndarray]:
+    """The sequences of an update with tokens hidden, and their numbers: drawn before the update is cut, so that however
+    it is cut, and by however many processes, the same tokens are hidden."""
+    assert part.corrupt is not None
+    encoded = part.encoded
+    tokens = np.concatenate([np.arange(encoded.offsets[i], encoded.offsets[i + 1]) for i in indices])
+    batch = {"input_ids": encoded.ids[tokens]}
+    part.corrupt(batch, rng)
+    segments = None if encoded.segments is None else encoded.segments[tokens]
+    offsets = np.concatenate([[0], np.cumsum(encoded.lengths[indices])])
+    numbers = np.arange(len(indices))
+    return Encoded(batch["input_ids"], offsets, numbers, batch["labels"], segments), numbers
 
 
 def _padding(micro: list[_Micro]) -> float:

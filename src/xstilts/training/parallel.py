@@ -5,6 +5,7 @@ gradients is taken once an update, and then all take the same optimiser step.
 """
 
 import importlib
+import json
 import signal
 import tempfile
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ import torch
 from torch import distributed, multiprocessing
 
 from xstilts.context import Context
+from xstilts.errors import XstiltsError
 
 T = TypeVar("T")
 StepFunction = Callable[[dict[str, Any], dict[str, Path], Path, Context], None]
@@ -27,17 +29,25 @@ def shared_out(step: StepFunction) -> StepFunction:
 
     @wraps(step)
     def spread(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
-        if context.ranks == 1 or distributed.is_initialized():
+        ranks = context.ranks
+        if arguments["device"] == "cuda":
+            ranks = min(ranks, torch.cuda.device_count())
+        if ranks <= 1 or distributed.is_initialized():
             step(arguments, inputs, out, context)
             return
         share = multiprocessing.get_context("spawn").Value("d", 0.0)
         with tempfile.TemporaryDirectory() as folder:
             place = f"{step.__module__}:{step.__name__}"
-            told = (place, arguments, inputs, out, context.scratch, context.store, context.ranks, share, folder)
-            processes = multiprocessing.start_processes(_one, told, context.ranks, join=False, start_method="spawn")
+            told = (place, arguments, inputs, out, context.scratch, context.store, ranks, share, folder)
+            processes = multiprocessing.start_processes(_one, told, ranks, join=False, start_method="spawn")
             assert processes is not None
-            while not processes.join(timeout=0.5):
-                context.progress(share.value)
+            try:
+                while not processes.join(timeout=0.5):
+                    context.progress(share.value)
+            except multiprocessing.ProcessRaisedException:
+                for file in Path(folder).glob("error*.json"):
+                    raise XstiltsError(*json.loads(file.read_text())) from None
+                raise
 
     return spread
 
@@ -60,7 +70,11 @@ def _one(number: int, place: str, arguments: dict[str, Any], inputs: dict[str, P
     if number:
         out = Path(folder) / f"out{number}"
         out.mkdir()
-    step(arguments, inputs, out, Context(scratch, (lambda done: None) if number else progress, store=store))
+    try:
+        step(arguments, inputs, out, Context(scratch, (lambda done: None) if number else progress, store=store))
+    except XstiltsError as error:
+        Path(folder, f"error{number}.json").write_text(json.dumps([error.what, error.why, error.hint, error.code]))
+        raise
     distributed.destroy_process_group()
 
 

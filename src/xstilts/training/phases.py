@@ -120,9 +120,13 @@ def _drawn(
 
 def _heads(encoder: Path, materials: list[Material], text: bool, seed: int, device: torch.device) -> list[Any]:
     """A model for each task, and one for masked text, with a head each on one encoder."""
-    heads = [(m.kind.AUTO_CLASS, m.task.labels, derive(seed, "head", m.task.name)) for m in materials]
-    models = [with_head(encoder, *head) for head in heads] + ([with_mlm_head(encoder)] if text else [])
-    share_encoder(models)
+    models: list[Any] = []
+    for m in materials:
+        models.append(with_head(encoder, m.kind.AUTO_CLASS, m.task.labels, derive(seed, "head", m.task.name)))
+        share_encoder(models)  # at once, so that memory never holds an encoder for each
+    if text:
+        models.append(with_mlm_head(encoder))
+        share_encoder(models)
     for model in models:
         model.to(device)
         vars(model.config).pop("null_threshold", None)  # an earlier phase's: it goes with the head that is left behind
