@@ -89,16 +89,16 @@ class World:
     encoders: tuple[float, ...] = (1.0,)
 
 
+REPLICATES_VARY = Components(2.0, 1.0, 1.0, 1.0, 5.0, 20.0, 0.5, 0.3)
 WORLDS = {
     "usual": World("the components that `power` assumes", ASSUMED, 300, (_one_source, _bootstraps), like_these=True),
-    "replicates": World("hardly anything but replicates varies",
-                        Components(2.0, 1.0, 1.0, 1.0, 5.0, 20.0, 0.5, 0.3), 50, (_one_source, _bootstraps)),
+    "replicates": World("hardly anything but replicates varies", REPLICATES_VARY, 50, (_one_source, _bootstraps)),
     "items": World("hardly anything but items varies",
                    Components(0.05, 0.05, 1000.0, 1000.0, 100.0, 800.0, 0.5, 0.3), 300, (_one_source,)),
     "languages": World("languages and families differ most", replace(ASSUMED, language=4.0, family=4.0), 150,
                        like_these=True),
-    "encoders": World("two encoders, one with three times the other's spread between replicates", ASSUMED, 150,
-                      (_one_kind,), encoders=(1.0, 3.0)),
+    "encoders": World("two encoders of which one varies three times as much, and hardly anything but replicates varies",
+                      REPLICATES_VARY, 50, (_one_kind,), encoders=(1.0, 3.0)),
 }  # fmt: skip
 
 
