@@ -118,7 +118,11 @@ def predict_transfer(
     from xstilts.analysis.runs import read_run
     from xstilts.analysis.transfer import measure, predict_by_distance, predict_transfer, write_scores
     from xstilts.cli.languages import codes
+    from xstilts.errors import XstiltsError
 
+    if not runs and (target or store):
+        raise XstiltsError("there are no runs to learn from", "--target and --store say what of them is used",
+                           "give run folders, or leave both out")  # fmt: skip
     found = [read_run(run) for run in dict.fromkeys(run.resolve() for run in runs or ())]
     if store:
         for run in found:

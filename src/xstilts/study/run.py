@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ def carry_out(planned: StudyPlan, store: Store, out: Path, executor: Executor, w
     store.sweep()
     told: dict[str, float] = {}
     with (out / EVENTS).open("a", encoding="utf-8") as log:
+        log.write("\n" if _half_line(out / EVENTS) else "")
 
         def report(event: dict[str, Any]) -> None:
             now, progress = time.time(), event["event"] == "progress"
@@ -44,14 +46,12 @@ def carry_out(planned: StudyPlan, store: Store, out: Path, executor: Executor, w
 
         for change in freeze_plan(planned, out):
             report({"event": "note", "why": change})
-        outcome = executor(planned.plan, store, planned.wanted, report)
-        second = second_tries(planned, store)
-        if second:
-            report({"event": "note", "why": "trainings that came to nothing are tried once more with another seed"})
-            planned.plan.steps |= second.plan.steps
-            write_steps(out / STEPS, planned.plan, [*planned.wanted, *second.wanted])
-            again = executor(planned.plan, store, second.wanted, report)
-            outcome.failed.update(again.failed)
+        try:
+            outcome, second = _both_tries(planned, store, out, executor, report)
+        except BaseException:
+            with suppress(OSError):  # of a full disk, perhaps: the error that is on its way says so
+                report({"event": "ended", "failed": 0})
+            raise
         report({"event": "ended", "failed": len(outcome.failed)})
     rows = compared(planned.plan, measured_seconds(out / EVENTS))
     write_atomically(out / ESTIMATES, json.dumps(rows, indent=1))
@@ -67,6 +67,25 @@ def carry_out(planned: StudyPlan, store: Store, out: Path, executor: Executor, w
     return outcome
 
 
+def _both_tries(
+    planned: StudyPlan, store: Store, out: Path, executor: Executor, report: Report
+) -> tuple[Outcome, StudyPlan | None]:
+    """Runs the plan, and then what its dead trainings are tried once more with, if there are any."""
+    outcome = executor(planned.plan, store, planned.wanted, report)
+    second = second_tries(planned, store)
+    if second:
+        report({"event": "note", "why": "trainings that came to nothing are tried once more with another seed"})
+        planned.plan.steps |= second.plan.steps
+        write_steps(out / STEPS, planned.plan, [*planned.wanted, *second.wanted])
+        outcome.failed.update(executor(planned.plan, store, second.wanted, report).failed)
+    return outcome, second
+
+
+def _half_line(log: Path) -> bool:
+    content = log.read_bytes()
+    return bool(content) and not content.endswith(b"\n")
+
+
 def freeze_plan(planned: StudyPlan, out: Path) -> list[str]:
     """Writes what was decided before the first step, and the steps as such, so that each can be run alone.
 
@@ -75,7 +94,7 @@ def freeze_plan(planned: StudyPlan, out: Path) -> list[str]:
     description = planned.frozen.describe() | {"steps": list(planned.plan.steps)}
     file, changed = out / PLAN, []
     if file.is_file():
-        earlier = json.loads(file.read_text(encoding="utf-8"))
+        earlier = _earlier(file)
         if earlier["hash"] != description["hash"]:
             kept = f"plan-{earlier['hash'][:8]}.json"
             write_atomically(out / kept, json.dumps(earlier, indent=1))
@@ -83,6 +102,17 @@ def freeze_plan(planned: StudyPlan, out: Path) -> list[str]:
     write_atomically(file, json.dumps(description, indent=1, ensure_ascii=False))
     write_steps(out / STEPS, planned.plan, planned.wanted)
     return changed
+
+
+def _earlier(file: Path) -> dict[str, Any]:
+    """The plan that a run folder holds; raises XstiltsError where it is none."""
+    try:
+        found = json.loads(file.read_bytes())
+        _ = found["hash"][:8]
+    except (ValueError, KeyError, TypeError):
+        raise XstiltsError(f"{file.parent} holds something else than a run", f"{file.name} is no plan of a study",
+                           "name another run folder, or remove the file") from None  # fmt: skip
+    return dict(found)
 
 
 def differences(earlier: Any, later: Any, where: str = "") -> list[str]:
