@@ -42,12 +42,14 @@ def command(*words, expect=2, **environment):
     (["step", "--run", "else", "--list", "--ready"], "it takes one of", 2),
     (["predict-transfer", "--for", "sw", "--target", "xnli"], "no runs to learn from", 2),
     (["predict-transfer", "--for", "sw", "--candidates", "sw"], "no source to rank", 2),
+    (["predict-transfer", "run", "--store", "s3://bucket"], "a folder here", 2),
     (["predict-transfer", "--for", "sw", "--out", "else"], "cannot use else", 2),
 ])  # fmt: skip
 def test_commands_that_cannot_be_meant_are_told(tmp_path, monkeypatch, words, says, code):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
     (tmp_path / "else").mkdir()
+    (tmp_path / "run").mkdir()
     (tmp_path / "else/plan.json").write_text("{}")
     (tmp_path / "else/steps.jsonl").write_bytes(b"\xff\n")
     assert says in command(*words, expect=code)

@@ -57,7 +57,7 @@ def arm_problems(
         if tasks.get(str(corpus), "mlm") != "mlm":
             yield (*where, "mlm", "corpus"), f"is a task of type {tasks[str(corpus)]}; raw text is of type mlm"
     if not setting(entry, "intermediate"):
-        for name in (name for name in OF_AN_INTERMEDIATE if setting(entry, name) not in (None, 0, [], "english")):
+        for name in (name for name in OF_AN_INTERMEDIATE if (setting(entry, name) or "english") != "english"):
             yield (*where, name), "needs `intermediate`: the training that it changes"
         return
     yield from _strategy_problems(where, entry)
