@@ -76,8 +76,8 @@ def plan(
     speed = rates(named if named != "auto" else device_class("auto"))
     changes = {"replicates": replicates, "seed": seed, "source": source}
     planned = planned_study(name, data, quick, changes, speed.kind, allow_few, resolved=run is not None)
-    if run:
-        freeze_plan(planned, run)
+    for change in freeze_plan(planned, run) if run else ():
+        Console(stderr=True).print(f"note: {change}", markup=False, highlight=False)
     if as_dot or as_mermaid:
         typer.echo((dot if as_dot else mermaid)(grouped(planned)))
         return

@@ -10,7 +10,7 @@ from typing import Any
 from xstilts.engine import Outcome, Plan, Report, Store, write_atomically, write_steps
 from xstilts.errors import STEP_FAILED, XstiltsError
 from xstilts.study.compare import ESTIMATES, compared, measured_seconds
-from xstilts.study.results import gather
+from xstilts.study.results import FACTS, gather
 from xstilts.study.retry import second_tries
 from xstilts.study.steps import StudyPlan
 
@@ -89,15 +89,18 @@ def _half_line(log: Path) -> bool:
 def freeze_plan(planned: StudyPlan, out: Path) -> list[str]:
     """Writes what was decided before the first step, and the steps as such, so that each can be run alone.
 
-    Where an earlier plan differs, it is kept beside the new one, and what has changed is returned in words.
+    Where an earlier plan differs, it is kept beside the new one, and what has changed is returned in words. So are the
+    facts that go with its predictions: they would be analysed by another split of languages.
     """
-    description = planned.frozen.describe() | {"steps": list(planned.plan.steps)}
+    description = json.loads(json.dumps(planned.frozen.describe() | {"steps": list(planned.plan.steps)}))
     file, changed = out / PLAN, []
     if file.is_file():
         earlier = _earlier(file)
         if earlier["hash"] != description["hash"]:
             kept = f"plan-{earlier['hash'][:8]}.json"
             write_atomically(out / kept, json.dumps(earlier, indent=1))
+            if (out / FACTS).is_file():
+                (out / FACTS).replace(out / kept.replace("plan", "study"))
             changed = [f"this is another plan than before, which is kept as {kept}", *differences(earlier, description)]
     write_atomically(file, json.dumps(description, indent=1, ensure_ascii=False))
     write_steps(out / STEPS, planned.plan, planned.wanted)
