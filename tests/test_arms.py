@@ -195,6 +195,13 @@ def test_masked_text_takes_its_share_of_the_updates_and_keeps_the_vocabulary(wor
     assert any("lm_head" in name for name in alone) and not any("lm_head" in name for name in mixed)
 
 
+@pytest.mark.parametrize("share", [0.01, 0.99])
+def test_a_share_that_leaves_text_or_task_out_is_refused(world, encoder_folder, tmp_path, share):
+    mlm = {"task": world[1]["text"], "languages": ["en"], "share": share, "masked": 0.3, "max_length": 64}
+    with pytest.raises(XstiltsError, match="of 4 updates is"):
+        run(world, encoder_folder("xlm-roberta"), tmp_path / "mixed", ("nli",), mlm=mlm)
+
+
 def test_heads_share_weights_not_copies(encoder_folder):
     folder = encoder_folder("bert")
     models = [with_head(folder, "AutoModelForSequenceClassification", ("a", "b"), 1),

@@ -11,7 +11,7 @@ from xstilts.data.check import check, texts_of
 from xstilts.data.sources import available, content, rows
 from xstilts.errors import XstiltsError
 from xstilts.study.freeze import freeze
-from xstilts.study.load import load_study
+from xstilts.study.load import builtin_studies, load_study
 from xstilts.study.own_tasks import read_task_file
 from xstilts.study.plan import build_plan
 from xstilts.tasks.task import Task
@@ -177,3 +177,79 @@ def test_studies_with_settings_of_the_wrong_kind_are_told(tmp_path, changes, mon
     (tmp_path / "study.yaml").write_text(yaml.safe_dump({"extends": "pocket", **changes}))
     with pytest.raises(XstiltsError):
         load_study("study.yaml", quick=True)
+
+
+ARM = {"intermediate": "nli"}
+TRANSLATED = {**ARM, "translated": "toy"}
+
+
+@pytest.mark.parametrize(("arm", "says"), [
+    ({**ARM, "given": ["de"]}, "goes with `languages: given`"),
+    ({**ARM, "languages": "given"}, "goes with `languages: given`"),
+    ({**ARM, "languages": "given", "given": ["de", "de"]}, "a language twice"),
+    ({**ARM, "languages": "given", "given": ["deu"]}, "write 'de'"),
+    ({**ARM, "languages": "all", "count": 3}, "does nothing with `languages: all`"),
+    ({**ARM, "languages": "all", "exact": True}, "does nothing with `languages: all`"),
+    ({"languages": "far", "count": 2}, "needs `intermediate`"),
+    ({"hide": "premise"}, "unknown text column 'premise'"),
+    ({**ARM, "mlm": {"corpus": "pocket-text", "share": 0.3, "masked": 0}}, "greater than 0"),
+    (TRANSLATED, "needs `languages` to translate into"),
+    ({**TRANSLATED, "languages": "far", "through": "fr"}, "leave `languages` out"),
+    ({**TRANSLATED, "through": "en"}, "the anchor language itself"),
+])  # fmt: skip
+def test_settings_of_an_arm_that_would_do_nothing_or_something_else_are_mistakes(tmp_path, arm, says):
+    more = {"translators": {"toy": {"load": "some/model"}}}
+    arms = yaml.safe_load(builtin_studies()["pocket"].read_text())["arms"]
+    with pytest.raises(XstiltsError, match=says):
+        load_study(changed(tmp_path, arms={**arms, "mine": arm}, **more))
+
+
+@pytest.mark.parametrize(("training", "says"), [
+    ({"mixture": {"nli": 1}}, "has one part"),
+    ({"mixture": {"nli": 1, "paws": float("inf")}}, "a finite number"),
+    ({"mixture": {"nli": 1, "paws": 1}, "epochs": 3}, "those of its parts"),
+    ({"mixture": {"nli": 1, "paws": 1}, "temperature": 5}, "needs `sampling: temperature`"),
+    ({"mixture": {"nli": 1, "paws": 1}, "cap": 10}, "needs `sampling: capped`"),
+    ({"task": "pocket-nli", "sampling": "uniform"}, "needs `mixture`"),
+])  # fmt: skip
+def test_settings_of_a_mixture_that_would_do_nothing_are_mistakes(tmp_path, training, says):
+    parts = {"nli": {**TRAINING, "task": "pocket-nli"}, "paws": {**TRAINING, "task": "pocket-paws"}}
+    mine = {"recipe": TRAINING["recipe"], **training}
+    with pytest.raises(XstiltsError, match=says):
+        load_study(changed(tmp_path, intermediate={**parts, "mine": mine}))
+
+
+@pytest.mark.parametrize(("changes", "says"), [
+    ({"arms": {"baseline": ARM}}, "the trivial baseline"),
+    ({"arms": {"near - far": ARM}}, "stands in contrasts"),
+    ({"targets": {"a/b": {"task": "pocket-nli", "training": TRAINING}}}, "file names"),
+    ({"targets": {"pocket-nli": {"training": {**TRAINING, "mixture": {"nli": 1}}}}}, "a target trains on one task"),
+    ({"primary": []}, "at least 1"), ({"primary": ["pocket-nli"] * 2}, "names 'pocket-nli' twice"),
+    ({"contrasts": ["far - far"]}, "against itself"), ({"contrasts": ["far - near"] * 2}, "given twice"),
+    ({"contrasts": ["far - near on pocket-nli, pocket-nli"]}, "a target twice"),
+    ({"translators": {"toy": {"load": ""}}}, "at least 1"), ({"languages": {"anchor": "eng"}}, "write 'en'"),
+])  # fmt: skip
+def test_names_and_contrasts_that_would_be_judged_wrongly_are_mistakes(tmp_path, changes, says):
+    with pytest.raises(XstiltsError, match=says):
+        load_study(changed(tmp_path, **changes))
+
+
+def test_an_arm_without_rows_in_the_languages_it_is_given_is_refused(tmp_path):
+    (tmp_path / "en").write_text("x\ty\t0\n")
+    source = {"format": "table", "files": {"train": "{lang}", "validation": "{lang}"},
+              "columns": {"text_a": 0, "text_b": 1, "label": 2}}  # fmt: skip
+    own = {"type": "classification", "labels": ["0", "1"], "languages": ["en", "de"], "source": source}
+    arms = {"none": {}, "mine": {"intermediate": "mine", "languages": "given", "given": ["de"]}}
+    languages = yaml.safe_load(builtin_studies()["pocket"].read_text())["languages"] | {"never_held_out": ["de"]}
+    changes = {"tasks": {"own": own}, "intermediate": {"mine": {**TRAINING, "task": "own"}}, "arms": arms,
+               "contrasts": ["mine - none"], "controls": [], "languages": languages}  # fmt: skip
+    with pytest.raises(XstiltsError, match="'own' has no train rows in de"):
+        freeze(load_study(changed(tmp_path, **changes)), tmp_path, "cpu")
+
+
+def test_a_small_form_is_not_made_up(tmp_path):
+    raw = yaml.safe_load(builtin_studies()["pocket"].read_text())
+    del raw["quick"]
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(raw))
+    with pytest.raises(XstiltsError, match="no small form"):
+        load_study(str(tmp_path / "study.yaml"), quick=True)

@@ -265,6 +265,13 @@ def test_a_table_of_ones_own_is_laid_beside_the_run(true_run, tmp_path):
         published_rows(str(tmp_path / "none.csv"))
 
 
+@pytest.mark.parametrize("rows", ["", "a,xnli,accuracy,nan,x\n", "a,xnlii,accuracy,3,x\n"])
+def test_a_table_that_would_lay_nothing_or_no_number_beside_the_run_is_refused(tmp_path, rows):
+    (tmp_path / "own.csv").write_text("row,task,metric,value,source\n" + rows)
+    with pytest.raises(XstiltsError, match=r"own\.csv"):
+        published_rows(str(tmp_path / "own.csv"))
+
+
 def test_the_published_scores_add_up_to_the_published_averages():
     tasks = [("xnli", "accuracy"), ("pawsx", "accuracy"), ("udpos", "span_f1"), ("panx", "span_f1"),
              ("xquad", "f1_em"), ("mlqa", "mlqa_f1_em"), ("tydiqa", "f1_em")]  # fmt: skip

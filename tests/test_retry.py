@@ -8,6 +8,7 @@ from xstilts.engine import Store
 from xstilts.study.freeze import freeze
 from xstilts.study.load import load_study
 from xstilts.study.plan import build_plan
+from xstilts.study.results import gather
 from xstilts.study.retry import second_tries
 from xstilts.study.run import differences, freeze_plan
 
@@ -66,11 +67,21 @@ def test_a_dead_intermediate_training_takes_what_follows_along(planned, tmp_path
 def test_a_plan_that_differs_says_what_changed(planned, tmp_path):
     assert freeze_plan(planned, tmp_path) == []
     assert freeze_plan(planned, tmp_path) == []
+    (tmp_path / "study.json").write_text("{}")
     study = load_study("pocket", quick=True, replicates=4)
     told = freeze_plan(build_plan(freeze(study, None, "cpu")), tmp_path)
     assert "study.replicates: 2 is now 4" in told
+    assert not [line for line in told if line.startswith(("pool", "held_out", "evaluated", "warnings"))]
     assert json.loads((tmp_path / "plan.json").read_text())["study"]["replicates"] == 4
     assert len(list(tmp_path.glob("plan-*.json"))) == 1
+    assert not (tmp_path / "study.json").exists() and len(list(tmp_path.glob("study-*.json"))) == 1
     assert differences({"a": {"b": 1}, "hash": "x"}, {"a": {"b": 2, "c": 3}, "hash": "y"}) == [
         "a.b: 1 is now 2", "a.c: null is now 3"
     ]  # fmt: skip
+
+
+def test_predictions_of_an_earlier_plan_are_not_taken_for_those_of_this_one(planned, tmp_path):
+    (tmp_path / "predictions").mkdir()
+    (tmp_path / "predictions/pocket-nli.parquet").write_text("of an earlier plan")
+    gather(planned, Store(tmp_path / "store"), tmp_path)
+    assert not list((tmp_path / "predictions").iterdir())

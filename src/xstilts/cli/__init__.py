@@ -34,6 +34,17 @@ def _root(
         raise typer.Exit
 
 
+def _tell(error: XstiltsError) -> None:
+    """Ends the program with the error in three parts, or with its traceback where that was asked for."""
+    if "--debug" in sys.argv:
+        raise error
+    console = Console(stderr=True, soft_wrap=True)
+    console.print(f"[bold red]error:[/] {escape(error.what)}")
+    console.print(f"[bold]why:[/]   {escape(error.why)}")
+    console.print(f"[bold]do:[/]    {escape(error.hint)}")
+    sys.exit(error.code)
+
+
 def main() -> None:
     """Runs the command line; a mistake is told in three parts (what, why, what to do) and sets the exit status."""
     from xstilts.cli import bench, catalogue, data, evidence, languages, planning, scoring, statistics, steps, studies  # noqa: F401
@@ -41,13 +52,10 @@ def main() -> None:
     try:
         app()
     except XstiltsError as error:
-        if "--debug" in sys.argv:
-            raise
-        console = Console(stderr=True, soft_wrap=True)
-        console.print(f"[bold red]error:[/] {escape(error.what)}")
-        console.print(f"[bold]why:[/]   {escape(error.why)}")
-        console.print(f"[bold]do:[/]    {escape(error.hint)}")
-        sys.exit(error.code)
+        _tell(error)
+    except (FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        what, why = f"cannot use {error.filename2 or error.filename}", error.strerror or repr(error)
+        _tell(XstiltsError(what, why, "give another path, or mend this one"))
     except KeyboardInterrupt:
         sys.stderr.write("\nstopped; run the same command again to go on where it stopped\n")
         sys.exit(130)

@@ -108,7 +108,7 @@ def predict_transfer(
     ] = "",
     target: Annotated[str, typer.Option("--target", help="Learn from one target task only.")] = "",
     store: Annotated[
-        Path | None, typer.Option("--store", help="The runs' store: also measures what needs texts and encoders.")
+        str | None, typer.Option("--store", help="The runs' store: also measures what needs texts and encoders.")
     ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Sources to print for each language.")] = 5,
     out: Annotated[Path | None, typer.Option("--out", help="Write the scores for `--strategy predicted`.")] = None,
@@ -118,11 +118,18 @@ def predict_transfer(
     from xstilts.analysis.runs import read_run
     from xstilts.analysis.transfer import measure, predict_by_distance, predict_transfer, write_scores
     from xstilts.cli.languages import codes
+    from xstilts.errors import XstiltsError
 
+    if not runs and (target or store):
+        raise XstiltsError("there are no runs to learn from", "--target and --store say what of them is used",
+                           "give run folders, or leave both out")  # fmt: skip
+    if "://" in (store or ""):
+        raise XstiltsError(f"cannot measure from {store}", "texts and encoders are read from a folder here",
+                           "copy the store to this machine, or leave --store out")  # fmt: skip
     found = [read_run(run) for run in dict.fromkeys(run.resolve() for run in runs or ())]
     if store:
         for run in found:
-            measure(run, store)
+            measure(run, Path(store))
     asked, among = codes(wanted), codes(candidates)
     result = predict_transfer(found, asked, among, target) if found else predict_by_distance(asked, among)
     if out:

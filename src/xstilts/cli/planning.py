@@ -62,6 +62,7 @@ def plan(
     Nothing is trained, fetched or loaded: sizes come from a table, and from the data where it is at hand.
     """
     from xstilts.engine import Store
+    from xstilts.errors import XstiltsError
     from xstilts.study.cost import estimates
     from xstilts.study.devices import rates
     from xstilts.study.picture import dot, grouped, mermaid
@@ -69,16 +70,18 @@ def plan(
     from xstilts.study.run import freeze_plan
     from xstilts.study.sizes import Sizes
 
+    if as_dot + as_mermaid + as_json > 1:
+        raise XstiltsError("one form at a time", "of --dot, --mermaid and --json several are given", "give one of them")
     named = "cuda" if device == "auto" and gpus else device
     speed = rates(named if named != "auto" else device_class("auto"))
     changes = {"replicates": replicates, "seed": seed, "source": source}
     planned = planned_study(name, data, quick, changes, speed.kind, allow_few, resolved=run is not None)
+    for change in freeze_plan(planned, run) if run else ():
+        Console(stderr=True).print(f"note: {change}", markup=False, highlight=False)
     if as_dot or as_mermaid:
         typer.echo((dot if as_dot else mermaid)(grouped(planned)))
         return
-    if run:
-        freeze_plan(planned, run)
-    kept = Store(store or Path("runs/store"))
+    kept = Store(store or (run.parent if run else Path("runs")) / "store")
     finished = kept.finished(planned.plan.steps)
     prices = estimates(planned.plan, speed, Sizes(kept))
     cost = bill(planned, prices, finished, gpus or (cores() if speed.kind == "cpu" else 1))

@@ -40,8 +40,8 @@ def step(
     from xstilts.errors import XstiltsError
     from xstilts.study.run import STEPS
 
-    if bool(fingerprints) == (ready or listed):
-        raise XstiltsError("nothing to do", "it takes either fingerprints, or --ready or --list", "see --help")
+    if bool(fingerprints) + ready + listed != 1:
+        raise XstiltsError("what is to be done?", "it takes one of fingerprints, --ready and --list", "see --help")
     plan, wanted = read_steps(run / STEPS)
     place = Store(store or run.parent / "store")
     if fingerprints:
@@ -96,29 +96,31 @@ def watch(run: Annotated[Path, typer.Argument(help="The run folder of a study.")
     with (run / EVENTS).open("rb") as log, Watcher(plan, Console()) as watcher:
         events = _lines(log)
         while not events or events[-1]["event"] != "ended":
-            _show(events, watcher, run)
+            _show(events, watcher, run / STEPS)
             time.sleep(1.0)
             events = _lines(log)
-        _show(events, watcher, run)
+        _show(events, watcher, run / STEPS)
 
 
-def _show(events: list[dict[str, Any]], watcher: Any, run: Path) -> None:
+def _show(events: list[dict[str, Any]], watcher: Any, steps: Path) -> None:
+    """Tells the watcher the events, by the plan as it is now: a second try adds steps to it."""
     from xstilts.engine import read_steps
-    from xstilts.study.run import STEPS
 
+    if any(event["event"] == "plan" for event in events):
+        watcher.plan, _ = read_steps(steps)
     for event in events:
-        if event["event"] == "plan":  # of a second try, the steps are others
-            watcher.plan, _ = read_steps(run / STEPS)
-        watcher(event)
+        if "step" not in event or event["step"] in watcher.plan.steps:
+            watcher(event)
 
 
 def _lines(log: BinaryIO) -> list[dict[str, Any]]:
     """The events that are new in the log, of the latest start of the study only."""
+    from xstilts.study.compare import read_event
+
     events: list[dict[str, Any]] = []
     while (line := log.readline()).endswith(b"\n"):
-        try:
-            event = json.loads(line)
-        except ValueError:  # cut short when the disk was full or the power failed
+        event = read_event(line)
+        if event is None:
             continue
         events = [event] if event["event"] == "plan" else [*events, event]
     log.seek(log.tell() - len(line))

@@ -58,6 +58,7 @@ def study(
     from xstilts.study.results import LEFT_OUT, told
     from xstilts.study.run import carry_out
 
+    _one_engine(engine, address, jobs, device)
     console = Console()
     changes = {"replicates": replicates, "seed": seed, "source": source}
     planned = planned_study(name, data, quick, changes, device, allow_few, True, ranks)
@@ -71,6 +72,21 @@ def study(
         console.print(f"note: {told(part)}", markup=False, highlight=False)
     _report(out, console)
     console.print(comparison(json.loads((out / ESTIMATES).read_text(encoding="utf-8"))), highlight=False)
+
+
+def _one_engine(engine: str, address: str, jobs: int | None, device: str) -> None:
+    """Raises XstiltsError for options that this engine does not have, and for devices that no step can be run on."""
+    from xstilts.errors import XstiltsError
+
+    if device not in ("cpu", "cuda", "auto"):
+        raise XstiltsError(f"cannot run on '{device}'", "a study runs on cpu or cuda",
+                           "give --device cpu, cuda or auto; `xstilts plan` takes devices by name")  # fmt: skip
+    if engine == "ray" and jobs:
+        raise XstiltsError("--jobs is for --engine local", "a Ray cluster runs as many steps as it has room for",
+                           "leave --jobs out")  # fmt: skip
+    if engine == "local" and address != "auto":
+        raise XstiltsError("--address is for --engine ray", "a study runs on this machine otherwise",
+                           "add --engine ray, or leave --address out")  # fmt: skip
 
 
 @app.command(epilog="Example:\n\n  xstilts report runs/pocket")
@@ -110,8 +126,11 @@ def device_class(name: str) -> str:
 def _local(jobs: int | None, threads: int | None, device: str) -> Any:
     """As many steps at once as cores with a thread each; or for each GPU a step on it, and one that needs none."""
     from xstilts.engine import execute
+    from xstilts.errors import MISSING, XstiltsError
 
     devices = _gpus() if device == "cuda" else []
+    if device == "cuda" and not devices:
+        raise XstiltsError("no CUDA device here", "the study is to run on one", "give --device cpu", MISSING)
     jobs = jobs or 2 * len(devices) or cores()
     threads = threads or (max(1, cores() // jobs) if devices else 1)
     return partial(execute, jobs=jobs, threads=threads, devices=devices)

@@ -28,7 +28,7 @@ def read_steps(file: Path) -> tuple[Plan, list[str]]:
         hint = "name a run folder, or make one with `xstilts plan STUDY --freeze RUN`"
         raise XstiltsError("no frozen plan", f"{file} does not exist", hint, MISSING)
     plan, wanted = Plan(), []
-    with file.open(encoding="utf-8") as lines:
+    with file.open(encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, 1):
             try:
                 record = json.loads(line)

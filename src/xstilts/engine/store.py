@@ -16,6 +16,8 @@ from xstilts.engine.result import MANIFEST, damage, differs, manifest, seal, syn
 from xstilts.engine.step import Step
 from xstilts.errors import MISSING, STEP_FAILED, XstiltsError
 
+BARRED = (errno.EROFS, errno.EACCES, errno.ENOTDIR)
+
 
 class StoreFull(XstiltsError):
     """The store cannot be written to, so that no step can be finished."""
@@ -200,7 +202,7 @@ def _disk_errors(root: Path) -> Iterator[None]:
         yield
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        barred = error.errno in (errno.EROFS, errno.EACCES) and str(error.filename or root).startswith(str(root))
+        barred = error.errno in BARRED and str(error.filename or root).startswith(str(root))
         if not full and not barred:
             raise
         raise StoreFull(

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +26,22 @@ def compared(plan: Plan, measured: Mapping[str, float]) -> list[dict[str, Any]]:
     return list(rows.values())
 
 
+def read_event(line: str | bytes) -> dict[str, Any] | None:
+    """One line of a run's log; None for half a line, as a run leaves it that is killed or has no disk left."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "event" in event else None
+
+
 def measured_seconds(events: Path) -> dict[str, float]:
     """Seconds of every step that a run's log says was finished, in whichever session that was."""
     found = {}
-    for line in events.read_text(encoding="utf-8").splitlines():
-        with suppress(ValueError, KeyError):  # a line that was cut short when the disk was full or the power failed
-            event = json.loads(line)
-            if event["event"] == "finished":
-                found[event["step"]] = float(event["seconds"])
+    for line in events.read_bytes().splitlines():
+        event = read_event(line)
+        if event and event["event"] == "finished":
+            found[event["step"]] = float(event["seconds"])
     return found
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,11 @@ def _rates(name: str, entry: Mapping[str, Any]) -> Rates:
     precisions = ("fp32", "bf16")
     products = {precision: float(entry[precision]) for precision in precisions}
     efficiency, update = ({p: float(entry[key][p]) for p in precisions} for key in ("efficiency", "update_seconds"))
-    if min(*products.values(), *efficiency.values()) <= 0:
+    kind, start, ground = str(entry["class"]), float(entry["step_seconds"]), str(entry["ground"])
+    if not all(0 < rate < inf for rate in (*products.values(), *efficiency.values())):
         raise ValueError(f"a rate of '{name}' is not above zero")
-    start, ground = float(entry["step_seconds"]), str(entry["ground"])
-    return Rates(name, str(entry["class"]), products, efficiency, update, start, ground)
+    if not all(0 <= seconds < inf for seconds in (start, *update.values())):
+        raise ValueError(f"seconds of '{name}' are below zero, or no number")
+    if kind not in ("cpu", "cuda"):
+        raise ValueError(f"the class of '{name}' is '{kind}', and not cpu or cuda")
+    return Rates(name, kind, products, efficiency, update, start, ground)

@@ -36,10 +36,12 @@ def draw_sources(
         if not arm.intermediate:
             continue
         among = held_out if arm.languages == "held-out" else pool
-        candidates = among
-        for training in parts_of(study, arm.intermediate).values():
+        candidates, parts = among, parts_of(study, arm.intermediate)
+        for training in parts.values():
             if not arm.translated:
                 candidates = tuple(available(tasks[training.task], training.train, candidates, data, tasks))
+        if arm.languages == "given" and not arm.translated:
+            _present(name, arm, parts, tasks, data)
         for _, _, randomness in replicate_names(study, arm):
             result[name][randomness] = _draw(study, name, arm, candidates, randomness, held_out)
     return result
@@ -60,12 +62,15 @@ def _draw(
     if arm.languages == "english":
         return (anchor,)
     if arm.languages == "given":
-        chosen = arm.given
+        chosen = tuple(code for code in arm.given if code != anchor or not arm.anchor_share)
     elif arm.languages == "all":
         chosen = candidates
     else:
         chosen = _select(study, name, arm, candidates, derive(study.seed, randomness, "languages"), held_out)
     _check_held_out(name, arm, chosen, held_out)
+    if not chosen:
+        raise XstiltsError(f"arm '{name}' has no language to train on", "its tasks have no rows in those it may choose",
+                           "give the study more languages, or the arm others")  # fmt: skip
     return (anchor, *chosen) if arm.anchor_share else chosen
 
 
@@ -84,6 +89,19 @@ def _select(
             error.why,
             f"lower its `count` below {arm.count}, or give the study more languages; {error.hint}",
         ) from None
+
+
+def _present(
+    name: str, arm: Arm, parts: dict[str, Training], tasks: dict[str, Task], data: Path | None
+) -> None:  # fmt: skip
+    """Raises XstiltsError where a task of the arm has no rows in a language that it is given."""
+    for training in parts.values():
+        there = available(tasks[training.task], training.train, arm.given, data, tasks)
+        absent = [code for code in arm.given if code not in there]
+        if absent:
+            raise XstiltsError(f"arm '{name}': task '{training.task}' has no {training.train} rows in "
+                               f"{', '.join(absent)}", "the arm is given these languages",
+                               "give it others, or `translated`")  # fmt: skip
 
 
 def _check_held_out(name: str, arm: Arm, chosen: tuple[str, ...], held_out: tuple[str, ...]) -> None:

@@ -8,8 +8,28 @@ from typing import Any
 from pydantic import ValidationError
 
 from xstilts.errors import MISSING, XstiltsError, did_you_mean
-from xstilts.languages import language
-from xstilts.study.mistakes import Lines, Problem, Where, mistaken, parse, shape_problems
+from xstilts.study.arms import (
+    OF_A_MIXTURE,
+    arm_problems,
+    hidden_problems,
+    name_problems,
+    selection_problems,
+    training_problems,
+)
+from xstilts.study.mistakes import (
+    Lines,
+    Problem,
+    Where,
+    language_problems,
+    listed,
+    mapping,
+    mistaken,
+    parse,
+    setting,
+    shape_problems,
+    type_of,
+    unknown,
+)  # fmt: skip
 from xstilts.study.own_tasks import complete_tasks, fill_defaults
 from xstilts.study.schema import Study, parse_contrast
 from xstilts.tasks.task import catalogue, catalogue_entries
@@ -33,6 +53,8 @@ def load_study(name: str, quick: bool = False, **changes: Any) -> Study:
     """
     lines: Lines = {}
     raw, origin, problems = _read(name, lines)
+    if quick and "quick" not in raw:
+        problems.append((("quick",), "is missing: the study has no small form, run it without --quick"))
     small = raw.pop("quick", {})
     if not isinstance(small, dict):
         problems.append((("quick",), "must be a mapping of settings"))
@@ -92,140 +114,89 @@ def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 def _reference_problems(raw: dict[str, Any]) -> Iterator[Problem]:
     """Names that nothing answers to; says nothing of values that have the wrong shape."""
-    own = _mapping(raw, "tasks")
-    tasks = {**{name: task.type for name, task in catalogue().items()}, **{n: _type(e) for n, e in own.items()}}
+    own = mapping(raw, "tasks")
+    tasks = {**{name: task.type for name, task in catalogue().items()}, **{n: type_of(e) for n, e in own.items()}}
     for name, entry in own.items():
-        source = _get(entry, "source")
-        if _type(entry) == "retrieval" and _get(source, "format") == "lines" and not _get(source, "english"):
+        source = setting(entry, "source")
+        if type_of(entry) == "retrieval" and setting(source, "format") == "lines" and not setting(source, "english"):
             yield ("tasks", name, "source"), "retrieval needs `english`, the file pattern of the English side"
-        metrics = SCORED[_type(entry)].METRICS if _type(entry) in SCORED else ()
-        for i, metric in enumerate(_list(entry, "metrics") if isinstance(entry, dict) else ()):
-            yield from _unknown(("tasks", name, "metrics", i), str(metric), dict.fromkeys(metrics), "metric")
-    arms, intermediate = _mapping(raw, "arms"), _mapping(raw, "intermediate")
-    targets = _mapping(raw, "targets")
+        metrics = SCORED[type_of(entry)].METRICS if type_of(entry) in SCORED else ()
+        for i, metric in enumerate(listed(entry, "metrics") if isinstance(entry, dict) else ()):
+            yield from unknown(("tasks", name, "metrics", i), str(metric), dict.fromkeys(metrics), "metric")
+    arms, intermediate = mapping(raw, "arms"), mapping(raw, "intermediate")
+    targets = mapping(raw, "targets")
     entries = {**catalogue_entries(), **own}
+    kinds = {tasks.get(str(setting(entry, "task") or name), "") for name, entry in targets.items()}
+    yield from name_problems("arms", arms)
+    yield from name_problems("targets", targets)
     for name, entry in intermediate.items():
-        yield from _selection_problems(("intermediate", name), entry)
-        if _get(entry, "mixture"):
-            yield from _mixture_problems(("intermediate", name), entry, intermediate)
+        yield from selection_problems(("intermediate", name), entry)
+        yield from training_problems(("intermediate", name), entry, intermediate)
+        if setting(entry, "mixture"):
             continue
-        task = str(_get(entry, "task") or name)
-        yield from _unknown(("intermediate", name), task, tasks, "task")
+        task = str(setting(entry, "task") or name)
+        yield from unknown(("intermediate", name), task, tasks, "task")
         if tasks.get(task) in READ and tasks[task] not in FINE_TUNED:
             yield ("intermediate", name), f"a task of type {tasks[task]} has no head that could be trained"
         for target in targets.items():
             yield from _leaks(("intermediate", name), (task, entry), target, entries)
     for name, entry in targets.items():
-        task = str(_get(entry, "task") or name)
-        training = _get(entry, "training")
-        trained = str(_get(training, "task") or task)
-        yield from _selection_problems(("targets", name, "training"), training)
+        task = str(setting(entry, "task") or name)
+        training = setting(entry, "training")
+        for key in (key for key in ("mixture", *OF_A_MIXTURE) if setting(training, key)):
+            yield ("targets", name, "training", key), "is for intermediate trainings: a target trains on one task"
+        trained = str(setting(training, "task") or task)
+        yield from selection_problems(("targets", name, "training"), training)
         yield from _other_head(("targets", name, "training"), entries.get(trained), entries.get(task))
         yield from _leaks(("targets", name, "training"), (trained, training), (name, entry), entries)
-        yield from _unknown(("targets", name), task, tasks, "task")
-        mining = bool(_get(own.get(task) or catalogue_entries().get(task), "mining"))
+        yield from unknown(("targets", name), task, tasks, "task")
+        mining = bool(setting(own.get(task) or catalogue_entries().get(task), "mining"))
         yield from _target_problems(("targets", name), entry, tasks.get(task, ""), mining)
+    languages = raw.get("languages")
+    anchor = str(setting(languages, "anchor") or "en")
     for name, entry in arms.items():
-        if _get(entry, "intermediate"):
+        if setting(entry, "intermediate"):
             named = str(entry["intermediate"])
-            yield from _unknown(("arms", name, "intermediate"), named, intermediate, "intermediate")
-        yield from _language_problems(("arms", name, "given"), _get(entry, "given"))
-        yield from _extra_problems(("arms", name), entry, tasks, _mapping(raw, "translators"))
-    for name, entry in _mapping(raw, "translators").items():
-        if _get(entry, "back"):
-            yield from _unknown(("translators", name, "back"), str(entry["back"]), raw["translators"], "translator")
-    for name, entry in _mapping(raw, "encoders").items():
+            yield from unknown(("arms", name, "intermediate"), named, intermediate, "intermediate")
+        yield from arm_problems(("arms", name), entry, tasks, mapping(raw, "translators"), anchor)
+        yield from hidden_problems(("arms", name), entry, kinds)
+    for name, entry in mapping(raw, "translators").items():
+        if setting(entry, "back"):
+            yield from unknown(("translators", name, "back"), str(entry["back"]), raw["translators"], "translator")
+    for name, entry in mapping(raw, "encoders").items():
         if isinstance(entry, dict) and bool(entry.get("load")) == bool(entry.get("pretrain")):
             yield ("encoders", name), "give either `load` or `pretrain`"
-        corpus = _get(_get(entry, "pretrain"), "corpus")
+        corpus = setting(setting(entry, "pretrain"), "corpus")
         if corpus:
-            yield from _unknown(("encoders", name, "pretrain", "corpus"), str(corpus), tasks, "task")
-    for i, name in enumerate(_list(raw, "primary")):
-        yield from _unknown(("primary", i), str(name), targets, "target")
+            yield from unknown(("encoders", name, "pretrain", "corpus"), str(corpus), tasks, "task")
+    for i, name in enumerate(listed(raw, "primary")):
+        if name in raw["primary"][:i]:
+            yield ("primary", i), f"names '{name}' twice"
+        yield from unknown(("primary", i), str(name), targets, "target")
         yield from _withheld(("primary", i), str(name), targets)
     for section in ("contrasts", "controls"):
-        for i, text in enumerate(_list(raw, section)):
+        for i, text in enumerate(listed(raw, section)):
+            if text in raw[section][:i]:
+                yield (section, i), "is given twice"
             yield from _contrast_problems((section, i), text, arms, targets)
-    languages = raw.get("languages")
     for key in ("candidates", "always_held_out", "never_held_out"):
-        yield from _language_problems(("languages", key), _get(languages, key))
-    if _get(languages, "anchor"):
-        yield from _language_problems(("languages", "anchor"), [_get(languages, "anchor")])
-
-
-def _selection_problems(where: Where, training: Any) -> Iterator[Problem]:
-    if _get(training, "keep") == "best" and not _get(training, "evaluate_every"):
-        yield (*where, "keep"), "needs `evaluate_every`: there is nothing to choose from"
-
-
-def _mixture_problems(where: Where, entry: Any, intermediate: dict[str, Any]) -> Iterator[Problem]:
-    if _get(entry, "task"):
-        yield (*where, "task"), "a mixture has the tasks of its parts, and none of its own"
-    for part in _mapping(entry, "mixture"):
-        yield from _unknown((*where, "mixture", part), str(part), intermediate, "intermediate")
-        if _get(intermediate.get(part), "mixture"):
-            yield (*where, "mixture", part), "is a mixture itself: name its parts"
-
-
-def _extra_problems(where: Where, entry: Any, tasks: dict[str, Any], translators: dict[str, Any]) -> Iterator[Problem]:
-    """What is wrong with the text mixed into an arm, its translation and its scores."""
-    corpus, translated = _get(_get(entry, "mlm"), "corpus"), _get(entry, "translated")
-    if corpus:
-        yield from _unknown((*where, "mlm", "corpus"), str(corpus), tasks, "task")
-        if tasks.get(str(corpus), "mlm") != "mlm":
-            yield (*where, "mlm", "corpus"), f"is a task of type {tasks[str(corpus)]}; raw text is of type mlm"
-    if translated:
-        yield from _unknown((*where, "translated"), str(translated), translators, "translator")
-    if _get(entry, "through") and not translated:
-        yield (*where, "through"), "needs `translated`: the translator that goes there and back"
-    if _get(entry, "through"):
-        yield from _language_problems((*where, "through"), [_get(entry, "through")])
-    if (_get(entry, "languages") == "predicted") != bool(_get(entry, "scores")):
-        yield (*where, "scores"), "goes with `languages: predicted`: the table of scores to choose by"
-    extras = ("mlm", "translated", "through", "anchor_share")
-    if not _get(entry, "intermediate"):
-        for name in (name for name in extras if _get(entry, name)):
-            yield (*where, name), "needs `intermediate`: the training that it changes"
-    if _get(entry, "anchor_share") and _get(entry, "languages") in (None, "english"):
-        yield (*where, "anchor_share"), "needs `languages`: those of the other examples"
-
-
-def _mapping(raw: dict[str, Any], key: str) -> dict[str, Any]:
-    value = raw.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def _list(raw: dict[str, Any], key: str) -> list[Any]:
-    value = raw.get(key)
-    return value if isinstance(value, list) else []
-
-
-def _get(entry: Any, key: str) -> Any:
-    return entry.get(key) if isinstance(entry, dict) else None
-
-
-def _type(entry: Any) -> str:
-    return str(_get(entry, "type") or "")
-
-
-def _unknown(where: Where, name: str, known: dict[str, Any], what: str) -> Iterator[Problem]:
-    if name not in known:
-        hint = did_you_mean(name, known)
-        yield where, f"unknown {what} '{name}'" + (f"; {hint}" if hint else "")
+        yield from language_problems(("languages", key), setting(languages, key))
+    if setting(languages, "anchor"):
+        yield from language_problems(("languages", "anchor"), [setting(languages, "anchor")])
 
 
 def _target_problems(where: Where, entry: Any, kind: str, mining: bool) -> Iterator[Problem]:
     if kind and kind not in SCORED:
         yield where, f"a task of type {kind} is not scored and cannot be a target"
-    elif kind in FINE_TUNED and not _get(entry, "training"):
+    elif kind in FINE_TUNED and not setting(entry, "training"):
         yield where, "needs `training`: it is scored after training in the anchor language"
     elif kind and kind not in FINE_TUNED:
-        layers = _get(entry, "layers")
+        layers = setting(entry, "layers")
         if not layers:
             yield where, "needs `layers`: nothing is trained, the embeddings of a layer are compared"
-        elif isinstance(layers, list) and (len(layers) > 1 or mining) and not _get(entry, "dev"):
+        elif isinstance(layers, list) and (len(layers) > 1 or mining) and not setting(entry, "dev"):
             yield where, "needs `dev`: " + ("the margin" if mining else "one of several layers") + " is chosen on it"
-        if _get(entry, "dev") and _get(entry, "dev") == (_get(entry, "test") or "test"):
+        if setting(entry, "dev") and setting(entry, "dev") == (setting(entry, "test") or "test"):
             yield where, "`dev` and `test` are one split: what is chosen on rows cannot be scored on them"
 
 
@@ -233,9 +204,9 @@ def _other_head(where: Where, trained: Any, scored: Any) -> Iterator[Problem]:
     """A head is scored with the labels of the target by their places: it must have been trained with the same ones."""
     if not isinstance(trained, dict) or not isinstance(scored, dict):
         return
-    if _type(trained) != _type(scored):
-        yield where, f"trains on a task of type {_type(trained)}, and the target is of type {_type(scored)}"
-    elif _type(scored) != "multiple_choice" and list(trained.get("labels") or ()) != list(scored.get("labels") or ()):
+    if type_of(trained) != type_of(scored):
+        yield where, f"trains on a task of type {type_of(trained)}, and the target is of type {type_of(scored)}"
+    elif type_of(scored) != "multiple_choice" and list(trained.get("labels") or ()) != list(scored.get("labels") or ()):
         yield where, "trains on a task with other labels than the target's, or in another order"
 
 
@@ -244,12 +215,12 @@ def _leaks(
 ) -> Iterator[Problem]:
     """Rows that are both trained on, or chosen on, and scored."""
     (task, settings), (name, entry) = training, target
-    if not isinstance(settings, dict) or task != str(_get(entry, "task") or name):
+    if not isinstance(settings, dict) or task != str(setting(entry, "task") or name):
         return
-    test = _get(entry, "test") or "test"
+    test = setting(entry, "test") or "test"
     if settings.get("train", "train") == test:
         yield where, f"trains on the {test} split, on which target '{name}' is scored"
-    chooses = settings.get("keep") == "best" or _get(entries.get(task), "unanswerable")
+    chooses = settings.get("keep") == "best" or setting(entries.get(task), "unanswerable")
     if chooses and settings.get("dev", "validation") == test:
         yield where, f"chooses on the {test} split, on which target '{name}' is scored"
 
@@ -259,21 +230,17 @@ def _contrast_problems(where: Where, text: Any, arms: dict[str, Any], targets: d
         yield where, f"a contrast is written `one arm - another`, found {text!r}"
         return
     contrast = parse_contrast(text, ())
+    if contrast.left == contrast.right:
+        yield where, "holds an arm against itself"
+    if len(set(contrast.targets)) < len(contrast.targets):
+        yield where, "names a target twice"
     for arm in (contrast.left, contrast.right):
-        yield from _unknown(where, arm, arms, "arm")
+        yield from unknown(where, arm, arms, "arm")
     for target in contrast.targets:
-        yield from _unknown(where, target, targets, "target")
+        yield from unknown(where, target, targets, "target")
         yield from _withheld(where, target, targets)
 
 
 def _withheld(where: Where, name: str, targets: dict[str, Any]) -> Iterator[Problem]:
-    if _get(targets.get(name), "withheld"):
+    if setting(targets.get(name), "withheld"):
         yield where, f"the labels of '{name}' are withheld: it cannot be judged"
-
-
-def _language_problems(where: Where, codes: Any) -> Iterator[Problem]:
-    for i, code in enumerate(codes if isinstance(codes, list) else []):
-        try:
-            language(str(code))
-        except XstiltsError as error:
-            yield (*where, i), f"{error.what}; {error.hint}"

@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from xstilts.errors import XstiltsError, did_you_mean
+from xstilts.languages import language
 
 Where = tuple[str | int, ...]
 Problem = tuple[Where, str]
@@ -103,3 +104,43 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for inner in getattr(annotation, "__args__", ()) for model in _models(inner)]
+
+
+def mapping(raw: dict[str, Any], key: str) -> dict[str, Any]:
+    """A raw setting that ought to be a mapping, empty where it is none: its shape is told elsewhere."""
+    value = raw.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def listed(raw: dict[str, Any], key: str) -> list[Any]:
+    """A raw setting that ought to be a list, empty where it is none."""
+    value = raw.get(key)
+    return value if isinstance(value, list) else []
+
+
+def setting(entry: Any, key: str) -> Any:
+    """A setting of a raw entry, None where it has none or is no mapping."""
+    return entry.get(key) if isinstance(entry, dict) else None
+
+
+def type_of(entry: Any) -> str:
+    """The type of a raw task, "" where it says none."""
+    return str(setting(entry, "type") or "")
+
+
+def unknown(where: Where, name: str, known: dict[str, Any], what: str) -> Iterator[Problem]:
+    """A name that nothing answers to; `what` it ought to name."""
+    if name not in known:
+        hint = did_you_mean(name, known)
+        yield where, f"unknown {what} '{name}'" + (f"; {hint}" if hint else "")
+
+
+def language_problems(where: Where, codes: Any) -> Iterator[Problem]:
+    """Languages that there are not, or under another code than the one that data and splits have for them."""
+    for i, code in enumerate(codes if isinstance(codes, list) else []):
+        try:
+            ours = language(str(code)).code
+            if ours != code:
+                yield (*where, i), f"write '{ours}' for '{code}'"
+        except XstiltsError as error:
+            yield (*where, i), f"{error.what}; {error.hint}"

@@ -85,7 +85,9 @@ def fill_defaults(raw: Raw) -> None:
 
 
 def _fill(training: Any, tasks: Raw, name: str) -> None:
-    task = tasks.get(str(training.get("task") or name)) if isinstance(training, dict) else None
+    if not isinstance(training, dict) or training.get("mixture"):
+        return
+    task = tasks.get(str(training.get("task") or name))
     defaults = task.get("defaults") if isinstance(task, dict) else None
     if not isinstance(defaults, dict):
         return

@@ -33,13 +33,15 @@ def gather(planned: StudyPlan, store: Store, out: Path, second: StudyPlan | None
 
 
 def _write_predictions(planned: StudyPlan, store: Store, folder: Path) -> list[Cell]:
-    """Writes a table for each target, and returns the cells that are complete."""
+    """Writes a table for each target, removes what an earlier plan left of others, and returns the complete cells."""
     finished = store.finished(cell.predictions for cell in planned.cells)
     complete = [cell for cell in planned.cells if cell.predictions in finished]
     folder.mkdir(parents=True, exist_ok=True)
     for target in planned.frozen.study.targets:
         tables = [_labelled(planned, store, cell) for cell in complete if cell.target == target]
-        if tables:
+        if not tables:
+            (folder / f"{target}.parquet").unlink(missing_ok=True)
+        else:
             temporary = folder / f".{target}.partial"
             pq.write_table(pa.concat_tables(tables), temporary)
             temporary.replace(folder / f"{target}.parquet")

@@ -3,13 +3,14 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 from xstilts.engine import Outcome, Plan, Report, Store, digest, write_atomically, write_steps
 from xstilts.errors import STEP_FAILED, XstiltsError
 from xstilts.study.compare import ESTIMATES, compared, measured_seconds
-from xstilts.study.results import gather
+from xstilts.study.results import FACTS, gather
 from xstilts.study.retry import second_tries
 from xstilts.study.steps import StudyPlan
 
@@ -36,7 +37,8 @@ def carry_out(planned: StudyPlan, store: Store, out: Path, executor: Executor, w
         try:
             second = _execute(planned, store, out, executor, report, failed)
         finally:
-            report({"event": "ended", "failed": len(failed)})
+            with suppress(OSError):  # of a full disk, perhaps: the error that is on its way says so
+                report({"event": "ended", "failed": len(failed)})
     rows = compared(planned.plan, measured_seconds(out / EVENTS))
     write_atomically(out / ESTIMATES, json.dumps(rows, indent=1))
     gather(planned, store, out, second)
@@ -89,16 +91,19 @@ def _reporter(log: TextIO, watch: Report) -> Report:
 def freeze_plan(planned: StudyPlan, out: Path) -> list[str]:
     """Writes what was decided before the first step, and the steps as such, so that each can be run alone.
 
-    Where an earlier plan differs, it is kept beside the new one, and what has changed is returned in words.
+    Where an earlier plan differs, it is kept beside the new one, and what has changed is returned in words. So are the
+    facts that go with its predictions: they would be analysed by another split of languages.
     """
     description = json.loads(json.dumps(planned.frozen.describe() | {"steps": list(planned.plan.steps)}))
     file, changed = out / PLAN, []
     if file.is_file():
-        earlier = json.loads(file.read_text(encoding="utf-8"))
+        earlier = _earlier(file)
         changed = differences(earlier, description) + _other_data(earlier["steps"], planned)
         if changed:
             kept = f"plan-{digest([earlier['hash'], earlier['steps']])[:8]}.json"
             write_atomically(out / kept, json.dumps(earlier, indent=1))
+            if (out / FACTS).is_file():
+                (out / FACTS).replace(out / kept.replace("plan", "study"))
             changed = [f"this is another plan than before, which is kept as {kept}", *changed]
     write_atomically(file, json.dumps(description, indent=1, ensure_ascii=False))
     write_steps(out / STEPS, planned.plan, planned.wanted)
@@ -110,6 +115,17 @@ def _other_data(earlier: list[str], planned: StudyPlan) -> list[str]:
     new = [step for f, step in planned.plan.steps.items() if not step.inputs and f not in set(earlier)]
     labels = ", ".join(step.label for step in new[:3]) + (", …" if len(new) > 3 else "")
     return [f"{len(new)} steps have no result yet that begin with data or encoders: {labels}"] if new else []
+
+
+def _earlier(file: Path) -> dict[str, Any]:
+    """The plan that a run folder holds; raises XstiltsError where it is none."""
+    try:
+        found = json.loads(file.read_bytes())
+        _ = found["hash"][:8]
+    except (ValueError, KeyError, TypeError):
+        raise XstiltsError(f"{file.parent} holds something else than a run", f"{file.name} is no plan of a study",
+                           "name another run folder, or remove the file") from None  # fmt: skip
+    return dict(found)
 
 
 def differences(earlier: Any, later: Any, where: str = "") -> list[str]:

@@ -9,6 +9,8 @@ from xstilts.tasks.task import Task
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Some = Annotated[float, Field(gt=0, le=1)]
+"""A share that is not nothing."""
 Strategy = Literal[
     "english", "near", "far", "diverse", "random", "stratified", "same-script", "other-script", "predicted", "all",
     "held-out", "given",
@@ -45,7 +47,7 @@ class Pretraining(Entry):
     vocabulary: Vocabulary
     updates: Positive
     batch_size: Positive
-    masked: Share = 0.15
+    masked: Some = 0.15
     exponent: Share = 1.0
     max_length: Positive
     recipe: Recipe
@@ -64,7 +66,7 @@ class Translator(Entry):
     """A sequence-to-sequence model, from a folder or a hub repository; `back` names the one that translates the other
     way, where it cannot do so itself. `batch_tokens` None is what suits the device."""
 
-    load: str
+    load: Annotated[str, Field(min_length=1)]
     revision: str = ""
     back: str = ""
     beams: Positive = 4
@@ -122,9 +124,9 @@ class MixedText(Entry):
     """
 
     corpus: str
-    share: Annotated[float, Field(gt=0, le=1)]
+    share: Some
     languages: Literal["sources", "pool"] = "pool"
-    masked: Share = 0.15
+    masked: Some = 0.15
 
 
 class Arm(Entry):
@@ -196,7 +198,7 @@ class Study(Entry):
     intermediate: dict[str, Training] = {}
     arms: dict[str, Arm]
     targets: dict[str, Target]
-    primary: tuple[str, ...]
+    primary: Annotated[tuple[str, ...], Field(min_length=1)]
     contrasts: tuple[str, ...]
     controls: tuple[str, ...] = ()
 

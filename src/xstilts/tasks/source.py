@@ -15,9 +15,9 @@ def parts(column: Column) -> list[str | int]:
 
 
 class Entry(BaseModel):
-    """Base of everything that is read from YAML: unknown keys are mistakes, values never change."""
+    """Base of everything that is read from YAML: unknown keys and infinities are mistakes, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class WorldSource(Entry):

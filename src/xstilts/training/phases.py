@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from xstilts.context import Context
+from xstilts.errors import XstiltsError
 from xstilts.evaluation.encode import encoded_rows, row_folders
 from xstilts.models.batching import mixture
 from xstilts.models.encoders import (
@@ -112,7 +113,12 @@ def _drawn(
     batches = draw_updates(materials, arguments)
     if not arguments["mlm"]:
         return materials, [], batches
-    count = round(arguments["mlm"]["share"] * len(batches))
+    share = arguments["mlm"]["share"]
+    count = round(share * len(batches))
+    if count == 0 or (count == len(batches) and share < 1):
+        raise XstiltsError(f"a share of {share:g} of {len(batches)} updates is {count}",
+                           "masked text is mixed into a training by whole updates, and the task needs some too",
+                           "give the arm another `share`, or the training more examples")  # fmt: skip
     kept = materials if count < len(batches) else []
     part, masked = raw_text(arguments, inputs, tokenizer, context, count, len(kept))
     return kept, [part], interleave(batches[: len(batches) - count], masked)

@@ -2,6 +2,7 @@
 
 import csv
 from importlib.resources import files
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,15 @@ def published_rows(version: str) -> dict[tuple[str, str], dict[str, tuple[float,
     Raises XstiltsError for a version that there is not, or a table that cannot be read, naming its line.
     """
     found: dict[tuple[str, str], dict[str, tuple[float, str]]] = {}
-    for line, row in enumerate(csv.DictReader(_text(version).splitlines()), 2):
+    rows = list(csv.DictReader(_text(version).splitlines()))
+    if not any(row.get("task") in TARGETS for row in rows):
+        raise XstiltsError(f"{version} holds no scores", f"no row is of a task of XTREME: {', '.join(TARGETS)}", LAYOUT)
+    for line, row in enumerate(rows, 2):
         if row.get("version", version) in (version, BOTH):
             try:
                 key, score = (row["task"], row["metric"]), float(row["value"])
+                if not isfinite(score):
+                    raise ValueError(score)
                 found.setdefault(key, {})[row["row"]] = score, row["source"] or version
             except (KeyError, TypeError, ValueError):
                 raise XstiltsError(f"{version}, line {line} cannot be read", f"it holds {row}", LAYOUT) from None

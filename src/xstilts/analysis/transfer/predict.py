@@ -78,8 +78,7 @@ def _rank(
     contexts = list({(row.run, row.encoder, row.target): row for row in rows}.values())
     choices = [(task, s) for task in sorted({row.intermediate for row in rows}) for s in candidates if s != code]
     if not choices:
-        raise XstiltsError(f"there is no source to rank for '{code}'", "every candidate is a language to rank for",
-                           "give others with --candidates")  # fmt: skip
+        raise _no_source(code)
     made = [Row(c.run, c.encoder, c.unit, "", task, (s,), c.target, code, 0.0, 1.0)
             for c in contexts for task, s in choices]  # fmt: skip
     x = standardised(made, known, learnt.design).reshape(len(contexts), len(choices), -1).mean(0)
@@ -96,6 +95,11 @@ def _rank(
     return [_plain(told[i]) for i in np.argsort(-scores, kind="stable")]
 
 
+def _no_source(code: str) -> XstiltsError:
+    why = "every candidate is a language to rank for"
+    return XstiltsError(f"there is no source to rank for '{code}'", why, "give others with --candidates")
+
+
 def predict_by_distance(wanted: Sequence[str], candidates: Sequence[str] = ()) -> Result:
     """What there is without runs, in the form of `predict_transfer`: candidates near to far, XTREME's by default.
 
@@ -105,6 +109,8 @@ def predict_by_distance(wanted: Sequence[str], candidates: Sequence[str] = ()) -
         raise XstiltsError("there is nothing to predict", ONLY_DISTANCE.partition(":")[0],
                            "give run folders to learn from, or languages with --for")  # fmt: skip
     among = [code for code in candidates or _xtreme() if code not in wanted]
+    if not among:
+        raise _no_source(wanted[0])
     rankings = {code: _near(code, among) for code in wanted}
     return {"rows": 0, "languages": [], "warnings": [ONLY_DISTANCE], "validation": [], "rankings": rankings}
 
