@@ -53,6 +53,8 @@ def analyse(run: Path) -> Result:
         "dead_runs": dead_runs(budgets),
         "after_retry": _after_retry(run, study, context),
         "budgets": budgets,
+        "estimates": _optional(run / "estimates.json"),
+        "translations": _optional(run / "translations.json"),
     }
 
 
@@ -80,6 +82,11 @@ def _after_retry(run: Path, study: Result, context: Result) -> Result | None:
         "verdicts": [_judge(cubes, contrast, context) for contrast in study["contrasts"]],
         "scores": [row for cube in cubes.values() for row in _scores(cube, context["held_out"])],
     }
+
+
+def _optional(file: Path) -> list[Result]:
+    """What a run keeps beside its predictions, nothing where it is older than that."""
+    return list(_read(file)) if file.is_file() else []
 
 
 def _read(file: Path) -> Any:

@@ -13,6 +13,7 @@ from xstilts.study.freeze import study_facts
 from xstilts.study.steps import Cell, StudyPlan
 
 FACTS, CELLS, LEFT_OUT = "study.json", "cells.json", "left-out.json"
+TRANSLATIONS = "translations.json"
 PREDICTIONS, AFTER_RETRY = "predictions", "predictions-after-retry"
 
 
@@ -28,6 +29,7 @@ def gather(planned: StudyPlan, store: Store, out: Path, second: StudyPlan | None
         tried = [c for c in _write_predictions(second, store, out / AFTER_RETRY) if c.predictions not in first]
         cells += [{**_budget(second, store, cell), "attempt": 2} for cell in tried]
     write_atomically(out / CELLS, json.dumps(cells, ensure_ascii=False))
+    write_atomically(out / TRANSLATIONS, json.dumps(_translations(planned, store), indent=1, ensure_ascii=False))
     write_atomically(out / LEFT_OUT, json.dumps(_left_out(planned, store), indent=1, ensure_ascii=False))
     write_atomically(out / FACTS, json.dumps(study_facts(planned.frozen), indent=1, ensure_ascii=False))
 
@@ -58,6 +60,14 @@ def _left_out(planned: StudyPlan, store: Store) -> list[dict[str, Any]]:
             if part["problems"] or part["unlabelled"]:
                 found.append({"rows": step.label, **part})
     return found
+
+
+def _translations(planned: StudyPlan, store: Store) -> list[dict[str, Any]]:
+    """How good each translation seems to be: what `quality.json` of the steps that translate says."""
+    files = {
+        step.label: store.find(f, "quality.json") for f, step in planned.plan.steps.items() if "to" in step.arguments
+    }
+    return [{"label": label, **json.loads(file.read_text(encoding="utf-8"))} for label, file in files.items() if file]
 
 
 def told(part: dict[str, Any]) -> str:
