@@ -308,3 +308,14 @@ def test_pictures_of_languages(tmp_path):
     draw_distances(distance_matrix(["en", "de", "tr"], measure="geographic"), tmp_path / "a.svg", matrix=False)
     with pytest.raises(XstiltsError, match="PNG"):
         draw_distances(found, tmp_path / "a.pdf", matrix=False)
+
+
+def test_cost_and_translations_are_told_where_a_run_has_them(result: dict[str, Any], tmp_path: Path) -> None:
+    assert "Cost" not in plain(page_of(result, tmp_path)) and "chrF" not in page_of(result, tmp_path)
+    result["estimates"] = [{"kind": "train", "steps": 12, "estimated_seconds": 100.4, "measured_seconds": 131.2}]
+    result["translations"] = [{"label": "translate mnli into sw", "rows": 90, "kept": 84, "chrf": 61.25,
+                               "unchanged": 3, "model": {"name": "<b>m2m</b>"}}]  # fmt: skip
+    html = page_of(result, tmp_path)
+    assert "train 12 100 131" in plain(html)
+    assert "translate mnli into sw 84 90 61.2 3" in plain(html)
+    assert "<b>m2m</b>" not in html
