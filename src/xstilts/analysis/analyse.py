@@ -19,6 +19,8 @@ from xstilts.errors import MISSING, XstiltsError
 from xstilts.languages import MEASURES
 
 BASELINE = "baseline"
+NEEDED = ("types", "metrics", "withheld", "contrasts", "controls", "arms", "level", "equivalence")
+"""What is needed of `study.json`."""
 PREDICTIONS, AFTER_RETRY = "predictions", "predictions-after-retry"
 Result = dict[str, Any]
 
@@ -61,6 +63,10 @@ def analyse(run: Path) -> Result:
 def read_run(run: Path) -> tuple[Result, Result, dict[str, Cube]]:
     """A run's facts, its plan, and the cube of each target that is scored; raises XstiltsError where there is none."""
     study, plan = _read(run / "study.json"), _read(run / "plan.json")
+    missing = [name for name in NEEDED if not isinstance(study, dict) or name not in study]
+    if missing or not isinstance(plan, dict):
+        why = f"study.json says nothing of {', '.join(missing)}" if missing else "plan.json is no plan"
+        raise XstiltsError(f"{run} holds no run that can be read", why, "run `study` again: its steps are kept")
     return study, plan, _cubes(run / PREDICTIONS, study)
 
 

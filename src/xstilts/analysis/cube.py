@@ -78,7 +78,11 @@ def read_cube(file: Path, kind: str, metric: str) -> Cube:
     """
     if not file.is_file():
         raise XstiltsError(f"no predictions at {file}", "the run has not scored this target", "run the study", MISSING)
-    table = pq.read_table(file)
+    try:
+        table = pq.read_table(file)
+    except pa.ArrowInvalid as error:
+        raise XstiltsError(f"{file} cannot be read", str(error).partition("\n")[0],
+                           "run the study again: its steps are kept, and the table is written anew") from None  # fmt: skip
     scored = SCORED[kind]
     statistics = scored.statistics(table, metric)
     cell, cells = _codes(table, ["arm", "encoder", "replicate"])

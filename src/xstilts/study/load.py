@@ -92,6 +92,9 @@ def _read(name: str, lines: Lines, above: tuple[str, ...] = ()) -> tuple[dict[st
     raw, problems = parse(text, origin, lines)
     if isinstance(raw.get("task_files"), list):
         raw["task_files"] = [str(path.parent / str(file)) for file in raw["task_files"]]
+    for arm in mapping(raw, "arms").values():
+        if setting(arm, "scores"):
+            arm["scores"] = str(path.parent / str(arm["scores"]))
     if "extends" in raw:
         extended = str(raw.pop("extends"))
         if extended in (*above, name):
