@@ -108,7 +108,8 @@ def test_every_command_of_the_readme_does_what_it_says(quick_run, command):
 def test_every_verb_of_the_readme_has_help_with_an_example():
     verbs = set(re.findall(r"^\| `xstilts (\w+)", (ROOT / "README.md").read_text(), re.M))
     assert verbs == {
-        "study", "plan", "report", "score", "submit", "tasks", "data", "languages", "distances", "sources",
+        "study", "plan", "report", "score", "submit", "tasks", "data", "languages", "distances", "sources", "power",
+        "calibrate",
     }  # fmt: skip
     for verb in verbs:
         assert f"xstilts {verb}" in run(verb, "--help", cwd=ROOT).split("Example")[1]
