@@ -82,7 +82,7 @@ def read_cube(file: Path, kind: str, metric: str) -> Cube:
         table = pq.read_table(file)
     except pa.ArrowInvalid as error:
         raise XstiltsError(f"{file} cannot be read", str(error).partition("\n")[0],
-                           "run the study again: its steps are kept, and the table is written anew") from None  # fmt: skip
+                           "run the study again: its steps are kept, the table is written anew") from None  # fmt: skip
     scored = SCORED[kind]
     statistics = scored.statistics(table, metric)
     cell, cells = _codes(table, ["arm", "encoder", "replicate"])
