@@ -37,7 +37,9 @@ def nearest(queries: np.ndarray, candidates: np.ndarray, block: int = BLOCK) -> 
 Neighbours = tuple[np.ndarray, np.ndarray]
 """Similarities, float32 [n, k], from high to low, and indices, int64 [n, k]."""
 Found = tuple["torch.Tensor", "torch.Tensor"]
-SPARE = 4
+GROUP = 32
+"""Rows of a block that are looked at together."""
+SPARE = 8
 """Candidates beyond k that a product in bfloat16 keeps, so that rounding rarely hides a neighbour."""
 
 
@@ -67,18 +69,54 @@ def _search(ours: "torch.Tensor", theirs: "torch.Tensor", k: int, block: int) ->
     import torch
 
     forward, backward = [], None
+    buffer = torch.empty(block, len(theirs), dtype=ours.dtype)  # one for all blocks: memory is mapped once
     for start in range(0, len(ours), block):
-        product = ours[start : start + block] @ theirs.T
+        part = ours[start : start + block]
+        product = torch.mm(part, theirs.T, out=buffer[: len(part)])
         forward.append(product.topk(min(k, len(theirs)), dim=1))
-        found = product.topk(min(k, len(product)), dim=0)
-        values, indices = found.values.T, found.indices.T + start
-        if backward is not None:
-            values, indices = torch.cat([backward[0], values], 1), torch.cat([backward[1], indices], 1)
-            kept = values.topk(min(k, values.shape[1]), dim=1)
-            values, indices = kept.values, indices.gather(1, kept.indices)
-        backward = values, indices
+        backward = _merged(backward, product, start, k)
     assert backward is not None
     return (torch.cat([part.values for part in forward]), torch.cat([part.indices for part in forward])), backward
+
+
+def _merged(best: Found | None, product: "torch.Tensor", start: int, k: int) -> Found:
+    """The k best rows of each column so far, [m, k] from high to low, with those of a block that begins at row `start`.
+
+    Where the k-th best of each column is known, few groups of rows hold anything better: only those are looked at.
+    """
+    import torch
+
+    rows, columns = product.shape
+    if best is not None and rows % GROUP == 0 and best[0].shape[1] == k:
+        grouped = product.view(-1, GROUP, columns)
+        hits = (grouped.amax(1) > best[0][:, -1]).nonzero()
+        if len(hits) < columns:
+            return _improved(best, grouped, hits[hits[:, 1].argsort()], start)
+    found = product.topk(min(k, rows), dim=0)
+    values, indices = found.values.T, found.indices.T + start
+    if best is not None:
+        values, indices = torch.cat([best[0], values], 1), torch.cat([best[1], indices], 1)
+        kept = values.topk(min(k, values.shape[1]), dim=1)
+        values, indices = kept.values, indices.gather(1, kept.indices)
+    return values.contiguous(), indices.contiguous()
+
+
+def _improved(best: Found, grouped: "torch.Tensor", hits: "torch.Tensor", start: int) -> Found:
+    """`best` with the rows of some groups; grouped: [groups, GROUP, m]; hits: (group, column) [n, 2], by column."""
+    import torch
+
+    values, indices = best
+    group, column = hits[:, 0].contiguous(), hits[:, 1].contiguous()
+    first = torch.searchsorted(column, column)
+    turn = torch.arange(len(column)) - first  # a column that several groups improve takes them one after the other
+    for number in range(int(turn.max()) + 1 if len(turn) else 0):
+        now = turn == number
+        where, own = column[now], group[now]
+        rows = start + own[:, None] * GROUP + torch.arange(GROUP)
+        both = torch.cat([values[where], grouped[own, :, where]], 1), torch.cat([indices[where], rows], 1)
+        kept = both[0].topk(values.shape[1], dim=1)
+        values[where], indices[where] = kept.values, both[1].gather(1, kept.indices)
+    return values, indices
 
 
 def _certified(
