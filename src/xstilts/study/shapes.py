@@ -72,13 +72,14 @@ def shape_of(load: str) -> Shape:
 
 
 def configured(config: dict[str, Any], vocabulary: int = 0) -> Shape:
-    """The shape that a `transformers` configuration describes; what it leaves out is as in BERT base."""
-    hidden = config.get("hidden_size", 768)
+    """The shape that a `transformers` configuration describes, of a translator that of its encoder; what it leaves out
+    is as in BERT base."""
+    hidden = config.get("hidden_size") or config.get("d_model", 768)
     return Shape(
         model=config.get("model_type", ""),
-        layers=config.get("num_hidden_layers", 12),
+        layers=config.get("num_hidden_layers") or config.get("encoder_layers", 12),
         hidden=hidden,
-        intermediate=config.get("intermediate_size", 4 * hidden),
+        intermediate=config.get("intermediate_size") or config.get("encoder_ffn_dim", 4 * hidden),
         vocabulary=vocabulary or config.get("vocab_size", 30_000),
         embedding=config.get("input_embedding_size", 0),
     )
