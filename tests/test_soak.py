@@ -1,4 +1,4 @@
-"""Long proofs, run by `make soak`: the controls of the offline study over five study seeds."""
+"""Long proofs, run by `make soak`: the controls of the offline study over twenty study seeds, about an hour on two cores."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SEEDS = (1, 2, 3, 4, 5)
+SEEDS = range(1, 21)
 
 
 @pytest.mark.soak
@@ -20,5 +20,5 @@ def test_the_controls_of_the_offline_study_come_out_as_they_must(tmp_path):
         controls = json.loads((out / "analysis.json").read_text())["controls"]
         verdicts.append({control["left"]: control["verdict"] for control in controls})
     again = [v["english-again"] for v in verdicts]
-    assert sum(word in ("better", "worse") for word in again) <= 1, again
+    assert sum(word in ("better", "worse") for word in again) <= 3, again
     assert [v["in-language"] for v in verdicts] == ["better"] * len(SEEDS)
