@@ -1,4 +1,4 @@
-"""Long proofs, run by `make soak`: the controls of the offline study over twenty study seeds, about an hour on two cores."""
+"""Long proofs, run by `make soak`: the controls of the offline study over twenty study seeds (an hour on two cores)."""
 
 import json
 import subprocess
