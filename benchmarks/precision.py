@@ -1,7 +1,7 @@
 """Does bf16 change a conclusion? The models of a finished run predict again in float32 and in bf16.
 
-    xstilts study real-arms --data DIR --out runs/real-arms
-    python benchmarks/precision.py runs/real-arms --store runs/store [--models 24]
+    xstilts study pocket --replicates 2
+    python benchmarks/precision.py runs/pocket --store runs/store [--models 24]
 
 Per target: the share of predictions that differ, and how far each metric moves, over all languages together; beside it
 the spread of that score between replicates, which is what an interval is made of.
@@ -11,7 +11,7 @@ import argparse
 import json
 import platform
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,9 @@ from xstilts.tasks.task import Task
 from xstilts.tasks.types import FINE_TUNED
 
 
-def both(step: Any, store: Store) -> tuple[float, dict[str, float], dict[str, float]]:
-    """Share of predictions of a step that differ, the float32 scores in points, and by how much bf16 moves them."""
+def both(step: Any, store: Store) -> tuple[float, dict[str, float], dict[str, float], float]:
+    """Share of predictions of a step that differ, the float32 scores in points, by how much bf16 moves them, and the
+    share of the most frequent prediction: where it is near 1, agreement says nothing."""
     inputs = {name: store.open(fingerprint) for name, fingerprint in step.inputs.items()}
     tables = {}
     for precision in ("fp32", "bf16"):
@@ -43,7 +44,8 @@ def both(step: Any, store: Store) -> tuple[float, dict[str, float], dict[str, fl
         for precision, table in tables.items()
     }
     changed = float(np.mean([a != b for a, b in zip(one, other, strict=True)]))
-    return changed, scores["fp32"], {m: scores["bf16"][m] - scores["fp32"][m] for m in kind.METRICS}
+    commonest = Counter(map(str, one)).most_common(1)[0][1] / len(one)
+    return changed, scores["fp32"], {m: scores["bf16"][m] - scores["fp32"][m] for m in kind.METRICS}, commonest
 
 
 def main() -> None:
@@ -67,6 +69,7 @@ def main() -> None:
         moved = {m: [row[2][m] for row in rows] for m in rows[0][2]}
         told = {
             "models": len(rows),
+            "share_of_the_commonest_prediction": round(float(np.mean([row[3] for row in rows])), 3),
             "changed_share": round(float(np.mean([row[0] for row in rows])), 5),
             "largest_changed_share": round(max(row[0] for row in rows), 5),
             "mean_change_in_points": {m: round(float(np.mean(v)), 4) for m, v in moved.items()},
