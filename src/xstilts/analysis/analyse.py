@@ -1,6 +1,5 @@
 """Everything that a report shows, from a run folder's predictions; no training is repeated to change an analysis."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,15 @@ from xstilts.analysis.distance import distance_to_sources, rank_correlation, slo
 from xstilts.analysis.effects import Effect, effect, paired_cells
 from xstilts.analysis.power import decision, decision_words
 from xstilts.analysis.readings import LIKE_THESE, THESE, families_of, like_these, refusal
+from xstilts.analysis.runs import PREDICTIONS, encoder_kinds, read_json
 from xstilts.analysis.verdicts import UNDETERMINED, answer, as_json, rounded, sentence, verdict
-from xstilts.errors import MISSING, XstiltsError
+from xstilts.errors import XstiltsError
 from xstilts.languages import MEASURES
 
 BASELINE = "baseline"
 NEEDED = ("types", "metrics", "withheld", "contrasts", "controls", "arms", "level", "equivalence")
 """What is needed of `study.json`."""
-PREDICTIONS, AFTER_RETRY = "predictions", "predictions-after-retry"
+AFTER_RETRY = "predictions-after-retry"
 Result = dict[str, Any]
 
 
@@ -34,7 +34,7 @@ def analyse(run: Path) -> Result:
     encoders = sorted({cell[1] for cube in cubes.values() for cell in cube.sums if cell[1]})
     held_out = list(plan["held_out"])
     context = {"study": study, "plan": plan, "encoders": encoders, "held_out": held_out, "kinds": encoder_kinds(plan)}
-    budgets = _read(run / "cells.json")
+    budgets = read_json(run / "cells.json")
     declared = [*study["contrasts"], *study["controls"]]
     judged = [_judge(cubes, contrast, context) for contrast in study["contrasts"]]
     controls = [_judge(cubes, contrast, context) for contrast in study["controls"]]
@@ -62,7 +62,7 @@ def analyse(run: Path) -> Result:
 
 def read_run(run: Path) -> tuple[Result, Result, dict[str, Cube]]:
     """A run's facts, its plan, and the cube of each target that is scored; raises XstiltsError where there is none."""
-    study, plan = _read(run / "study.json"), _read(run / "plan.json")
+    study, plan = read_json(run / "study.json"), read_json(run / "plan.json")
     missing = [name for name in NEEDED if not isinstance(study, dict) or name not in study]
     if missing or not isinstance(plan, dict):
         why = f"study.json says nothing of {', '.join(missing)}" if missing else "plan.json is no plan"
@@ -92,30 +92,12 @@ def _after_retry(run: Path, study: Result, context: Result) -> Result | None:
 
 def _optional(file: Path) -> list[Result]:
     """What a run keeps beside its predictions, nothing where it is older than that."""
-    return list(_read(file)) if file.is_file() else []
-
-
-def _read(file: Path) -> Any:
-    if not file.is_file():
-        raise XstiltsError(
-            f"{file.parent} holds no run", f"{file.name} is missing", "give the folder that `study` wrote to", MISSING
-        )
-    return json.loads(file.read_text(encoding="utf-8"))
+    return list(read_json(file)) if file.is_file() else []
 
 
 def counted(cube: Cube, held_out: list[str]) -> list[str]:
     """The held-out languages that a target is scored in."""
     return [code for code in held_out if code in cube.clusters]
-
-
-def encoder_kinds(plan: Result) -> dict[str, str]:
-    """Encoder → the entry of the study that it comes from: pretraining seeds of one entry are of one kind."""
-    entries = plan["study"]["encoders"]
-    return {
-        name if entry.get("seeds", 1) == 1 else f"{name}-{seed}": name
-        for name, entry in entries.items()
-        for seed in range(1, entry.get("seeds", 1) + 1)
-    }
 
 
 def _judge(cubes: dict[str, Cube], contrast: Result, context: Result) -> Result:

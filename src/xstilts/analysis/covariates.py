@@ -6,13 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from xstilts.analysis.runs import MEASURED
 from xstilts.errors import XstiltsError
 from xstilts.languages import language
 
 Columns = dict[str, dict[str, float]]
 
-MEASURED, GIVEN = "transfer-features.json", "covariates.csv"
-"""In a run folder: what was measured on texts with the encoders' own tokenizers, and what the user gives."""
+GIVEN = "covariates.csv"
+"""In a run folder: what the user gives."""
 
 
 def covariates(run: Path, codes: Sequence[str], source_sets: Sequence[Sequence[str]]) -> Columns:

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from xstilts.analysis.analyse import counted, encoder_kinds, read_run
+from xstilts.analysis.analyse import counted, read_run
 from xstilts.analysis.components import Components, estimate
 from xstilts.analysis.effects import effect
 from xstilts.analysis.readings import families_of
+from xstilts.analysis.runs import encoder_kinds
 from xstilts.errors import XstiltsError
 
 

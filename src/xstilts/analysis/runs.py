@@ -11,6 +11,9 @@ from xstilts.errors import MISSING, XstiltsError
 from xstilts.randomness import INDEPENDENT
 from xstilts.tasks.xtreme import TARGETS
 
+PREDICTIONS, MEASURED = "predictions", "transfer-features.json"
+"""In a run folder: the tables of predictions, and what was measured on texts with the encoders' own tokenizers."""
+
 STUDY = ("arms", "roles", "tasks", "types", "metrics", "also", "withheld", "level", "equivalence")
 PLAN = ("study", "held_out", "pool", "evaluated", "sources", "warnings")
 """What is needed of `study.json` and `plan.json`."""
@@ -56,10 +59,7 @@ class Run:
     @property
     def encoders(self) -> list[str]:
         """The encoders as the predictions name them, one for each pretraining seed."""
-        entries = self.plan["study"]["encoders"].items()
-        seeds = {name: entry.get("seeds", 1) for name, entry in entries}
-        return sorted(one for name, n in seeds.items()
-                      for one in ([name] if n == 1 else [f"{name}-{seed}" for seed in range(1, n + 1)]))  # fmt: skip
+        return sorted(encoder_kinds(self.plan))
 
     @property
     def scored(self) -> list[str]:
@@ -75,7 +75,7 @@ class Run:
         return self.cubes[key]
 
     def _file(self, target: str) -> Path:
-        return self.folder / "predictions" / f"{target}.parquet"
+        return self.folder / PREDICTIONS / f"{target}.parquet"
 
     @property
     def name(self) -> str:
@@ -89,9 +89,19 @@ class Run:
         return tuple(drawn[f"{encoder}:{replicate + shift}"])
 
 
+def encoder_kinds(plan: dict[str, Any]) -> dict[str, str]:
+    """Encoder → the entry of the study that it comes from: pretraining seeds of one entry are of one kind."""
+    entries = plan["study"]["encoders"]
+    return {
+        name if entry.get("seeds", 1) == 1 else f"{name}-{seed}": name
+        for name, entry in entries.items()
+        for seed in range(1, entry.get("seeds", 1) + 1)
+    }
+
+
 def read_run(folder: Path) -> Run:
     """Raises XstiltsError where the folder holds no run."""
-    run = Run(folder, *(_read(folder / name) for name in ("study.json", "plan.json", "cells.json")))
+    run = Run(folder, *(read_json(folder / name) for name in ("study.json", "plan.json", "cells.json")))
     missing = [key for key in STUDY if key not in run.study] + [key for key in PLAN if key not in run.plan]
     if missing:
         why = f"it says nothing of {', '.join(missing)}"
@@ -99,7 +109,8 @@ def read_run(folder: Path) -> Run:
     return run
 
 
-def _read(file: Path) -> Any:
+def read_json(file: Path) -> Any:
+    """What a file of a run folder holds; raises XstiltsError where there is none, or none that can be read."""
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except OSError:

@@ -50,9 +50,7 @@ def _encoded(
     }
     step = Step("tokens", f"{__name__}:encoded_rows", VERSION, arguments)
     kept = Store(store)
-    if kept.has(step.fingerprint) and kept.damage(step.fingerprint):
-        kept.set_aside(step.fingerprint)
-    if not kept.has(step.fingerprint):
+    if not kept.has(step.fingerprint) or kept.inspect(step.fingerprint):
         with kept.writing(step) as out:
             _write(_encode(table, entry, tokenizer, max_length, hidden), out)
     return table, _read(kept.path(step.fingerprint))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from xstilts.tasks.encoding import Encoded, pad
+from xstilts.tasks.encoding import Encoded, cuts, pad
 
 
 def epochs(count: int, repeats: int, rng: np.random.Generator) -> np.ndarray:
@@ -54,12 +54,7 @@ def micro_batches(
         count = -(-int(ends[-1]) // budget)
         parts = np.split(order, np.searchsorted(ends, ends[-1] * np.arange(1, count) / count, side="right"))
         return [part for part in parts if len(part)]
-    groups, start = [], 0
-    while start < len(order):
-        size = max(1, budget // max(1, int(lengths[order[start]])))
-        groups.append(order[start : start + size])
-        start += size
-    return groups
+    return [order[part] for part in cuts(lengths[order], budget)]
 
 
 def _whole_rows(encoded: Encoded, indices: np.ndarray, budget: int) -> list[np.ndarray]:

@@ -13,6 +13,7 @@ from xstilts.models.limits import MICRO_TOKENS
 from xstilts.study.devices import Rates
 from xstilts.study.shapes import Shape, configured, shape_of
 from xstilts.study.sizes import Size, Sizes
+from xstilts.tasks.encoding import cuts
 from xstilts.training.budget import shares
 
 DRAWN_UPDATES = 16
@@ -268,11 +269,9 @@ def _update(sizes: tuple[Size, ...], sequences: int, max_length: int, budget: in
         if not budget:
             computed, squares = tokens, squares + (lengths**2).sum()
             continue
-        start = 0
-        while start < len(lengths):
-            longest = math.ceil(lengths[start])
-            stop = min(len(lengths), start + max(1, budget // max(1, longest)))
-            computed += (stop - start) * longest
-            squares += (stop - start) * longest**2
-            start = stop
+        whole = np.ceil(lengths).astype(int)
+        for part in cuts(whole, budget):
+            count, longest = part.stop - part.start, int(whole[part.start])
+            computed += count * longest
+            squares += count * longest**2
     return Batch(*(float(total) / DRAWN_UPDATES for total in (tokens, computed, squares)))

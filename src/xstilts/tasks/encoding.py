@@ -71,6 +71,17 @@ def tokenize(
     return ids, offsets, ragged([e.type_ids for e in encoded], np.uint8)[0] if wanted else None
 
 
+def cuts(lengths: np.ndarray, budget: int) -> list[slice]:
+    """Where sequences of these lengths, int [n] from the longest on, are cut into groups of at most `budget` tokens
+    with their padding; what is longer than the budget is a group of its own."""
+    parts, start = [], 0
+    while start < len(lengths):
+        stop = min(len(lengths), start + max(1, budget // max(1, int(lengths[start]))))
+        parts.append(slice(start, stop))
+        start = stop
+    return parts
+
+
 def pad(encoded: Encoded, indices: np.ndarray, pad_id: int) -> dict[str, np.ndarray]:
     """The sequences `indices` as rectangular arrays [b, longest], int64: input_ids, attention_mask, labels, ….
 

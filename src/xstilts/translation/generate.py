@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from xstilts.tasks.encoding import cuts
 from xstilts.translation.codes import Direction
 from xstilts.translation.models import Translator
 
@@ -86,12 +87,7 @@ def _batches(ids: list[np.ndarray], budget: int) -> list[list[int]]:
     lengths = np.array([len(i) for i in ids], np.int64)
     order = np.argsort(-lengths, kind="stable")
     order = order[lengths[order] > 0]
-    batches, start = [], 0
-    while start < len(order):
-        size = max(1, budget // int(lengths[order[start]]))
-        batches.append(order[start : start + size].tolist())
-        start += size
-    return batches
+    return [order[part].tolist() for part in cuts(lengths[order], budget)]
 
 
 def _finished(

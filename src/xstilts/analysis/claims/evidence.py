@@ -3,12 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from xstilts.analysis.analyse import encoder_kinds
 from xstilts.analysis.claims.entries import NINE, Comparison, canonical, means, wanted
 from xstilts.analysis.claims.virtual import best, pooled, renamed, scaled, swapped
 from xstilts.analysis.cube import Cube
 from xstilts.analysis.effects import Effect, effect
-from xstilts.analysis.runs import Run
+from xstilts.analysis.runs import Run, encoder_kinds
 from xstilts.tasks.xtreme import TARGETS
 
 GROUPS = ("classification", "tagging", "qa", "retrieval")

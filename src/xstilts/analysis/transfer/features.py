@@ -7,15 +7,12 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from xstilts.analysis.runs import Run
+from xstilts.analysis.runs import MEASURED, Run
 from xstilts.analysis.transfer.rows import Row
 from xstilts.errors import XstiltsError
 from xstilts.languages import distance_matrix, language
 from xstilts.languages.features import feature_matrix
 from xstilts.tasks.source import Entry
-
-MEASURED = "transfer-features.json"
-"""In a run folder: the numbers that need texts, tokenizer or encoder."""
 
 
 class Measured(Entry):

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from xstilts.analysis.runs import Run
-from xstilts.analysis.transfer.features import MEASURED, Numbers, read_measured
+from xstilts.analysis.runs import MEASURED, Run
+from xstilts.analysis.transfer.features import Numbers, read_measured
 from xstilts.analysis.transfer.transferability import fertility, h_score, log_me, subword_overlap
 from xstilts.data.prepare import read_rows
 from xstilts.engine import Step, Store, write_atomically
