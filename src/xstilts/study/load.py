@@ -119,6 +119,21 @@ def _reference_problems(raw: dict[str, Any]) -> Iterator[Problem]:
     """Names that nothing answers to; says nothing of values that have the wrong shape."""
     own = mapping(raw, "tasks")
     tasks = {**{name: task.type for name, task in catalogue().items()}, **{n: type_of(e) for n, e in own.items()}}
+    entries = {**catalogue_entries(), **own}
+    yield from _own_task_problems(own)
+    yield from _intermediate_problems(raw, tasks, entries)
+    yield from _all_target_problems(raw, tasks, entries)
+    yield from _all_arm_problems(raw, tasks)
+    yield from _encoder_problems(raw, tasks)
+    yield from _judged_problems(raw)
+    languages = raw.get("languages")
+    for key in ("candidates", "always_held_out", "never_held_out"):
+        yield from language_problems(("languages", key), setting(languages, key))
+    if setting(languages, "anchor"):
+        yield from language_problems(("languages", "anchor"), [setting(languages, "anchor")])
+
+
+def _own_task_problems(own: dict[str, Any]) -> Iterator[Problem]:
     for name, entry in own.items():
         source = setting(entry, "source")
         if type_of(entry) == "retrieval" and setting(source, "format") == "lines" and not setting(source, "english"):
@@ -126,12 +141,10 @@ def _reference_problems(raw: dict[str, Any]) -> Iterator[Problem]:
         metrics = SCORED[type_of(entry)].METRICS if type_of(entry) in SCORED else ()
         for i, metric in enumerate(listed(entry, "metrics") if isinstance(entry, dict) else ()):
             yield from unknown(("tasks", name, "metrics", i), str(metric), dict.fromkeys(metrics), "metric")
-    arms, intermediate = mapping(raw, "arms"), mapping(raw, "intermediate")
-    targets = mapping(raw, "targets")
-    entries = {**catalogue_entries(), **own}
-    kinds = {tasks.get(str(setting(entry, "task") or name), "") for name, entry in targets.items()}
-    yield from name_problems("arms", arms)
-    yield from name_problems("targets", targets)
+
+
+def _intermediate_problems(raw: dict[str, Any], tasks: dict[str, str], entries: dict[str, Any]) -> Iterator[Problem]:
+    intermediate = mapping(raw, "intermediate")
     for name, entry in intermediate.items():
         yield from selection_problems(("intermediate", name), entry)
         yield from training_problems(("intermediate", name), entry, intermediate)
@@ -141,8 +154,13 @@ def _reference_problems(raw: dict[str, Any]) -> Iterator[Problem]:
         yield from unknown(("intermediate", name), task, tasks, "task")
         if tasks.get(task) in READ and tasks[task] not in FINE_TUNED:
             yield ("intermediate", name), f"a task of type {tasks[task]} has no head that could be trained"
-        for target in targets.items():
+        for target in mapping(raw, "targets").items():
             yield from _leaks(("intermediate", name), (task, entry), target, entries)
+
+
+def _all_target_problems(raw: dict[str, Any], tasks: dict[str, str], entries: dict[str, Any]) -> Iterator[Problem]:
+    targets = mapping(raw, "targets")
+    yield from name_problems("targets", targets)
     for name, entry in targets.items():
         task = str(setting(entry, "task") or name)
         training = setting(entry, "training")
@@ -153,25 +171,38 @@ def _reference_problems(raw: dict[str, Any]) -> Iterator[Problem]:
         yield from _other_head(("targets", name, "training"), entries.get(trained), entries.get(task))
         yield from _leaks(("targets", name, "training"), (trained, training), (name, entry), entries)
         yield from unknown(("targets", name), task, tasks, "task")
-        mining = bool(setting(own.get(task) or catalogue_entries().get(task), "mining"))
+        mining = bool(setting(entries.get(task), "mining"))
         yield from _target_problems(("targets", name), entry, tasks.get(task, ""), mining)
-    languages = raw.get("languages")
-    anchor = str(setting(languages, "anchor") or "en")
+
+
+def _all_arm_problems(raw: dict[str, Any], tasks: dict[str, str]) -> Iterator[Problem]:
+    arms, intermediate, translators = (mapping(raw, key) for key in ("arms", "intermediate", "translators"))
+    kinds = {tasks.get(str(setting(entry, "task") or name), "") for name, entry in mapping(raw, "targets").items()}
+    anchor = str(setting(raw.get("languages"), "anchor") or "en")
+    yield from name_problems("arms", arms)
     for name, entry in arms.items():
         if setting(entry, "intermediate"):
             named = str(entry["intermediate"])
             yield from unknown(("arms", name, "intermediate"), named, intermediate, "intermediate")
-        yield from arm_problems(("arms", name), entry, tasks, mapping(raw, "translators"), anchor)
+        yield from arm_problems(("arms", name), entry, tasks, translators, anchor)
         yield from hidden_problems(("arms", name), entry, kinds)
-    for name, entry in mapping(raw, "translators").items():
+    for name, entry in translators.items():
         if setting(entry, "back"):
-            yield from unknown(("translators", name, "back"), str(entry["back"]), raw["translators"], "translator")
+            yield from unknown(("translators", name, "back"), str(entry["back"]), translators, "translator")
+
+
+def _encoder_problems(raw: dict[str, Any], tasks: dict[str, str]) -> Iterator[Problem]:
     for name, entry in mapping(raw, "encoders").items():
         if isinstance(entry, dict) and bool(entry.get("load")) == bool(entry.get("pretrain")):
             yield ("encoders", name), "give either `load` or `pretrain`"
         corpus = setting(setting(entry, "pretrain"), "corpus")
         if corpus:
             yield from unknown(("encoders", name, "pretrain", "corpus"), str(corpus), tasks, "task")
+
+
+def _judged_problems(raw: dict[str, Any]) -> Iterator[Problem]:
+    """What is wrong with what a study is judged by: its primary targets, contrasts and controls."""
+    arms, targets = mapping(raw, "arms"), mapping(raw, "targets")
     for i, name in enumerate(listed(raw, "primary")):
         if name in raw["primary"][:i]:
             yield ("primary", i), f"names '{name}' twice"
@@ -182,10 +213,6 @@ def _reference_problems(raw: dict[str, Any]) -> Iterator[Problem]:
             if text in raw[section][:i]:
                 yield (section, i), "is given twice"
             yield from _contrast_problems((section, i), text, arms, targets)
-    for key in ("candidates", "always_held_out", "never_held_out"):
-        yield from language_problems(("languages", key), setting(languages, key))
-    if setting(languages, "anchor"):
-        yield from language_problems(("languages", "anchor"), [setting(languages, "anchor")])
 
 
 def _target_problems(where: Where, entry: Any, kind: str, mining: bool) -> Iterator[Problem]:

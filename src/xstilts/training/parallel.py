@@ -28,28 +28,35 @@ def shared_out(step: StepFunction) -> StepFunction:
     the first of them writes is its result."""
 
     @wraps(step)
-    def spread(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
-        ranks = context.ranks
+    def alone_or_shared(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
+        """The step itself, or its processes."""
+        count = context.ranks
         if arguments["device"] == "cuda":
-            ranks = min(ranks, torch.cuda.device_count())
-        if ranks <= 1 or distributed.is_initialized():
+            count = min(count, torch.cuda.device_count())
+        if count <= 1 or distributed.is_initialized():
             step(arguments, inputs, out, context)
-            return
-        share = multiprocessing.get_context("spawn").Value("d", 0.0)
-        with tempfile.TemporaryDirectory() as folder:
-            place = f"{step.__module__}:{step.__name__}"
-            told = (place, arguments, inputs, out, context.scratch, context.store, ranks, share, folder)
-            processes = multiprocessing.start_processes(_one, told, ranks, join=False, start_method="spawn")
-            assert processes is not None
-            try:
-                while not processes.join(timeout=0.5):
-                    context.progress(share.value)
-            except multiprocessing.ProcessRaisedException:
-                for file in Path(folder).glob("error*.json"):
-                    raise XstiltsError(*json.loads(file.read_text())) from None
-                raise
+        else:
+            _spread(f"{step.__module__}:{step.__name__}", arguments, inputs, out, context, count)
 
-    return spread
+    return alone_or_shared
+
+
+def _spread(
+    place: str, arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context, count: int
+) -> None:
+    """Runs the step at `place` in that many processes; raises the XstiltsError of one of them."""
+    share = multiprocessing.get_context("spawn").Value("d", 0.0)
+    with tempfile.TemporaryDirectory() as folder:
+        told = (place, arguments, inputs, out, context.scratch, context.store, count, share, folder)
+        processes = multiprocessing.start_processes(_one, told, count, join=False, start_method="spawn")
+        assert processes is not None
+        try:
+            while not processes.join(timeout=0.5):
+                context.progress(share.value)
+        except multiprocessing.ProcessRaisedException:
+            for file in Path(folder).glob("error*.json"):
+                raise XstiltsError(*json.loads(file.read_text())) from None
+            raise
 
 
 def _one(number: int, place: str, arguments: dict[str, Any], inputs: dict[str, Path], out: Path, scratch: Path,
