@@ -137,7 +137,7 @@ def our_seconds(encoded: Encoded, options: argparse.Namespace, folder: Path) -> 
     times = [now()]
     recipe = Recipe(2e-5, weight_decay=0.01, precision="bf16")
     context = Context(folder, lambda share: times.append(now()))
-    history = train([Part(model, classification, trimmed.encoded(encoded))], batches, recipe, 1, PAD, context)
+    history = train([Part(model, classification, trimmed.encoded(encoded))], batches, recipe, 1, PAD, context).history
     seconds = times[-1] - times[1]
     lengths = np.concatenate([encoded.lengths[batch[0]] for batch in batches[1:]])
     flops = 3 * configured(model.config.to_dict()).forward(lengths.sum(), (lengths**2).sum())
@@ -158,7 +158,7 @@ def loss_difference(options: argparse.Namespace) -> float:
         with tempfile.TemporaryDirectory() as folder, patch.dict(packing.PACKED_FROM, cpu=256 if ours else 10**6):
             trimmed = trim(model, [encoded], PAD, Path(folder)) if ours else None
             part = Part(model, classification, trimmed.encoded(encoded) if trimmed else encoded)
-            found = train([part], batches, Recipe(1e-3, weight_decay=0.01), 1, PAD, Context(Path(folder)))
+            found = train([part], batches, Recipe(1e-3, weight_decay=0.01), 1, PAD, Context(Path(folder))).history
         losses.append(np.array([entry["loss"] for entry in found]))
     return float(np.abs(losses[0] / losses[1] - 1).max())
 

@@ -1,4 +1,4 @@
-"""The two controls of the offline study over many study seeds, each a split of the languages, a draw, and data of its own.
+"""The two controls of the offline study over many study seeds: each has its own split of languages, draws and data.
 
     python benchmarks/pocket_controls.py [--seeds 20] [--out DIR] [--json FILE]
 
@@ -63,8 +63,9 @@ def main() -> None:
         "in_language_better": called["in-language"].count("better"),
         "seeds": seeds,
     }
-    print(f"of {len(seeds)} study seeds: the second English arm better or worse {result['english_again_better_or_worse']} "
-          f"times, the arm trained on the held-out languages better {result['in_language_better']} times")  # fmt: skip
+    print(f"of {len(seeds)} study seeds: the second English arm better or worse "
+          f"{result['english_again_better_or_worse']} times, the arm trained on the held-out languages better "
+          f"{result['in_language_better']} times")  # fmt: skip
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
 

@@ -47,7 +47,7 @@ def tuning(entry, languages=("en",), examples=None, epochs=1, max_length=64, **m
             "max_length": max_length, "weight": 1.0}  # fmt: skip
     return {
         "tasks": {entry["name"]: told}, "sampling": {}, "mlm": None, "anchor_share": 0.0, "batch_size": 8,
-        "recipe": {"learning_rate": 1e-3}, "seed": 1, "keep": "last", "evaluate_every": 0, "hidden": "",
+        "recipe": {"learning_rate": 1e-3}, "seed": 1, "keep": "last", "evaluate_every": 0, "oracle": [], "hidden": "",
         "device": "cpu", **more,
     }  # fmt: skip
 

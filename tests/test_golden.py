@@ -80,7 +80,7 @@ def chain(tmp_path_factory):
          {"encoder": made["encoder"], "train.nli.en": nli["train"]["en"], "train.nli.tr": nli["train"]["tr"],
           "dev.nli": nli["test"]["en"]})  # fmt: skip
     scored = {f"rows.{code}": nli["test"][code] for code in ("en", "tr")}
-    step("predictions", predict, {**COMMON, "task": NLI, "languages": ["en", "tr"], "hidden": ""},
+    step("predictions", predict, {**COMMON, "task": NLI, "languages": ["en", "tr"], "hidden": "", "weights": ""},
          {"model": made["model"], **scored})  # fmt: skip
     step("baseline", baseline, {"task": NLI, "languages": ["en", "tr"]}, {"train": nli["train"]["en"], **scored})
     embeddings = {"layers": [1], "pooling": "mean", "dev_languages": []}

@@ -132,7 +132,7 @@ def test_training_learns_which_choice_is_right(encoder_folder, tokenizer, tmp_pa
     model = with_head(encoder_folder("bert"), multiple_choice.AUTO_CLASS, (), seed=1)
     batches = updates([chosen], np.tile(np.arange(60), 8), 10)
     history = train([Part(model, multiple_choice, chosen)], batches, Recipe(learning_rate=3e-3, micro_tokens=200), 1, 0,
-                    Context(tmp_path))  # fmt: skip
+                    Context(tmp_path)).history  # fmt: skip
     assert history[-1]["loss"] < 0.05 < 0.5 < history[0]["loss"]
     assert isinstance(model, transformers.BertForMultipleChoice)
 

@@ -119,7 +119,7 @@ def test_training_and_prediction_equal_those_with_padding(kind, monkeypatch, tmp
         scratch = tmp_path / str(smallest)
         scratch.mkdir()
         history = train([Part(model, classification, encoded)], updates, Recipe(1e-3, weight_decay=0.01), 1, PAD,
-                        Context(scratch))  # fmt: skip
+                        Context(scratch)).history  # fmt: skip
         predicted = np.stack(run_model(model, classification, encoded, PAD, torch.device("cpu"), "fp32"))
         hidden = embed(model.base_model, encoded, PAD, torch.device("cpu"), [0, 1, 2])
         made.append((history, predicted, hidden))
@@ -140,7 +140,7 @@ def test_computing_activations_twice_changes_nothing(always, tmp_path):
         recipe = Recipe(1e-3, gradient_checkpointing=twice)
         history = train(
             [Part(model, classification, encoded)], [{0: np.arange(24)}] * 4, recipe, 1, PAD, Context(scratch)
-        )
+        ).history
         losses.append([entry["loss"] for entry in history])
     assert losses[1] == pytest.approx(losses[0], rel=1e-6)
 
@@ -155,7 +155,7 @@ def test_the_masked_head_works_on_packed_batches(always, tmp_path):
 
     model = make_model("xlm-roberta", "MaskedLM")
     history = train([Part(model, mlm, encoded, corrupt=corrupt)], [{0: np.arange(8)}] * 30, Recipe(5e-3), 1, PAD,
-                    Context(tmp_path))  # fmt: skip
+                    Context(tmp_path)).history  # fmt: skip
     assert history[-1]["loss"] < history[0]["loss"] - 1
 
 

@@ -363,7 +363,7 @@ def squad_run(tmp_path_factory, encoder_folder):
     golds = [[] if i % 3 == 0 else [{"text": a, "start": c.index(a)}] for i, (_, c, a) in enumerate(items)]
     (root / "rows").mkdir()
     pq.write_table(questions(items, golds), root / "rows" / "rows.parquet")
-    common = {"languages": ["en"], "max_length": 48, "hidden": "", "device": "cpu"}
+    common = {"languages": ["en"], "max_length": 48, "hidden": "", "weights": "", "device": "cpu"}
     encoder = encoder_folder("bert")
     for task in (SQUAD_V2, QA):
         entry = task.model_dump(mode="json", exclude_defaults=True)

@@ -99,6 +99,8 @@ def result() -> dict[str, Any]:
         "selection": [{"target": "xnli", "arm": "far", "mean": 50.0, "by_dev": 50.5, "oracle": 52.25}],
         "dead_runs": [{"target": "xnli", "arm": "far", "phase": "training", "runs": 6, "dead": 2, "retried": 2,
                        "dead_after_retry": 1}],
+        "by_oracle": {"verdicts": [judged("far - english", "better", 4.25, 1.5)], "scores": [], "checkpoints": [
+            {"target": "xnli", "arm": "far", "kept": 50.0, "oracle": 53.75, "replicates": 6}]},
         "after_retry": {"verdicts": [judged("far - english", "better", 4.75, 1.0)], "scores": []},
         "budgets": [
             {"target": "xnli", "arm": "none", "encoder": "tiny", "replicate": 1, "training": trained},

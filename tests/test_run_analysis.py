@@ -90,6 +90,24 @@ def test_a_second_try_stands_beside_the_run_as_it_was(run, tmp_path):
     assert write_page(result, again).is_file()
 
 
+def test_what_an_oracle_would_keep_stands_beside_what_was_kept(run, tmp_path):
+    again = shutil.copytree(run, tmp_path / "again")
+    assert analyse(again)["by_oracle"] is None
+    (again / "predictions-by-oracle").mkdir()
+    rows = pq.read_table(again / "predictions" / "one.parquet").to_pylist()
+    for row in rows:
+        if row["arm"] == "far":
+            row["prediction"] = row["gold"]
+    pq.write_table(pa.Table.from_pylist(rows), again / "predictions-by-oracle" / "one.parquet")
+    result = analyse(again)
+    told = {row["arm"]: row for row in result["by_oracle"]["checkpoints"]}
+    assert told["far"]["oracle"] == 100 > told["far"]["kept"]
+    assert told["english"]["oracle"] == told["english"]["kept"]
+    assert result["by_oracle"]["verdicts"][0]["estimate"] > result["verdicts"][0]["estimate"]
+    page = write_page(result, again).read_text(encoding="utf-8")
+    assert "development rows in the held-out languages themselves" in page
+
+
 def test_an_earlier_run_gives_components_and_one_language_does_not(run, tmp_path):
     parts, clusters, contrasts = components_of(run)
     assert clusters == 40 and contrasts == ["far - english"]

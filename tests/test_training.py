@@ -241,7 +241,7 @@ def test_cutting_an_update_otherwise_does_not_change_it(encoder_folder, tmp_path
         model = start(encoder_folder("xlm-roberta"))
         context = Context(tmp_path / str(number))
         recipe = Recipe(1e-3, micro_tokens=budget, weight_decay=0.01)
-        history = train([Part(model, classification, encoded)], updates_of(encoded)[:2], recipe, 3, 1, context)
+        history = train([Part(model, classification, encoded)], updates_of(encoded)[:2], recipe, 3, 1, context).history
         results.append((weights(model), [entry[name] for entry in history for name in ("loss", "gradient_norm")]))
     for found, numbers in results[1:]:
         assert numbers == pytest.approx(results[0][1], rel=2e-6)
@@ -253,52 +253,58 @@ class Stopped(Exception):
     pass
 
 
-def run(folder, scratch, stop_after=0, **more):
-    """A run with dropout and some score that follows from the weights; an exception stands for a kill."""
+def run(folder, scratch, stop_after=0, choose_by=("score", "opposite")):
+    """A run with dropout and some scores that follow from the weights; an exception stands for a kill. Returns the
+    weights as they are left, those that each score chose, the history, and the scores with their weights."""
     encoded, model, scores = make_encoded(), start(folder, dropout=0.2), []
 
     def score():
-        scores.append((float(torch.sin(700 * model.classifier.out_proj.weight.detach().sum())), weights(model)))
-        return scores[-1][0]
+        value = float(torch.sin(700 * model.classifier.out_proj.weight.detach().sum()))
+        scores.append((value, weights(model)))
+        return {"score": value, "opposite": -value}
 
     def progress(share):
         if stop_after and round(share * 12) == stop_after:
             raise Stopped
 
     scratch.mkdir(exist_ok=True)
-    history = train(
+    state = train(
         [Part(model, classification, encoded)], updates_of(encoded), Recipe(5e-3), 3, 1, Context(scratch, progress),
-        **{"score": score, "evaluate_every": 3, "keep_best": True, "checkpoint_seconds": 0.0, **more},
+        score, 3, choose_by, checkpoint_seconds=0.0,
     )  # fmt: skip
-    return weights(model), history, scores
+    found = {"last": weights(model)}
+    for name in choose_by:
+        state.restore(name)
+        found[name] = weights(model)
+    return found, state.history, scores
 
 
 @pytest.mark.parametrize("stop_after", [2, 7, 12])
 def test_a_run_that_was_stopped_ends_in_the_same_bits_as_one_that_was_not(encoder_folder, tmp_path, stop_after):
     folder = encoder_folder("xlm-roberta")
-    for keep_best in (True, False):
-        whole, history, _ = run(folder, tmp_path / f"whole-{keep_best}", keep_best=keep_best)
-        scratch = tmp_path / f"stopped-{keep_best}"
+    for number, choose_by in enumerate((("score", "opposite"), ())):
+        whole, history, _ = run(folder, tmp_path / f"whole-{number}", choose_by=choose_by)
+        scratch = tmp_path / f"stopped-{number}"
         with pytest.raises(Stopped):
-            run(folder, scratch, stop_after, keep_best=keep_best)
+            run(folder, scratch, stop_after, choose_by)
         assert (scratch / "checkpoint.safetensors").is_file()
         torch.manual_seed(99)
-        resumed, again, scores = run(folder, scratch, keep_best=keep_best)
+        resumed, again, scores = run(folder, scratch, choose_by=choose_by)
         assert len(scores) < 4 or stop_after == 2
-        assert equal(resumed, whole)
+        assert list(resumed) == ["last", *choose_by]
+        assert all(equal(resumed[name], whole[name]) for name in whole)
         assert again == history
 
 
-def test_the_best_weights_by_score_are_kept_only_where_asked_for(encoder_folder, tmp_path):
-    folder = encoder_folder("xlm-roberta")
-    best, history, scores = run(folder, tmp_path / "best")
+def test_each_score_chooses_the_weights_that_it_is_best_for(encoder_folder, tmp_path):
+    found, history, scores = run(encoder_folder("xlm-roberta"), tmp_path / "best")
     values = [value for value, _ in scores]
     assert len(values) == 4
     assert max(values) > values[-1]
-    assert equal(best, scores[values.index(max(values))][1])
+    assert equal(found["score"], scores[values.index(max(values))][1])
+    assert equal(found["opposite"], scores[values.index(min(values))][1])
+    assert equal(found["last"], scores[-1][1])
     assert [entry["score"] for entry in history if "score" in entry] == values
-    last, _, _ = run(folder, tmp_path / "last", keep_best=False)
-    assert equal(last, scores[-1][1])
 
 
 def test_dropout_differs_between_seeds_and_updates(encoder_folder, tmp_path):
@@ -309,7 +315,7 @@ def test_dropout_differs_between_seeds_and_updates(encoder_folder, tmp_path):
         model = start(folder, dropout=0.2)
         history = train(
             [Part(model, classification, encoded)], same, Recipe(0.0), seed, 1, Context(tmp_path / str(seed))
-        )
+        ).history
         losses += [entry["loss"] for entry in history]
     assert len(set(losses)) == 4
 
@@ -325,7 +331,7 @@ def test_training_that_diverges_says_so(encoder_folder, tmp_path):
 def test_the_learning_rate_rises_then_falls_towards_zero(encoder_folder, tmp_path):
     encoded = make_encoded()
     history = train([Part(start(encoder_folder("xlm-roberta")), classification, encoded)], updates_of(encoded, 4, 2),
-                    Recipe(1e-3, warmup=0.25), 3, 1, Context(tmp_path))  # fmt: skip
+                    Recipe(1e-3, warmup=0.25), 3, 1, Context(tmp_path)).history  # fmt: skip
     rates = [entry["learning_rate"] for entry in history]
     assert rates[:4] == pytest.approx([1e-3 / 3, 2e-3 / 3, 1e-3, 1e-3])
     assert np.diff(rates[3:]) == pytest.approx(np.full(8, -1e-3 / 9))
@@ -411,7 +417,7 @@ def test_the_same_tokens_are_hidden_however_an_update_is_cut(encoder_folder, tmp
                 module.p = 0.0
         history = train(
             [Part(model, mlm, encoded, corrupt=corrupt)], updates_of(encoded)[:3], recipe, 1, 0, Context(scratch)
-        )
+        ).history
         losses.append([entry["loss"] for entry in history])
     assert seen[:3] == seen[3:]
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)

@@ -1,11 +1,12 @@
 """Everything that a report shows, from a run folder's predictions; no training is repeated to change an analysis."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from xstilts.analysis.beside import dead_runs, improvement, selection
+from xstilts.analysis.beside import checkpoints, dead_runs, improvement, selection
 from xstilts.analysis.bootstrap import FEWEST_REPLICATES, multi_bootstrap, resample
 from xstilts.analysis.covariates import covariates
 from xstilts.analysis.cube import Cube, read_cube
@@ -21,7 +22,7 @@ from xstilts.languages import MEASURES
 BASELINE = "baseline"
 NEEDED = ("types", "metrics", "withheld", "contrasts", "controls", "arms", "level", "equivalence")
 """What is needed of `study.json`."""
-AFTER_RETRY = "predictions-after-retry"
+AFTER_RETRY, BY_ORACLE = "predictions-after-retry", "predictions-by-oracle"
 Result = dict[str, Any]
 
 
@@ -40,6 +41,8 @@ def analyse(run: Path) -> Result:
     controls = [_judge(cubes, contrast, context) for contrast in study["controls"]]
     strategies = {name: arm.get("languages", "english") for name, arm in study["arms"].items() if "intermediate" in arm}
     baselines = [row for cube in cubes.values() for row in _against_baseline(cube, context)]
+    chosen = _cubes(run / BY_ORACLE, study)
+    oracle = _told_again(chosen, context)
     told = answer([(v["left"], v["right"], v["verdict"]) for v in judged], strategies)
     return {
         **context,
@@ -53,7 +56,8 @@ def analyse(run: Path) -> Result:
         "distance": [_distance(cubes, contrast, context, run) for contrast in study["contrasts"]],
         "selection": selection(cubes.values(), budgets, held_out),
         "dead_runs": dead_runs(budgets),
-        "after_retry": _after_retry(run, study, context),
+        "after_retry": _told_again(_cubes(run / AFTER_RETRY, study), context),
+        "by_oracle": oracle and {**oracle, "checkpoints": checkpoints(cubes, chosen, held_out)},
         "budgets": budgets,
         "estimates": _optional(run / "estimates.json"),
         "translations": _optional(run / "translations.json"),
@@ -67,27 +71,26 @@ def read_run(run: Path) -> tuple[Result, Result, dict[str, Cube]]:
     if missing or not isinstance(plan, dict):
         why = f"study.json says nothing of {', '.join(missing)}" if missing else "plan.json is no plan"
         raise XstiltsError(f"{run} holds no run that can be read", why, "run `study` again: its steps are kept")
-    return study, plan, _cubes(run / PREDICTIONS, study)
+    scored = [target for target in study["types"] if target not in study["withheld"]]
+    return study, plan, _cubes(run / PREDICTIONS, study, scored)
 
 
-def _cubes(folder: Path, study: Result) -> dict[str, Cube]:
+def _cubes(folder: Path, study: Result, targets: Iterable[str] = ()) -> dict[str, Cube]:
+    """The cubes of some targets, or of all that the folder has predictions for."""
+    present = [target for target in study["types"] if (folder / f"{target}.parquet").is_file()]
     return {
         target: read_cube(folder / f"{target}.parquet", study["types"][target], study["metrics"][target])
-        for target in study["types"]
-        if target not in study["withheld"]
+        for target in targets or present
     }
 
 
-def _after_retry(run: Path, study: Result, context: Result) -> Result | None:
-    """Verdicts and held-out means with every dead run's second try in its place; None where nothing was tried again."""
-    folder = run / AFTER_RETRY
-    if not folder.is_dir():
-        return None
-    cubes = _cubes(folder, study)
+def _told_again(cubes: dict[str, Cube], context: Result) -> Result | None:
+    """Verdicts and scores by other predictions of the run's cells, as far as these go; None where there are none."""
+    contrasts = [c for c in context["study"]["contrasts"] if set(c["targets"]) <= set(cubes)]
     return {
-        "verdicts": [_judge(cubes, contrast, context) for contrast in study["contrasts"]],
+        "verdicts": [_judge(cubes, contrast, context) for contrast in contrasts],
         "scores": [row for cube in cubes.values() for row in _scores(cube, context["held_out"])],
-    }
+    } if cubes else None  # fmt: skip
 
 
 def _optional(file: Path) -> list[Result]:

@@ -1,6 +1,6 @@
 """What stands beside a verdict and decides nothing: improvement run by run, selection by English dev, dead runs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,20 @@ def selection(cubes: Iterable[Cube], budgets: Sequence[Row], held_out: Sequence[
             if found:
                 mean, by_dev, oracle = (round(float(value), 4) for value in np.mean(found, 0))
                 rows.append({"target": cube.target, "arm": arm, "mean": mean, "by_dev": by_dev, "oracle": oracle})
+    return rows
+
+
+def checkpoints(kept: Mapping[str, Cube], oracle: Mapping[str, Cube], held_out: Sequence[str]) -> list[Row]:
+    """Per target and arm the held-out score of the weights that the study keeps, and of those that dev rows in the
+    held-out languages chose, means over the replicates that have both."""
+    rows = []
+    for target, cube in oracle.items():
+        codes = [code for code in held_out if code in cube.clusters]
+        for arm in dict.fromkeys(cell[0] for cell in cube.sums):
+            cells = [cell for cell in cube.cells(arm) if cell in kept[target].sums]
+            means = [float(np.mean([one.scores(cells, code) for code in codes])) for one in (kept[target], cube)]
+            rows.append({"target": target, "arm": arm, "kept": round(means[0], 4), "oracle": round(means[1], 4),
+                         "replicates": len(cells)})  # fmt: skip
     return rows
 
 

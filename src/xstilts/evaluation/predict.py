@@ -27,17 +27,19 @@ TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 65536}
 def predict(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
     """Writes `predictions.parquet`, one row per example of all languages, from one pass sorted by length.
 
-    arguments: `task`, `languages`, `max_length`, `hidden`, `device`, `precision`; inputs: `model`, `rows.xx`.
+    arguments: `task`, `languages`, `max_length`, `hidden`, `weights` (the model's folder below that of its step, "" for
+    itself), `device`, `precision`; inputs: `model`, `rows.xx`.
     """
     task = Task(**arguments["task"])
     kind = FINE_TUNED[task.type]
     device = choose_device(arguments["device"])
-    tokenizer = load_tokenizer(inputs["model"])
+    folder = inputs["model"] / arguments["weights"]
+    tokenizer = load_tokenizer(folder)
     table, encoded = encoded_rows(
         row_folders(inputs, arguments["languages"]), arguments["task"], tokenizer, arguments["max_length"],
         context.store, arguments["hidden"],
     )  # fmt: skip
-    model = getattr(transformers, kind.AUTO_CLASS).from_pretrained(inputs["model"]).to(device)
+    model = getattr(transformers, kind.AUTO_CLASS).from_pretrained(folder).to(device)
     extracted = run_model(model, kind, encoded, tokenizer.pad_token_id, device, arguments["precision"], context)
     predictions = beside(table, kind.predict(extracted, encoded, table, task))
     threshold = getattr(model.config, "null_threshold", 0.0)  # absent where training had an answer to every question

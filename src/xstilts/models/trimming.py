@@ -4,6 +4,8 @@ A row that no token names has no gradient: AdamW only lets it decay. So it can s
 its optimiser state, and be given its decay at once at the end.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -47,15 +49,20 @@ def trim(model: Any, encoded: list[Encoded], pad_id: int, scratch: Path) -> Trim
     return Trimmed(model, kept, file)
 
 
-def merge(trimmed: Trimmed, decay: float) -> None:
-    """Puts the whole vocabulary back, in place: trained rows among the others, which are multiplied by `decay`.
+@contextmanager
+def merged(trimmed: Trimmed, decay: float) -> Iterator[None]:
+    """Puts the whole vocabulary back for as long as the model is looked at or saved: trained rows among the others,
+    which are multiplied by `decay`.
 
     decay: the product of 1 - learning rate · weight decay over all updates, which is what AdamW (Loshchilov and Hutter
     2019, algorithm 2) makes of a row without gradients.
     """
     embeddings = trimmed.model.get_input_embeddings()
-    trained = embeddings.weight.detach()
+    trained = embeddings.weight
     whole = load_file(trimmed.file)["whole"].mul_(decay).to(trained.device)
-    whole[torch.from_numpy(trimmed.kept).to(trained.device)] = trained
-    embeddings.weight = torch.nn.Parameter(whole)
-    embeddings.num_embeddings = len(whole)
+    whole[torch.from_numpy(trimmed.kept).to(trained.device)] = trained.detach()
+    embeddings.weight, embeddings.num_embeddings = torch.nn.Parameter(whole), len(whole)
+    try:
+        yield
+    finally:
+        embeddings.weight, embeddings.num_embeddings = trained, len(trained)

@@ -22,12 +22,6 @@ def name_problems(section: str, names: Iterable[Any]) -> Iterator[Problem]:
             yield (section, name), "a name has no slash, comma, ' - ' or ' on ': it stands in contrasts and file names"
 
 
-def selection_problems(where: Where, training: Any) -> Iterator[Problem]:
-    """What is wrong with how a training's weights are chosen."""
-    if setting(training, "keep") == "best" and not setting(training, "evaluate_every"):
-        yield (*where, "keep"), "needs `evaluate_every`: there is nothing to choose from"
-
-
 def training_problems(where: Where, entry: Any, intermediate: dict[str, Any]) -> Iterator[Problem]:
     """What is wrong with the mixture of a training, or with settings of a mixture where there is none."""
     parts = setting(entry, "mixture")
@@ -76,6 +70,19 @@ def hidden_problems(where: Where, entry: Any, kinds: set[str]) -> Iterator[Probl
     hidden = setting(entry, "hide")
     if hidden and columns:
         yield from unknown((*where, "hide"), str(hidden), dict.fromkeys(sorted(columns)), "text column")
+
+
+def length_problems(where: Where, entry: Any, arms: dict[str, Any]) -> Iterator[Problem]:
+    """What is wrong with the arm that another one's target training is as long as."""
+    named = setting(entry, "as_long_as")
+    if not named:
+        return
+    trained = {name: arm for name, arm in arms.items() if setting(arm, "intermediate")}
+    yield from unknown(where, str(named), trained, "arm with an intermediate training")
+    if setting(entry, "intermediate"):
+        yield where, "is for an arm without `intermediate`: the budgets of the others are equal"
+    elif bool(setting(entry, "independent")) != bool(setting(arms.get(str(named)), "independent")):
+        yield where, f"its replicates and those of '{named}' are not the same: `independent` must be equal"
 
 
 def _strategy_problems(where: Where, entry: Any) -> Iterator[Problem]:

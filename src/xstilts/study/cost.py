@@ -15,6 +15,7 @@ from xstilts.study.shapes import Shape, configured, shape_of
 from xstilts.study.sizes import Size, Sizes
 from xstilts.tasks.encoding import cuts
 from xstilts.training.budget import shares
+from xstilts.training.schedule import between_evaluations
 
 DRAWN_UPDATES = 16
 """Updates that are drawn to see how much of them is padding."""
@@ -75,6 +76,8 @@ class _Pricing:
     padded: bool
     shapes: dict[str, Shape] = field(default_factory=dict)
     """The encoder behind each step that leaves a model."""
+    updates: dict[str, int] = field(default_factory=dict)
+    """How many a fine-tuning has."""
 
     def price(self, step: Step) -> Estimate:
         """A step that is not known here costs what any step costs."""
@@ -153,7 +156,8 @@ def _fine_tune(pricing: _Pricing, step: Step) -> Estimate:
     share = np.ones(1)
     if len(parts) > 1:
         share = shares([part.rows for part in parts], sampling["how"], sampling["temperature"], sampling["cap"])
-    updates, mlm = math.ceil(total / size), arguments["mlm"]
+    updates = math.ceil(total / size) + pricing.updates.get(step.inputs.get("longer", ""), 0)
+    pricing.updates[step.fingerprint], mlm = updates, arguments["mlm"]
     own = updates - round(mlm["share"] * updates if mlm else 0)
     tokens = flops = dev = dev_flops = 0.0
     sizes: list[Size] = []
@@ -172,17 +176,18 @@ def _fine_tune(pricing: _Pricing, step: Step) -> Estimate:
         forward = shape.forward(batch.computed, batch.squares) + shape.word_head(mlm["masked"] * batch.tokens)
         tokens, flops = tokens + (updates - own) * batch.tokens, flops + BACKWARD * (updates - own) * forward
         sizes += text
-    every = arguments["evaluate_every"]
-    scored = (1 + (updates // every if every else 0)) if own else 0
-    seconds = pricing.seconds(step, flops + scored * dev_flops, updates, 2 * _model(shape))
+    choosing = arguments["keep"] == "best" or bool(arguments["oracle"])
+    scored = math.ceil(updates / between_evaluations(arguments["evaluate_every"], updates, choosing)) if own else 0
+    models = (1 + bool(arguments["oracle"])) * _model(shape)
+    seconds = pricing.seconds(step, flops + scored * dev_flops, updates, _model(shape) + models)
     assumed = not shape.known or any(one.ground == "assumed" for one in sizes)
-    return Estimate(tokens + scored * dev, flops + scored * dev_flops, seconds, _model(shape), assumed)
+    return Estimate(tokens + scored * dev, flops + scored * dev_flops, seconds, models, assumed)
 
 
 @dataclass(frozen=True)
 class _Part:
-    """One task of a training: the sizes of its rows by language and of its dev rows, its rows that are trained on, and
-    its examples, epochs counted."""
+    """One task of a training: the sizes of its rows by language and of those that weights are chosen by, its rows that
+    are trained on, and its examples, epochs counted."""
 
     sizes: tuple[Size, ...]
     dev: list[Size]
@@ -195,7 +200,8 @@ def _part(pricing: _Pricing, step: Step, name: str, told: Mapping[str, Any]) -> 
     counts = [size.rows for size in sizes]
     present = min(counts) if told["task"].get("parallel") else sum(counts)
     rows = told["examples"] or round(present)
-    return _Part(sizes, pricing.read(step, f"dev.{name}"), rows, rows * told["epochs"])
+    chosen_by = pricing.read(step, f"dev.{name}") + pricing.read(step, "oracle.")
+    return _Part(sizes, chosen_by, rows, rows * told["epochs"])
 
 
 def _translate(pricing: _Pricing, step: Step) -> Estimate:

@@ -12,8 +12,8 @@ from xstilts.study.arms import (
     OF_A_MIXTURE,
     arm_problems,
     hidden_problems,
+    length_problems,
     name_problems,
-    selection_problems,
     training_problems,
 )
 from xstilts.study.mistakes import (
@@ -146,7 +146,6 @@ def _own_task_problems(own: dict[str, Any]) -> Iterator[Problem]:
 def _intermediate_problems(raw: dict[str, Any], tasks: dict[str, str], entries: dict[str, Any]) -> Iterator[Problem]:
     intermediate = mapping(raw, "intermediate")
     for name, entry in intermediate.items():
-        yield from selection_problems(("intermediate", name), entry)
         yield from training_problems(("intermediate", name), entry, intermediate)
         if setting(entry, "mixture"):
             continue
@@ -155,7 +154,7 @@ def _intermediate_problems(raw: dict[str, Any], tasks: dict[str, str], entries: 
         if tasks.get(task) in READ and tasks[task] not in FINE_TUNED:
             yield ("intermediate", name), f"a task of type {tasks[task]} has no head that could be trained"
         for target in mapping(raw, "targets").items():
-            yield from _leaks(("intermediate", name), (task, entry), target, entries)
+            yield from _leaks(("intermediate", name), (task, entry), target, entries, raw.get("keep", "best"))
 
 
 def _all_target_problems(raw: dict[str, Any], tasks: dict[str, str], entries: dict[str, Any]) -> Iterator[Problem]:
@@ -167,9 +166,9 @@ def _all_target_problems(raw: dict[str, Any], tasks: dict[str, str], entries: di
         for key in (key for key in ("mixture", *OF_A_MIXTURE) if setting(training, key)):
             yield ("targets", name, "training", key), "is for intermediate trainings: a target trains on one task"
         trained = str(setting(training, "task") or task)
-        yield from selection_problems(("targets", name, "training"), training)
         yield from _other_head(("targets", name, "training"), entries.get(trained), entries.get(task))
-        yield from _leaks(("targets", name, "training"), (trained, training), (name, entry), entries)
+        kept = raw.get("keep", "best")
+        yield from _leaks(("targets", name, "training"), (trained, training), (name, entry), entries, kept)
         yield from unknown(("targets", name), task, tasks, "task")
         mining = bool(setting(entries.get(task), "mining"))
         yield from _target_problems(("targets", name), entry, tasks.get(task, ""), mining)
@@ -185,6 +184,7 @@ def _all_arm_problems(raw: dict[str, Any], tasks: dict[str, str]) -> Iterator[Pr
             named = str(entry["intermediate"])
             yield from unknown(("arms", name, "intermediate"), named, intermediate, "intermediate")
         yield from arm_problems(("arms", name), entry, tasks, translators, anchor)
+        yield from length_problems(("arms", name, "as_long_as"), entry, arms)
         yield from hidden_problems(("arms", name), entry, kinds)
     for name, entry in translators.items():
         if setting(entry, "back"):
@@ -216,6 +216,8 @@ def _judged_problems(raw: dict[str, Any]) -> Iterator[Problem]:
 
 
 def _target_problems(where: Where, entry: Any, kind: str, mining: bool) -> Iterator[Problem]:
+    if setting(entry, "oracle"):
+        yield from _oracle_problems((*where, "oracle"), entry, kind)
     if kind and kind not in SCORED:
         yield where, f"a task of type {kind} is not scored and cannot be a target"
     elif kind in FINE_TUNED and not setting(entry, "training"):
@@ -230,6 +232,15 @@ def _target_problems(where: Where, entry: Any, kind: str, mining: bool) -> Itera
             yield where, "`dev` and `test` are one split: what is chosen on rows cannot be scored on them"
 
 
+def _oracle_problems(where: Where, entry: Any, kind: str) -> Iterator[Problem]:
+    if kind and kind not in FINE_TUNED:
+        yield where, "needs `training`: it chooses among the weights of one"
+    elif setting(entry, "withheld"):
+        yield where, "has nothing to show: the labels of the test rows are withheld"
+    elif setting(entry, "oracle") == (setting(entry, "test") or "test"):
+        yield where, "and `test` are one split: what is chosen on rows cannot be scored on them"
+
+
 def _other_head(where: Where, trained: Any, scored: Any) -> Iterator[Problem]:
     """A head is scored with the labels of the target by their places: it must have been trained with the same ones."""
     if not isinstance(trained, dict) or not isinstance(scored, dict):
@@ -241,16 +252,16 @@ def _other_head(where: Where, trained: Any, scored: Any) -> Iterator[Problem]:
 
 
 def _leaks(
-    where: Where, training: tuple[str, Any], target: tuple[str, Any], entries: dict[str, Any]
+    where: Where, training: tuple[str, Any], target: tuple[str, Any], entries: dict[str, Any], keep: Any
 ) -> Iterator[Problem]:
-    """Rows that are both trained on, or chosen on, and scored."""
+    """Rows that are both trained on, or chosen on, and scored. keep: the study's choice of weights."""
     (task, settings), (name, entry) = training, target
     if not isinstance(settings, dict) or task != str(setting(entry, "task") or name):
         return
     test = setting(entry, "test") or "test"
     if settings.get("train", "train") == test:
         yield where, f"trains on the {test} split, on which target '{name}' is scored"
-    chooses = settings.get("keep") == "best" or setting(entries.get(task), "unanswerable")
+    chooses = settings.get("keep", keep) == "best" or setting(entries.get(task), "unanswerable")
     if chooses and settings.get("dev", "validation") == test:
         yield where, f"chooses on the {test} split, on which target '{name}' is scored"
 

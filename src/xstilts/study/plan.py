@@ -12,6 +12,7 @@ from xstilts.study.steps import Cell, StudyPlan, add, all_rows, encoder_step, en
 from xstilts.study.trainings import intermediate_step, target_step
 from xstilts.tasks.task import Task
 from xstilts.tasks.types import FINE_TUNED
+from xstilts.training.schedule import ORACLE
 
 BASELINE = "baseline"
 
@@ -44,13 +45,9 @@ def _replicate(
     name, arm = named
     frozen = result.frozen
     study = frozen.study
-    model = base
-    intermediate = ""
-    if arm.intermediate:
-        sources = frozen.sources[name][randomness]
-        seed = derive(study.seed, randomness, arm.intermediate, "intermediate")
-        label = f"{_shown(arm)} in {', '.join(sources)} · {encoder} {replicate}"
-        intermediate = model = intermediate_step(result, arm, base, sources, seed, label)
+    intermediate = _intermediate(result, name, encoder, base, replicate, randomness)
+    longer = _intermediate(result, arm.as_long_as, encoder, base, replicate, randomness) if arm.as_long_as else ""
+    model = intermediate or base
     for target, entry in study.targets.items():
         task = frozen.tasks[entry.task or target]
         if arm.hide and (task.type not in FINE_TUNED or arm.hide not in FINE_TUNED[task.type].TEXT_COLUMNS):
@@ -59,12 +56,26 @@ def _replicate(
         if task.type in FINE_TUNED and entry.training:
             trained = entry.training.task or entry.task or target  # targets of one training share it
             seed = derive(study.seed, randomness, trained, "target")
-            tuned = target_step(result, entry.training, entry.task or target, model, seed, where, arm.hide)
+            tuned = target_step(result, target, entry, model, seed, where, arm.hide, longer)
             scored = _prediction(result, target, tuned, encoder, f"score {where}", arm.hide)
-            result.cells.append(Cell(target, name, encoder, replicate, scored, intermediate, tuned))
+            oracle = ""
+            if entry.oracle:
+                oracle = _prediction(result, target, tuned, encoder, f"oracle of {where}", arm.hide, ORACLE)
+            result.cells.append(Cell(target, name, encoder, replicate, scored, intermediate, tuned, oracle))
         else:
             scored = _prediction(result, target, model, encoder, f"score {where}")
             result.cells.append(Cell(target, name, encoder, replicate, scored, intermediate))
+
+
+def _intermediate(result: StudyPlan, name: str, encoder: str, base: str, replicate: int, randomness: str) -> str:
+    """The intermediate training of an arm in one replicate, "" where it has none."""
+    frozen, arm = result.frozen, result.frozen.study.arms[name]
+    if not arm.intermediate:
+        return ""
+    sources = frozen.sources[name][randomness]
+    seed = derive(frozen.study.seed, randomness, arm.intermediate, "intermediate")
+    label = f"{_shown(arm)} in {', '.join(sources)} · {encoder} {replicate}"
+    return intermediate_step(result, arm, base, sources, seed, label)
 
 
 def _shown(arm: Arm) -> str:
@@ -74,9 +85,15 @@ def _shown(arm: Arm) -> str:
     return ", ".join([arm.intermediate, *extras])
 
 
-def _prediction(result: StudyPlan, target: str, model: str, encoder: str, label: str, hide: str | None = None) -> str:
-    """The step that scores a model on a target; `hide` names a text column that is withheld, "" for none, and None
-    means retrieval."""
+def _prediction(
+    result: StudyPlan, target: str, model: str, encoder: str, label: str, hide: str | None = None, weights: str = ""
+) -> str:
+    """The step that scores a model on a target.
+
+    Args:
+        hide: a text column that is withheld, "" for none; None means retrieval.
+        weights: the folder of the model below that of its step.
+    """
     frozen = result.frozen
     entry, languages = frozen.study.targets[target], frozen.evaluated[target]
     task = frozen.tasks[entry.task or target]
@@ -97,7 +114,7 @@ def _prediction(result: StudyPlan, target: str, model: str, encoder: str, label:
             arguments["layer_languages"] = _layer_languages(frozen, target, dev)
         inputs |= {f"dev.{code}": rows_step(result, task, entry.dev, code) for code in dev}
     else:
-        arguments["hidden"] = hide
+        arguments |= {"hidden": hide, "weights": weights}
     inputs["model"] = model
     return add(result, "predict", function, label, arguments, inputs)
 

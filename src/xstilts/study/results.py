@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,26 @@ from xstilts.study.steps import Cell, StudyPlan
 
 FACTS, CELLS, LEFT_OUT = "study.json", "cells.json", "left-out.json"
 TRANSLATIONS = "translations.json"
-PREDICTIONS, AFTER_RETRY = "predictions", "predictions-after-retry"
+PREDICTIONS, AFTER_RETRY, BY_ORACLE = "predictions", "predictions-after-retry", "predictions-by-oracle"
 
 
 def gather(planned: StudyPlan, store: Store, out: Path, second: StudyPlan | None = None) -> None:
     """Writes `predictions/{target}.parquet`, a row per example of each complete cell, and the cells' budgets.
 
-    second: the plan with another try for dead trainings, whose cells go to `predictions-after-retry`.
+    second: the plan with another try for dead trainings, whose cells go to `predictions-after-retry`. What is
+    predicted by weights that held-out languages chose goes to `predictions-by-oracle`.
     """
-    cells = [_budget(planned, store, cell) for cell in _write_predictions(planned, store, out / PREDICTIONS)]
-    shutil.rmtree(out / AFTER_RETRY, ignore_errors=True)
+    written = _write_predictions(planned, store, out / PREDICTIONS, planned.cells)
+    cells = [_budget(planned, store, cell) for cell in written]
+    for folder in (AFTER_RETRY, BY_ORACLE):
+        shutil.rmtree(out / folder, ignore_errors=True)
+    chosen = [replace(cell, predictions=cell.oracle) for cell in planned.cells if cell.oracle]
+    if chosen:
+        _write_predictions(planned, store, out / BY_ORACLE, chosen)
     if second:
         first = {cell.predictions for cell in planned.cells}
-        tried = [c for c in _write_predictions(second, store, out / AFTER_RETRY) if c.predictions not in first]
+        written = _write_predictions(second, store, out / AFTER_RETRY, second.cells)
+        tried = [cell for cell in written if cell.predictions not in first]
         cells += [{**_budget(second, store, cell), "attempt": 2} for cell in tried]
     write_atomically(out / CELLS, json.dumps(cells, ensure_ascii=False))
     write_atomically(out / TRANSLATIONS, json.dumps(_translations(planned, store), indent=1, ensure_ascii=False))
@@ -34,10 +42,10 @@ def gather(planned: StudyPlan, store: Store, out: Path, second: StudyPlan | None
     write_atomically(out / FACTS, json.dumps(study_facts(planned.frozen), indent=1, ensure_ascii=False))
 
 
-def _write_predictions(planned: StudyPlan, store: Store, folder: Path) -> list[Cell]:
+def _write_predictions(planned: StudyPlan, store: Store, folder: Path, cells: list[Cell]) -> list[Cell]:
     """Writes a table for each target, removes what an earlier plan left of others, and returns the complete cells."""
-    finished = store.finished(cell.predictions for cell in planned.cells)
-    complete = [cell for cell in planned.cells if cell.predictions in finished]
+    finished = store.finished(cell.predictions for cell in cells)
+    complete = [cell for cell in cells if cell.predictions in finished]
     folder.mkdir(parents=True, exist_ok=True)
     for target in planned.frozen.study.targets:
         tables = [_labelled(planned, store, cell) for cell in complete if cell.target == target]
@@ -114,18 +122,17 @@ def _budget(planned: StudyPlan, store: Store, cell: Cell) -> dict[str, Any]:
 
 
 def learnt(store: Store, fingerprint: str) -> dict[str, Any] | None:
-    """What a finished training was given and how it went: examples, updates, tokens, first and last loss, and its last
-    English-dev score; None where it is not finished."""
+    """What a finished training was given and how it went: examples, updates, tokens, first and last loss, and the
+    English-dev score of the weights that it left; None where it is not finished."""
     file = store.find(fingerprint, "history.json")
     if not file:
         return None
     summary = json.loads(file.read_text())
     first, last = summary["history"][0], summary["history"][-1]
     return {
-        **{name: summary[name] for name in ("examples", "updates", "tokens")},
+        **{name: summary[name] for name in ("examples", "updates", "tokens", "dev_score")},
         "first_loss": first["loss"],
         "loss": last["loss"],
-        "dev_score": last.get("score"),
     }
 
 

@@ -18,6 +18,9 @@ Strategy = Literal[
 Measured = Literal["syntax", "syntax-knn", "phonology", "inventory", "genetic", "geographic", "lang2vec"]
 
 
+Keep = Literal["best", "last"]
+
+
 class Recipe(Entry):
     """How weights are moved; see `xstilts.training.schedule.Recipe`."""
 
@@ -79,7 +82,10 @@ class Training(Entry):
 
     An intermediate training may mix several others: `mixture` names them with the weights of their losses; `examples`
     is then the number drawn from all together (None: as many as they have, epochs included), and `sampling` says by
-    which shares, see `xstilts.training.budget.shares`.
+    which shares, see `xstilts.training.budget.shares`. Of the parts count task, examples, epochs and splits.
+
+    `keep`, by default the study's, takes the weights that are best on English dev, asked every `evaluate_every` updates
+    (0: ten times), or the last ones.
     """
 
     task: str = ""
@@ -91,7 +97,7 @@ class Training(Entry):
     epochs: Positive = 3
     batch_size: Positive = 32
     recipe: Recipe
-    keep: Literal["last", "best"] = "last"
+    keep: Keep | None = None
     evaluate_every: Annotated[int, Field(ge=0)] = 0
     train: str = "train"
     dev: str = "validation"
@@ -105,13 +111,15 @@ class Target(Entry):
     margin from which on they are taken, in each language.
 
     `withheld` says that the labels of its test split are not given away: predictions are made, for a submission, and
-    nothing is scored.
+    nothing is scored. `oracle` names the split whose rows in the held-out languages choose weights a second time, which
+    are scored beside those that the study keeps: what would be gained if one had target-language dev data.
     """
 
     task: str = ""
     training: Training | None = None
     test: str = "test"
     withheld: bool = False
+    oracle: str = ""
     layers: tuple[Annotated[int, Field(ge=0)], ...] = ()
     pooling: Literal["mean", "cls"] = "mean"
     dev: str = ""
@@ -140,6 +148,9 @@ class Arm(Entry):
     `anchor_share` of the examples stay in the anchor language, the others are in those of the strategy. `translated`
     names the translator that makes the arm's data from the anchor's; with `through`, text of the anchor language is
     translated into that language and back. `scores` is the table that the strategy 'predicted' chooses by.
+
+    `as_long_as` names an arm by whose intermediate updates the target training of an arm without that phase is
+    lengthened: does it matter what the encoder sees, or only for how long?
     """
 
     intermediate: str = ""
@@ -150,6 +161,7 @@ class Arm(Entry):
     role: Literal["arm", "control", "baseline"] = "arm"
     independent: bool = False
     hide: str = ""
+    as_long_as: str = ""
     anchor_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     mlm: MixedText | None = None
     translated: str = ""
@@ -179,7 +191,8 @@ class Study(Entry):
     `equivalence` is half the width of the region of practical equivalence, in points. `primary` names the targets
     whose mean is judged. `source` says where the rows of XTREME's tasks come from: the hub, or the benchmark's own
     download folder, given with --data. `measure` is the distance that gains are judged against. A contrast is written
-    `far - english`, or `far - english on xnli` for targets of its own.
+    `far - english`, or `far - english on xnli` for targets of its own. `keep` says which weights trainings leave: the
+    best on English dev, or the last.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -189,6 +202,7 @@ class Study(Entry):
     equivalence: Annotated[float, Field(gt=0)] = 0.5
     level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    keep: Keep = "best"
     languages: Languages = Languages()
     source: Literal["hub", "xtreme"] = "hub"
     measure: Measured = "syntax"

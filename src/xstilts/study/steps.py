@@ -29,7 +29,8 @@ VERSIONS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One scored combination, and the steps that made it: `intermediate` and `training` are "" where there is none."""
+    """One scored combination, and the steps that made it: `intermediate` and `training` are "" where there is none, and
+    so is `oracle`, the predictions by weights that the held-out languages chose."""
 
     target: str
     arm: str
@@ -38,6 +39,7 @@ class Cell:
     predictions: str
     intermediate: str = ""
     training: str = ""
+    oracle: str = ""
 
 
 @dataclass
@@ -56,7 +58,7 @@ class StudyPlan:
     @property
     def wanted(self) -> list[str]:
         """Every step that a cell reads: predictions, and trainings for their budgets."""
-        names = [n for c in self.cells for n in (c.predictions, c.intermediate, c.training) if n]
+        names = [n for c in self.cells for n in (c.predictions, c.oracle, c.intermediate, c.training) if n]
         return list(dict.fromkeys(names))
 
 

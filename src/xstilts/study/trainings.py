@@ -1,11 +1,13 @@
 """The steps that train: on one task or a mixture, on translations, with masked language modelling mixed in."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from xstilts.data.sources import available
+from xstilts.errors import XstiltsError
 from xstilts.randomness import derive
 from xstilts.study.draws import parts_of
-from xstilts.study.schema import Arm, Training
+from xstilts.study.schema import Arm, Target, Training
 from xstilts.study.steps import StudyPlan, add, entry_of, folder_content, recipe_of, rows_step
 from xstilts.tasks.task import Task
 
@@ -37,17 +39,42 @@ def _dev_language(result: StudyPlan, task: Task, split: str, sources: tuple[str,
     return anchor if available(task, split, (anchor,), frozen.data, frozen.tasks) else sources[0]
 
 
-def target_step(result: StudyPlan, training: Training, name: str, model: str, seed: int, label: str, hide: str) -> str:
-    """The step that trains a model on a target task in the anchor language; `hide` withholds a text column."""
-    anchor = result.frozen.study.languages.anchor
-    task = result.frozen.tasks[training.task or name]
+def target_step(
+    result: StudyPlan, target: str, entry: Target, model: str, seed: int, label: str, hide: str, longer: str = ""
+) -> str:
+    """The step that trains a model on a target task in the anchor language.
+
+    Args:
+        hide: a text column that is withheld, or "".
+        longer: the training by whose updates this one is lengthened, or "".
+    """
+    frozen, training = result.frozen, entry.training
+    assert training is not None
+    anchor = frozen.study.languages.anchor
+    task = frozen.tasks[training.task or entry.task or target]
     inputs = {
         "encoder": model,
         f"train.{task.name}.{anchor}": rows_step(result, task, training.train, anchor),
         f"dev.{task.name}": rows_step(result, task, training.dev, anchor),
     }
+    oracle = _oracle_languages(result, target, entry)
+    inputs |= {f"oracle.{code}": rows_step(result, frozen.tasks[entry.task or target], entry.oracle, code)
+               for code in oracle} | ({"longer": longer} if longer else {})  # fmt: skip
     tasks = {task.name: task_arguments(task, training, (anchor,), 1.0, task.parallel)}
-    return _fine_tune(result, training, tasks, inputs, seed, label, hidden=hide)
+    return _fine_tune(result, training, tasks, inputs, seed, label, hidden=hide, oracle=oracle)
+
+
+def _oracle_languages(result: StudyPlan, target: str, entry: Target) -> list[str]:
+    """The held-out languages whose dev rows choose weights; raises XstiltsError where none has any."""
+    if not entry.oracle:
+        return []
+    frozen = result.frozen
+    held_out = tuple(code for code in frozen.evaluated[target] if code in frozen.held_out)
+    found = available(frozen.tasks[entry.task or target], entry.oracle, held_out, frozen.data, frozen.tasks)
+    if not found:
+        raise XstiltsError(f"target '{target}' has no '{entry.oracle}' rows in a held-out language", "its oracle "
+                           "chooses weights by such rows", "name another split, or leave `oracle` out")  # fmt: skip
+    return list(found)
 
 
 def task_arguments(
@@ -68,7 +95,7 @@ def task_arguments(
 def _fine_tune(
     result: StudyPlan, training: Training, tasks: dict[str, Any], inputs: dict[str, str], seed: int, label: str,
     mlm: dict[str, Any] | None = None, anchor_share: float = 0.0, sampling: dict[str, Any] | None = None,
-    hidden: str = "",
+    hidden: str = "", oracle: Sequence[str] = (),
 ) -> str:  # fmt: skip
     arguments = {
         "tasks": tasks,
@@ -78,8 +105,9 @@ def _fine_tune(
         "batch_size": training.batch_size,
         "recipe": recipe_of(training.recipe, result.frozen.precision),
         "seed": seed,
-        "keep": training.keep,
+        "keep": training.keep or result.frozen.study.keep,
         "evaluate_every": training.evaluate_every,
+        "oracle": list(oracle),
         "hidden": hidden,
         "device": result.frozen.device,
     }

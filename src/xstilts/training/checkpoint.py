@@ -1,8 +1,8 @@
 """What a killed training needs to go on."""
 
 import json
-import math
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,24 +13,34 @@ from safetensors.torch import save_file
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
+@dataclass(frozen=True)
+class Best:
+    """The weights with the highest value of a score so far, and the update that they are from."""
+
+    score: float
+    update: int
+    weights: dict[str, torch.Tensor]
+
+
 class State:
-    """Weights, optimiser moments, the best weights so far, the history, and the losses since its last entry; read from
-    `file` where that is whole."""
+    """Weights, optimiser moments, the best weights so far by each score that chooses, the history, and the losses since
+    its last entry; read from `file` where that is whole."""
 
     def __init__(self, model: torch.nn.Module, optimizer: torch.optim.AdamW, file: Path) -> None:
         self.model, self.optimizer, self.file = model, optimizer, file
-        self.update, self.history, self.best_score = 0, [], -math.inf  # type: tuple[int, list[dict[str, float]], float]
-        self.best: dict[str, torch.Tensor] = {}
+        self.update = 0
+        self.history: list[dict[str, float]] = []
+        self.best: dict[str, Best] = {}
         self.losses: list[torch.Tensor | float] = []
         if file.is_file():
             with suppress(SafetensorError):  # cut short by a power failure: the run starts again
                 self._load()
 
-    def consider(self, score: float) -> None:
-        """Keeps the present weights if their score is better than any before."""
-        if score > self.best_score:
-            self.best_score = score
-            self.best = {name: p.detach().cpu().clone() for name, p in self.model.named_parameters()}
+    def consider(self, name: str, score: float) -> None:
+        """Keeps the present weights if this score of theirs is better than any before."""
+        if name not in self.best or score > self.best[name].score:
+            weights = {key: p.detach().cpu().clone() for key, p in self.model.named_parameters()}
+            self.best[name] = Best(score, self.update, weights)
 
     def mean_loss(self, latest: torch.Tensor) -> float:
         """The mean of the losses since it was asked for last; where there was none, what it was then, or `latest`."""
@@ -40,21 +50,23 @@ class State:
             return float(np.mean(values))
         return self.history[-1]["loss"] if self.history else float(latest)
 
-    def restore_best(self) -> None:
-        """Puts the best weights back, where a score chose them."""
+    def restore(self, name: str) -> int:
+        """Puts the weights back that the score of that name chose, and returns the update that they are from."""
+        best = self.best[name]
         with torch.no_grad():
-            for name, parameter in self.model.named_parameters():
-                if name in self.best:
-                    parameter.copy_(self.best[name])
+            for key, parameter in self.model.named_parameters():
+                parameter.copy_(best.weights[key])
+        return best.update
 
     def save(self) -> None:
         """Writes all to the file in one move."""
-        tensors = {f"best.{name}": tensor for name, tensor in self.best.items()}
+        tensors = {f"best.{name}.{key}": t for name, best in self.best.items() for key, t in best.weights.items()}
         for name, parameter in self.model.named_parameters():
             tensors[f"model.{name}"] = parameter.detach()
             for key, value in self.optimizer.state[parameter].items():
                 tensors[f"{key}.{name}"] = value
-        notes = json.dumps({"update": self.update, "history": self.history, "best_score": self.best_score,
+        notes = json.dumps({"update": self.update, "history": self.history,
+                            "best": {name: [best.score, best.update] for name, best in self.best.items()},
                             "losses": [float(loss) for loss in self.losses]})  # fmt: skip
         temporary = self.file.with_suffix(".partial")
         save_file({name: t.contiguous() for name, t in tensors.items()}, temporary, {"notes": notes})
@@ -64,12 +76,14 @@ class State:
         with safe_open(self.file, "pt") as file:
             notes = json.loads(file.metadata()["notes"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        self.update, self.history, self.best_score = notes["update"], notes["history"], notes["best_score"]
-        self.losses = notes["losses"]
+        self.update, self.history, self.losses = notes["update"], notes["history"], notes["losses"]
         with torch.no_grad():
             for name, parameter in self.model.named_parameters():
                 parameter.copy_(tensors[f"model.{name}"])
                 for key in MOMENTS:
                     if f"{key}.{name}" in tensors:
                         self.optimizer.state[parameter][key] = tensors[f"{key}.{name}"].to(parameter.device)
-        self.best = {name[5:]: tensor for name, tensor in tensors.items() if name.startswith("best.")}
+        for name, (score, update) in notes["best"].items():
+            start = f"best.{name}."
+            weights = {key.removeprefix(start): t for key, t in tensors.items() if key.startswith(start)}
+            self.best[name] = Best(score, update, weights)

@@ -6,7 +6,7 @@ run that continues from a checkpoint equals one that was never interrupted, bit 
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,21 +58,22 @@ class _Micro:
 
 def train(
     parts: list[Part], updates: list[Update], recipe: Recipe, seed: int, pad_id: int, context: Context,
-    score: Callable[[], float] | None = None, evaluate_every: int = 0, keep_best: bool = False,
+    scores: Callable[[], dict[str, float]] | None = None, evaluate_every: int = 0, choose_by: Sequence[str] = (),
     checkpoint_seconds: float = 60.0,
-) -> list[dict[str, float]]:  # fmt: skip
-    """Trains the models of all parts in place on the sequences named by each of `updates` and returns the history.
+) -> State:  # fmt: skip
+    """Trains the models of all parts in place on the sequences named by each of `updates`.
 
     The loss of an update is the sum over its examples (or labelled tokens) divided by their number, however it is cut
     into micro-batches; of several parts, each counts by its share of the update's examples, times its weight.
 
     Args:
-        score: English-dev score of the model as it is, called every `evaluate_every` updates and at the end.
-        keep_best: leaves the weights of the best call of `score` (the earliest of equals), else the last ones.
+        scores: scores of the model as it is, by name, called every `evaluate_every` updates and at the end.
+        choose_by: names of scores, for each of which the weights of its best call (the earliest of equals) are kept.
 
-    Returns one entry per twentieth of the run: update, loss (the mean since the entry before, of masked text only where
-    there is nothing else), learning_rate, gradient_norm, padding (its share of what was computed) and, where asked for,
-    score.
+    The models are left with the last weights; `State.restore` puts those in their place that a score chose. Its
+    `history` has an entry per twentieth of the run: update, loss (the mean since the entry before, of masked text only
+    where there is nothing else), learning_rate, gradient_norm, padding (its share of what was computed) and, where they
+    were called, the scores.
     """
     models = torch.nn.ModuleList([part.model for part in parts])
     optimizer = _optimizer(models, recipe)
@@ -93,14 +94,14 @@ def train(
             if text_alone or not all(batch.part.corrupt for batch in micro):
                 state.losses.append(loss)
             last = state.update == len(updates)
-            measured = score is not None and (last or (evaluate_every and state.update % evaluate_every == 0))
+            measured = scores is not None and (last or (evaluate_every and state.update % evaluate_every == 0))
             if state.update % every == 0 or last or measured:
                 entry = _entry(state, loss, norm, rate, 0.0 if unpadded else _padding(micro))
-                if measured and score:
-                    entry["score"] = score()
+                if measured and scores:
+                    entry |= scores()
                     models.train()
-                    if keep_best:
-                        state.consider(entry["score"])
+                    for name in choose_by:
+                        state.consider(name, entry[name])
                 state.history.append(entry)
             context.progress(state.update / len(updates))
             if time.monotonic() - saved > checkpoint_seconds and not last and parallel.rank() == 0:
@@ -108,8 +109,7 @@ def train(
                 saved = time.monotonic()
     if recipe.gradient_checkpointing:
         parts[0].model.activation_checkpointing_disable()
-    state.restore_best()
-    return state.history
+    return state
 
 
 def _entry(state: State, loss: torch.Tensor, norm: torch.Tensor, rate: float, padding: float) -> dict[str, float]:

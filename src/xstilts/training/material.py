@@ -1,5 +1,6 @@
-"""What a training is made of: for each task its chosen rows, its English-dev rows, and its head."""
+"""What a training is made of: for each task its chosen rows, the rows that weights are chosen by, and its head."""
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,17 @@ from xstilts.training.loop import Part, Update
 
 
 @dataclass(frozen=True)
+class Rows:
+    """Rows that a model is scored on as it is trained, as they are and as sequences."""
+
+    table: pa.Table
+    encoded: Encoded
+
+
+@dataclass(frozen=True)
 class Material:
-    """One task of a training: `encoded` holds its chosen examples, `table` and `dev` its English-dev rows."""
+    """One task of a training: `encoded` holds its chosen examples, `dev` its English-dev rows, and `oracle` dev rows in
+    the held-out languages, one entry for each."""
 
     task: Task
     kind: TaskType
@@ -33,12 +43,18 @@ class Material:
     examples: int
     epochs: int
     weight: float
-    table: pa.Table
-    dev: Encoded
+    dev: Rows
+    oracle: tuple[Rows, ...]
+
+    @property
+    def sequences(self) -> list[Encoded]:
+        """All that the model comes to see."""
+        return [self.encoded, self.dev.encoded, *(rows.encoded for rows in self.oracle)]
 
     def trimmed(self, vocabulary: Trimmed) -> "Material":
         """The same with the numbers of the rows of the vocabulary that are left."""
-        return replace(self, encoded=vocabulary.encoded(self.encoded), dev=vocabulary.encoded(self.dev))
+        dev, *oracle = (replace(r, encoded=vocabulary.encoded(r.encoded)) for r in (self.dev, *self.oracle))
+        return replace(self, encoded=vocabulary.encoded(self.encoded), dev=dev, oracle=tuple(oracle))
 
 
 def read_material(
@@ -48,24 +64,30 @@ def read_material(
     told = arguments["tasks"][name]
     task = Task(**told["task"])
 
-    def read(folder: Path) -> tuple[pa.Table, Encoded]:
-        return encoded_rows([folder], told["task"], tokenizer, told["max_length"], context.store, arguments["hidden"])
+    def read(folder: Path) -> Rows:
+        return Rows(*encoded_rows(
+            [folder], told["task"], tokenizer, told["max_length"], context.store, arguments["hidden"]
+        ))  # fmt: skip
 
     parts = [read(folder) for folder in row_folders(inputs, told["languages"], f"train.{name}")]
     chosen = choose_rows(
-        [table for table, _ in parts], told["examples"], task.parallel, generator(arguments["seed"], "rows", name),
+        [part.table for part in parts], told["examples"], task.parallel, generator(arguments["seed"], "rows", name),
         arguments["anchor_share"],
     )  # fmt: skip
-    encoded = join([part for _, part in parts], chosen)
-    table, dev = read(inputs[f"dev.{name}"])
-    return Material(task, FINE_TUNED[task.type], encoded, len(chosen), told["epochs"], told["weight"], table, dev)
+    encoded = join([part.encoded for part in parts], chosen)
+    oracle = tuple(read(folder) for folder in row_folders(inputs, arguments["oracle"], "oracle"))
+    return Material(task, FINE_TUNED[task.type], encoded, len(chosen), told["epochs"], told["weight"],
+                    read(inputs[f"dev.{name}"]), oracle)  # fmt: skip
 
 
-def draw_updates(materials: list[Material], arguments: dict[str, Any]) -> list[Update]:
-    """The updates of a training on the materials: epochs of one task, or draws from several by their shares."""
+def draw_updates(materials: list[Material], arguments: dict[str, Any], more: int) -> list[Update]:
+    """The updates of a training on the materials: epochs of one task, lengthened by `more` updates, or draws from
+    several by their shares."""
     rng, size, sampling = generator(arguments["seed"], "order"), arguments["batch_size"], arguments["sampling"]
     if len(materials) == 1:
-        order = epochs(materials[0].examples, materials[0].epochs, rng)
+        count = materials[0].examples
+        total = count * materials[0].epochs + more * size
+        order = epochs(count, math.ceil(total / count), rng)[:total]
     else:
         counts = [material.examples for material in materials]
         total = sampling["examples"] or sum(m.examples * m.epochs for m in materials)
@@ -94,14 +116,16 @@ def raw_text(
     return part, [{number: drawn[i : i + size]} for i in range(0, len(drawn), size)]
 
 
-def dev_predictions(model: Any, material: Material, pad_id: int, precision: str, device: torch.device) -> pa.Table:
-    """What a model predicts for the English-dev rows."""
-    extracted = run_model(model, material.kind, material.dev, pad_id, device, precision)
-    return beside(material.table, material.kind.predict(extracted, material.dev, material.table, material.task))
+def dev_predictions(
+    model: Any, material: Material, rows: Rows, pad_id: int, precision: str, device: torch.device
+) -> pa.Table:
+    """What a model predicts for rows of the material's task."""
+    extracted = run_model(model, material.kind, rows.encoded, pad_id, device, precision)
+    return beside(rows.table, material.kind.predict(extracted, rows.encoded, rows.table, material.task))
 
 
 def dev_score(predictions: pa.Table, material: Material) -> float:
-    """Score of English-dev predictions in points, by the task's first metric, with the threshold that suits them."""
+    """Score of predictions in points, by the task's first metric, with the threshold that suits them."""
     metric = main_metric(material.task)
     chosen = withhold(predictions, fit_threshold(predictions)) if material.task.unanswerable else predictions
     return float(material.kind.score(material.kind.statistics(chosen, metric).sum(0), metric))

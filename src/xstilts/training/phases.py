@@ -1,11 +1,13 @@
 """The steps that train: pretraining from scratch, and fine-tuning on an intermediate or a target task."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 from xstilts.context import Context
@@ -21,15 +23,15 @@ from xstilts.models.encoders import (
     with_head,
     with_mlm_head,
 )
-from xstilts.models.trimming import merge, trim
+from xstilts.models.trimming import merged, trim
 from xstilts.randomness import derive, generator
 from xstilts.tasks import mlm
 from xstilts.tasks.no_answer import fit_threshold
 from xstilts.training.budget import interleave
 from xstilts.training.loop import Part, Update, train
-from xstilts.training.material import Material, dev_predictions, dev_score, draw_updates, raw_text, read_material
+from xstilts.training.material import Material, Rows, dev_predictions, dev_score, draw_updates, raw_text, read_material
 from xstilts.training.parallel import rank, shared_out
-from xstilts.training.schedule import Recipe, decay, kept_update
+from xstilts.training.schedule import DEV, ORACLE, Recipe, between_evaluations, decay
 
 
 @shared_out
@@ -53,7 +55,7 @@ def pretrain(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, cont
     drawn = mixture(groups, size * count, weights, generator(seed, "order"))
     part = Part(model, mlm, encoded, corrupt=mlm.corruption(tokenizer, arguments["masked"]))
     batches = [{0: sequences} for sequences in drawn.reshape(count, size)]
-    history = train([part], batches, Recipe(**arguments["recipe"]), seed, tokenizer.pad_token_id, context)
+    history = train([part], batches, Recipe(**arguments["recipe"]), seed, tokenizer.pad_token_id, context).history
     save(model, tokenizer, out)
     tokens = int(encoded.lengths[drawn].sum())
     (out / "history.json").write_text(json.dumps({"history": history, "updates": count, "tokens": tokens}))
@@ -63,15 +65,18 @@ def pretrain(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, cont
 def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
     """Writes the encoder trained on one task or several, in the given languages, under the head of the first.
 
-    Where questions may have no answer, the configuration gets the `null_threshold` that is best on English dev.
+    Where questions may have no answer, the configuration gets the `null_threshold` that is best on English dev. In
+    `oracle/` is the same model with the weights that are best in languages that are evaluated, if it is asked for.
 
     arguments: `tasks`, by name a mapping of `task`, `languages` (sources), `examples` (None for all), `epochs`,
     `max_length` and `weight` (of its loss); `sampling` of several tasks, a mapping of `how`, `temperature`, `cap` and
     `examples` (None for as many as all have); `mlm`, masked language modelling mixed in, or None: a mapping of `task`,
     `languages`, `share` (of the updates, 1 leaves the tasks out), `masked`, `max_length`; `anchor_share` (of the
     examples that are in the first language, 0 where all languages have equal shares); `batch_size`, `recipe`, `seed`,
-    `keep` ('best' by English dev, or 'last'), `evaluate_every`, `hidden`, `device`;
-    inputs: `encoder`, `train.task.xx` for each task and language, `dev.task`, `text.xx`.
+    `keep` ('best' by English dev, or 'last'), `evaluate_every` (updates; 0 is a tenth of all where weights are chosen),
+    `oracle` (languages by whose dev rows weights are chosen a second time), `hidden`, `device`;
+    inputs: `encoder`, `train.task.xx` for each task and language, `dev.task`, `text.xx`, `oracle.xx`, and `longer`: a
+    training by whose updates this one is lengthened.
     """
     seed, device, recipe = arguments["seed"], choose_device(arguments["device"]), Recipe(**arguments["recipe"])
     tokenizer = load_tokenizer(inputs["encoder"])
@@ -80,29 +85,39 @@ def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
     models = _heads(inputs["encoder"], materials, bool(text), seed, device)
     trimmed = None
     if not text:  # with a smaller vocabulary the softmax over it would be another one
-        sequences = [encoded for m in materials for encoded in (m.encoded, m.dev)]
+        sequences = [encoded for material in materials for encoded in material.sequences]
         trimmed = trim(models[0], sequences, pad_id, context.scratch / f"process{rank()}")
         materials = [material.trimmed(trimmed) for material in materials]
 
-    def score() -> float:
-        found = [dev_predictions(model, m, pad_id, recipe.precision, device)
-                 for model, m in zip(models, materials, strict=False)]  # fmt: skip
-        return float(np.mean([dev_score(table, m) for table, m in zip(found, materials, strict=True)]))
+    def predicted(number: int, rows: Rows) -> pa.Table:
+        return dev_predictions(models[number], materials[number], rows, pad_id, recipe.precision, device)
+
+    def scores() -> dict[str, float]:
+        dev = [dev_score(predicted(i, m.dev), m) for i, m in enumerate(materials)]
+        oracle = [dev_score(predicted(0, rows), materials[0]) for rows in materials[0].oracle]
+        return {DEV: float(np.mean(dev))} | ({ORACLE: float(np.mean(oracle))} if oracle else {})
 
     parts = [Part(model, m.kind, m.encoded, m.weight) for model, m in zip(models, materials, strict=False)]
     parts += [replace(part, model=models[-1]) for part in text]
-    history = train(
-        parts, batches, recipe, seed, pad_id, context, score=score if materials else None,
-        evaluate_every=arguments["evaluate_every"], keep_best=arguments["keep"] == "best" and bool(materials),
-    )  # fmt: skip
-    if len(materials) == 1 and materials[0].task.unanswerable:
-        predictions = dev_predictions(models[0], materials[0], pad_id, recipe.precision, device)
-        models[0].config.null_threshold = fit_threshold(predictions)
-    if trimmed:
-        kept = kept_update(history) if arguments["keep"] == "best" else len(batches)
-        merge(trimmed, decay(recipe, len(batches), kept))
-    save(models[0], tokenizer, out)
-    (out / "history.json").write_text(json.dumps({"history": history, **_budget(parts, batches)}))
+    choose_by = [DEV] * (arguments["keep"] == "best") + [ORACLE] * bool(arguments["oracle"]) if materials else []
+    every = between_evaluations(arguments["evaluate_every"], len(batches), bool(choose_by))
+    state = train(parts, batches, recipe, seed, pad_id, context, scores if materials else None, every, choose_by)
+
+    def keep(folder: Path, chosen_by: str) -> None:
+        """Saves the weights that a score has chosen, or the last ones."""
+        updates = state.restore(chosen_by) if chosen_by else len(batches)
+        if len(materials) == 1 and materials[0].task.unanswerable:
+            models[0].config.null_threshold = fit_threshold(predicted(0, materials[0].dev))
+        with merged(trimmed, decay(recipe, len(batches), updates)) if trimmed else nullcontext():
+            save(models[0], tokenizer, folder)
+
+    chosen = DEV in choose_by
+    keep(out, DEV if chosen else "")
+    if ORACLE in choose_by:
+        keep(out / ORACLE, ORACLE)
+    dev = state.best[DEV].score if chosen else state.history[-1].get(DEV)
+    told = {"history": state.history, "dev_score": dev, **_budget(parts, batches)}
+    (out / "history.json").write_text(json.dumps(told))
 
 
 def _drawn(
@@ -110,7 +125,8 @@ def _drawn(
 ) -> tuple[list[Material], list[Part], list[Update]]:
     """The tasks that are trained, the masked text mixed in (none or one part, without its model), and the updates."""
     materials = [read_material(name, arguments, inputs, tokenizer, context) for name in arguments["tasks"]]
-    batches = draw_updates(materials, arguments)
+    longer = json.loads((inputs["longer"] / "history.json").read_text())["updates"] if "longer" in inputs else 0
+    batches = draw_updates(materials, arguments, longer)
     if not arguments["mlm"]:
         return materials, [], batches
     share = arguments["mlm"]["share"]

@@ -1,8 +1,13 @@
 """How weights are moved over a training: the recipe, the learning rate of each update, and what decay leaves."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+
+DEV, ORACLE = "score", "oracle"
+"""Scores by which weights may be chosen: on English dev, and on dev rows in the languages that are evaluated, which
+nobody has. The latter is also the name of the folder of the model that it chose, below the one that is used."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ def decay(recipe: Recipe, total: int, updates: int) -> float:
     return float(np.prod(1 - rates * recipe.weight_decay))
 
 
-def kept_update(history: list[dict[str, float]]) -> int:
-    """The update whose weights `keep_best` leaves: the earliest of the highest scores."""
-    return int(max((entry for entry in history if "score" in entry), key=lambda entry: entry["score"])["update"])
+def between_evaluations(asked: int, total: int, choosing: bool) -> int:
+    """Updates from one evaluation to the next: as `asked`; where that is 0, a tenth of all if weights are chosen by
+    one, and all of them if not."""
+    return asked or (math.ceil(total / 10) if choosing else total)
