@@ -42,7 +42,6 @@ def command(*words, expect=2, **environment):
     (["step", "--run", "else", "--list", "--ready"], "it takes one of", 2),
     (["predict-transfer", "--for", "sw", "--target", "xnli"], "no runs to learn from", 2),
     (["predict-transfer", "--for", "sw", "--candidates", "sw"], "no source to rank", 2),
-    (["predict-transfer", "run", "--store", "s3://bucket"], "a folder here", 2),
     (["predict-transfer", "--for", "sw", "--out", "else"], "cannot use else", 2),
 ])  # fmt: skip
 def test_commands_that_cannot_be_meant_are_told(tmp_path, monkeypatch, words, says, code):

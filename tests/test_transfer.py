@@ -12,14 +12,15 @@ import pytest
 from scipy import optimize, stats
 
 from test_claims import make_run
+from xstilts.analysis.measured import MEASURED, read_measured
 from xstilts.analysis.runs import read_run
 from xstilts.analysis.transfer import predict_by_distance, predict_transfer, write_scores
-from xstilts.analysis.transfer.features import MEASURED, features, read_measured
+from xstilts.analysis.transfer.features import features
 from xstilts.analysis.transfer.model import choose_penalty, learn, standardised, weights
 from xstilts.analysis.transfer.predict import _warnings
 from xstilts.analysis.transfer.ranking import ndcg, spearman
 from xstilts.analysis.transfer.rows import Row, gains, signal
-from xstilts.analysis.transfer.transferability import fertility, h_score, log_me, subword_overlap
+from xstilts.analysis.transfer.transferability import h_score, log_me
 from xstilts.analysis.transfer.validation import left_out, mean
 from xstilts.errors import XstiltsError
 from xstilts.languages import distance_matrix, read_scores, select
@@ -101,13 +102,6 @@ def test_h_score_is_the_number_of_classes_told_apart_and_knows_no_scale():
     assert h_score(rng.normal(size=(150, 4)), labels) < 0.3
     turned = x @ rng.normal(size=(4, 4)) + 7
     assert h_score(turned, labels) == pytest.approx(h_score(x, labels), abs=1e-4)
-
-
-def test_what_a_tokenizer_makes_of_languages():
-    assert fertility(["a river", "the old town"], [3, 7]) == 2
-    assert np.isnan(fertility(["国王在老城附近修建了城墙河很宽谁修建了城墙"], [9]))
-    assert subword_overlap([1, 2, 3], {3, 4}) == pytest.approx(1 / 5)
-    assert subword_overlap([1, 2], [2, 1]) == 0.5
 
 
 def run_of(tmp_path, arms, sources, **options):
@@ -249,7 +243,7 @@ def test_measurements_that_cannot_be_read_are_told(tmp_path, text):
     run = run_of(tmp_path, {"none": {}, "english": ARMS["english"]}, TAKEN)
     (run.folder / MEASURED).write_text(text)
     with pytest.raises(XstiltsError, match="cannot be read") as caught:
-        read_measured(run)
+        read_measured(run.folder)
     assert caught.value.why
 
 

@@ -11,8 +11,8 @@ from xstilts.errors import MISSING, XstiltsError
 from xstilts.randomness import INDEPENDENT
 from xstilts.tasks.xtreme import TARGETS
 
-PREDICTIONS, MEASURED = "predictions", "transfer-features.json"
-"""In a run folder: the tables of predictions, and what was measured on texts with the encoders' own tokenizers."""
+PREDICTIONS = "predictions"
+"""In a run folder: the tables of predictions."""
 
 STUDY = ("arms", "roles", "tasks", "types", "metrics", "also", "withheld", "level", "equivalence")
 PLAN = ("study", "held_out", "pool", "evaluated", "sources", "warnings")

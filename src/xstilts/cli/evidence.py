@@ -118,18 +118,16 @@ def predict_transfer(
     from xstilts.analysis.runs import read_run
     from xstilts.analysis.transfer import measure, predict_by_distance, predict_transfer, write_scores
     from xstilts.cli.languages import codes
+    from xstilts.engine import Store
     from xstilts.errors import XstiltsError
 
     if not runs and (target or store):
         raise XstiltsError("there are no runs to learn from", "--target and --store say what of them is used",
                            "give run folders, or leave both out")  # fmt: skip
-    if "://" in (store or ""):
-        raise XstiltsError(f"cannot measure from {store}", "texts and encoders are read from a folder here",
-                           "copy the store to this machine, or leave --store out")  # fmt: skip
     found = [read_run(run) for run in dict.fromkeys(run.resolve() for run in runs or ())]
     if store:
         for run in found:
-            measure(run, Path(store))
+            measure(run, Store(store))
     asked, among = codes(wanted), codes(candidates)
     result = predict_transfer(found, asked, among, target) if found else predict_by_distance(asked, among)
     if out:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from xstilts.analysis.measured import Numbers, read_measured
 from xstilts.analysis.runs import Run
-from xstilts.analysis.transfer.features import Numbers, read_measured
 from xstilts.analysis.transfer.model import Learnt, choose_penalty, learn, redrawn_weights, standardised, weights
 from xstilts.analysis.transfer.ranking import TOP
 from xstilts.analysis.transfer.rows import Row, gains, signal
@@ -33,7 +33,7 @@ def predict_transfer(
 
     Raises XstiltsError where there is nothing to learn from.
     """
-    known = {run.name: read_measured(run) for run in runs}
+    known = {run.name: read_measured(run.folder) for run in runs}
     rows = gains(runs, target)
     seen = [row for row in rows if row.language not in wanted]
     if not seen or len({(row.intermediate, row.sources) for row in seen}) < 2:
