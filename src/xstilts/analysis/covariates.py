@@ -69,8 +69,11 @@ def _fact(code: str, key: str) -> str:
 
 
 def _read(file: Path) -> Columns:
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        rows: list[Mapping[str, str]] = list(csv.DictReader(lines))
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            rows: list[Mapping[str, str]] = list(csv.DictReader(lines))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise XstiltsError(f"{file} cannot be read", str(error), "write a table in UTF-8, with commas") from None
     if not rows or "language" not in rows[0] or len(rows[0]) < 2:
         raise XstiltsError(
             f"{file}: no covariates", "the first line must name a column `language` and at least one more",
@@ -78,13 +81,23 @@ def _read(file: Path) -> Columns:
         )  # fmt: skip
     columns: Columns = {name: {} for name in rows[0] if name and name != "language"}
     for number, row in enumerate(rows, 2):
-        code = language(row["language"]).code
+        code = language(row["language"] or "").code
         for name, column in columns.items():
-            try:
-                column[code] = float(row[name]) if row[name] else math.nan
-            except (TypeError, ValueError):
+            value = _number(row[name])
+            if value is None or code in column:
+                what = f"'{row[name]}' is no number" if value is None else f"'{code}' has a row already"
                 raise XstiltsError(
-                    f"{file}, line {number}: '{row[name]}' is no number", f"column '{name}' holds numbers",
+                    f"{file}, line {number}: {what}", f"column '{name}' holds a number for each language",
                     "leave the cell empty where a value is not known",
-                ) from None  # fmt: skip
+                )  # fmt: skip
+            column[code] = value
     return columns
+
+
+def _number(text: str | None) -> float | None:
+    """A cell's number, NaN where it is empty, None where it holds something else."""
+    try:
+        value = float(text) if text else math.nan
+    except ValueError:
+        return None
+    return value if not text or math.isfinite(value) else None

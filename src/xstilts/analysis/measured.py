@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from xstilts.analysis.run_files import told
 from xstilts.errors import XstiltsError
 from xstilts.evaluation.subwords import SUBWORDS
 from xstilts.tasks.source import Entry
@@ -41,8 +42,7 @@ def read_numbers(file: Path) -> Numbers:
         text = file.read_text(encoding="utf-8") if file.is_file() else "{}"
         return Measured.model_validate_json(text).model_dump(exclude_unset=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        why = ": ".join([*([".".join(map(str, first["loc"]))] if first["loc"] else []), first["msg"]])
+        why = told(error)
     except (OSError, UnicodeDecodeError) as error:
         why = str(error)
     raise XstiltsError(f"{file} cannot be read", why, "mend it, or remove it and measure again")

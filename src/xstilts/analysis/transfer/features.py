@@ -11,6 +11,7 @@ from xstilts.languages import distance_matrix, language
 from xstilts.languages.features import feature_matrix
 
 NEEDS = {
+    "log_examples": "cells.json with the examples of each training",
     "overlap": "texts and the model's tokenizer",
     "fertility": "texts and the model's tokenizer",
     "log_size": "the size of the pretraining text of each language",

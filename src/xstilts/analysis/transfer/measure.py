@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from xstilts.analysis.measured import MEASURED, Numbers, read_numbers
-from xstilts.analysis.runs import Run
+from xstilts.analysis.runs import STEPS, Run
 from xstilts.analysis.transfer.transferability import h_score, log_me
 from xstilts.data.prepare import read_rows
 from xstilts.engine import Step, Store, read_steps, write_atomically
@@ -16,8 +16,6 @@ from xstilts.errors import MISSING, XstiltsError
 from xstilts.evaluation.subwords import SUBWORDS, TEXTS, bases, write_subwords
 from xstilts.tasks.task import Task
 
-STEPS = "steps.jsonl"
-"""In a run folder: its plan, step by step."""
 CLASSES = "classification"
 """The task type whose rows have one class each, as LogME and H-score need."""
 
