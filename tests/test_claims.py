@@ -225,6 +225,24 @@ def test_one_replicate_tests_nothing(tmp_path):
     assert "1 replicate" in question["missing"][0]
 
 
+def test_arms_that_have_learnt_nothing_show_nothing(tmp_path):
+    arms = {"none": {}, "mnli": SINGLES["mnli"], "far": EVERYTHING["far"]}
+    for name, baseline, result in (("idle", 55, NOT_TESTED), ("learnt", 30, UNDETERMINED)):
+        run = make_run(tmp_path / name, arms, ("xnli", "pawsx"), gain=lambda arm, target: 0, noise=3.0)
+        for target in ("xnli", "pawsx"):
+            file = run.folder / "predictions" / f"{target}.parquet"
+            trivial = predictions(target, ["baseline"], lambda arm, target, own=baseline: own - 40, 0, 1, 200)
+            kept = {"encoder": "", "replicate": 0}
+            for column, value in kept.items():
+                at = trivial.column_names.index(column)
+                trivial = trivial.set_column(at, column, pa.array([value] * len(trivial)))
+            pq.write_table(pa.concat_tables([pq.read_table(file), trivial]), file)
+        told = judge_claims(run)[-1]
+        assert told["result"] == result
+        assert ("an arm that scores better than the baseline on xnli, pawsx" in told["missing"]) == (name == "idle")
+        assert told["comparisons"], "what was found is shown all the same"
+
+
 def test_the_best_arm_per_target_is_not_chosen_by_what_it_is_judged_on(tmp_path):
     arms = {"none": {}, "mnli": SINGLES["mnli"], "qqp": SINGLES["qqp"]}
     run = make_run(tmp_path / "run", arms, gain=lambda arm, target: 0, items=100)

@@ -39,7 +39,8 @@ def write_run(folder, replicates=10, languages=LANGUAGES):
     contrast = {"contrast": "far - english", "left": "far", "right": "english", "targets": ["one"]}
     study = {
         "name": "made", "question": "?", "seed": 1, "equivalence": 0.5, "level": 0.95, "measure": "syntax",
-        "primary": ["one"], "contrasts": [contrast], "controls": [], "withheld": [], "roles": dict.fromkeys(SHARES, "arm"),
+        "primary": ["one"], "contrasts": [contrast], "controls": [], "withheld": [],
+        "roles": dict.fromkeys(SHARES, "arm"),
         "metrics": dict.fromkeys(("one", "two"), "accuracy"), "also": {"one": [], "two": []},
         "types": dict.fromkeys(("one", "two"), "classification"), "tasks": {"one": "one", "two": "two"},
         "arms": {"english": {"intermediate": "nli"}, "far": {"intermediate": "nli", "languages": "far"}},

@@ -95,7 +95,7 @@ def test_a_study_that_is_not_finished_is_no_run_yet(run):
         read_run(run)
     assert caught.value.code == 3
     (run / "plan.json").unlink()
-    with pytest.raises(XstiltsError, match="study.json is missing"):
+    with pytest.raises(XstiltsError, match=r"study\.json is missing"):
         read_run(run)
 
 

@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +23,7 @@ from xstilts.analysis.transfer.ranking import ndcg, spearman
 from xstilts.analysis.transfer.rows import Row, gains, signal
 from xstilts.analysis.transfer.transferability import h_score, log_me
 from xstilts.analysis.transfer.validation import left_out, mean
+from xstilts.engine import Plan, Step, write_steps
 from xstilts.errors import XstiltsError
 from xstilts.languages import distance_matrix, read_scores, select
 
@@ -206,6 +208,28 @@ def test_few_languages_few_families_and_one_training_are_told():
     assert "2 languages are too few" in told
     assert "1 families" in told
     assert "cannot tell whether arms differ" in told
+
+
+def test_a_training_in_which_no_arm_differs_is_named():
+    rows = simulated(lambda code, sources, task: -near(code, sources), units=3)
+    rows = [replace(row, gain=0.0) if row.unit == "r:e:1" else row for row in rows]
+    told = " ".join(_warnings(learn(rows, {}), [], signal(rows)))
+    assert "in 1 of 3 trainings no arm differs from another" in told and "(r:e:1)" in told
+
+
+def test_a_run_that_is_given_over_again_is_refused_and_shared_trainings_are_told(run, tmp_path):
+    folders = [shutil.copytree(run.folder, tmp_path / name) for name in ("a", "b", "c")]
+    trained = [Step("train", f"made:{i}", 1, {}) for i in range(4)]
+    for folder, own in zip(folders, (trained[:2], trained[:3], trained[2:]), strict=True):
+        plan = Plan()
+        for step in own:
+            plan.add(step)
+        write_steps(folder / "steps.jsonl", plan, [])
+    first, more, other = map(read_run, folders)
+    with pytest.raises(XstiltsError, match="over again") as caught:
+        predict_transfer([more, first])
+    assert f"leave {first.folder} out" in caught.value.hint
+    assert "1 training in common" in predict_transfer([more, other])["warnings"][0]
 
 
 def test_the_interval_of_a_mean_covers_the_truth_where_both_languages_and_trainings_vary():

@@ -8,6 +8,7 @@ from typing import Any
 
 from xstilts.analysis.cube import Cube, read_cube
 from xstilts.analysis.run_files import RUN, fault
+from xstilts.engine import read_steps
 from xstilts.errors import MISSING, XstiltsError
 from xstilts.randomness import INDEPENDENT
 from xstilts.tasks.xtreme import TARGETS
@@ -58,6 +59,13 @@ class Run:
         """Task of XTREME -> the first target of the study that scores it, as far as the run has come."""
         named = [(self.study["tasks"][target], target) for target in self.scored]
         return {task: target for task, target in reversed(named) if task in TARGETS}
+
+    @cached_property
+    def trainings(self) -> set[str]:
+        """Fingerprints of the run's trainings, none where the folder does not say."""
+        file = self.folder / STEPS
+        steps = read_steps(file)[0].steps if file.is_file() else {}
+        return {fingerprint for fingerprint, step in steps.items() if step.kind == "train"}
 
     @property
     def encoders(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Whether somebody still writes a run's log: a lock on it, which ends with the process that holds it, however it ends."""
+"""Whether somebody still writes a run's log: a lock on it, which ends with its process, however that ends."""
 
 import fcntl
 import socket
@@ -7,7 +7,7 @@ from typing import IO, Any
 
 
 def claim(log: IO[Any]) -> None:
-    """Marks the log as written to until it is closed; several processes may. Nothing happens where there are no locks."""
+    """Marks the log as written to until it is closed; several processes may. Without locks it does nothing."""
     with suppress(OSError):
         fcntl.flock(log, fcntl.LOCK_SH)
 
