@@ -2,8 +2,10 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import yaml
 from xstilts.engine import Plan, Step, Store, run_step, write_steps
 from xstilts.engine.store import StoreFull
 from xstilts.errors import XstiltsError
+from xstilts.study.alive import claim
 from xstilts.study.compare import measured_seconds
 from xstilts.study.devices import rates
 from xstilts.study.freeze import freeze
@@ -42,7 +45,6 @@ def command(*words, expect=2, **environment):
     (["step", "--run", "else", "--list", "--ready"], "it takes one of", 2),
     (["predict-transfer", "--for", "sw", "--target", "xnli"], "no runs to learn from", 2),
     (["predict-transfer", "--for", "sw", "--candidates", "sw"], "no source to rank", 2),
-    (["predict-transfer", "run", "--store", "s3://bucket"], "a folder here", 2),
     (["predict-transfer", "--for", "sw", "--out", "else"], "cannot use else", 2),
 ])  # fmt: skip
 def test_commands_that_cannot_be_meant_are_told(tmp_path, monkeypatch, words, says, code):
@@ -90,6 +92,25 @@ def test_a_log_with_half_a_line_or_with_steps_of_another_plan_is_watched_to_its_
     (tmp_path / "events.jsonl").write_text("\n".join(EVENTS_OF_A_RUN) + "\n")
     assert "note: seen" in command("watch", tmp_path, expect=0)
     assert measured_seconds(tmp_path / "events.jsonl") == {}
+
+
+def test_a_study_that_was_killed_is_not_watched_for_ever_and_a_living_one_is_watched_to_its_end(tmp_path):
+    write_steps(tmp_path / "steps.jsonl", Plan(), [])
+    begun = {"event": "plan", "steps": 1, "todo": [], "slots": 1, "time": time.time() - 600}
+    events = tmp_path / "events.jsonl"
+    events.write_text(json.dumps(begun | {"host": socket.gethostname()}) + "\n")
+    assert "it was killed: its last event was 10:0" in command("watch", tmp_path, expect=4)
+    xstilts = Path(sys.executable).with_name("xstilts")
+    for host, holds in ((socket.gethostname(), True), ("elsewhere", False)):
+        with events.open("w") as log:
+            if holds:
+                claim(log)
+            print(json.dumps(begun | {"host": host}), file=log, flush=True)
+            watching = subprocess.Popen([xstilts, "watch", tmp_path], stdout=subprocess.PIPE, text=True)
+            assert "no event for 10:0" in next(line for line in watching.stdout if "note" in line)
+            time.sleep(2.5)  # it looks twice more
+            print('{"event": "ended", "failed": 0}', file=log, flush=True)
+            assert watching.wait(60) == 0
 
 
 def test_a_run_that_is_broken_off_ends_in_its_log_and_goes_on_behind_half_a_line(tmp_path):

@@ -28,6 +28,8 @@ EVERYTHING = {
     "near": {"intermediate": "mnli", "languages": "near", "count": 1},
 }
 RETRIEVAL = ("bucc2018", "tatoeba")
+PHASE = {"languages": ["en"], "alike": "all", "examples": 400, "updates": 25, "tokens": 9000, "first_loss": 1.1,
+         "loss": 0.2, "dev_score": 80.0}  # fmt: skip
 
 
 def gain_of(arm, target):
@@ -53,6 +55,7 @@ def make_run(folder, arms=None, targets=tuple(TARGETS), gain=gain_of, noise=0.0,
     if "several" in trainings:
         trainings["several"] = {"mixture": dict.fromkeys(NINE, 1.0)}
     facts = {
+        "name": "made", "question": "?", "seed": 1, "measure": "syntax", "primary": [], "contrasts": [], "controls": [],
         "level": 0.95, "equivalence": 1.0, "withheld": [], "arms": arms,
         "roles": {name: arm.get("role", "arm") for name, arm in arms.items()},
         "tasks": {t: t for t in targets}, "types": dict.fromkeys(targets, "classification"),
@@ -61,11 +64,12 @@ def make_run(folder, arms=None, targets=tuple(TARGETS), gain=gain_of, noise=0.0,
     plan = {
         "study": {"encoders": encoders, "intermediate": trainings, "languages": {"anchor": "en"}},
         "held_out": HELD_OUT, "pool": ["de"], "evaluated": dict.fromkeys(targets, LANGUAGES), "warnings": [],
-        "sources": {},
+        "sources": {arm: {} for arm in arms}, "hash": "0", "device": "cpu", "precision": "fp32", "excluded": {},
+        "distances": {}, "steps": [],
     }  # fmt: skip
     cells = [
-        {"target": t, "arm": a, "encoder": "enc", "replicate": r, "training": {"examples": 400}}
-        | ({"intermediate": {"examples": 400}} if arms[a] else {})
+        {"target": t, "arm": a, "encoder": "enc", "replicate": r, "training": PHASE}
+        | ({"intermediate": PHASE} if arms[a] else {})
         for t in targets
         for a in arms
         for r in range(1, replicates + 1)
@@ -221,6 +225,24 @@ def test_one_replicate_tests_nothing(tmp_path):
     assert "1 replicate" in question["missing"][0]
 
 
+def test_arms_that_have_learnt_nothing_show_nothing(tmp_path):
+    arms = {"none": {}, "mnli": SINGLES["mnli"], "far": EVERYTHING["far"]}
+    for name, baseline, result in (("idle", 55, NOT_TESTED), ("learnt", 30, UNDETERMINED)):
+        run = make_run(tmp_path / name, arms, ("xnli", "pawsx"), gain=lambda arm, target: 0, noise=3.0)
+        for target in ("xnli", "pawsx"):
+            file = run.folder / "predictions" / f"{target}.parquet"
+            trivial = predictions(target, ["baseline"], lambda arm, target, own=baseline: own - 40, 0, 1, 200)
+            kept = {"encoder": "", "replicate": 0}
+            for column, value in kept.items():
+                at = trivial.column_names.index(column)
+                trivial = trivial.set_column(at, column, pa.array([value] * len(trivial)))
+            pq.write_table(pa.concat_tables([pq.read_table(file), trivial]), file)
+        told = judge_claims(run)[-1]
+        assert told["result"] == result
+        assert ("an arm that scores better than the baseline on xnli, pawsx" in told["missing"]) == (name == "idle")
+        assert told["comparisons"], "what was found is shown all the same"
+
+
 def test_the_best_arm_per_target_is_not_chosen_by_what_it_is_judged_on(tmp_path):
     arms = {"none": {}, "mnli": SINGLES["mnli"], "qqp": SINGLES["qqp"]}
     run = make_run(tmp_path / "run", arms, gain=lambda arm, target: 0, items=100)
@@ -278,21 +300,6 @@ def test_the_published_scores_add_up_to_the_published_averages():
     rows = published_rows("v2")
     for name, mean in (("XLM-R Large", 70.1), ("X-STILTs", 72.7)):
         assert np.mean([rows[task][name][0] for task in tasks]) == pytest.approx(mean, abs=0.06)
-
-
-def test_a_folder_without_a_run_is_told(tmp_path):
-    with pytest.raises(XstiltsError, match="holds no run"):
-        read_run(tmp_path)
-    (tmp_path / "study.json").write_text("{")
-    with pytest.raises(XstiltsError, match="holds no run") as caught:
-        read_run(tmp_path)
-    assert "cannot be read" in caught.value.why
-    (tmp_path / "study.json").write_text("{}")
-    (tmp_path / "plan.json").write_text("{}")
-    (tmp_path / "cells.json").write_text("[]")
-    with pytest.raises(XstiltsError, match="holds no run") as caught:
-        read_run(tmp_path)
-    assert "held_out" in caught.value.why
 
 
 def test_an_unfinished_run_is_told_what_it_lacks(tmp_path):

@@ -42,6 +42,8 @@ def test_the_study_prints_verdicts_and_writes_its_report(quick_run):
     page = (folder / "runs/pocket-quick/report.html").read_text()
     for verdict in result["verdicts"]:
         assert verdict["left"] in page and f"{verdict['estimate']:+.1f}" in page
+    held_fixed = [row["with"] for row in result["distance"][0]["adjusted"] if "slope" in row]
+    assert ["sub-word overlap"] in held_fixed and ["pretraining size"] in held_fixed
 
 
 def test_a_second_run_trains_nothing(quick_run):

@@ -39,13 +39,15 @@ def write_run(folder, replicates=10, languages=LANGUAGES):
     contrast = {"contrast": "far - english", "left": "far", "right": "english", "targets": ["one"]}
     study = {
         "name": "made", "question": "?", "seed": 1, "equivalence": 0.5, "level": 0.95, "measure": "syntax",
-        "primary": ["one"], "contrasts": [contrast], "controls": [], "roles": {}, "withheld": [],
+        "primary": ["one"], "contrasts": [contrast], "controls": [], "withheld": [],
+        "roles": dict.fromkeys(SHARES, "arm"),
         "metrics": dict.fromkeys(("one", "two"), "accuracy"), "also": {"one": [], "two": []},
-        "types": dict.fromkeys(("one", "two"), "classification"),
+        "types": dict.fromkeys(("one", "two"), "classification"), "tasks": {"one": "one", "two": "two"},
         "arms": {"english": {"intermediate": "nli"}, "far": {"intermediate": "nli", "languages": "far"}},
     }  # fmt: skip
     plan = {
-        "study": {"encoders": {"xlmr": {"seeds": 2}}, "languages": {"anchor": "en"}}, "held_out": languages,
+        "study": {"encoders": {"xlmr": {"load": "", "seeds": 2}}, "intermediate": {}, "languages": {"anchor": "en"}},
+         "held_out": languages,
         "pool": ["hi"], "excluded": {}, "warnings": [], "distances": dict.fromkeys(languages, 0.3),
         "sources": {"far": {"xlmr-1:1": ["hi"]}, "english": {"xlmr-1:1": ["en"]}},
         "evaluated": {"one": languages, "two": languages}, "hash": "0", "device": "cpu", "precision": "fp32",

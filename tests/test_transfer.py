@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -12,15 +13,17 @@ import pytest
 from scipy import optimize, stats
 
 from test_claims import make_run
+from xstilts.analysis.measured import MEASURED, read_measured
 from xstilts.analysis.runs import read_run
 from xstilts.analysis.transfer import predict_by_distance, predict_transfer, write_scores
-from xstilts.analysis.transfer.features import MEASURED, features, read_measured
+from xstilts.analysis.transfer.features import features
 from xstilts.analysis.transfer.model import choose_penalty, learn, standardised, weights
 from xstilts.analysis.transfer.predict import _warnings
 from xstilts.analysis.transfer.ranking import ndcg, spearman
 from xstilts.analysis.transfer.rows import Row, gains, signal
-from xstilts.analysis.transfer.transferability import fertility, h_score, log_me, subword_overlap
+from xstilts.analysis.transfer.transferability import h_score, log_me
 from xstilts.analysis.transfer.validation import left_out, mean
+from xstilts.engine import Plan, Step, write_steps
 from xstilts.errors import XstiltsError
 from xstilts.languages import distance_matrix, read_scores, select
 
@@ -101,13 +104,6 @@ def test_h_score_is_the_number_of_classes_told_apart_and_knows_no_scale():
     assert h_score(rng.normal(size=(150, 4)), labels) < 0.3
     turned = x @ rng.normal(size=(4, 4)) + 7
     assert h_score(turned, labels) == pytest.approx(h_score(x, labels), abs=1e-4)
-
-
-def test_what_a_tokenizer_makes_of_languages():
-    assert fertility(["a river", "the old town"], [3, 7]) == 2
-    assert np.isnan(fertility(["国王在老城附近修建了城墙河很宽谁修建了城墙"], [9]))
-    assert subword_overlap([1, 2, 3], {3, 4}) == pytest.approx(1 / 5)
-    assert subword_overlap([1, 2], [2, 1]) == 0.5
 
 
 def run_of(tmp_path, arms, sources, **options):
@@ -214,6 +210,28 @@ def test_few_languages_few_families_and_one_training_are_told():
     assert "cannot tell whether arms differ" in told
 
 
+def test_a_training_in_which_no_arm_differs_is_named():
+    rows = simulated(lambda code, sources, task: -near(code, sources), units=3)
+    rows = [replace(row, gain=0.0) if row.unit == "r:e:1" else row for row in rows]
+    told = " ".join(_warnings(learn(rows, {}), [], signal(rows)))
+    assert "in 1 of 3 trainings no arm differs from another" in told and "(r:e:1)" in told
+
+
+def test_a_run_that_is_given_over_again_is_refused_and_shared_trainings_are_told(run, tmp_path):
+    folders = [shutil.copytree(run.folder, tmp_path / name) for name in ("a", "b", "c")]
+    trained = [Step("train", f"made:{i}", 1, {}) for i in range(4)]
+    for folder, own in zip(folders, (trained[:2], trained[:3], trained[2:]), strict=True):
+        plan = Plan()
+        for step in own:
+            plan.add(step)
+        write_steps(folder / "steps.jsonl", plan, [])
+    first, more, other = map(read_run, folders)
+    with pytest.raises(XstiltsError, match="over again") as caught:
+        predict_transfer([more, first])
+    assert f"leave {first.folder} out" in caught.value.hint
+    assert "1 training in common" in predict_transfer([more, other])["warnings"][0]
+
+
 def test_the_interval_of_a_mean_covers_the_truth_where_both_languages_and_trainings_vary():
     rng = np.random.default_rng(3)
     covered = 0
@@ -249,7 +267,7 @@ def test_measurements_that_cannot_be_read_are_told(tmp_path, text):
     run = run_of(tmp_path, {"none": {}, "english": ARMS["english"]}, TAKEN)
     (run.folder / MEASURED).write_text(text)
     with pytest.raises(XstiltsError, match="cannot be read") as caught:
-        read_measured(run)
+        read_measured(run.folder)
     assert caught.value.why
 
 

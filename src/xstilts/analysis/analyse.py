@@ -1,6 +1,5 @@
 """Everything that a report shows, from a run folder's predictions; no training is repeated to change an analysis."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,10 @@ from xstilts.analysis.distance import distance_to_sources, rank_correlation, slo
 from xstilts.analysis.effects import Effect, effect, paired_cells
 from xstilts.analysis.power import decision, decision_words
 from xstilts.analysis.readings import LIKE_THESE, THESE, families_of, like_these, refusal
-from xstilts.analysis.runs import PREDICTIONS, encoder_kinds, read_json
+from xstilts.analysis.runs import BASELINE, Run, encoder_kinds, read_json, read_run
 from xstilts.analysis.verdicts import UNDETERMINED, answer, as_json, rounded, sentence, verdict
-from xstilts.errors import XstiltsError
 from xstilts.languages import MEASURES
 
-BASELINE = "baseline"
-NEEDED = ("types", "metrics", "withheld", "contrasts", "controls", "arms", "level", "equivalence")
-"""What is needed of `study.json`."""
 AFTER_RETRY, BY_ORACLE = "predictions-after-retry", "predictions-by-oracle"
 Result = dict[str, Any]
 
@@ -31,11 +26,12 @@ def analyse(run: Path) -> Result:
 
     Raises XstiltsError where the folder holds no run, or a declared contrast cannot be judged.
     """
-    study, plan, cubes = read_run(run)
+    found = read_run(run)
+    study, plan, budgets = found.study, found.plan, found.budgets
+    cubes = {target: found.cube(target) for target in found.labelled}
     encoders = sorted({cell[1] for cube in cubes.values() for cell in cube.sums if cell[1]})
     held_out = list(plan["held_out"])
     context = {"study": study, "plan": plan, "encoders": encoders, "held_out": held_out, "kinds": encoder_kinds(plan)}
-    budgets = read_json(run / "cells.json")
     declared = [*study["contrasts"], *study["controls"]]
     judged = [_judge(cubes, contrast, context) for contrast in study["contrasts"]]
     controls = [_judge(cubes, contrast, context) for contrast in study["controls"]]
@@ -50,7 +46,7 @@ def analyse(run: Path) -> Result:
         "verdicts": judged,
         "controls": controls,
         "scores": [row for cube in cubes.values() for row in _scores(cube, held_out)],
-        "also": _also(run, study, held_out),
+        "also": _also(found, held_out),
         "baselines": baselines,
         "languages": [row for c in declared for row in _per_language(cubes, c, context)],
         "distance": [_distance(cubes, contrast, context, run) for contrast in study["contrasts"]],
@@ -64,23 +60,13 @@ def analyse(run: Path) -> Result:
     }
 
 
-def read_run(run: Path) -> tuple[Result, Result, dict[str, Cube]]:
-    """A run's facts, its plan, and the cube of each target that is scored; raises XstiltsError where there is none."""
-    study, plan = read_json(run / "study.json"), read_json(run / "plan.json")
-    missing = [name for name in NEEDED if not isinstance(study, dict) or name not in study]
-    if missing or not isinstance(plan, dict):
-        why = f"study.json says nothing of {', '.join(missing)}" if missing else "plan.json is no plan"
-        raise XstiltsError(f"{run} holds no run that can be read", why, "run `study` again: its steps are kept")
-    scored = [target for target in study["types"] if target not in study["withheld"]]
-    return study, plan, _cubes(run / PREDICTIONS, study, scored)
-
-
-def _cubes(folder: Path, study: Result, targets: Iterable[str] = ()) -> dict[str, Cube]:
-    """The cubes of some targets, or of all that the folder has predictions for."""
-    present = [target for target in study["types"] if (folder / f"{target}.parquet").is_file()]
+def _cubes(folder: Path, study: Result) -> dict[str, Cube]:
+    """The cubes of the targets with labels that the folder has predictions for."""
+    files = {target: folder / f"{target}.parquet" for target in study["types"] if target not in study["withheld"]}
     return {
-        target: read_cube(folder / f"{target}.parquet", study["types"][target], study["metrics"][target])
-        for target in targets or present
+        target: read_cube(file, study["types"][target], study["metrics"][target])
+        for target, file in files.items()
+        if file.is_file()
     }
 
 
@@ -195,14 +181,10 @@ def _scores(cube: Cube, held_out: list[str]) -> list[Result]:
     return rows
 
 
-def _also(run: Path, study: Result, held_out: list[str]) -> list[Result]:
+def _also(run: Run, held_out: list[str]) -> list[Result]:
     """Scores by the metrics that a task names beside the one that it is judged by."""
-    rows = []
-    for target, names in study["also"].items():
-        for name in names if target not in study["withheld"] else ():
-            cube = read_cube(run / "predictions" / f"{target}.parquet", study["types"][target], name)
-            rows += _scores(cube, held_out)
-    return rows
+    named = [(target, name) for target in run.labelled for name in run.study["also"][target]]
+    return [row for target, name in named for row in _scores(run.cube(target, name), held_out)]
 
 
 def _against_baseline(cube: Cube, context: Result) -> list[Result]:
@@ -237,7 +219,7 @@ def _distance(cubes: dict[str, Cube], contrast: Result, context: Result, run: Pa
     """Gain of each held-out language on the primary targets against its distance from the left arm's sources."""
     left, right, kinds, encoders = contrast["left"], contrast["right"], context["kinds"], context["encoders"]
     sources = [list(codes) for codes in context["plan"]["sources"][left].values()]
-    primary = context["study"].get("measure", "syntax")
+    primary = context["study"]["measure"]
     chosen = [cubes[target] for target in contrast["targets"]]
     codes = [code for code in context["held_out"] if any(code in cube.clusters for cube in chosen)]
     by_measure = {

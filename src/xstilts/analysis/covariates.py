@@ -1,12 +1,11 @@
 """What else sets languages apart besides their distance: columns by which a slope can be adjusted."""
 
 import csv
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from xstilts.analysis.runs import MEASURED
+from xstilts.analysis.measured import read_measured
 from xstilts.errors import XstiltsError
 from xstilts.languages import language
 
@@ -20,9 +19,9 @@ def covariates(run: Path, codes: Sequence[str], source_sets: Sequence[Sequence[s
     """Covariate → language → value.
 
     `same script` and `same family` are the share of the replicates in which a source has the language's own. To them
-    come `fertility` (sub-words per word), `sub-word overlap` with the source that shares most, and `pretraining size`
-    where the run folder holds what was measured on its texts (means over encoders and replicates), and all that the
-    user gives: `covariates.csv`, with a column `language` and one for each covariate.
+    come `fertility` (sub-words per word), `sub-word overlap` with the source that shares most, and `pretraining size`,
+    as far as they were measured on the run's texts (means over encoders and replicates), and all that the user gives:
+    `covariates.csv`, with a column `language` and one for each covariate.
     Raises XstiltsError for a file that cannot be read.
     """
     columns: Columns = {"same script": {}, "same family": {}}
@@ -30,15 +29,12 @@ def covariates(run: Path, codes: Sequence[str], source_sets: Sequence[Sequence[s
         for name, key in (("same script", "script"), ("same family", "family")):
             columns[name][code] = _shared(code, source_sets, key)
     given = run / GIVEN
-    return columns | _measured(run / MEASURED, codes, source_sets) | (_read(given) if given.is_file() else {})
+    return columns | _measured(run, codes, source_sets) | (_read(given) if given.is_file() else {})
 
 
-def _measured(file: Path, codes: Sequence[str], source_sets: Sequence[Sequence[str]]) -> Columns:
-    """Columns from {"fertility" or "log_size": {encoder: {language: number}}, "overlap": {encoder: {language:
-    {language: number}}}}, each of them optional."""
-    if not file.is_file():
-        return {}
-    found = json.loads(file.read_text(encoding="utf-8"))
+def _measured(run: Path, codes: Sequence[str], source_sets: Sequence[Sequence[str]]) -> Columns:
+    """Columns of what is known of a run's texts; one that no language has a value of is left out."""
+    found = read_measured(run)
     columns: Columns = {}
     for name, key in (("fertility", "fertility"), ("pretraining size", "log_size")):
         by_encoder = list(found.get(key, {}).values())
@@ -46,7 +42,7 @@ def _measured(file: Path, codes: Sequence[str], source_sets: Sequence[Sequence[s
     overlaps = list(found.get("overlap", {}).values())
     columns["sub-word overlap"] = {
         code: _mean([
-            max((own.get(code, {}).get(source, math.nan) for source in sources), default=math.nan)
+            max((own[code][source] for source in sources if source in own.get(code, {})), default=math.nan)
             for own in overlaps for sources in source_sets
         ])
         for code in codes
@@ -73,8 +69,11 @@ def _fact(code: str, key: str) -> str:
 
 
 def _read(file: Path) -> Columns:
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        rows: list[Mapping[str, str]] = list(csv.DictReader(lines))
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            rows: list[Mapping[str, str]] = list(csv.DictReader(lines))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise XstiltsError(f"{file} cannot be read", str(error), "write a table in UTF-8, with commas") from None
     if not rows or "language" not in rows[0] or len(rows[0]) < 2:
         raise XstiltsError(
             f"{file}: no covariates", "the first line must name a column `language` and at least one more",
@@ -82,13 +81,23 @@ def _read(file: Path) -> Columns:
         )  # fmt: skip
     columns: Columns = {name: {} for name in rows[0] if name and name != "language"}
     for number, row in enumerate(rows, 2):
-        code = language(row["language"]).code
+        code = language(row["language"] or "").code
         for name, column in columns.items():
-            try:
-                column[code] = float(row[name]) if row[name] else math.nan
-            except (TypeError, ValueError):
+            value = _number(row[name])
+            if value is None or code in column:
+                what = f"'{row[name]}' is no number" if value is None else f"'{code}' has a row already"
                 raise XstiltsError(
-                    f"{file}, line {number}: '{row[name]}' is no number", f"column '{name}' holds numbers",
+                    f"{file}, line {number}: {what}", f"column '{name}' holds a number for each language",
                     "leave the cell empty where a value is not known",
-                ) from None  # fmt: skip
+                )  # fmt: skip
+            column[code] = value
     return columns
+
+
+def _number(text: str | None) -> float | None:
+    """A cell's number, NaN where it is empty, None where it holds something else."""
+    try:
+        value = float(text) if text else math.nan
+    except ValueError:
+        return None
+    return value if not text or math.isfinite(value) else None

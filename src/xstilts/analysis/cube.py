@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from xstilts.errors import MISSING, XstiltsError
-from xstilts.tasks.types import SCORED, Scored
+from xstilts.tasks.types import READ, SCORED, Scored
 
 Cell = tuple[str, str, int]
 """Arm, encoder, replicate."""
@@ -73,16 +73,19 @@ class Cube:
 def read_cube(file: Path, kind: str, metric: str) -> Cube:
     """The cube of a predictions file of the run folder.
 
-    Raises XstiltsError where the file is absent, an example occurs twice in a cell, or cells of one language cover
-    different examples: a mean over unequal items would mean nothing.
+    Raises XstiltsError where the file is absent or no table of predictions, an example occurs twice in a cell, or cells
+    of one language cover different examples: a mean over unequal items would mean nothing.
     """
     if not file.is_file():
         raise XstiltsError(f"no predictions at {file}", "the run has not scored this target", "run the study", MISSING)
     try:
         table = pq.read_table(file)
-    except pa.ArrowInvalid as error:
-        raise XstiltsError(f"{file} cannot be read", str(error).partition("\n")[0],
-                           "run the study again: its steps are kept, the table is written anew") from None  # fmt: skip
+        wrong = _fault(table, READ[kind].SPARSE_GOLD)
+    except (pa.ArrowException, OSError) as error:
+        wrong = str(error).partition("\n")[0]
+    if wrong:
+        hint = "run the study again: its steps are kept, the table is written anew"
+        raise XstiltsError(f"{file} cannot be read", wrong, hint)
     scored = SCORED[kind]
     statistics = scored.statistics(table, metric)
     cell, cells = _codes(table, ["arm", "encoder", "replicate"])
@@ -104,6 +107,20 @@ def read_cube(file: Path, kind: str, metric: str) -> Cube:
                 parts[code] = np.zeros((len(clusters[code]), statistics.shape[1]))
                 np.add.at(parts[code], where, statistics[rows])
     return Cube(file.stem, scored, metric, sums, clusters, len(names))
+
+
+def _fault(table: pa.Table, sparse: bool) -> str:
+    """What a table of predictions lacks, in words; `sparse`: whether an example may lack gold and prediction."""
+    keys = ("arm", "encoder", "replicate", "language", "example_id", "cluster_id")
+    for name in (*keys, "gold", "prediction"):
+        if name not in table.column_names:
+            return f"it has no column '{name}'"
+        empty = table[name].null_count
+        if empty and (name in keys or not sparse or (name == "gold" and empty == len(table))):
+            return f"{empty:,} of {len(table):,} rows have no '{name}'"
+    if not pa.types.is_integer(table["replicate"].type):
+        return "the column 'replicate' holds no whole numbers"
+    return "" if len(table) else "it has no rows"
 
 
 def _codes(table: pa.Table, columns: list[str]) -> tuple[np.ndarray, list[tuple]]:

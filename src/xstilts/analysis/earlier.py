@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from xstilts.analysis.analyse import counted, read_run
+from xstilts.analysis.analyse import counted
 from xstilts.analysis.components import Components, estimate
 from xstilts.analysis.effects import effect
 from xstilts.analysis.readings import families_of
-from xstilts.analysis.runs import encoder_kinds
+from xstilts.analysis.runs import encoder_kinds, read_run
 from xstilts.errors import XstiltsError
 
 
@@ -18,7 +18,9 @@ def components_of(run: Path) -> tuple[Components, int, list[str]]:
     The items are those of the languages that all of a contrast's targets hold out; contrasts without such a language,
     or with one only, say nothing of languages and are left out. Raises XstiltsError where none is left.
     """
-    study, plan, cubes = read_run(run)
+    earlier = read_run(run)
+    study, plan = earlier.study, earlier.plan
+    cubes = {target: earlier.cube(target) for target in earlier.labelled}
     encoders = sorted({cell[1] for cube in cubes.values() for cell in cube.sums if cell[1]})
     found, clusters, names = [], [], []
     for contrast in study["contrasts"]:

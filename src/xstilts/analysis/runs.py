@@ -7,16 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from xstilts.analysis.cube import Cube, read_cube
+from xstilts.analysis.run_files import RUN, fault
+from xstilts.engine import read_steps
 from xstilts.errors import MISSING, XstiltsError
 from xstilts.randomness import INDEPENDENT
 from xstilts.tasks.xtreme import TARGETS
 
-PREDICTIONS, MEASURED = "predictions", "transfer-features.json"
-"""In a run folder: the tables of predictions, and what was measured on texts with the encoders' own tokenizers."""
+PREDICTIONS = "predictions"
+"""In a run folder: the tables of predictions."""
 
-STUDY = ("arms", "roles", "tasks", "types", "metrics", "also", "withheld", "level", "equivalence")
-PLAN = ("study", "held_out", "pool", "evaluated", "sources", "warnings")
-"""What is needed of `study.json` and `plan.json`."""
+STEPS = "steps.jsonl"
+"""In a run folder: its plan, step by step."""
+BASELINE = "baseline"
+"""The arm of trivial predictions, which no study declares."""
+AGAIN = "run `study` again, which writes the folder anew: its steps are kept"
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,8 @@ class ArmFacts:
 
     tasks: names of the intermediate tasks in the catalogue, sorted, none for the arm without the phase; languages: its
     strategy, "english" only where the anchor is English; mlm: whether masked language modelling is mixed in;
-    translated: whether its data are machine translations; role: arm, control or baseline (which withholds text).
+    translated: whether its data are machine translations; role: arm, control (also one without the phase whose target training
+    is lengthened) or baseline (which withholds text).
     """
 
     tasks: tuple[str, ...]
@@ -56,23 +61,47 @@ class Run:
         named = [(self.study["tasks"][target], target) for target in self.scored]
         return {task: target for task, target in reversed(named) if task in TARGETS}
 
+    @cached_property
+    def trainings(self) -> set[str]:
+        """Fingerprints of the run's trainings, none where the folder does not say."""
+        file = self.folder / STEPS
+        steps = read_steps(file)[0].steps if file.is_file() else {}
+        return {fingerprint for fingerprint, step in steps.items() if step.kind == "train"}
+
     @property
     def encoders(self) -> list[str]:
         """The encoders as the predictions name them, one for each pretraining seed."""
         return sorted(encoder_kinds(self.plan))
 
     @property
+    def labelled(self) -> list[str]:
+        """The targets whose labels are known, so that they can be scored."""
+        return [target for target in self.study["types"] if target not in self.study["withheld"]]
+
+    @property
     def scored(self) -> list[str]:
         """The targets with labels and predictions."""
-        labelled = [target for target in self.study["types"] if target not in self.study["withheld"]]
-        return [target for target in labelled if self._file(target).is_file()]
+        return [target for target in self.labelled if self._file(target).is_file()]
 
     def cube(self, target: str, metric: str = "") -> Cube:
-        """The predictions of a target, judged by its own metric unless another is given; read once."""
+        """The predictions of a target, judged by its own metric unless another is given; read once.
+
+        Raises XstiltsError where there are none, or none that can be scored.
+        """
         key = target, metric or self.study["metrics"][target]
         if key not in self.cubes:
-            self.cubes[key] = read_cube(self._file(target), self.study["types"][target], key[1])
+            self.cubes[key] = self._own(read_cube(self._file(target), self.study["types"][target], key[1]))
         return self.cubes[key]
+
+    def _own(self, cube: Cube) -> Cube:
+        """The cube, if its cells are of this run."""
+        for arm, encoder, _ in cube.sums:
+            if arm not in (*self.study["arms"], BASELINE) or encoder not in (*self.encoders, ""):
+                raise self._mixed(f"{self._file(cube.target)} has cells of arm '{arm}' and encoder '{encoder}'")
+        return cube
+
+    def _mixed(self, why: str) -> XstiltsError:
+        return XstiltsError(f"the predictions in {self.folder} are not those of its plan", why, AGAIN)
 
     def _file(self, target: str) -> Path:
         return self.folder / PREDICTIONS / f"{target}.parquet"
@@ -80,13 +109,15 @@ class Run:
     @property
     def name(self) -> str:
         """The study's name and the folder, by which its rows are known among those of other runs."""
-        return f"{self.study.get('name', '')} in {self.folder}"
+        return f"{self.study['name']} in {self.folder}"
 
     def sources(self, arm: str, encoder: str, replicate: int) -> tuple[str, ...]:
-        """Languages of the intermediate training of one cell."""
-        drawn = self.plan["sources"][arm]
+        """Languages of the intermediate training of one cell; raises XstiltsError where the plan has no such cell."""
         shift = INDEPENDENT if self.study["arms"][arm].get("independent") else 0
-        return tuple(drawn[f"{encoder}:{replicate + shift}"])
+        drawn = self.plan["sources"][arm].get(f"{encoder}:{replicate + shift}")
+        if drawn is None:
+            raise self._mixed(f"plan.json has no sources of '{arm}' for replicate {replicate} of '{encoder}'")
+        return tuple(drawn)
 
 
 def encoder_kinds(plan: dict[str, Any]) -> dict[str, str]:
@@ -100,24 +131,42 @@ def encoder_kinds(plan: dict[str, Any]) -> dict[str, str]:
 
 
 def read_run(folder: Path) -> Run:
-    """Raises XstiltsError where the folder holds no run."""
-    run = Run(folder, *(read_json(folder / name) for name in ("study.json", "plan.json", "cells.json")))
-    missing = [key for key in STUDY if key not in run.study] + [key for key in PLAN if key not in run.plan]
-    if missing:
-        why = f"it says nothing of {', '.join(missing)}"
-        raise XstiltsError(f"{folder} holds no run that can be read", why, "run `study` again: its steps are kept")
+    """Raises XstiltsError where the folder holds no run, one that is not finished, or one that was tampered with."""
+    if (folder / "plan.json").is_file() and not (folder / "study.json").is_file():
+        why = "study.json and predictions are written when its steps have been carried out"
+        hint = "wait until it has ended (`xstilts watch` shows how far it is), or run it again to go on"
+        raise XstiltsError(f"the study in {folder} is not finished", why, hint, MISSING)
+    run = Run(folder, *(read_json(folder / name) for name in RUN))
+    if other := _of_another(run):
+        raise XstiltsError(f"{folder} holds no run that can be read", f"its files are not of one run: {other}", AGAIN)
     return run
 
 
+def _of_another(run: Run) -> str:
+    """What one file of a run folder speaks of and another does not know, in words."""
+    for what, names, known, file in (
+        ("target", run.study["types"], run.plan["evaluated"], "plan.json"),
+        ("arm", run.study["arms"], run.plan["sources"], "plan.json"),
+        ("target", [cell["target"] for cell in run.budgets], run.study["types"], "study.json"),
+        ("arm", [cell["arm"] for cell in run.budgets], (*run.study["arms"], BASELINE), "study.json"),
+    ):
+        if absent := [name for name in names if name not in known]:
+            return f"{file} does not have the {what} '{absent[0]}'"
+    return ""
+
+
 def read_json(file: Path) -> Any:
-    """What a file of a run folder holds; raises XstiltsError where there is none, or none that can be read."""
+    """What a JSON file of a run folder holds; raises XstiltsError where there is none, or one of another shape."""
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except OSError:
-        why = f"{file.name} is missing"
-    except ValueError as error:
-        why = f"{file.name} cannot be read: {error}"
-    raise XstiltsError(f"{file.parent} holds no run", why, "give the folder that `study` wrote to", MISSING)
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = f"{file.name} is missing" if isinstance(error, FileNotFoundError) else f"{file.name}: {error}"
+        raise XstiltsError(
+            f"{file.parent} holds no run", why, "give the folder that `study` wrote to", MISSING
+        ) from None
+    if wrong := fault(file.name, text):
+        raise XstiltsError(f"{file.parent} holds no run that can be read", f"{file.name}: {wrong}", AGAIN)
+    return json.loads(text)
 
 
 def _facts(run: Run, name: str, entry: dict[str, Any]) -> ArmFacts:
@@ -136,5 +185,5 @@ def _facts(run: Run, name: str, entry: dict[str, Any]) -> ArmFacts:
         languages = "english"
     if entry.get("anchor_share"):
         languages = f"english+{languages}"
-    role = "baseline" if entry.get("hide") else run.study["roles"][name]
+    role = "baseline" if entry.get("hide") else "control" if entry.get("as_long_as") else run.study["roles"][name]
     return ArmFacts(tuple(sorted(tasks)), languages, bool(mixed), bool(entry.get("translated")), role)

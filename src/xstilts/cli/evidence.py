@@ -74,20 +74,18 @@ def _comparison(row: dict[str, Any]) -> str:
 
 
 def _print_published(rows: list[dict[str, Any]], version: str, console: Console) -> None:
-    arms = list(dict.fromkeys(arm for row in rows for arm in row["scores"]))
-    names = list(rows[0]["published"])
     beside = Path(version).stem
     table = Table(title=f"means over all languages of a task, beside {beside}", title_justify="left", box=None)
-    for heading in ("task", "metric"):
-        table.add_column(heading)
-    for heading in (*arms, *(f"{name} ({beside})" for name in names)):
-        table.add_column(Text(heading), justify="right")
+    for heading in ("task", "metric", "this run", beside):
+        table.add_column(Text(heading))
     for row in rows:
         mark = "*" if row["scores"] and not row["whole"] else ""
-        own = (f"{row['scores'][arm]:.1f}{mark}" if arm in row["scores"] else "" for arm in arms)
-        theirs = ("" if value is None else f"{value:.1f}" for value in row["published"].values())
-        table.add_row(row["task"], row["metric"], *own, *theirs)
+        own = (f"{arm} {score:.1f}{mark}" for arm, score in row["scores"].items())
+        theirs = (f"{name} {value:.1f}" for name, value in row["published"].items() if value is not None)
+        table.add_row(row["task"], row["metric"], *(Text(", ".join(cells)) for cells in (own, theirs)))
     console.print(table)
+    if any(row["scores"] for row in rows):
+        console.print("This run scores the rows of its own files: whether these are the official ones is not known.")
     if any(row["scores"] and not row["whole"] for row in rows):
         console.print("*: not all languages of the task were scored, so that the two are not the same mean")
     for source in sorted({source for row in rows for source in row["sources"]}):
@@ -118,18 +116,16 @@ def predict_transfer(
     from xstilts.analysis.runs import read_run
     from xstilts.analysis.transfer import measure, predict_by_distance, predict_transfer, write_scores
     from xstilts.cli.languages import codes
+    from xstilts.engine import Store
     from xstilts.errors import XstiltsError
 
     if not runs and (target or store):
         raise XstiltsError("there are no runs to learn from", "--target and --store say what of them is used",
                            "give run folders, or leave both out")  # fmt: skip
-    if "://" in (store or ""):
-        raise XstiltsError(f"cannot measure from {store}", "texts and encoders are read from a folder here",
-                           "copy the store to this machine, or leave --store out")  # fmt: skip
     found = [read_run(run) for run in dict.fromkeys(run.resolve() for run in runs or ())]
     if store:
         for run in found:
-            measure(run, Path(store))
+            measure(run, Store(store))
     asked, among = codes(wanted), codes(candidates)
     result = predict_transfer(found, asked, among, target) if found else predict_by_distance(asked, among)
     if out:
@@ -161,7 +157,8 @@ def _print_prediction(result: dict[str, Any], top: int, console: Console) -> Non
         console.print()
         _print_ranking(code, ranking, top, bool(result["rows"]), console)
     if result["rankings"] and result["rows"]:
-        say("score: predicted rank, 0 in the middle; interval and shares: languages and trainings drawn anew, together")
+        say("score: predicted rank, 0 in the middle, ±0.5 the ends of what was learnt: beyond them it is extrapolated. "
+            "Interval and shares: languages and trainings drawn anew, together")  # fmt: skip
 
 
 def _print_check(check: dict[str, Any], console: Console) -> None:
@@ -193,7 +190,7 @@ def _print_ranking(code: str, ranking: list[dict[str, Any]], top: int, learnt: b
     several = len({row["intermediate"] for row in ranking}) > 1
     for heading in ("source", "", *(["intermediate"] if several else [])):
         table.add_column(heading)
-    for heading in ("score", "95 %", "distance", *(["in top 3", "best"] if learnt else [])):
+    for heading in ("score", "95 %", "distance", *(["top 3", "best"] if learnt else [])):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in ranking[:top]:
         ends = "" if row["low"] is None else f"[{row['low']:+.2f}, {row['high']:+.2f}]"

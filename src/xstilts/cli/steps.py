@@ -12,6 +12,9 @@ from rich.console import Console
 from xstilts.cli import app
 from xstilts.cli.studies import STORE
 
+QUIET = 60.0
+"""Seconds without an event after which `watch` says so, and again whenever they have doubled."""
+
 
 @app.command(
     epilog="Examples:\n\n  xstilts plan pocket --quick --freeze runs/mine      freeze a plan, run nothing\n\n"
@@ -85,21 +88,35 @@ def _run(plan: Any, store: Any, names: list[str]) -> None:
 @app.command(epilog="Example:\n\n  xstilts watch runs/pocket          in a second terminal, or on another machine")
 def watch(run: Annotated[Path, typer.Argument(help="The run folder of a study.")] = Path("runs/pocket")) -> None:
     """Show the progress of a study that runs elsewhere, until it ends."""
-    from xstilts.cli.progress import Watcher
+    from xstilts.cli.progress import Watcher, clock
     from xstilts.engine import read_steps
-    from xstilts.errors import MISSING, XstiltsError
+    from xstilts.errors import MISSING, STEP_FAILED, XstiltsError
+    from xstilts.study.alive import abandoned
     from xstilts.study.run import EVENTS, STEPS
 
     plan, _ = read_steps(run / STEPS)
     if not (run / EVENTS).is_file():
         raise XstiltsError("nothing to watch", f"{run / EVENTS} does not exist", "start the study first", MISSING)
     with (run / EVENTS).open("rb") as log, Watcher(plan, Console()) as watcher:
-        events = _lines(log)
-        while not events or events[-1]["event"] != "ended":
-            _show(events, watcher, run / STEPS)
-            time.sleep(1.0)
+        host, last, patience = "", time.time(), QUIET
+        while True:
+            gone = abandoned(log, host)
             events = _lines(log)
-        _show(events, watcher, run / STEPS)
+            _show(events, watcher, run / STEPS)
+            if events:
+                host = next((event.get("host", "") for event in events if event["event"] == "plan"), host)
+                last, patience = events[-1].get("time", last), QUIET
+                if events[-1]["event"] == "ended":
+                    return
+            silent = time.time() - last
+            if gone and not events:
+                why = f"it was killed: its last event was {clock(silent)} ago, and no process writes its log"
+                raise XstiltsError("the study is no longer running on this machine", why,
+                                   "run it again to go on where it stopped", STEP_FAILED)  # fmt: skip
+            if silent > patience:
+                watcher({"event": "note", "why": f"no event for {clock(silent)}{f' from {host}' if host else ''}"})
+                patience = 2 * silent
+            time.sleep(1.0)
 
 
 def _show(events: list[dict[str, Any]], watcher: Any, steps: Path) -> None:

@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xstilts.engine import Step, Store, write_atomically
+from xstilts.evaluation.subwords import write_subwords
+from xstilts.study.draws import encoder_names
 from xstilts.study.freeze import study_facts
 from xstilts.study.steps import Cell, StudyPlan
 
@@ -19,7 +21,8 @@ PREDICTIONS, AFTER_RETRY, BY_ORACLE = "predictions", "predictions-after-retry", 
 
 
 def gather(planned: StudyPlan, store: Store, out: Path, second: StudyPlan | None = None) -> None:
-    """Writes `predictions/{target}.parquet`, a row per example of each complete cell, and the cells' budgets.
+    """Writes `predictions/{target}.parquet`, a row per example of each complete cell, the cells' budgets, and what the
+    encoders' tokenizers make of the languages.
 
     second: the plan with another try for dead trainings, whose cells go to `predictions-after-retry`. What is
     predicted by weights that held-out languages chose goes to `predictions-by-oracle`.
@@ -39,6 +42,7 @@ def gather(planned: StudyPlan, store: Store, out: Path, second: StudyPlan | None
     write_atomically(out / CELLS, json.dumps(cells, ensure_ascii=False))
     write_atomically(out / TRANSLATIONS, json.dumps(_translations(planned, store), indent=1, ensure_ascii=False))
     write_atomically(out / LEFT_OUT, json.dumps(_left_out(planned, store), indent=1, ensure_ascii=False))
+    write_subwords(out, planned.plan.steps, encoder_names(planned.frozen.study), store)
     write_atomically(out / FACTS, json.dumps(study_facts(planned.frozen), indent=1, ensure_ascii=False))
 
 

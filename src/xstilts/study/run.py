@@ -1,6 +1,7 @@
 """Carries a planned study out and gathers what its cells predicted."""
 
 import json
+import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,6 +10,7 @@ from typing import Any, TextIO
 
 from xstilts.engine import Outcome, Plan, Report, Store, digest, write_atomically, write_steps
 from xstilts.errors import STEP_FAILED, XstiltsError
+from xstilts.study.alive import claim
 from xstilts.study.compare import ESTIMATES, compared, measured_seconds
 from xstilts.study.results import FACTS, gather
 from xstilts.study.retry import second_tries
@@ -32,6 +34,7 @@ def carry_out(planned: StudyPlan, store: Store, out: Path, executor: Executor, w
     out.mkdir(parents=True, exist_ok=True)
     store.sweep()
     with (out / EVENTS).open("a+", encoding="utf-8") as log:
+        claim(log)
         report = _reporter(log, watch)
         failed: dict[str, str] = {}
         try:
@@ -81,7 +84,8 @@ def _reporter(log: TextIO, watch: Report) -> Report:
         if not progress or now - told.get(event["step"], 0.0) > PROGRESS_SECONDS:
             if progress:
                 told[event["step"]] = now
-            log.write(json.dumps({"time": round(now, 2), **event}) + "\n")
+            where = {"host": socket.gethostname()} if event["event"] == "plan" else {}
+            log.write(json.dumps({"time": round(now, 2), **event, **where}) + "\n")
             log.flush()
         watch(event)
 

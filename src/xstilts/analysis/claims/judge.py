@@ -7,8 +7,8 @@ from typing import Any
 from xstilts.analysis.claims.entries import Claim, Comparison, claims
 from xstilts.analysis.claims.evidence import Pair, find_pairs
 from xstilts.analysis.claims.makeup import CHECKS, other_encoders
-from xstilts.analysis.effects import Effect
-from xstilts.analysis.runs import Run
+from xstilts.analysis.effects import Effect, effect
+from xstilts.analysis.runs import BASELINE, Run
 from xstilts.analysis.verdicts import answer, as_json, verdict
 from xstilts.errors import XstiltsError
 from xstilts.tasks.xtreme import TARGETS
@@ -73,9 +73,33 @@ def _by_comparisons(claim: Claim, run: Run) -> Outcome:
         rows += own
         if own and not comparison.beside:
             parts.append(together([row["holds"] for row in own], comparison.count))
-    if claim.encoder and missing:
+    unlearnt = _unlearnt(run, rows)
+    if unlearnt:
+        missing.append(f"an arm that scores better than the baseline on {', '.join(unlearnt)}")
+    if unlearnt or (claim.encoder and missing):
         parts = []
-    return Outcome(_result(parts, missing), list(dict.fromkeys(missing)), _notes(claim, run, rows), rows)
+    notes = _notes(claim, run, rows, not unlearnt)
+    return Outcome(_result(parts, missing), list(dict.fromkeys(missing)), notes, rows)
+
+
+def _unlearnt(run: Run, rows: list[dict[str, Any]]) -> list[str]:
+    """The targets of comparisons where no arm that is compared beats the baseline on any of them: what nothing has
+    learnt shows nothing. None where the run has no baselines to tell it by."""
+    targets = list(dict.fromkeys(task for row in rows for task in (*row["targets"], row["over"]) if task))
+    named = {row[side] for row in rows for side in ("left", "right")}
+    arms = [arm for arm in run.arms if arm in named or not named <= set(run.arms)]
+    beaten = [_beats_baseline(run, run.targets[task], arm) for task in targets for arm in arms]
+    return targets if False in beaten and True not in beaten else []
+
+
+def _beats_baseline(run: Run, target: str, arm: str) -> bool | None:
+    """Whether an arm is better than the baseline in the held-out languages; None where that cannot be told."""
+    cube = run.cube(target)
+    codes = [code for code in run.plan["held_out"] if code in cube.clusters]
+    try:
+        return effect([cube], arm, BASELINE, [codes], run.encoders, run.study["level"]).low > 0
+    except XstiltsError:  # there is no baseline, or one replicate of the arm
+        return None
 
 
 def _result(parts: list[Holds], missing: list[str]) -> str:
@@ -138,20 +162,28 @@ def _row(comparison: Comparison, pair: Pair, run: Run, level: float) -> dict[str
                    verdict=verdict(found, margin))  # fmt: skip
 
 
-def _notes(claim: Claim, run: Run, rows: list[dict[str, Any]]) -> list[str]:
-    """What a reader must know to weigh the result."""
+def _notes(claim: Claim, run: Run, rows: list[dict[str, Any]], learnt: bool) -> list[str]:
+    """What a reader must know to weigh the result, with an answer where something was learnt."""
     if not rows:
         return []
     notes = []
-    if others := other_encoders(run):
+    if claim.reference != "none" and (others := other_encoders(run)):
         notes.append(f"encoder {', '.join(others)}: what was claimed was claimed of XLM-R Large")
     averaged = {tuple(row["targets"]) for row in rows if len(row["targets"]) not in (1, len(TARGETS))}
     if any(c.targets in ("groups", "any") for c in claim.comparisons):
         notes += [f"mean over {len(t)} of XTREME's {len(TARGETS)} targets: {', '.join(t)}" for t in sorted(averaged)]
     if any(comparison.relation != "large" for comparison in claim.comparisons):
         notes.append(f"a difference inside ±{run.study['equivalence']:g} points counts as none that matters")
-    notes += [warning for warning in run.plan["warnings"] if "one task twice" in warning]
+    notes += [
+        warning for warning in run.plan["warnings"] if "one task twice" in warning and _concerns(warning, run, rows)
+    ]
     kinds = {name: arm.languages for name, arm in run.arms.items()}
-    if told := answer([(row["left"], row["right"], row["verdict"]) for row in rows], kinds):
+    if learnt and (told := answer([(row["left"], row["right"], row["verdict"]) for row in rows], kinds)):
         notes.append(told)
     return [*notes, f"for {len(run.encoders)} encoder{'s' if len(run.encoders) > 1 else ''} of this run"]
+
+
+def _concerns(warning: str, run: Run, rows: list[dict[str, Any]]) -> bool:
+    """Whether a warning of the plan names the intermediate training of an arm that is compared."""
+    arms = [run.study["arms"].get(row[side], {}) for row in rows for side in ("left", "right")]
+    return any(arm.get("intermediate") and f"'{arm['intermediate']}'" in warning for arm in arms)

@@ -2,39 +2,22 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
-from xstilts.analysis.runs import MEASURED, Run
+from xstilts.analysis.measured import Numbers
 from xstilts.analysis.transfer.rows import Row
-from xstilts.errors import XstiltsError
 from xstilts.languages import distance_matrix, language
 from xstilts.languages.features import feature_matrix
-from xstilts.tasks.source import Entry
-
-
-class Measured(Entry):
-    """What that file may hold: {encoder: {language: number}}, for overlap {encoder: {language: {language: number}}},
-    for logme and h_score {encoder: {task: {language: number}}}."""
-
-    fertility: dict[str, dict[str, float]] = {}
-    log_size: dict[str, dict[str, float]] = {}
-    overlap: dict[str, dict[str, dict[str, float]]] = {}
-    logme: dict[str, dict[str, dict[str, float]]] = {}
-    h_score: dict[str, dict[str, dict[str, float]]] = {}
-
 
 NEEDS = {
+    "log_examples": "cells.json with the examples of each training",
     "overlap": "texts and the model's tokenizer",
     "fertility": "texts and the model's tokenizer",
     "log_size": "the size of the pretraining text of each language",
     "logme": "labelled texts and the untouched encoder",
     "h_score": "labelled texts and the untouched encoder",
 }
-
-Numbers = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -44,20 +27,6 @@ class Features:
     names: tuple[str, ...]
     values: np.ndarray
     absent: dict[str, str]
-
-
-def read_measured(run: Run) -> Numbers:
-    """What was measured in a run folder; {} where nothing was."""
-    file = run.folder / MEASURED
-    try:
-        text = file.read_text(encoding="utf-8") if file.is_file() else "{}"
-        return Measured.model_validate_json(text).model_dump(exclude_unset=True)
-    except ValidationError as error:
-        first = error.errors()[0]
-        why = ": ".join([*([".".join(map(str, first["loc"]))] if first["loc"] else []), first["msg"]])
-    except (OSError, UnicodeDecodeError) as error:
-        why = str(error)
-    raise XstiltsError(f"{file} cannot be read", why, "mend it, or remove it and measure again")
 
 
 def features(rows: Sequence[Row], known: dict[str, Numbers]) -> Features:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from xstilts.analysis.transfer.features import Numbers, features
+from xstilts.analysis.measured import Numbers
+from xstilts.analysis.transfer.features import features
 from xstilts.analysis.transfer.rows import Row
 from xstilts.randomness import generator
 

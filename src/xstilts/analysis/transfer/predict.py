@@ -1,14 +1,15 @@
 """From runs to a ranking of sources for new languages, with what there is to say against it."""
 
 import csv
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from xstilts.analysis.measured import Numbers, read_measured
 from xstilts.analysis.runs import Run
-from xstilts.analysis.transfer.features import Numbers, read_measured
 from xstilts.analysis.transfer.model import Learnt, choose_penalty, learn, redrawn_weights, standardised, weights
 from xstilts.analysis.transfer.ranking import TOP
 from xstilts.analysis.transfer.rows import Row, gains, signal
@@ -33,7 +34,8 @@ def predict_transfer(
 
     Raises XstiltsError where there is nothing to learn from.
     """
-    known = {run.name: read_measured(run) for run in runs}
+    twice = shared_trainings(runs)
+    known = {run.name: read_measured(run.folder) for run in runs}
     rows = gains(runs, target)
     seen = [row for row in rows if row.language not in wanted]
     if not seen or len({(row.intermediate, row.sources) for row in seen}) < 2:
@@ -56,9 +58,23 @@ def predict_transfer(
         "penalty": penalty, "absent": learnt.design.absent,
         "weights": {learnt.design.names[i]: round(float(found[i]), 6) for i in order
                     if learnt.design.names[i] not in learnt.design.absent},
-        "validation": checks, "signal": noise, "warnings": _warnings(learnt, checks, noise),
+        "validation": checks, "signal": noise, "warnings": [*twice, *_warnings(learnt, checks, noise)],
         "rankings": {code: _rank(code, among, seen, learnt, penalty, known) for code in wanted},
     }  # fmt: skip
+
+
+def shared_trainings(runs: Sequence[Run]) -> list[str]:
+    """Warnings for runs that have trainings in common, which count twice; raises XstiltsError where one run is a part
+    of another."""
+    told = []
+    for one, other in itertools.combinations(sorted(runs, key=lambda run: len(run.trainings)), 2):
+        if common := one.trainings & other.trainings:
+            if common == one.trainings:
+                raise XstiltsError(f"{one.folder} is {other.folder} over again, or a part of it",
+                                   "the same trainings would be counted twice", f"leave {one.folder} out")  # fmt: skip
+            count = f"{len(common)} training{'s' if len(common) > 1 else ''}"
+            told.append(f"{one.folder} and {other.folder} have {count} in common: what they show counts twice")
+    return told
 
 
 def _pool(runs: Sequence[Run]) -> list[str]:
@@ -151,6 +167,10 @@ def _warnings(learnt: Learnt, checks: Sequence[Result], noise: Sequence[Result])
         told.append(
             f"{len(learnt.units)} trainings of an encoder: intervals and shares of the ranking are too sure of it"
         )
+    idle = [unit for unit, own in zip(learnt.units, np.abs(learnt.xy).sum((0, 2)), strict=True) if own == 0]
+    if idle:
+        told.append(f"in {len(idle)} of {len(learnt.units)} trainings no arm differs from another: they teach nothing "
+                    f"({', '.join(idle)})")  # fmt: skip
     for one in noise:
         if one["p"] is None:
             told.append(f"'{one['target']}': {one['units']} complete trainings cannot tell whether arms differ at all")

@@ -15,7 +15,7 @@ class Row:
     """What one intermediate training gained in one language, over the same replicate without it, in points.
 
     unit: run, encoder and replicate, what was trained together; intermediate: its tasks joined by +; examples: of the
-    intermediate training, over all its languages.
+    intermediate training, over all its languages, NaN where that is not known.
     """
 
     run: str
@@ -80,7 +80,7 @@ def _gains(run: Run, only: str) -> list[Row]:
                     if code not in (*sources, anchor):
                         gain = cube.score(cell, code) - cube.score(base, code)
                         rows.append(Row(run.name, cell[1], unit, arm, _label(facts), sources, task, code, gain,
-                                        float(examples.get(cell, 1.0))))  # fmt: skip
+                                        float(examples.get(cell) or np.nan)))  # fmt: skip
     return rows
 
 

@@ -1,13 +1,9 @@
-"""How well an encoder's features fit a task before it is trained, and what a tokenizer makes of languages."""
-
-from collections.abc import Collection, Sequence
+"""How well an encoder's features fit a task before it is trained."""
 
 import numpy as np
 
 ITERATIONS = 100
 TOLERANCE = 1e-6
-LONGEST_WORD = 15
-"""Characters. Texts whose words are longer in the mean are taken to be written without spaces."""
 
 
 def h_score(embeddings: np.ndarray, labels: np.ndarray) -> float:
@@ -61,20 +57,3 @@ def _evidence(s2: np.ndarray, z: np.ndarray, yy: float, n: int, d: int) -> float
     log_det = float(np.log(alpha + beta * s2).sum()) + (d - len(s2)) * np.log(alpha)
     value = n * np.log(beta) + d * np.log(alpha) - n * np.log(2 * np.pi) - beta * res2 - alpha * m2 - log_det
     return float(value / (2 * n))
-
-
-def fertility(texts: Sequence[str], pieces: Sequence[int]) -> float:
-    """Sub-words per word (Rust et al. 2021, arXiv 2012.15613), from texts and the number of sub-words of each.
-
-    Words are what spaces separate; NaN for texts that are written without them.
-    """
-    words = [word for text in texts for word in text.split()]
-    if not words or sum(map(len, words)) > LONGEST_WORD * len(words):
-        return float("nan")
-    return sum(pieces) / len(words)
-
-
-def subword_overlap(one: Collection[int], other: Collection[int]) -> float:
-    """Shared sub-words over the sum of both numbers of different ones, 0 to 0.5 (Lin et al. 2019, arXiv 1905.12688)."""
-    a, b = set(one), set(other)
-    return len(a & b) / (len(a) + len(b)) if a or b else float("nan")

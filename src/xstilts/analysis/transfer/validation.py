@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from xstilts.analysis.transfer.features import Numbers
+from xstilts.analysis.measured import Numbers
 from xstilts.analysis.transfer.model import Learnt, choose_penalty, standardised, weights
 from xstilts.analysis.transfer.ranking import ndcg, spearman
 from xstilts.analysis.transfer.rows import Row
