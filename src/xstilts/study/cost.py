@@ -10,6 +10,7 @@ import numpy as np
 
 from xstilts.engine import Plan, Step
 from xstilts.models.limits import MICRO_TOKENS
+from xstilts.study import memory
 from xstilts.study.devices import Rates
 from xstilts.study.shapes import Shape, configured, shape_of
 from xstilts.study.sizes import Size, Sizes
@@ -31,13 +32,16 @@ ROWS_PER_SECOND = 50_000
 @dataclass(frozen=True)
 class Estimate:
     """The price of a step: tokens that it computes on (padding not counted), FLOPs (padding counted), seconds on one
-    device, bytes that it leaves in the store; `assumed` where a size or shape behind it is not known."""
+    device, bytes that it leaves in the store; `assumed` where a size or shape behind it is not known; `memory` and
+    `device_memory`, the GB that its worker process and each of its GPUs hold at their peak."""
 
     tokens: float = 0.0
     flops: float = 0.0
     seconds: float = 0.0
     size: float = 0.0
     assumed: bool = False
+    memory: float = 0.0
+    device_memory: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,13 @@ def estimates(plan: Plan, rates: Rates, sizes: Sizes | None = None, padded: bool
 
 
 def price(plan: Plan, rates: Rates) -> dict[str, Estimate]:
-    """As `estimates`, and puts the seconds into the steps, where they decide the order of work."""
+    """As `estimates`, and puts the seconds into the steps, where they decide the order of work, and the memory, which
+    decides what runs beside what."""
     found = estimates(plan, rates)
-    plan.steps = {f: replace(step, cost=found[f].seconds) for f, step in plan.steps.items()}
+    plan.steps = {
+        f: replace(step, cost=found[f].seconds, needs={**step.needs, "memory": round(found[f].memory, 3)})
+        for f, step in plan.steps.items()
+    }
     return found
 
 
@@ -79,7 +87,7 @@ class _Pricing:
     def price(self, step: Step) -> Estimate:
         """A step that is not known here costs what any step costs."""
         pricer = PRICERS.get(step.function.rpartition(":")[2])
-        return pricer(self, step) if pricer else Estimate(seconds=self.rates.step_seconds)
+        return pricer(self, step) if pricer else Estimate(seconds=self.rates.step_seconds, memory=memory.TORCH / 1e9)
 
     def seconds(self, step: Step, flops: float, updates: float, moved: float) -> float:
         """Products, updates, and reading and writing `moved` bytes."""
@@ -111,12 +119,13 @@ def _prepare(pricing: _Pricing, step: Step) -> Estimate:
     size = pricing.sizes.of(step)
     tokens = size.rows * size.sequences * size.mean
     seconds = 0.1 + size.rows / ROWS_PER_SECOND
-    return Estimate(seconds=seconds, size=tokens * TOKEN_BYTES, assumed=size.ground == "assumed")
+    return Estimate(0, 0, seconds, tokens * TOKEN_BYTES, size.ground == "assumed", *memory.light(size.rows))
 
 
 def _vocabulary(pricing: _Pricing, step: Step) -> Estimate:
     rows = sum(size.rows for size in pricing.read(step, "rows."))
-    return Estimate(seconds=0.5 + rows / ROWS_PER_SECOND, size=step.arguments["size"] * WORDS_BYTES)
+    seconds = 0.5 + rows / ROWS_PER_SECOND
+    return Estimate(0, 0, seconds, step.arguments["size"] * WORDS_BYTES, False, *memory.light(rows))
 
 
 def _model(shape: Shape) -> float:
@@ -126,7 +135,8 @@ def _model(shape: Shape) -> float:
 def _fetch(pricing: _Pricing, step: Step) -> Estimate:
     shape = pricing.shapes[step.fingerprint] = shape_of(step.arguments["load"])
     size = _model(shape)
-    return Estimate(seconds=pricing.rates.step_seconds + 2 * size / DISK, size=size, assumed=not shape.known)
+    held = memory.loading(shape, decoder="translation" in step.function)
+    return Estimate(0, 0, pricing.rates.step_seconds + 2 * size / DISK, size, not shape.known, *held)
 
 
 def _pretrain(pricing: _Pricing, step: Step) -> Estimate:
@@ -140,7 +150,9 @@ def _pretrain(pricing: _Pricing, step: Step) -> Estimate:
     size = _model(shape)
     seconds = pricing.seconds(step, flops, arguments["updates"], 2 * size)
     assumed = any(size.ground == "assumed" for size in sizes)
-    return Estimate(arguments["updates"] * batch.tokens, flops, seconds, size, assumed)
+    longest, updates = arguments["max_length"], arguments["updates"]
+    held = memory.training(shape, step, list(sizes), longest, batch.computed, updates, arguments)
+    return Estimate(arguments["updates"] * batch.tokens, flops, seconds, size, assumed, *held)
 
 
 def _fine_tune(pricing: _Pricing, step: Step) -> Estimate:
@@ -155,7 +167,7 @@ def _fine_tune(pricing: _Pricing, step: Step) -> Estimate:
         share = shares([part.rows for part in parts], sampling["how"], sampling["temperature"], sampling["cap"])
     updates, mlm = math.ceil(total / size), arguments["mlm"]
     own = updates - round(mlm["share"] * updates if mlm else 0)
-    tokens = flops = dev = dev_flops = 0.0
+    tokens = flops = dev = dev_flops = largest = 0.0
     sizes: list[Size] = []
     for part, told, own_share in zip(parts, arguments["tasks"].values(), share, strict=True):
         sequences = max(1, round(size * float(np.mean([one.sequences for one in part.sizes]))))
@@ -163,20 +175,24 @@ def _fine_tune(pricing: _Pricing, step: Step) -> Estimate:
         count = own * own_share
         tokens += count * batch.tokens
         flops += BACKWARD * count * shape.forward(batch.computed, batch.squares)
+        largest = max(largest, batch.computed)
         more = pricing.forward(shape, part.dev, told["max_length"])
         dev, dev_flops = dev + more[0], dev_flops + more[1]
-        sizes += part.sizes
+        sizes += (*part.sizes, *part.dev)
     if mlm:
         text = tuple(pricing.read(step, "text."))
         batch = _update(text, size, mlm["max_length"], _budget(step, shape), pricing.padded)
         forward = shape.forward(batch.computed, batch.squares) + shape.word_head(mlm["masked"] * batch.tokens)
         tokens, flops = tokens + (updates - own) * batch.tokens, flops + BACKWARD * (updates - own) * forward
         sizes += text
+        largest = max(largest, batch.computed)
     every = arguments["evaluate_every"]
     scored = (1 + (updates // every if every else 0)) if own else 0
     seconds = pricing.seconds(step, flops + scored * dev_flops, updates, 2 * _model(shape))
     assumed = not shape.known or any(one.ground == "assumed" for one in sizes)
-    return Estimate(tokens + scored * dev, flops + scored * dev_flops, seconds, _model(shape), assumed)
+    longest = max(told["max_length"] for told in [*arguments["tasks"].values(), *([mlm] if mlm else [])])
+    held = memory.training(shape, step, sizes, longest, largest, updates, mlm)
+    return Estimate(tokens + scored * dev, flops + scored * dev_flops, seconds, _model(shape), assumed, *held)
 
 
 @dataclass(frozen=True)
@@ -205,7 +221,9 @@ def _translate(pricing: _Pricing, step: Step) -> Estimate:
     tokens = size.rows * size.sequences * float(np.mean(size.tokens))
     computed = tokens * (1 + step.arguments["beams"]) * (2 if step.arguments["roundtrip"] else 1)
     flops = shape.forward(computed, 0)
-    return Estimate(computed, flops, pricing.seconds(step, flops, 0, _model(shape)), tokens * TOKEN_BYTES, True)
+    seconds = pricing.seconds(step, flops, 0, _model(shape))
+    held = memory.prediction(shape, step.arguments, [size], step.arguments["max_length"], decoder=True)
+    return Estimate(computed, flops, seconds, tokens * TOKEN_BYTES, True, *held)
 
 
 def _predict(pricing: _Pricing, step: Step) -> Estimate:
@@ -217,12 +235,14 @@ def _predict(pricing: _Pricing, step: Step) -> Estimate:
     rows = sum(size.rows for size in sizes)
     seconds = pricing.seconds(step, flops, 0, _model(shape))
     assumed = not shape.known or any(size.ground == "assumed" for size in sizes)
-    return Estimate(tokens, flops, seconds, rows * ROW_BYTES, assumed)
+    held = memory.prediction(shape, step.arguments, sizes, step.arguments["max_length"])
+    return Estimate(tokens, flops, seconds, rows * ROW_BYTES, assumed, *held)
 
 
 def _baseline(pricing: _Pricing, step: Step) -> Estimate:
     rows = sum(size.rows for size in pricing.read(step, "rows."))
-    return Estimate(seconds=0.1 + rows / ROWS_PER_SECOND, size=rows * ROW_BYTES)
+    held = memory.TORCH / 1e9 + memory.light(rows).memory
+    return Estimate(seconds=0.1 + rows / ROWS_PER_SECOND, size=rows * ROW_BYTES, memory=held)
 
 
 PRICERS: dict[str, Callable[[_Pricing, Step], Estimate]] = {
