@@ -164,8 +164,8 @@ def _too_large(cost: dict[str, Any], speed: Any) -> str:
         return ""
     cards = " or ".join(f"{size:g}" for size in speed.memory)
     most = f"{cost['device_memory_gb']:.0f} GB of GPU memory"
-    return (f"steps of kind {', '.join(kinds)} need up to {most}, {speed.name} has {cards}: lower `micro_tokens`, "
-            "or set `gradient_checkpointing`")  # fmt: skip
+    return (f"steps of kind {', '.join(kinds)} need up to {most}, {speed.name} has {cards}: smaller "
+            "`micro_tokens` or `gradient_checkpointing` make trainings need less")  # fmt: skip
 
 
 def _clock(hours: float) -> str:

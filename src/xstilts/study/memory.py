@@ -6,9 +6,8 @@ Both are sums of what is held at the same time, in bytes:
 - rows (`ROW` each) and tokens (`HELD` each, and `ENCODED` each while the text of a call is tokenised);
 - a training: weights, gradients and two moments of AdamW, float32, 16 a trained weight. Where the vocabulary is
   trimmed, `REACHED` · √tokens of its rows are trained, in the form of Heaps' law (Manning et al. 2008, §5.1.1); the
-  whole matrix comes back at the end. While it is loaded, an encoder is held twice,
-  and a new one has its vocabulary twice. With `keep: best` 4 more a weight,
-  on the host;
+  whole matrix comes back at the end. While it is loaded, an encoder is held twice, and while it is made, its vocabulary.
+  With `keep: best` 4 more a weight, on the host;
 - activations of one pass. By a layer and token 9 hidden + 2 intermediate values are kept, which with an intermediate
   size of 4 hidden is the 34 bytes in 16 bits of Korthikanti et al. 2022 (arxiv.org/abs/2205.05198, §4.1), and on a
   processor their 2.5 values for each head and token that is looked at; with gradient checkpointing one hidden state a
@@ -18,8 +17,8 @@ Both are sums of what is held at the same time, in bytes:
 - bf16 on a processor: compiled products, `KERNEL` for each pass of another shape up to `KERNELS`.
 
 On one machine (x86-64, torch 2.13) 18 steps that make an encoder, train or predict, each in a process of its own
-(hidden 64 to 768, 2 to 8 layers, 2,000 to 250,002 words, fp32 and bf16), took 0.76 to 1.23 times the estimate; constants
-were fitted to some of them. The `memory` of a run's events is farther off, 0.5 to 2.1 times for those kinds and up to
+(hidden 64 to 768, 2 to 8 layers, 2,000 to 250,002 words, fp32 and bf16), took 0.76 to 1.23 times the estimate; the
+constants were fitted to some of them. The `memory` of a run's events is farther off, 0.5 to 2.1 times for those kinds and up to
 5.7 for rows: a worker on a processor gives nothing back that an earlier step took, so that a small step in it is
 measured as large; and text that is in the store as tokens is not tokenised again. Nothing was measured on GPUs: what
 they need, and what CUDA adds to the host, is computed or assumed.
@@ -45,7 +44,7 @@ KERNEL, KERNELS = 6e6, 0.85e9
 HOLES = {"cpu": 4, "cuda": 0}
 """Matrices of the vocabulary that would fit into the holes of the heap, after 20 updates of one pretraining."""
 HEAD = 64
-"""Width of an attention head, as in all published encoders of `encoders.yaml`."""
+"""Width of an attention head, as in BERT."""
 PREDICTED_TOKENS = {"cpu": 4096, "cuda": 65536}
 """Tokens of a batch in prediction."""
 
