@@ -6,7 +6,7 @@ Both are sums of what is held at the same time, in bytes:
 - rows (`ROW` each) and tokens (`HELD` each, and `ENCODED` each while the text of a call is tokenised);
 - a training: weights, gradients and two moments of AdamW, float32, 16 a trained weight. Where the vocabulary is
   trimmed, `REACHED` · √tokens of its rows are trained, in the form of Heaps' law (Manning et al. 2008, §5.1.1); the
-  whole matrix comes back at the end. While it is loaded, an encoder is held twice, and while it is made, its vocabulary.
+  whole matrix comes back at the end. While it is loaded, an encoder is held twice; while it is made, its vocabulary is.
   With `keep: best` 4 more a weight, on the host;
 - activations of one pass. By a layer and token 9 hidden + 2 intermediate values are kept, which with an intermediate
   size of 4 hidden is the 34 bytes in 16 bits of Korthikanti et al. 2022 (arxiv.org/abs/2205.05198, §4.1), and on a
@@ -18,10 +18,10 @@ Both are sums of what is held at the same time, in bytes:
 
 On one machine (x86-64, torch 2.13) 18 steps that make an encoder, train or predict, each in a process of its own
 (hidden 64 to 768, 2 to 8 layers, 2,000 to 250,002 words, fp32 and bf16), took 0.76 to 1.23 times the estimate; the
-constants were fitted to some of them. The `memory` of a run's events is farther off, 0.5 to 2.1 times for those kinds and up to
-5.7 for rows: a worker on a processor gives nothing back that an earlier step took, so that a small step in it is
-measured as large; and text that is in the store as tokens is not tokenised again. Nothing was measured on GPUs: what
-they need, and what CUDA adds to the host, is computed or assumed.
+constants were fitted to some of them. The `memory` of a run's events is farther off, 0.5 to 2.1 times for those kinds
+and up to 5.7 for rows: a worker on a processor gives nothing back that an earlier step took, so that a small step in
+it is measured as large; and text that is in the store as tokens is not tokenised again. Nothing was measured on GPUs:
+what they need, and what CUDA adds to the host, is computed or assumed.
 """
 
 from collections.abc import Mapping
