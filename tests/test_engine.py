@@ -350,6 +350,31 @@ def test_memory_that_no_plan_names_is_learnt_from_steps_of_the_same_kind(store):
     assert drive.take(total) is None
 
 
+def test_what_was_measured_corrects_what_was_planned(store):
+    def after(planned, measured, others):
+        """How many of the other steps are begun at once, of 8 GB, after one of their kind was measured."""
+        first = step("first", cost=9.0, needs={"memory": planned})
+        plan = plan_of(first, *(step(str(i), needs={"memory": gb}) for i, gb in enumerate(others)))
+        drive, total = drive_of(plan, store), {"steps": 9, "memory": 8.0}
+        assert drive.take({**total, "steps": 1}) == first
+        drive.settle(first.fingerprint, {"seconds": 1.0, "memory": measured})
+        return sum(drive.take(total) is not None for _ in others)
+
+    assert after(6.0, 6.0, [6.0] * 3) == 1
+    assert after(6.0, 2.0, [6.0] * 3) == 3, "a plan that is far too careful holds up the first steps alone"
+    assert after(2.0, 5.0, [2.0] * 3) == 1, "one that is too low is corrected"
+    assert after(0.2, 2.0, [4.0] * 2) == 2, "what a worker held besides does not count in proportion"
+
+
+def test_a_step_that_fits_nowhere_is_run_alone(store):
+    plan = plan_of(*(step(str(i), needs={"memory": 50.0}) for i in range(2)))
+    drive, total = drive_of(plan, store), {"steps": 2, "memory": 0.5}
+    first = drive.take(total)
+    assert first and drive.take(total) is None
+    drive.settle(first.fingerprint, {"seconds": 1.0, "memory": 50.0})
+    assert drive.take(total)
+
+
 def test_a_step_that_waits_for_a_device_holds_back_none_that_needs_no_device(store):
     two = [step(str(i), cost=9.0, needs={"gpus": 1}) for i in range(2)]
     both, none = step("both", cost=5.0, needs={"gpus": 2}), step("none")

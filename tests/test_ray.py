@@ -16,7 +16,7 @@ from xstilts.study.plan import build_plan
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'xstilts[ray]'")
 from ray.cluster_utils import Cluster
 
-from xstilts.engine.ray import execute_on_ray
+from xstilts.engine.ray import execute_on_ray, largest
 
 SIZE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 
@@ -94,3 +94,24 @@ def test_no_cluster_is_told_in_three_parts(tmp_path):
     with pytest.raises(XstiltsError, match="no Ray cluster") as caught:
         execute_on_ray(Plan(), Store(tmp_path), [], lambda event: None, "127.0.0.1:1", threads=1)
     assert caught.value.code == MISSING
+
+
+def test_a_step_asks_for_no_more_memory_than_a_machine_that_could_run_it_has():
+    def node(alive=True, **there):
+        return {"Alive": alive, "Resources": there}
+
+    nodes = [node(CPU=8, memory=64e9), node(CPU=8, GPU=2, memory=16e9), node(alive=False, CPU=8, GPU=8, memory=99e9)]
+    assert largest(nodes, {"memory": 500.0}, threads=1) == 64
+    assert largest(nodes, {"gpus": 2, "memory": 500.0}, threads=1) == 16
+    assert largest(nodes, {"gpus": 4}, threads=1) == 0
+
+
+def test_a_step_that_needs_more_memory_than_any_machine_has_is_run_and_a_note_says_so(cluster, tmp_path):
+    arguments = {"size": 50, "model": "words", "alphabet": 10}
+    step = Step("vocabulary", "xstilts.models.vocabulary:train_vocabulary", 1, arguments, needs={"memory": 1e5})
+    plan, events = Plan(), []
+    plan.add(step)
+    store = Store(tmp_path / "store")
+    outcome = execute_on_ray(plan, store, list(plan.steps), events.append, cluster.address, 1)
+    assert list(outcome.seconds) == [step.fingerprint]
+    assert any("more memory than any machine" in event.get("why", "") for event in events)

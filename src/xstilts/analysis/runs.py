@@ -29,8 +29,8 @@ class ArmFacts:
 
     tasks: names of the intermediate tasks in the catalogue, sorted, none for the arm without the phase; languages: its
     strategy, "english" only where the anchor is English; mlm: whether masked language modelling is mixed in;
-    translated: whether its data are machine translations; role: arm, control (also one without the phase whose target training
-    is lengthened) or baseline (which withholds text).
+    translated: whether its data are machine translations; role: arm, control (also an arm without the phase whose
+    target training is lengthened) or baseline (which withholds text).
     """
 
     tasks: tuple[str, ...]

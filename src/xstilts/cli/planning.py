@@ -91,6 +91,7 @@ def plan(
         "steps_to_run": cost["to_run"]["steps"],
         "steps_by_kind": dict(Counter(step.kind for step in planned.plan.steps.values())),
         "rates": {"device": speed.name, "ground": speed.ground},
+        "device_memory_warning": _too_large(cost, speed),
         **cost,
     }
     if as_json:
@@ -122,14 +123,18 @@ def _print_design(facts: dict[str, Any], planned: Any, console: Console) -> None
 
 def _print_cost(facts: dict[str, Any], console: Console) -> None:
     unit = "core" if facts["device"] == "cpu" else "GPU"
-    table = Table("steps", title="cost")
-    for heading in ("number", "in the store", "tokens", "FLOPs", f"{unit} hours", "disk"):
+    title = "cost; GB: the most memory that one step needs"
+    table = Table("steps", title=title, pad_edge=False, collapse_padding=True)
+    held = ["memory_gb"] + ["device_memory_gb"] * (facts["device_memory_gb"] > 0)
+    headings = ("number", "in the store", "tokens", "FLOPs", f"{unit} hours", "disk", "GB", "GPU GB")
+    for heading in headings[: 6 + len(held)]:
         table.add_column(heading, justify="right")
     rows = [*facts["kinds"], {**facts, "kind": "all", "steps": facts["planned_steps"], "cached": facts["cached_steps"],
                               "seconds": 3600 * facts["device_hours"], "size": facts["disk_bytes"]}]  # fmt: skip
     for row in rows:
         table.add_row(row["kind"], f"{row['steps']:,}", f"{row['cached']:,}", short(row["tokens"]),
-                      short(row["flops"]), f"{row['seconds'] / 3600:,.2f}", f"{short(row['size'])}B")  # fmt: skip
+                      short(row["flops"]), f"{row['seconds'] / 3600:,.2f}", f"{short(row['size'])}B",
+                      *(f"{row[name]:.1f}" if row[name] else "–" for name in held))  # fmt: skip
     console.print(table)
     console.print(
         f"{facts['planned_steps']:,} steps, {facts['requested_steps']:,} before equal ones were shared; "
@@ -146,8 +151,21 @@ def _print_cost(facts: dict[str, Any], console: Console) -> None:
     )
     rates = facts["rates"]
     console.print(f"rates of {rates['device']}: {rates['ground']}", markup=False, highlight=False)
+    if facts["device_memory_warning"]:
+        console.print(f"note: {facts['device_memory_warning']}", markup=False, highlight=False)
     if facts["assumed_steps"]:
         console.print(f"{facts['assumed_steps']:,} steps rest on an assumed size; docs/planning.md has the table")
+
+
+def _too_large(cost: dict[str, Any], speed: Any) -> str:
+    """What to say where a step needs more memory than the smallest card of the device's name has, else ""."""
+    kinds = [row["kind"] for row in cost["kinds"] if speed.memory and row["device_memory_gb"] > speed.memory[0]]
+    if not kinds:
+        return ""
+    cards = " or ".join(f"{size:g}" for size in speed.memory)
+    most = f"{cost['device_memory_gb']:.0f} GB of GPU memory"
+    return (f"steps of kind {', '.join(kinds)} need up to {most}, {speed.name} has {cards}: smaller "
+            "`micro_tokens` or `gradient_checkpointing` make trainings need less")  # fmt: skip
 
 
 def _clock(hours: float) -> str:

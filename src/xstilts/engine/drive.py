@@ -42,7 +42,8 @@ class Drive:
         self._ready: dict[float, list[tuple[float, str]]] = defaultdict(list)
         self._suspects: list[tuple[float, str]] = []
         self._deaths: Counter[str] = Counter()
-        self._memory: dict[str, float] = {}
+        self._most: dict[str, float] = {}
+        self._error: dict[str, float] = {}
         for fingerprint in self.todo:
             self._make_ready(fingerprint)
 
@@ -79,7 +80,7 @@ class Drive:
         del self.running[fingerprint]
         self._deaths.pop(fingerprint, None)
         kind = self.plan.steps[fingerprint].kind
-        self._memory[kind] = max(self._memory.get(kind, 0.0), result["memory"])
+        self._learn(self.plan.steps[fingerprint], result["memory"])
         self.outcome.seconds[fingerprint] = result["seconds"]
         self.report({"event": "finished", "step": fingerprint, "kind": kind, **result})
         for successor in self._successors[fingerprint]:
@@ -105,9 +106,23 @@ class Drive:
         return self.plan.steps[fingerprint]
 
     def _needs(self, step: Step) -> Needs:
-        """What the plan says; of memory, where it says nothing, the most that a step of the kind has taken so far."""
-        needs = {"steps": 1, "memory": self._memory.get(step.kind, 0.0), **step.needs}
+        """What the plan says, and of memory what steps of the kind have taught so far."""
+        needs = {"steps": 1, **step.needs, "memory": self._memory(step)}
         return {name: amount for name, amount in needs.items() if amount}
+
+    def _learn(self, step: Step, measured: float) -> None:
+        """Notes the most that a step of the kind took, and the most that one took of what was planned for it."""
+        self._most[step.kind] = max(self._most.get(step.kind, 0.0), measured)
+        if planned := step.needs.get("memory"):
+            self._error[step.kind] = max(self._error.get(step.kind, 0.0), measured / planned)
+
+    def _memory(self, step: Step) -> float:
+        """GB: as planned, corrected by the largest error of its kind; where plans were too low, up to the most that
+        was measured and no further, since a worker also holds what earlier steps left in it."""
+        planned, most = step.needs.get("memory", 0.0), self._most.get(step.kind, 0.0)
+        if not planned:
+            return most
+        return min(planned * self._error.get(step.kind, 1.0), max(planned, most))
 
     def _make_ready(self, fingerprint: str) -> None:
         if not self._waits[fingerprint]:

@@ -33,9 +33,9 @@ def execute(
             no other step uses them meanwhile.
 
     A failed step fails those that need it and nothing else. A step whose worker dies (killed, out of memory) is tried
-    once more, with nothing beside it. No step is begun whose memory, as planned or as measured for its kind, does not
-    fit beside those that are running. Raises XstiltsError where the store cannot be written to: then no step can be
-    finished.
+    once more, with nothing beside it. No step is begun whose memory, as planned and corrected by what was measured for
+    its kind, does not fit beside those that are running; one that fits nowhere is run alone. Raises XstiltsError where
+    the store cannot be written to: then no step can be finished.
     """
     drive = Drive(plan, store, wanted, report, TRIES, alone=True)
     report({"event": "plan", "steps": len(plan.steps), "todo": drive.todo, "slots": jobs})

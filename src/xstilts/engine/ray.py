@@ -13,7 +13,7 @@ from ray.util.queue import Empty, Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from xstilts import __version__
-from xstilts.engine.drive import Drive, Outcome, Report
+from xstilts.engine.drive import Drive, Needs, Outcome, Report
 from xstilts.engine.step import Plan, Step
 from xstilts.engine.store import Store
 from xstilts.engine.work import work
@@ -28,9 +28,10 @@ PATIENCE = 60.0
 def execute_on_ray(plan: Plan, store: Store, wanted: list[str], report: Report, address: str, threads: int) -> Outcome:
     """As `execute`, on the Ray cluster at `address` (`auto`: the one that this machine belongs to).
 
-    A step asks Ray for `threads` cores, and for the `gpus` and the `memory` that it needs; Ray has it see those GPUs
-    only. Where its worker or its node dies, it is begun again wherever there is room. The store must be one that all
-    machines reach: a shared folder under the same path, or a URL. Raises XstiltsError where there is no cluster.
+    A step asks Ray for `threads` cores, for the `gpus` that it needs, which are all that it sees, and for its `memory`
+    as planned and corrected by what was measured; where no machine has so much, for all that the largest has. Where its
+    worker or its node dies, it is begun again wherever there is room. The store must be one that all machines reach: a
+    shared folder under the same path, or a URL. Raises XstiltsError where there is no cluster.
     """
     variables = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     try:
@@ -43,7 +44,7 @@ def execute_on_ray(plan: Plan, store: Store, wanted: list[str], report: Report, 
     try:
         drive = Drive(plan, store, wanted, report, TRIES, alone=False)
         report({"event": "plan", "steps": len(plan.steps), "todo": drive.todo, "slots": _total(threads)["steps"]})
-        _tell_what_is_short(drive)
+        _tell_what_is_short(drive, threads)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         _drain(drive, threads, Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here}))
         return drive.outcome
@@ -65,7 +66,7 @@ def _drain(drive: Drive, threads: int, events: Queue) -> None:
         while True:
             total = _total(threads)
             while step := drive.take(total):
-                running[_submit(step, drive.store, threads, events)] = step.fingerprint
+                running[_submit(step, drive, threads, events)] = step.fingerprint
             if not running:
                 return
             ray.wait(list(running), timeout=0.5)
@@ -86,25 +87,37 @@ def _total(threads: int) -> dict[str, float]:
     return {"steps": max(1.0, cores // threads), "gpus": gpus, "memory": memory / 1e9}
 
 
-def _tell_what_is_short(drive: Drive) -> None:
+def _tell_what_is_short(drive: Drive, threads: int) -> None:
+    steps = [drive.plan.steps[f] for f in drive.todo]
     most = max(node["Resources"].get("GPU", 0) for node in ray.nodes() if node["Alive"])
-    needed = max((drive.plan.steps[f].needs.get("gpus", 0) for f in drive.todo), default=0)
+    needed = max((step.needs.get("gpus", 0) for step in steps), default=0)
     if needed > most:
         why = f"steps need {needed:g} GPUs of one machine, {most:g} are there: they wait until such a machine joins"
         drive.report({"event": "note", "why": why})
+    if any(step.needs.get("memory", 0) > largest(ray.nodes(), step.needs, threads) > 0 for step in steps):
+        why = "the plan gives steps more memory than any machine has: each gets all of the largest, and may fail"
+        drive.report({"event": "note", "why": why})
 
 
-def _submit(step: Step, store: Store, threads: int, events: Queue) -> Any:
-    needs = step.needs
+def largest(nodes: list[Mapping[str, Any]], needs: Needs, threads: int) -> float:
+    """The most memory, in GB, of a machine that has the cores and GPUs for a step; 0 where there is no such machine."""
+    there = [node["Resources"] for node in nodes if node["Alive"]]
+    fitting = [r for r in there if r.get("CPU", 0) >= threads and r.get("GPU", 0) >= needs.get("gpus", 0)]
+    return max((r.get("memory", 0.0) / 1e9 for r in fitting), default=0.0)
+
+
+def _submit(step: Step, drive: Drive, threads: int, events: Queue) -> Any:
+    needs = drive.running[step.fingerprint]
+    memory = min(needs.get("memory", 0), largest(ray.nodes(), needs, threads))
     task = _task.options(
         name=step.label,
         num_cpus=threads,
         num_gpus=round(needs.get("gpus", 0)),
-        memory=round(1e9 * needs.get("memory", 0)) or None,
+        memory=int(1e9 * memory) or None,
         max_retries=0,
         scheduling_strategy="SPREAD",
     )
-    return task.remote(step.to_json(), store.place, __version__, events)
+    return task.remote(step.to_json(), drive.store.place, __version__, events)
 
 
 def _relay(report: Report, events: Queue) -> None:

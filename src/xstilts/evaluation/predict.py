@@ -14,14 +14,12 @@ from xstilts.data.prepare import read_rows
 from xstilts.evaluation.encode import encoded_rows, row_folders
 from xstilts.models.batching import sorted_batches, to_tensors
 from xstilts.models.encoders import choose_device, load_tokenizer
+from xstilts.models.limits import PREDICTED_TOKENS
 from xstilts.models.packing import packed
 from xstilts.tasks import no_answer
 from xstilts.tasks.encoding import Encoded
 from xstilts.tasks.task import Task
 from xstilts.tasks.types import FINE_TUNED, TaskType
-
-TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 65536}
-"""Tokens of a prediction batch: small enough for the processor's cache, large enough to fill a GPU."""
 
 
 def predict(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
@@ -55,7 +53,7 @@ def run_model(
     done = 0
     model.eval()
     with torch.inference_mode(), autocast(device, precision), packed(model):
-        for indices, batch in sorted_batches(encoded, pad_id, TOKENS_PER_BATCH[device.type]):
+        for indices, batch in sorted_batches(encoded, pad_id, PREDICTED_TOKENS[device.type]):
             logits = kind.forward(model, to_tensors(batch, device))
             for index, value in zip(indices, kind.extract(logits.float(), encoded, indices), strict=True):
                 result[index] = value

@@ -13,9 +13,10 @@ import torch
 from xstilts.context import Context
 from xstilts.errors import XstiltsError
 from xstilts.evaluation.encode import encoded_rows, row_folders
-from xstilts.evaluation.predict import TOKENS_PER_BATCH, autocast, beside
+from xstilts.evaluation.predict import autocast, beside
 from xstilts.models.batching import sorted_batches, to_tensors
 from xstilts.models.encoders import choose_device, load_base, load_tokenizer
+from xstilts.models.limits import PREDICTED_TOKENS
 from xstilts.models.packing import packed
 from xstilts.tasks import retrieval
 from xstilts.tasks.encoding import Encoded
@@ -131,7 +132,7 @@ def embed(
     done = 0
     model.eval()
     with torch.inference_mode(), packed(model):
-        for indices, batch in sorted_batches(encoded, pad_id, TOKENS_PER_BATCH[device.type]):
+        for indices, batch in sorted_batches(encoded, pad_id, PREDICTED_TOKENS[device.type]):
             tensors = to_tensors(batch, device)
             tensors.pop("labels")
             states = model(**tensors, output_hidden_states=True).hidden_states

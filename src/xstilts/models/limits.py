@@ -1,10 +1,13 @@
-"""How much is computed at once and what is packed: what training does and what a plan's price must know."""
+"""How much is computed at once and what is packed: what models do and what a plan's price must know."""
 
 MICRO_TOKENS = {"cpu": 1024, "cuda": 32768}
 """Tokens of a forward pass in training with their padding: small groups of similar length waste little."""
 
 PACKED_TOKENS = {"cpu": 2048, "cuda": 32768}
 """The same where nothing is padded: larger groups cast the weights to bf16 less often."""
+
+PREDICTED_TOKENS = {"cpu": 4096, "cuda": 65536}
+"""Tokens of a prediction batch: small enough for the processor's cache, large enough to fill a GPU."""
 
 PACKED_TYPES = frozenset({"bert", "camembert", "modernbert", "roberta", "xlm-roberta"})
 """Model types whose layers hand further arguments on to the attention function; shown equal in the tests."""

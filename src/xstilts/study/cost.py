@@ -3,22 +3,20 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from xstilts.engine import Plan, Step
 from xstilts.models.limits import MICRO_TOKENS
+from xstilts.study import memory
+from xstilts.study.batches import mean_pass, mean_update
 from xstilts.study.devices import Rates
 from xstilts.study.shapes import Shape, configured, shape_of
 from xstilts.study.sizes import Size, Sizes
-from xstilts.tasks.encoding import cuts
 from xstilts.training.budget import shares
 from xstilts.training.schedule import between_evaluations
 
-DRAWN_UPDATES = 16
-"""Updates that are drawn to see how much of them is padding."""
 BACKWARD = 3
 """Forward and backward together cost three times the forward pass."""
 WORDS_BYTES, ROW_BYTES, TOKEN_BYTES, WEIGHT_BYTES = 70, 30, 4, 4
@@ -32,22 +30,16 @@ ROWS_PER_SECOND = 50_000
 @dataclass(frozen=True)
 class Estimate:
     """The price of a step: tokens that it computes on (padding not counted), FLOPs (padding counted), seconds on one
-    device, bytes that it leaves in the store; `assumed` where a size or shape behind it is not known."""
+    device, bytes that it leaves in the store; `assumed` where a size or shape behind it is not known; `memory` and
+    `device_memory`, the GB that its worker process and each of its GPUs hold at their peak."""
 
     tokens: float = 0.0
     flops: float = 0.0
     seconds: float = 0.0
     size: float = 0.0
     assumed: bool = False
-
-
-@dataclass(frozen=True)
-class Batch:
-    """The mean update or pass: tokens, tokens with padding, and the sum of padded lengths squared."""
-
-    tokens: float
-    computed: float
-    squares: float
+    memory: float = 0.0
+    device_memory: float = 0.0
 
 
 def estimates(plan: Plan, rates: Rates, sizes: Sizes | None = None, padded: bool = False) -> dict[str, Estimate]:
@@ -62,9 +54,13 @@ def estimates(plan: Plan, rates: Rates, sizes: Sizes | None = None, padded: bool
 
 
 def price(plan: Plan, rates: Rates) -> dict[str, Estimate]:
-    """As `estimates`, and puts the seconds into the steps, where they decide the order of work."""
+    """As `estimates`, and puts the seconds into the steps, where they decide the order of work, and the memory, which
+    decides what runs beside what."""
     found = estimates(plan, rates)
-    plan.steps = {f: replace(step, cost=found[f].seconds) for f, step in plan.steps.items()}
+    plan.steps = {
+        f: replace(step, cost=found[f].seconds, needs={**step.needs, "memory": round(found[f].memory, 3)})
+        for f, step in plan.steps.items()
+    }
     return found
 
 
@@ -82,7 +78,7 @@ class _Pricing:
     def price(self, step: Step) -> Estimate:
         """A step that is not known here costs what any step costs."""
         pricer = PRICERS.get(step.function.rpartition(":")[2])
-        return pricer(self, step) if pricer else Estimate(seconds=self.rates.step_seconds)
+        return pricer(self, step) if pricer else Estimate(seconds=self.rates.step_seconds, memory=memory.TORCH / 1e9)
 
     def seconds(self, step: Step, flops: float, updates: float, moved: float) -> float:
         """Products, updates, and reading and writing `moved` bytes."""
@@ -104,7 +100,7 @@ class _Pricing:
         """Tokens and FLOPs of one pass over all rows, sorted by length: hardly any padding."""
         tokens = flops = 0.0
         for size in sizes:
-            mean, count = _pass(size, max_length, self.padded), size.rows * size.sequences
+            mean, count = mean_pass(size, max_length, self.padded), size.rows * size.sequences
             tokens += count * mean.tokens
             flops += shape.forward(count * mean.computed, count * mean.squares)
         return tokens, flops
@@ -114,12 +110,13 @@ def _prepare(pricing: _Pricing, step: Step) -> Estimate:
     size = pricing.sizes.of(step)
     tokens = size.rows * size.sequences * size.mean
     seconds = 0.1 + size.rows / ROWS_PER_SECOND
-    return Estimate(seconds=seconds, size=tokens * TOKEN_BYTES, assumed=size.ground == "assumed")
+    return Estimate(0, 0, seconds, tokens * TOKEN_BYTES, size.ground == "assumed", *memory.light(size.rows))
 
 
 def _vocabulary(pricing: _Pricing, step: Step) -> Estimate:
     rows = sum(size.rows for size in pricing.read(step, "rows."))
-    return Estimate(seconds=0.5 + rows / ROWS_PER_SECOND, size=step.arguments["size"] * WORDS_BYTES)
+    seconds = 0.5 + rows / ROWS_PER_SECOND
+    return Estimate(0, 0, seconds, step.arguments["size"] * WORDS_BYTES, False, *memory.light(rows))
 
 
 def _model(shape: Shape) -> float:
@@ -129,7 +126,8 @@ def _model(shape: Shape) -> float:
 def _fetch(pricing: _Pricing, step: Step) -> Estimate:
     shape = pricing.shapes[step.fingerprint] = shape_of(step.arguments["load"])
     size = _model(shape)
-    return Estimate(seconds=pricing.rates.step_seconds + 2 * size / DISK, size=size, assumed=not shape.known)
+    held = memory.loading(shape, decoder="translation" in step.function)
+    return Estimate(0, 0, pricing.rates.step_seconds + 2 * size / DISK, size, not shape.known, *held)
 
 
 def _pretrain(pricing: _Pricing, step: Step) -> Estimate:
@@ -137,13 +135,15 @@ def _pretrain(pricing: _Pricing, step: Step) -> Estimate:
     words = pricing.plan.steps[step.inputs["vocabulary"]].arguments["size"]
     shape = pricing.shapes[step.fingerprint] = configured(arguments["config"], words)
     sizes = tuple(pricing.read(step, "rows."))
-    batch = _update(sizes, arguments["batch_size"], arguments["max_length"], _budget(step, shape), pricing.padded)
+    batch = mean_update(sizes, arguments["batch_size"], arguments["max_length"], _budget(step, shape), pricing.padded)
     masked = arguments["masked"] * batch.tokens
     flops = BACKWARD * arguments["updates"] * (shape.forward(batch.computed, batch.squares) + shape.word_head(masked))
     size = _model(shape)
     seconds = pricing.seconds(step, flops, arguments["updates"], 2 * size)
     assumed = any(size.ground == "assumed" for size in sizes)
-    return Estimate(arguments["updates"] * batch.tokens, flops, seconds, size, assumed)
+    longest, updates = arguments["max_length"], arguments["updates"]
+    held = memory.training(shape, step, list(sizes), longest, batch.computed, updates, arguments)
+    return Estimate(arguments["updates"] * batch.tokens, flops, seconds, size, assumed, *held)
 
 
 def _fine_tune(pricing: _Pricing, step: Step) -> Estimate:
@@ -159,29 +159,33 @@ def _fine_tune(pricing: _Pricing, step: Step) -> Estimate:
     updates = math.ceil(total / size) + pricing.updates.get(step.inputs.get("longer", ""), 0)
     pricing.updates[step.fingerprint], mlm = updates, arguments["mlm"]
     own = updates - round(mlm["share"] * updates if mlm else 0)
-    tokens = flops = dev = dev_flops = 0.0
+    tokens = flops = dev = dev_flops = largest = 0.0
     sizes: list[Size] = []
     for part, told, own_share in zip(parts, arguments["tasks"].values(), share, strict=True):
         sequences = max(1, round(size * float(np.mean([one.sequences for one in part.sizes]))))
-        batch = _update(part.sizes, sequences, told["max_length"], _budget(step, shape), pricing.padded)
+        batch = mean_update(part.sizes, sequences, told["max_length"], _budget(step, shape), pricing.padded)
         count = own * own_share
         tokens += count * batch.tokens
         flops += BACKWARD * count * shape.forward(batch.computed, batch.squares)
+        largest = max(largest, batch.computed)
         more = pricing.forward(shape, part.dev, told["max_length"])
         dev, dev_flops = dev + more[0], dev_flops + more[1]
-        sizes += part.sizes
+        sizes += (*part.sizes, *part.dev)
     if mlm:
         text = tuple(pricing.read(step, "text."))
-        batch = _update(text, size, mlm["max_length"], _budget(step, shape), pricing.padded)
+        batch = mean_update(text, size, mlm["max_length"], _budget(step, shape), pricing.padded)
         forward = shape.forward(batch.computed, batch.squares) + shape.word_head(mlm["masked"] * batch.tokens)
         tokens, flops = tokens + (updates - own) * batch.tokens, flops + BACKWARD * (updates - own) * forward
         sizes += text
+        largest = max(largest, batch.computed)
     choosing = arguments["keep"] == "best" or bool(arguments["oracle"])
     scored = math.ceil(updates / between_evaluations(arguments["evaluate_every"], updates, choosing)) if own else 0
     models = (1 + bool(arguments["oracle"])) * _model(shape)
     seconds = pricing.seconds(step, flops + scored * dev_flops, updates, _model(shape) + models)
     assumed = not shape.known or any(one.ground == "assumed" for one in sizes)
-    return Estimate(tokens + scored * dev, flops + scored * dev_flops, seconds, models, assumed)
+    longest = max(told["max_length"] for told in [*arguments["tasks"].values(), *([mlm] if mlm else [])])
+    held = memory.training(shape, step, sizes, longest, largest, updates, mlm)
+    return Estimate(tokens + scored * dev, flops + scored * dev_flops, seconds, models, assumed, *held)
 
 
 @dataclass(frozen=True)
@@ -211,7 +215,9 @@ def _translate(pricing: _Pricing, step: Step) -> Estimate:
     tokens = size.rows * size.sequences * float(np.mean(size.tokens))
     computed = tokens * (1 + step.arguments["beams"]) * (2 if step.arguments["roundtrip"] else 1)
     flops = shape.forward(computed, 0)
-    return Estimate(computed, flops, pricing.seconds(step, flops, 0, _model(shape)), tokens * TOKEN_BYTES, True)
+    seconds = pricing.seconds(step, flops, 0, _model(shape))
+    held = memory.prediction(shape, step.arguments, [size], step.arguments["max_length"], decoder=True)
+    return Estimate(computed, flops, seconds, tokens * TOKEN_BYTES, True, *held)
 
 
 def _predict(pricing: _Pricing, step: Step) -> Estimate:
@@ -223,12 +229,14 @@ def _predict(pricing: _Pricing, step: Step) -> Estimate:
     rows = sum(size.rows for size in sizes)
     seconds = pricing.seconds(step, flops, 0, _model(shape))
     assumed = not shape.known or any(size.ground == "assumed" for size in sizes)
-    return Estimate(tokens, flops, seconds, rows * ROW_BYTES, assumed)
+    held = memory.prediction(shape, step.arguments, sizes, step.arguments["max_length"])
+    return Estimate(tokens, flops, seconds, rows * ROW_BYTES, assumed, *held)
 
 
 def _baseline(pricing: _Pricing, step: Step) -> Estimate:
     rows = sum(size.rows for size in pricing.read(step, "rows."))
-    return Estimate(seconds=0.1 + rows / ROWS_PER_SECOND, size=rows * ROW_BYTES)
+    held = memory.TORCH / 1e9 + memory.light(rows).memory
+    return Estimate(seconds=0.1 + rows / ROWS_PER_SECOND, size=rows * ROW_BYTES, memory=held)
 
 
 PRICERS: dict[str, Callable[[_Pricing, Step], Estimate]] = {
@@ -249,35 +257,3 @@ def _budget(step: Step, shape: Shape) -> int:
     """Tokens of a padded forward pass of a training step, 0 where nothing is padded."""
     device = step.arguments["device"]
     return 0 if shape.packs(device) else step.arguments["recipe"]["micro_tokens"] or MICRO_TOKENS[device]
-
-
-@lru_cache(maxsize=4096)
-def _pass(size: Size, max_length: int, padded: bool) -> Batch:
-    """The mean sequence of some rows."""
-    if padded:
-        return Batch(max_length, max_length, max_length**2)
-    lengths = size.lengths(4096, max_length, np.random.default_rng(0))
-    return Batch(float(lengths.mean()), float(lengths.mean()), float((lengths**2).mean()))
-
-
-@lru_cache(maxsize=4096)
-def _update(sizes: tuple[Size, ...], sequences: int, max_length: int, budget: int, padded: bool) -> Batch:
-    """The mean update of so many sequences, drawn at random and cut into micro-batches of at most `budget` tokens
-    as training does; 0 leaves the padding out."""
-    if padded:
-        return Batch(sequences * max_length, sequences * max_length, sequences * max_length**2)
-    rng = np.random.default_rng(0)
-    tokens = computed = squares = 0.0
-    for _ in range(DRAWN_UPDATES):
-        parts = [size.lengths(len(range(i, sequences, len(sizes))), max_length, rng) for i, size in enumerate(sizes)]
-        lengths = np.sort(np.concatenate(parts))[::-1]
-        tokens += lengths.sum()
-        if not budget:
-            computed, squares = tokens, squares + (lengths**2).sum()
-            continue
-        whole = np.ceil(lengths).astype(int)
-        for part in cuts(whole, budget):
-            count, longest = part.stop - part.start, int(whole[part.start])
-            computed += count * longest
-            squares += count * longest**2
-    return Batch(*(float(total) / DRAWN_UPDATES for total in (tokens, computed, squares)))

@@ -22,7 +22,8 @@ class Rates:
 
     kind: `cpu` (one core) or `cuda`. By precision: products, FLOP/s of matrix products; efficiency, the share of them
     that a step reaches; update_seconds, what an update takes beside its products. step_seconds: what a step takes in
-    addition to its updates. ground: where the numbers come from.
+    addition to its updates. ground: where the numbers come from. memory: GB of the cards of that name, the smallest
+    first; none of a processor, and where it is not known.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Rates:
     update_seconds: Mapping[str, float]
     step_seconds: float
     ground: str
+    memory: tuple[float, ...] = ()
 
     def flops_per_second(self, precision: str) -> float:
         """What a step reaches, in FLOP/s."""
@@ -78,4 +80,7 @@ def _rates(name: str, entry: Mapping[str, Any]) -> Rates:
         raise ValueError(f"seconds of '{name}' are below zero, or no number")
     if kind not in ("cpu", "cuda"):
         raise ValueError(f"the class of '{name}' is '{kind}', and not cpu or cuda")
-    return Rates(name, kind, products, efficiency, update, start, ground)
+    cards = tuple(sorted(float(size) for size in entry.get("memory", ())))
+    if not all(0 < size < inf for size in cards):
+        raise ValueError(f"a memory of '{name}' is not above zero")
+    return Rates(name, kind, products, efficiency, update, start, ground, cards)

@@ -73,7 +73,10 @@ def measure(device: str, tell: Callable[[str], None] = lambda text: None) -> dic
                 entry["step_seconds"] = start
     finally:
         torch.set_num_threads(threads)
-    name = torch.cuda.get_device_name() if device == "cuda" else "one core of this machine"
+    name = "one core of this machine"
+    if device == "cuda":
+        name = torch.cuda.get_device_name()
+        entry["memory"] = [round(torch.cuda.get_device_properties(0).total_memory / 1e9, 1)]
     return entry | {"ground": f"measured on {name}, torch {torch.__version__}"}
 
 

@@ -61,15 +61,22 @@ def _total(
         "critical_path_hours": schedule.critical / 3600,
         "devices_used": schedule.use(devices),
         "disk_bytes": sum(estimates[f].size for f in steps),
+        "memory_gb": max((estimates[f].memory for f in steps), default=0.0),
+        "device_memory_gb": max((estimates[f].device_memory for f in steps), default=0.0),
     }
 
 
 def kinds(planned: StudyPlan, estimates: dict[str, Estimate], finished: set[str]) -> list[dict[str, Any]]:
-    """Per kind of step: how many there are and are in the store already, and what all of them cost."""
+    """Per kind of step: how many there are and are in the store already, what all of them cost, and the most memory
+    that one of them needs."""
     steps = planned.plan.steps
     count, cached = Counter(s.kind for s in steps.values()), Counter(steps[f].kind for f in finished)
     rows = {kind: {"kind": kind, "steps": n, "cached": cached[kind]} for kind, n in count.items()}
     for fingerprint, step in steps.items():
+        row = rows[step.kind]
         for name, value in asdict(estimates[fingerprint]).items():
-            rows[step.kind][name] = rows[step.kind].get(name, 0) + value
+            if name.endswith("memory"):
+                row[f"{name}_gb"] = max(row.get(f"{name}_gb", 0.0), value)
+            else:
+                row[name] = row.get(name, 0) + value
     return list(rows.values())
