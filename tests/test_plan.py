@@ -15,7 +15,8 @@ from xstilts.cli import app, bench, planning, studies  # noqa: F401
 from xstilts.engine import Plan, Step, Store
 from xstilts.errors import XstiltsError
 from xstilts.models.batching import micro_batches
-from xstilts.study import cost, measure
+from xstilts.study import measure
+from xstilts.study.batches import DRAWN_UPDATES, mean_update
 from xstilts.study.compare import compared, comparison, measured_seconds
 from xstilts.study.cost import estimates
 from xstilts.study.devices import known_devices, rates, user_file
@@ -98,10 +99,10 @@ def test_operations_agree_with_what_torch_counts():
 
 def test_padding_is_priced_as_training_makes_it():
     size = Size(1000, 1.0, tuple(np.linspace(4, 100, len(QUANTILES))), "data")
-    priced = cost._update((size,), 32, 128, 512, False)
+    priced = mean_update((size,), 32, 128, 512, False)
     rng = np.random.default_rng(0)
     tokens = computed = 0
-    for _ in range(cost.DRAWN_UPDATES):
+    for _ in range(DRAWN_UPDATES):
         lengths = np.ceil(size.lengths(32, 128, rng)).astype(np.int64)
         encoded = Encoded(
             np.zeros(lengths.sum()), np.concatenate([[0], np.cumsum(lengths)]), np.arange(32), np.zeros(32)
@@ -110,8 +111,8 @@ def test_padding_is_priced_as_training_makes_it():
         tokens += lengths.sum()
         computed += sum(len(group) * lengths[group].max() for group in groups)
     assert priced.computed / priced.tokens == pytest.approx(computed / tokens, rel=0.03)
-    assert cost._update((size,), 32, 128, 0, False).computed == pytest.approx(priced.tokens)
-    assert cost._update((size,), 32, 128, 512, True).computed == 32 * 128
+    assert mean_update((size,), 32, 128, 0, False).computed == pytest.approx(priced.tokens)
+    assert mean_update((size,), 32, 128, 512, True).computed == 32 * 128
 
 
 def test_a_study_on_the_hub_is_priced_without_data_or_weights(hub_study):
