@@ -237,13 +237,26 @@ def test_mistakes_in_arms_are_all_told(tmp_path):
         "e": {"intermediate": "nli", "anchor_share": 0.5},
         "f": {"intermediate": "nli", "languages": "predicted"},
         "g": {"intermediate": "both"},
+        "h": {
+            "intermediate": "nli",
+            "translated": "nobody",
+            "languages": "far",
+            "mlm": {"corpus": "pocket-text", "share": 1},
+        },
     }
     mixtures = {"both": {"mixture": {"nli": 1, "nlo": 1}, "recipe": {"learning_rate": 1e-3}}}
     with pytest.raises(XstiltsError) as caught:
         planned(own_study(tmp_path, arms, intermediate=mixtures))
     for told in ("unknown translator 'nobody'", "needs `translated`", "raw text is of type mlm", "needs `intermediate`",
-                 "needs `languages`", "goes with `languages: predicted`", "unknown intermediate 'nlo'"):  # fmt: skip
+                 "needs `languages`", "goes with `languages: predicted`", "unknown intermediate 'nlo'",
+                 "does nothing with `mlm.share: 1`"):  # fmt: skip
         assert told in caught.value.why, told
+
+
+def test_a_model_folder_that_is_not_there_is_told_before_anything_runs(tmp_path):
+    encoders = {"pocket": None, "own": {"load": str(tmp_path / "absent")}}
+    with pytest.raises(XstiltsError, match="there is no folder"):
+        planned(own_study(tmp_path, {}, encoders=encoders))
 
 
 def test_predicted_languages_follow_the_scores(tmp_path):

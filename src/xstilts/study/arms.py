@@ -108,6 +108,8 @@ def _translation_problems(where: Where, entry: Any, translators: dict[str, Any],
     english = setting(entry, "languages") in (None, "english")
     if translated:
         yield from unknown((*where, "translated"), str(translated), translators, "translator")
+        if setting(setting(entry, "mlm"), "share") == 1:
+            yield (*where, "translated"), "does nothing with `mlm.share: 1`, which leaves the task out"
         if english and not through:
             yield (*where, "translated"), "needs `languages` to translate into, or `through`: there and back"
     if through and not translated:

@@ -6,6 +6,7 @@ from typing import Any
 
 from xstilts.data.sources import content, others
 from xstilts.engine import Plan, Step, checksum, digest
+from xstilts.errors import MISSING, XstiltsError
 from xstilts.randomness import derive
 from xstilts.study.cost import Estimate
 from xstilts.study.freeze import Frozen
@@ -154,9 +155,15 @@ def encoder_step(result: StudyPlan, name: str, random_weights: bool = False) -> 
 
 
 def folder_content(load: str) -> str:
-    """What identifies an encoder in a local folder: its files' checksums; "" for a hub repository."""
+    """What identifies a model in a local folder: its files' checksums; "" for a hub repository.
+
+    Raises XstiltsError for a path where there is no folder.
+    """
     folder = Path(load)
     if not folder.is_dir():
+        if folder.is_absolute() or load.startswith((".", "~")) or load.count("/") > 1:  # no repository is named so
+            hint = "give the folder of a model, or a repository of the hub as `owner/name`"
+            raise XstiltsError(f"there is no folder {load}", "the study loads a model from it", hint, MISSING)
         return ""
     files = sorted(path for path in folder.iterdir() if path.is_file())
     return digest([[path.name, checksum(path)] for path in files])
