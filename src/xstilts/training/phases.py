@@ -103,7 +103,7 @@ def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
     every = between_evaluations(arguments["evaluate_every"], len(batches), bool(choose_by))
     state = train(parts, batches, recipe, seed, pad_id, context, scores if materials else None, every, choose_by)
 
-    def keep(folder: Path, chosen_by: str) -> None:
+    def leave(folder: Path, chosen_by: str = "") -> None:
         """Saves the weights that a score has chosen, or the last ones."""
         updates = state.restore(chosen_by) if chosen_by else len(batches)
         if len(materials) == 1 and materials[0].task.unanswerable:
@@ -111,11 +111,10 @@ def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
         with merged(trimmed, decay(recipe, len(batches), updates)) if trimmed else nullcontext():
             save(models[0], tokenizer, folder)
 
-    chosen = DEV in choose_by
-    keep(out, DEV if chosen else "")
+    leave(out, DEV if DEV in choose_by else "")
     if ORACLE in choose_by:
-        keep(out / ORACLE, ORACLE)
-    dev = state.best[DEV].score if chosen else state.history[-1].get(DEV)
+        leave(out / ORACLE, ORACLE)
+    dev = state.best[DEV].score if DEV in state.best else state.history[-1].get(DEV)
     told = {"history": state.history, "dev_score": dev, **_budget(parts, batches)}
     (out / "history.json").write_text(json.dumps(told))
 
