@@ -1,0 +1,69 @@
+"""Every arm of a finished run with its effect: held-out mean, and the difference from the arms `none` and `english`.
+
+    xstilts study pocket-arms
+    python benchmarks/arms.py runs/pocket-arms [--json FILE]
+
+Intervals stand each for itself at the study's level: with so many arms they are exploratory. The verdicts on the
+contrasts that the study declares stand beside them.
+"""
+
+import argparse
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from xstilts.analysis.analyse import counted
+from xstilts.analysis.effects import effect
+from xstilts.analysis.runs import Run, encoder_kinds, read_run
+
+REFERENCES = ("none", "english")
+
+
+def effects(run: Run, target: str) -> list[dict[str, Any]]:
+    """The arms of one target, the best first."""
+    cube, level, kinds = run.cube(target), run.study["level"], encoder_kinds(run.plan)
+    codes = counted(cube, run.plan["held_out"])
+    rows = []
+    for arm in (arm for arm in run.arms if cube.cells(arm)):
+        scores = [cube.score(cell, code) for cell in cube.cells(arm) for code in codes]
+        row: dict[str, Any] = {"target": target, "arm": arm, "held_out_mean": round(float(np.mean(scores)), 2)}
+        for reference in (name for name in REFERENCES if name != arm and cube.cells(name)):
+            found = effect([cube], arm, reference, [codes], run.encoders, level, kinds)
+            row[f"minus_{reference}"] = [round(v, 2) for v in (found.estimate, found.low, found.high)]
+        rows.append(row)
+    return sorted(rows, key=lambda row: -row["held_out_mean"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    run = read_run(options.run)
+    analysis = json.loads((options.run / "analysis.json").read_text())
+    rows = [row for target in run.labelled for row in effects(run, target)]
+    kept = ("contrast", "estimate", "low", "high", "verdict")
+    result = {
+        "command": f"python benchmarks/arms.py {options.run.name}",
+        "machine": platform.processor() or platform.machine(),
+        "torch": torch.__version__,
+        "replicates": analysis["plan"]["study"]["replicates"],
+        "encoders": run.encoders,
+        "held_out": run.plan["held_out"],
+        "verdicts": [{k: v[k] for k in kept} for v in (*analysis["verdicts"], *analysis["controls"])],
+        "arms": rows,
+    }
+    for row in rows:
+        told = [f"{name.replace('_', ' ')} {v[0]:+.1f} [{v[1]:+.1f}, {v[2]:+.1f}]" for name, v in row.items()
+                if name.startswith("minus")]  # fmt: skip
+        print(f"{row['target']:16}{row['arm']:18}{row['held_out_mean']:6.1f}  {'   '.join(told)}")
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()
