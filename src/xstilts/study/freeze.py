@@ -10,7 +10,8 @@ from xstilts.engine import digest
 from xstilts.errors import XstiltsError
 from xstilts.languages import distance_matrix, split_languages
 from xstilts.randomness import derive
-from xstilts.study.draws import draw_sources, parts_of
+from xstilts.study.draws import draw_sources
+from xstilts.study.notes import notes
 from xstilts.study.schema import Study, parse_contrast
 from xstilts.tasks.source import FileSource, HubSource
 from xstilts.tasks.task import Task, find_task, from_xtreme_folder
@@ -94,8 +95,8 @@ def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False
         evaluated[target] = tuple(available(task, entry.test, (anchor, *split.pool, *split.held_out), data, tasks))
         held_out = [code for code in evaluated[target] if code in split.held_out]
         warnings += _too_few(target, held_out, choice.minimum, allow_few)
-    warnings += _same_task(study, tasks)
-    warnings += _unequal(study, tasks)
+    sources = draw_sources(study, tasks, split.pool, split.held_out, data)
+    warnings += notes(study, tasks, split.pool, split.held_out)
     warnings += [
         f"translator '{name}' has no pinned revision: the hub may give another one tomorrow"
         for name, entry in study.translators.items()
@@ -121,7 +122,7 @@ def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False
         held_out=split.held_out,
         excluded=dict(split.excluded),
         distances=dict(zip(matrix.codes, _numbers(matrix.values[0]), strict=True)),
-        sources=draw_sources(study, tasks, split.pool, split.held_out, data),
+        sources=sources,
         evaluated=evaluated,
         warnings=tuple(warnings),
     )
@@ -199,29 +200,6 @@ def _too_few(target: str, held_out: list[str], minimum: int, allow: bool) -> lis
             "hold out more languages (`languages.held_out`), drop the target, or run with --allow-few",
         )
     return [f"{what}: its result speaks of these languages only"]
-
-
-def _same_task(study: Study, tasks: dict[str, Task]) -> list[str]:
-    marks = []
-    for name, training in study.intermediate.items():
-        family = "" if training.mixture else tasks[training.task or name].family
-        for target in study.targets:
-            if family and family == _task(study, tasks, target).family:
-                marks.append(f"intermediate '{name}' and target '{target}' are one task twice ({family})")
-    return marks
-
-
-def _unequal(study: Study, tasks: dict[str, Task]) -> list[str]:
-    """Arms that take all rows of several languages, where these are not the same items: more languages, more rows."""
-    told = []
-    for name, arm in study.arms.items():
-        if arm.intermediate and arm.languages != "english" and not arm.translated:
-            parts = parts_of(study, arm.intermediate)
-            loose = [part for part, t in parts.items() if t.examples is None and not tasks[t.task].parallel]
-            if loose:
-                told.append(f"arm '{name}' takes all rows of '{loose[0]}' in each of its languages: give the training "
-                            "`examples`, so that arms have equal budgets")  # fmt: skip
-    return told
 
 
 def study_facts(frozen: Frozen) -> dict[str, Any]:
