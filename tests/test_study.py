@@ -103,6 +103,13 @@ def test_the_same_task_twice_is_marked():
     assert any("one task twice" in warning for warning in warnings)
 
 
+def test_a_mixture_that_holds_the_target_is_the_same_task_twice():
+    marks = [w for w in freeze(load_study("phang2020"), None, "cpu").warnings if "intermediate 'multi'" in w]
+    assert "intermediate 'multi' (by anli_plus, mnli) and target 'xnli' are one task twice (nli)" in marks
+    assert {mark.split("target ")[1].split()[0] for mark in marks} == {"'xnli'", "'pawsx'", "'xquad'", "'mlqa'",
+                                                                       "'tydiqa'"}  # fmt: skip
+
+
 TEN_MISTAKES = """
 name: Ten Mistakes
 question: What is wrong here?

@@ -12,12 +12,17 @@ def notes(study: Study, tasks: dict[str, Task], pool: tuple[str, ...], held_out:
 
 
 def _same_task(study: Study, tasks: dict[str, Task]) -> list[str]:
+    """Intermediate trainings that hold a target's own task; of a mixture the parts are named, without quotes, so that
+    the mark is one of the mixture alone."""
     marks = []
     for name, training in study.intermediate.items():
-        family = "" if training.mixture else tasks[training.task or name].family
-        for target in study.targets:
-            if family and family == tasks[study.targets[target].task or target].family:
-                marks.append(f"intermediate '{name}' and target '{target}' are one task twice ({family})")
+        families = {part: tasks[own.task].family for part, own in parts_of(study, name).items()}
+        for target, entry in study.targets.items():
+            family = tasks[entry.task or target].family
+            twice = [part for part, own in families.items() if family and own == family]
+            if twice:
+                within = f" (by {', '.join(twice)})" if training.mixture else ""
+                marks.append(f"intermediate '{name}'{within} and target '{target}' are one task twice ({family})")
     return marks
 
 
