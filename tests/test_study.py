@@ -179,6 +179,16 @@ def changed(tmp_path: Path, **changes) -> str:
     return str(file)
 
 
+def test_one_arm_under_two_names_is_no_contrast_unless_it_is_independent(tmp_path):
+    again = {"intermediate": "nli", "languages": "english", "role": "control"}
+    arms = {"english": {"intermediate": "nli"}, "again": again}
+    path = changed(tmp_path, arms=arms, contrasts=[], controls=["again - english"])
+    with pytest.raises(XstiltsError, match="the two arms are one: give one of them `independent: true`"):
+        load_study(path)
+    arms["again"]["independent"] = True
+    load_study(changed(tmp_path, arms=arms, contrasts=[], controls=["again - english"]))
+
+
 def test_a_pool_too_small_for_an_arm_is_refused(tmp_path):
     arms = {"none": {}, "far": {"intermediate": "nli", "languages": "far", "count": 20}}
     path = changed(tmp_path, arms=arms, contrasts=["far - none"], controls=[])
