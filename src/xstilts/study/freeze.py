@@ -11,7 +11,7 @@ from xstilts.errors import XstiltsError
 from xstilts.languages import distance_matrix, split_languages
 from xstilts.randomness import derive
 from xstilts.study.draws import draw_sources
-from xstilts.study.notes import notes
+from xstilts.study.notes import confounded, notes
 from xstilts.study.schema import Study, parse_contrast
 from xstilts.tasks.source import FileSource, HubSource
 from xstilts.tasks.task import Task, find_task, from_xtreme_folder
@@ -96,7 +96,7 @@ def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False
         held_out = [code for code in evaluated[target] if code in split.held_out]
         warnings += _too_few(target, held_out, choice.minimum, allow_few)
     sources = draw_sources(study, tasks, split.pool, split.held_out, data)
-    warnings += notes(study, tasks, split.pool, split.held_out)
+    warnings += notes(study, tasks, split.pool, split.held_out, sources)
     warnings += [
         f"translator '{name}' has no pinned revision: the hub may give another one tomorrow"
         for name, entry in study.translators.items()
@@ -215,6 +215,7 @@ def study_facts(frozen: Frozen) -> dict[str, Any]:
         "primary": list(study.primary),
         "contrasts": [parse_contrast(text, study.primary).model_dump() for text in study.contrasts],
         "controls": [parse_contrast(text, study.primary).model_dump() for text in study.controls],
+        "confounded": confounded(study),
         "roles": {name: arm.role for name, arm in study.arms.items()},
         "tasks": {t: _task(study, frozen.tasks, t).name for t in study.targets},
         "withheld": [t for t, target in study.targets.items() if target.withheld],

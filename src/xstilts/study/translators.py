@@ -44,8 +44,8 @@ def translator_notes(study: Study, pool: tuple[str, ...], held_out: tuple[str, .
         among = held_out if arm.languages == "held-out" else pool
         lacking = [code for code in among if code not in translatable(study, arm, among)]
         if lacking and not arm.given:
-            notes.append(f"arm '{name}' draws none of {', '.join(lacking)}: translator '{arm.translated}' does not "
-                         "translate into them")  # fmt: skip
+            notes.append(f"arm '{name}' leaves out {', '.join(lacking)}: its translator '{arm.translated}' does not "
+                         "translate into that")  # fmt: skip
     used = dict.fromkeys(arm.translated for arm in study.arms.values() if arm.translated)
     return notes + [
         f"translator '{name}': what it translates into is not known before it is loaded; the step of a language that "
