@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xstilts.data.hub import mirror, resolve
 from xstilts.data.sources import available, others
 from xstilts.engine import digest
 from xstilts.errors import XstiltsError
@@ -12,8 +11,8 @@ from xstilts.languages import distance_matrix, split_languages
 from xstilts.randomness import derive
 from xstilts.study.draws import draw_sources
 from xstilts.study.notes import confounded, notes
+from xstilts.study.revisions import revisions, settled, unsettled
 from xstilts.study.schema import Study, parse_contrast
-from xstilts.tasks.source import FileSource, HubSource
 from xstilts.tasks.task import Task, find_task, from_xtreme_folder
 from xstilts.tasks.types import main_metric
 
@@ -54,11 +53,7 @@ class Frozen:
             "sources": self.sources,
             "evaluated": self.evaluated,
             "warnings": self.warnings,
-            "revisions": {
-                name: revision
-                for name, task in self.tasks.items()
-                if (revision := getattr(task.source, "revision", ""))
-            },
+            "revisions": revisions(self.tasks),
         }
         return {**facts, "hash": digest(facts)}
 
@@ -67,14 +62,14 @@ def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False
     """Splits languages, draws each arm's sources for each replicate and resolves the precision.
 
     Args:
-        resolved: asks the hub for the commit of every data set that has no pinned revision.
+        resolved: asks the hub for the commit of every data set, encoder and translator that has no pinned revision.
 
     Raises XstiltsError where a target has fewer held-out languages than the study's minimum (unless `allow_few`),
     or a pool is too small for an arm.
     """
     tasks = _tasks(study)
     if resolved:
-        tasks = {name: _pinned(task, data) for name, task in tasks.items()}
+        study, tasks = settled(study, tasks, data)
     anchor, choice = study.languages.anchor, study.languages
     candidates = choice.candidates or tuple(
         dict.fromkeys(code for target in study.targets for code in _task(study, tasks, target).languages)
@@ -97,21 +92,7 @@ def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False
         warnings += _too_few(target, held_out, choice.minimum, allow_few)
     sources = draw_sources(study, tasks, split.pool, split.held_out, data)
     warnings += notes(study, tasks, split.pool, split.held_out, sources)
-    warnings += [
-        f"translator '{name}' has no pinned revision: the hub may give another one tomorrow"
-        for name, entry in study.translators.items()
-        if not entry.revision and not Path(entry.load).is_dir()
-    ]
-    warnings += [
-        f"task '{task.name}': revision unresolved; `study` asks the hub for it and keeps to it"
-        for task in tasks.values()
-        if _unpinned(task, data)
-    ]
-    warnings += [
-        f"encoder '{name}' has no pinned revision: the hub may give another one tomorrow"
-        for name, entry in study.encoders.items()
-        if entry.load and not entry.revision and not Path(entry.load).is_dir()
-    ]
+    warnings += unsettled(study, tasks, data)
     return Frozen(
         study=study,
         tasks=tasks,
@@ -145,22 +126,6 @@ def _tasks(study: Study) -> dict[str, Task]:
         tasks[names.pop(0)] = task
         names += [name for name in others(task) if name not in tasks]
     return tasks
-
-
-def _unpinned(task: Task, data: Path | None) -> bool:
-    """Whether a task's rows come from a repository at a revision that may move; a copy of it is what it is."""
-    source = task.source
-    if not isinstance(source, HubSource | FileSource) or not source.hub or mirror(source.hub, data):
-        return False
-    return not source.revision or source.revision.startswith("refs/")
-
-
-def _pinned(task: Task, data: Path | None) -> Task:
-    if not _unpinned(task, data):
-        return task
-    source: Any = task.source
-    settled = source.model_copy(update={"revision": resolve(source.hub, source.revision)})
-    return task.model_copy(update={"source": settled})
 
 
 def _task(study: Study, tasks: dict[str, Task], target: str) -> Task:
