@@ -71,6 +71,44 @@ def test_a_translated_arm_trains_on_translations_of_the_anchor_rows(tmp_path):
         assert dev.function.endswith("prepare") and dev.arguments["language"] == "en"
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
+def test_a_translated_arm_draws_no_language_that_its_translator_lacks(seed):
+    """M2M-100 has no Basque, which is in the pool that the diverse arms draw from."""
+    frozen = freeze(load_study("phang2020", seed=seed), None, "cuda")
+    arms = [name for name, arm in frozen.study.arms.items() if arm.translated]
+    assert "eu" in frozen.pool and len(arms) == 3
+    for arm in arms:
+        assert len(frozen.sources[arm]) == 3
+        assert all("eu" not in languages and len(languages) == 4 for languages in frozen.sources[arm].values())
+        assert any(f"'{arm}' leaves out eu" in warning for warning in frozen.warnings)
+
+
+@pytest.mark.parametrize(
+    ("arm", "told"),
+    [
+        ({"languages": "given", "given": ["de", "eu"]}, r"'mt': translator 'm' does not translate into Basque \(eu\)"),
+        ({"through": "eu"}, r"'mt': translator 'm' does not translate into Basque \(eu\)"),
+        (
+            {"through": "de", "translated": "to-german"},
+            r"translator 'to-german' does not translate into English \(en\)",
+        ),
+    ],
+)
+def test_a_language_that_a_translator_lacks_is_a_mistake_before_anything_runs(tmp_path, arm, told):
+    translators = {"m": {"load": "facebook/m2m100_418M"}, "to-german": {"load": "Helsinki-NLP/opus-mt-en-de"}}
+    arms = {"mt": {"intermediate": "nli", "translated": "m", "role": "control"} | arm, "none": {}}
+    path = own_study(tmp_path, arms, translators=translators, contrasts=["mt - none"], controls=[])
+    with pytest.raises(XstiltsError, match=told):
+        freeze(load_study(path), None, "cpu")
+
+
+def test_a_translator_of_no_known_family_is_left_alone_with_a_note(tmp_path):
+    arms = {"mt": {"intermediate": "nli", "languages": "all", "translated": "toy"}}
+    frozen = freeze(load_study(own_study(tmp_path, arms, translators={"toy": {"load": "some/model"}})), None, "cpu")
+    assert set(frozen.sources["mt"].popitem()[1]) == set(frozen.pool)
+    assert any("'toy': what it translates into is not known" in warning for warning in frozen.warnings)
+
+
 def test_arms_of_one_task_draw_the_same_items(tmp_path):
     """With `anchor_share`, and in any languages, example i is the same item."""
     tables = [pa.table({"id": [str(i) for i in range(50)], "language": [code] * 50}) for code in ("en", "tr", "ja")]

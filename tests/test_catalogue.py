@@ -5,6 +5,7 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
+import huggingface_hub
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,7 +16,7 @@ from xstilts.cli import app, catalogue, data, languages, scoring, studies  # noq
 from xstilts.errors import XstiltsError
 from xstilts.evaluation.submission import check
 from xstilts.evaluation.submit import submit
-from xstilts.study import freeze as freezing
+from xstilts.study import revisions
 from xstilts.study.freeze import freeze
 from xstilts.study.load import load_study
 from xstilts.study.own_tasks import read_task_file
@@ -119,12 +120,45 @@ def test_an_open_revision_is_told_by_the_plan_and_settled_by_the_study(tmp_path,
     path = study(tmp_path, tasks={"xnli": {"extends": "xnli", "source": {"hub": "facebook/xnli", "config": "{lang}"}}})
     planned = freeze(load_study(path), None, "cpu")
     assert any("task 'xnli': revision unresolved" in warning for warning in planned.warnings)
-    monkeypatch.setattr(freezing, "resolve", lambda hub, ref: "a" * 40)
+    monkeypatch.setattr(revisions, "resolve", lambda hub, ref: "a" * 40)
     settled = freeze(load_study(path), None, "cpu", resolved=True)
     assert settled.tasks["xnli"].source.revision == "a" * 40
     assert not any("unresolved" in warning for warning in settled.warnings)
     assert settled.describe()["revisions"] == {"xnli": "a" * 40}
     assert set(build_plan(settled).plan.steps) != set(build_plan(planned).plan.steps)
+
+
+def test_models_without_a_revision_are_settled_too_by_what_the_cache_holds_where_there_is_no_network(
+    tmp_path, monkeypatch
+):
+    """A cache of the hub's own layout; the study's steps then name the commit."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    idle = dict.fromkeys(("near", "far", "diverse", "english-again", "in-language"))
+    path = study(
+        tmp_path,
+        encoders={"pocket": None, "small": {"load": "some/encoder"}},
+        translators={"mt": {"load": "facebook/m2m100_418M", "revision": "main"}},
+        arms=idle | {"mt": {"intermediate": "nli", "languages": "far", "translated": "mt"}},
+    )
+    planned = freeze(load_study(path), None, "cpu")
+    told = "revision unresolved; `study` asks the hub for it and keeps to it"
+    assert {f"encoder 'small': {told}", f"translator 'mt': {told}"} <= set(planned.warnings)
+    with pytest.raises(XstiltsError, match="cannot load the model 'some/encoder'"):
+        freeze(load_study(path), None, "cpu", resolved=True)
+
+    commits = {"some/encoder": "a" * 40, "facebook/m2m100_418M": "b" * 40}
+    for name, commit in commits.items():
+        folder = tmp_path / "hub" / f"models--{name.replace('/', '--')}"
+        (folder / "snapshots" / commit).mkdir(parents=True)
+        (folder / "snapshots" / commit / "config.json").write_text("{}")
+        (folder / "refs").mkdir()
+        (folder / "refs" / "main").write_text(commit)
+    settled = freeze(load_study(path), None, "cpu", resolved=True)
+    assert not any("unresolved" in warning for warning in settled.warnings)
+    steps = build_plan(settled).plan.steps.values()
+    fetched = {s.arguments["load"]: s.arguments["revision"] for s in steps if s.kind == "fetch"}
+    assert fetched == commits
 
 
 def test_a_target_whose_labels_are_withheld_cannot_be_judged(tmp_path):

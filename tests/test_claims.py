@@ -225,6 +225,15 @@ def test_one_replicate_tests_nothing(tmp_path):
     assert "1 replicate" in question["missing"][0]
 
 
+def test_a_mixture_that_holds_the_target_is_marked_where_it_is_compared(tmp_path):
+    marks = {name: f"intermediate '{name}'{by} and target 'xnli' are one task twice (nli)"
+             for name, by in (("several", " (by mnli)"), ("mnli", ""))}  # fmt: skip
+    run = make_run(tmp_path / "run", {"none": {}, "multi": {"intermediate": "several"}}, items=100)
+    run.plan["warnings"] = list(marks.values())
+    notes = [note for entry in judge_claims(run) for note in entry["notes"]]
+    assert marks["several"] in notes and marks["mnli"] not in notes
+
+
 def test_arms_that_have_learnt_nothing_show_nothing(tmp_path):
     arms = {"none": {}, "mnli": SINGLES["mnli"], "far": EVERYTHING["far"]}
     for name, baseline, result in (("idle", 55, NOT_TESTED), ("learnt", 30, UNDETERMINED)):

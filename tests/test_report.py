@@ -269,6 +269,23 @@ def test_controls_are_held_to_what_they_ought_to_show(
     assert says in expectation(result, result["controls"][control] | {"verdict": word})[1]
 
 
+def test_controls_that_differ_in_their_data_sets_are_secondary_and_check_nothing(
+    result: dict[str, Any], tmp_path: Path
+) -> None:
+    secondary, check = result["controls"]
+    result["study"]["confounded"] = [secondary["contrast"]]
+    assert "data set as much as the language" in expectation(result, secondary)[0]
+    assert "fault" not in " ".join(expectation(result, secondary | {"verdict": "worse"}))
+    assert "ought to be better" in expectation(result, check)[0]
+    html = page_of(result, tmp_path)
+    assert "Checks of the machine, and secondary comparisons that confound language with data set" in html
+    assert "What differs is the data set as much as the language." in html
+
+    result["controls"] = [secondary]
+    told = terminal_of(result, tmp_path)
+    assert "Controls: secondary comparisons that confound language with data set" in told and "checks" not in told
+
+
 def test_charts_show_held_out_languages_near_to_far(result: dict[str, Any]) -> None:
     rows = languages_chart(result, "far - english", "xnli").to_dict()
     shown = next(layer["data"]["values"] for layer in rows["layer"] if "language" in str(layer["data"]))

@@ -13,7 +13,7 @@ from xstilts.analysis import analyse
 from xstilts.engine import Store, run_step
 from xstilts.errors import XstiltsError
 from xstilts.study.draws import replicate_names
-from xstilts.study.freeze import freeze
+from xstilts.study.freeze import freeze, study_facts
 from xstilts.study.load import builtin_studies, load_study
 from xstilts.study.plan import build_plan
 from xstilts.study.results import gather
@@ -103,6 +103,41 @@ def test_the_same_task_twice_is_marked():
     assert any("one task twice" in warning for warning in warnings)
 
 
+def test_a_mixture_that_holds_the_target_is_the_same_task_twice():
+    marks = [w for w in freeze(load_study("phang2020"), None, "cpu").warnings if "intermediate 'multi'" in w]
+    assert "intermediate 'multi' (by anli_plus, mnli) and target 'xnli' are one task twice (nli)" in marks
+    assert {mark.split("target ")[1].split()[0] for mark in marks} == {"'xnli'", "'pawsx'", "'xquad'", "'mlqa'",
+                                                                       "'tydiqa'"}  # fmt: skip
+
+
+def test_a_control_of_other_data_in_another_language_is_secondary():
+    """`again - english` checks the machine; Chinese OCNLI against English MNLI does not."""
+    native = freeze(load_study("distant-sources"), None, "cpu")
+    controls = list(native.study.controls)
+    assert study_facts(native)["confounded"] == controls and len(controls) == 3
+    for control in controls:
+        assert f"control '{control}' is secondary: it confounds language with data set" in native.warnings
+    pocket = freeze(load_study("pocket"), None, "cpu")
+    assert pocket.study.controls and study_facts(pocket)["confounded"] == []
+
+
+def test_arms_that_train_on_the_same_languages_are_told_with_how_often(tmp_path):
+    near = {"intermediate": "nli", "languages": "near", "count": 2, "exact": True}
+    drawn = freeze(load_study(changed(tmp_path, arms={"near": near}, contrasts=[], controls=[])), None, "cpu")
+    taken = drawn.sources["near"].popitem()[1]
+    arms = {
+        "exact": near,
+        "far": {"intermediate": "nli", "languages": "far", "count": 2},
+        "given": {"intermediate": "nli", "languages": "given", "given": list(taken)},
+        "masked": near | {"mlm": {"corpus": "pocket-text", "share": 0.2}},
+        "none": {},
+    }
+    frozen = freeze(load_study(changed(tmp_path, arms=arms, contrasts=["exact - none"], controls=[])), None, "cpu")
+    told = [warning.partition(":")[0] for warning in frozen.warnings if "same languages" in warning]
+    number = len(frozen.sources["exact"])
+    assert told == [f"arms 'exact' and 'given' train on the same languages in {number} of {number} replicates"]
+
+
 TEN_MISTAKES = """
 name: Ten Mistakes
 question: What is wrong here?
@@ -170,6 +205,16 @@ def changed(tmp_path: Path, **changes) -> str:
     file = tmp_path / "changed.yaml"
     file.write_text(yaml.safe_dump(raw))
     return str(file)
+
+
+def test_one_arm_under_two_names_is_no_contrast_unless_it_is_independent(tmp_path):
+    again = {"intermediate": "nli", "languages": "english", "role": "control"}
+    arms = {"english": {"intermediate": "nli"}, "again": again}
+    path = changed(tmp_path, arms=arms, contrasts=[], controls=["again - english"])
+    with pytest.raises(XstiltsError, match="the two arms are one: give one of them `independent: true`"):
+        load_study(path)
+    arms["again"]["independent"] = True
+    load_study(changed(tmp_path, arms=arms, contrasts=[], controls=["again - english"]))
 
 
 def test_a_pool_too_small_for_an_arm_is_refused(tmp_path):

@@ -7,6 +7,7 @@ import importlib
 import json
 import random
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from xstilts.tasks.types import SCHEMAS
 from xstilts.translation import generate
 from xstilts.translation.codes import Direction, direction
 from xstilts.translation.generate import TOO_LONG, UNFINISHED, Search, translate_texts
+from xstilts.translation.known import known_targets
 from xstilts.translation.marking import LOST, OWN_BRACKETS, Passage, found, marked, sentences
 from xstilts.translation.models import fetch, load_translator
 from xstilts.translation.projection import AMBIGUOUS, SHARED_WORD, words
@@ -460,6 +462,38 @@ def test_every_family_is_told_its_own_codes_and_gives_what_it_gives_alone(tmp_pa
     if kind == "opus":
         with pytest.raises(XstiltsError, match=r"does not translate from German \(de\)\nit knows en, fr"):
             direction(tokenizer, 10**6, "de", "th", "m")
+
+
+@pytest.mark.parametrize("kind", ["nllb", "mbart", "m2m", "opus"])
+def test_a_folder_tells_before_it_is_loaded_what_it_translates_into(tmp_path, toy, kind):
+    folder = toy if kind == "nllb" else family(tmp_path, kind)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    size, accepted = transformers.AutoConfig.from_pretrained(folder).vocab_size, set()
+    for one in all_languages():
+        with suppress(XstiltsError):
+            direction(tokenizer, size, "en", one.code, "m")
+            accepted.add(one.code)
+    assert accepted and known_targets(str(folder)) == accepted
+
+
+@pytest.mark.parametrize(
+    ("load", "knows", "lacks"),
+    [
+        ("facebook/m2m100_418M", {"sw", "th", "zh"}, {"eu", "qu", "te"}),
+        ("facebook/nllb-200-distilled-600M", {"eu", "qu", "te"}, set()),
+        ("facebook/mbart-large-50-many-to-many-mmt", {"te", "zh"}, {"eu", "bg"}),
+        ("facebook/mbart-large-50-many-to-one-mmt", {"en"}, {"de"}),
+        ("Helsinki-NLP/opus-mt-en-de", {"de"}, {"fr"}),
+    ],
+)
+def test_the_name_of_a_repository_tells_what_its_family_translates_into(load, knows, lacks):
+    known = known_targets(load)
+    assert knows <= known and not lacks & known
+
+
+@pytest.mark.parametrize("load", ["some/model", "slone/nllb-rus-tyv-v1", "Helsinki-NLP/opus-mt-en-ROMANCE"])
+def test_a_name_that_tells_no_family_tells_no_languages(load):
+    assert known_targets(load) is None
 
 
 @pytest.mark.parametrize("kind", ["nllb", "mbart", "m2m"])

@@ -51,6 +51,7 @@ class StudyFacts(Part):
     primary: list[str]
     contrasts: list[Contrast]
     controls: list[Contrast]
+    confounded: list[str] = []
     arms: dict[str, Arm]
     roles: dict[str, Literal["arm", "control", "baseline"]]
     types: dict[str, str]

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from xstilts.report.tables import baseline_name, counted, interval, metric, number, score_table, signed, targets
-from xstilts.report.words import UNBEATEN, doubts, expectation, second_reading
+from xstilts.report.words import UNBEATEN, doubts, expectation, purpose, second_reading
 
 Result = dict[str, Any]
 STYLES = {"better": "bold green", "worse": "bold red", "equivalent": "bold cyan", "undetermined": "bold"}
@@ -37,7 +37,7 @@ def print_report(result: Result, run: Path, console: Console) -> None:
         say(f"{', '.join(contrasts)}: {line}")
     if result["controls"]:
         say()
-        _print_family(result, "controls", "Controls: checks of the machine, not findings", console)
+        _print_family(result, "controls", f"Controls: {purpose(result)}", console)
         for row in result["controls"]:
             say(f"{row['contrast']}: {' '.join(expectation(result, row)).strip()}")
     for target in targets(result):

@@ -95,8 +95,25 @@ def doubts(result: Result, judged: Result) -> list[str]:
     return lines
 
 
+def purpose(result: Result) -> str:
+    """What the controls of a study are: not all of them check the machine."""
+    secondary = {row["contrast"] for row in result["controls"]} & _confounded(result)
+    if not secondary:
+        return "checks of the machine, not findings"
+    told = "secondary comparisons that confound language with data set"
+    return told if len(secondary) == len(result["controls"]) else f"checks of the machine, and {told}; not findings"
+
+
 def expectation(result: Result, control: Result) -> tuple[str, str]:
-    """What a control ought to show, and whether it did; both follow from how its arms are defined."""
+    """What a control ought to show, and whether it did; both follow from how its arms are defined.
+
+    Nothing is expected of a secondary comparison.
+    """
+    if control["contrast"] in _confounded(result):
+        return (
+            "Secondary: confounds language with data set. What differs is the data set as much as the language.",
+            "",
+        )
     arms, word = result["study"]["arms"], control["verdict"]
     left, right = arms.get(control["left"], {}), arms.get(control["right"], {})
     if _settings(left) == _settings(right):
@@ -128,6 +145,11 @@ def budget_warning(rows: list[dict[str, Any]]) -> str:
     """Says where arms with an intermediate phase had unequal examples or updates; "" where they are equal."""
     differing = [name for name in ("examples", "updates") if len({row[name] for row in rows}) > 1]
     return f"The arms did not have equal {' and '.join(differing)} in the intermediate phase." if differing else ""
+
+
+def _confounded(result: Result) -> set[str]:
+    """The controls whose arms differ in data set and language, as the study's facts say where they are new enough."""
+    return set(result["study"].get("confounded", ()))
 
 
 def _settings(arm: dict[str, Any]) -> dict[str, Any]:

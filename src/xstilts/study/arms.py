@@ -3,7 +3,10 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from pydantic import ValidationError
+
 from xstilts.study.mistakes import Problem, Where, language_problems, mapping, setting, unknown
+from xstilts.study.schema import Arm
 from xstilts.tasks.types import FINE_TUNED
 
 COUNTED = {"near", "far", "diverse", "random", "stratified", "same-script", "other-script", "predicted", "held-out"}
@@ -83,6 +86,18 @@ def length_problems(where: Where, entry: Any, arms: dict[str, Any]) -> Iterator[
         yield where, "is for an arm without `intermediate`: the budgets of the others are equal"
     elif bool(setting(entry, "independent")) != bool(setting(arms.get(str(named)), "independent")):
         yield where, f"its replicates and those of '{named}' are not the same: `independent` must be equal"
+
+
+def one_arm(left: Any, right: Any) -> bool:
+    """Whether two arms, as they are written, are one by definition and randomness: no run could tell them apart.
+
+    False where one of them cannot be read: that is told elsewhere.
+    """
+    try:
+        one, other = (Arm(**entry).model_dump(exclude={"role"}) for entry in (left, right))
+    except (ValidationError, TypeError):
+        return False
+    return one == other
 
 
 def _strategy_problems(where: Where, entry: Any) -> Iterator[Problem]:

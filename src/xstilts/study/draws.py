@@ -8,6 +8,7 @@ from xstilts.languages import select
 from xstilts.languages.scores import read_scores
 from xstilts.randomness import INDEPENDENT, derive
 from xstilts.study.schema import Arm, Study, Training
+from xstilts.study.translators import check_translators, translatable
 from xstilts.tasks.task import Task
 
 
@@ -29,14 +30,18 @@ def replicate_names(study: Study, arm: Arm) -> list[tuple[str, int, str]]:
 def draw_sources(
     study: Study, tasks: dict[str, Task], pool: tuple[str, ...], held_out: tuple[str, ...], data: Path | None
 ) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Per arm and randomness name the languages of its intermediate training."""
+    """Per arm and randomness name the languages of its intermediate training.
+
+    Raises XstiltsError where an arm has none, one that it may not train on, or one that its translator lacks.
+    """
+    check_translators(study)
     result: dict[str, dict[str, tuple[str, ...]]] = {}
     for name, arm in study.arms.items():
         result[name] = {}
         if not arm.intermediate:
             continue
         among = held_out if arm.languages == "held-out" else pool
-        candidates, parts = among, parts_of(study, arm.intermediate)
+        candidates, parts = translatable(study, arm, among), parts_of(study, arm.intermediate)
         for training in parts.values():
             if not arm.translated:
                 candidates = tuple(available(tasks[training.task], training.train, candidates, data, tasks))

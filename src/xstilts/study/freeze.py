@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xstilts.data.hub import mirror, resolve
 from xstilts.data.sources import available, others
 from xstilts.engine import digest
 from xstilts.errors import XstiltsError
 from xstilts.languages import distance_matrix, split_languages
 from xstilts.randomness import derive
-from xstilts.study.draws import draw_sources, parts_of
+from xstilts.study.draws import draw_sources
+from xstilts.study.notes import confounded, notes
+from xstilts.study.revisions import revisions, settled, unsettled
 from xstilts.study.schema import Study, parse_contrast
-from xstilts.tasks.source import FileSource, HubSource
 from xstilts.tasks.task import Task, find_task, from_xtreme_folder
 from xstilts.tasks.types import main_metric
 
@@ -53,11 +53,7 @@ class Frozen:
             "sources": self.sources,
             "evaluated": self.evaluated,
             "warnings": self.warnings,
-            "revisions": {
-                name: revision
-                for name, task in self.tasks.items()
-                if (revision := getattr(task.source, "revision", ""))
-            },
+            "revisions": revisions(self.tasks),
         }
         return {**facts, "hash": digest(facts)}
 
@@ -66,14 +62,14 @@ def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False
     """Splits languages, draws each arm's sources for each replicate and resolves the precision.
 
     Args:
-        resolved: asks the hub for the commit of every data set that has no pinned revision.
+        resolved: asks the hub for the commit of every data set, encoder and translator that has no pinned revision.
 
     Raises XstiltsError where a target has fewer held-out languages than the study's minimum (unless `allow_few`),
     or a pool is too small for an arm.
     """
     tasks = _tasks(study)
     if resolved:
-        tasks = {name: _pinned(task, data) for name, task in tasks.items()}
+        study, tasks = settled(study, tasks, data)
     anchor, choice = study.languages.anchor, study.languages
     candidates = choice.candidates or tuple(
         dict.fromkeys(code for target in study.targets for code in _task(study, tasks, target).languages)
@@ -94,23 +90,9 @@ def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False
         evaluated[target] = tuple(available(task, entry.test, (anchor, *split.pool, *split.held_out), data, tasks))
         held_out = [code for code in evaluated[target] if code in split.held_out]
         warnings += _too_few(target, held_out, choice.minimum, allow_few)
-    warnings += _same_task(study, tasks)
-    warnings += _unequal(study, tasks)
-    warnings += [
-        f"translator '{name}' has no pinned revision: the hub may give another one tomorrow"
-        for name, entry in study.translators.items()
-        if not entry.revision and not Path(entry.load).is_dir()
-    ]
-    warnings += [
-        f"task '{task.name}': revision unresolved; `study` asks the hub for it and keeps to it"
-        for task in tasks.values()
-        if _unpinned(task, data)
-    ]
-    warnings += [
-        f"encoder '{name}' has no pinned revision: the hub may give another one tomorrow"
-        for name, entry in study.encoders.items()
-        if entry.load and not entry.revision and not Path(entry.load).is_dir()
-    ]
+    sources = draw_sources(study, tasks, split.pool, split.held_out, data)
+    warnings += notes(study, tasks, split.pool, split.held_out, sources)
+    warnings += unsettled(study, tasks, data)
     return Frozen(
         study=study,
         tasks=tasks,
@@ -121,7 +103,7 @@ def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False
         held_out=split.held_out,
         excluded=dict(split.excluded),
         distances=dict(zip(matrix.codes, _numbers(matrix.values[0]), strict=True)),
-        sources=draw_sources(study, tasks, split.pool, split.held_out, data),
+        sources=sources,
         evaluated=evaluated,
         warnings=tuple(warnings),
     )
@@ -144,22 +126,6 @@ def _tasks(study: Study) -> dict[str, Task]:
         tasks[names.pop(0)] = task
         names += [name for name in others(task) if name not in tasks]
     return tasks
-
-
-def _unpinned(task: Task, data: Path | None) -> bool:
-    """Whether a task's rows come from a repository at a revision that may move; a copy of it is what it is."""
-    source = task.source
-    if not isinstance(source, HubSource | FileSource) or not source.hub or mirror(source.hub, data):
-        return False
-    return not source.revision or source.revision.startswith("refs/")
-
-
-def _pinned(task: Task, data: Path | None) -> Task:
-    if not _unpinned(task, data):
-        return task
-    source: Any = task.source
-    settled = source.model_copy(update={"revision": resolve(source.hub, source.revision)})
-    return task.model_copy(update={"source": settled})
 
 
 def _task(study: Study, tasks: dict[str, Task], target: str) -> Task:
@@ -201,29 +167,6 @@ def _too_few(target: str, held_out: list[str], minimum: int, allow: bool) -> lis
     return [f"{what}: its result speaks of these languages only"]
 
 
-def _same_task(study: Study, tasks: dict[str, Task]) -> list[str]:
-    marks = []
-    for name, training in study.intermediate.items():
-        family = "" if training.mixture else tasks[training.task or name].family
-        for target in study.targets:
-            if family and family == _task(study, tasks, target).family:
-                marks.append(f"intermediate '{name}' and target '{target}' are one task twice ({family})")
-    return marks
-
-
-def _unequal(study: Study, tasks: dict[str, Task]) -> list[str]:
-    """Arms that take all rows of several languages, where these are not the same items: more languages, more rows."""
-    told = []
-    for name, arm in study.arms.items():
-        if arm.intermediate and arm.languages != "english" and not arm.translated:
-            parts = parts_of(study, arm.intermediate)
-            loose = [part for part, t in parts.items() if t.examples is None and not tasks[t.task].parallel]
-            if loose:
-                told.append(f"arm '{name}' takes all rows of '{loose[0]}' in each of its languages: give the training "
-                            "`examples`, so that arms have equal budgets")  # fmt: skip
-    return told
-
-
 def study_facts(frozen: Frozen) -> dict[str, Any]:
     """What analysis and report need to know of the study's design, besides the predictions."""
     study = frozen.study
@@ -237,6 +180,7 @@ def study_facts(frozen: Frozen) -> dict[str, Any]:
         "primary": list(study.primary),
         "contrasts": [parse_contrast(text, study.primary).model_dump() for text in study.contrasts],
         "controls": [parse_contrast(text, study.primary).model_dump() for text in study.controls],
+        "confounded": confounded(study),
         "roles": {name: arm.role for name, arm in study.arms.items()},
         "tasks": {t: _task(study, frozen.tasks, t).name for t in study.targets},
         "withheld": [t for t, target in study.targets.items() if target.withheld],

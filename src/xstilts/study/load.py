@@ -14,6 +14,7 @@ from xstilts.study.arms import (
     hidden_problems,
     length_problems,
     name_problems,
+    one_arm,
     training_problems,
 )
 from xstilts.study.mistakes import (
@@ -273,6 +274,8 @@ def _contrast_problems(where: Where, text: Any, arms: dict[str, Any], targets: d
     contrast = parse_contrast(text, ())
     if contrast.left == contrast.right:
         yield where, "holds an arm against itself"
+    elif one_arm(arms.get(contrast.left), arms.get(contrast.right)):
+        yield where, "the two arms are one: give one of them `independent: true`"
     if len(set(contrast.targets)) < len(contrast.targets):
         yield where, "names a target twice"
     for arm in (contrast.left, contrast.right):

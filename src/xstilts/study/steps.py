@@ -6,10 +6,10 @@ from typing import Any
 
 from xstilts.data.sources import content, others
 from xstilts.engine import Plan, Step, checksum, digest
-from xstilts.errors import MISSING, XstiltsError
 from xstilts.randomness import derive
 from xstilts.study.cost import Estimate
 from xstilts.study.freeze import Frozen
+from xstilts.study.revisions import on_hub
 from xstilts.study.schema import Encoder, Recipe
 from xstilts.tasks.task import Task
 
@@ -159,13 +159,9 @@ def folder_content(load: str) -> str:
 
     Raises XstiltsError for a path where there is no folder.
     """
-    folder = Path(load)
-    if not folder.is_dir():
-        if folder.is_absolute() or load.startswith((".", "~")) or load.count("/") > 1:  # no repository is named so
-            hint = "give the folder of a model, or a repository of the hub as `owner/name`"
-            raise XstiltsError(f"there is no folder {load}", "the study loads a model from it", hint, MISSING)
+    if on_hub(load):
         return ""
-    files = sorted(path for path in folder.iterdir() if path.is_file())
+    files = sorted(path for path in Path(load).iterdir() if path.is_file())
     return digest([[path.name, checksum(path)] for path in files])
 
 

@@ -66,9 +66,9 @@ def _required(known: Iterable[str], code: str, model: str, way: str) -> str:
     """The code of theirs that means a language; where several do, the one of its usual script, then of its
     individual language."""
     wanted = language(code)
-    fits = [(theirs, found) for theirs in known if (found := _meant(theirs)) and found.code == wanted.code]
+    fits = [(theirs, found) for theirs in known if (found := meant(theirs)) and found.code == wanted.code]
     if not fits:
-        raise _unknown({found.code for theirs in known if (found := _meant(theirs))}, wanted, model, way)
+        raise _unknown({found.code for theirs in known if (found := meant(theirs))}, wanted, model, way)
 
     def rank(fit: tuple[str, Language]) -> tuple[bool, bool, str]:
         return fit[1].script != wanted.script, fit[0].partition("_")[0] != wanted.iso639_3, fit[0]
@@ -79,14 +79,15 @@ def _required(known: Iterable[str], code: str, model: str, way: str) -> str:
 def _declared(stated: str | None, code: str, model: str, way: str) -> None:
     """Raises XstiltsError where a tokenizer says for which languages it was made (`de`, `fr+es+pt_br`), all of them are
     known to us, and the wanted one is not among them. A group of languages (`gem`) is taken at its word."""
-    parts = [found for part in (stated or "").split("+") if (found := _meant(part))]
+    parts = [found for part in (stated or "").split("+") if (found := meant(part))]
     wanted = language(code)
     if stated and parts and wanted.code not in {part.code for part in parts}:
         raise _unknown({part.code for part in parts}, wanted, model, way)
 
 
 @cache
-def _meant(theirs: str) -> Language | None:
+def meant(theirs: str) -> Language | None:
+    """The language that a model means by its code; None for one that we do not have."""
     try:
         return language(theirs)
     except XstiltsError:

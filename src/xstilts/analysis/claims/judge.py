@@ -186,4 +186,4 @@ def _notes(claim: Claim, run: Run, rows: list[dict[str, Any]], learnt: bool) -> 
 def _concerns(warning: str, run: Run, rows: list[dict[str, Any]]) -> bool:
     """Whether a warning of the plan names the intermediate training of an arm that is compared."""
     arms = [run.study["arms"].get(row[side], {}) for row in rows for side in ("left", "right")]
-    return any(arm.get("intermediate") and f"'{arm['intermediate']}'" in warning for arm in arms)
+    return any(arm.get("intermediate") and f"intermediate '{arm['intermediate']}'" in warning for arm in arms)
