@@ -81,7 +81,7 @@ def test_where_items_are_the_limit_no_number_of_replicates_is_named():
 def test_the_table_has_both_readings_and_a_cost():
     result = table(None, Design(3, 15, 9, 2000, 2), 0.95, (60.0, 30.0))
     assert result["components"]["rest"] == ASSUMED.rest
-    costs = {row["replicates"]: row["core_seconds"] for row in result["curve"]}
+    costs = {row["replicates"]: row["device_seconds"] for row in result["curve"]}
     assert costs[3] == 120 and costs[10] == 330
     these, like = result["needed"].values()
     assert [row["languages"] for row in these] == [5, 10, 15, 20, 40]
@@ -97,7 +97,7 @@ def test_the_verb_says_that_components_are_assumed_and_draws_the_curve(tmp_path)
     assert "<svg" in page and "assumed, not measured" in page
     result = json.loads(CliRunner().invoke(app, ["power", "pocket", "--json", "--items", "300"]).stdout)
     assert result["from"] == "assumed" and result["design"]["clusters"] == 300
-    assert result["curve"][0]["core_seconds"] < result["curve"][-1]["core_seconds"]
+    assert result["curve"][0]["device_seconds"] < result["curve"][-1]["device_seconds"]
     assert "no picture" in str(CliRunner().invoke(app, ["power", "--picture", str(tmp_path / "x.gif")]).exception)
 
 

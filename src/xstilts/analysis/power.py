@@ -94,7 +94,7 @@ def table(
 ) -> dict[str, Any]:  # fmt: skip
     """What it takes to detect each of `GAINS` with the chance `SHARE`, as plain data.
 
-    `parts` None takes what is assumed; `cost`: core seconds of a study with one replicate, and of each more. `needed`
+    `parts` None takes what is assumed; `cost`: seconds on one device with one replicate, and for each more. `needed`
     has a row per number of languages and reading, with the replicates of each encoder (None: no number), families in
     the design's proportion; `curve` the power by replicates in these languages, with their cost.
     """
@@ -108,7 +108,7 @@ def table(
                 found = {f"{gain:g}": replicates_needed(given, other, gain, level, reading != THESE) for gain in GAINS}
                 rows.append({"languages": count, "families": families, **found})
     curve = [
-        {"replicates": count, "core_seconds": round(cost[0] + (count - 1) * cost[1])}
+        {"replicates": count, "device_seconds": round(cost[0] + (count - 1) * cost[1])}
         | {f"{gain:g}": round(power(given, replace(design, replicates=count), gain, level), 4) for gain in GAINS}
         for count in sorted({*REPLICATES, design.replicates})
         if count > 1

@@ -3,6 +3,7 @@
 import json
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from statistics import harmonic_mean
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from xstilts.cli import app
-from xstilts.cli.studies import ALLOW_FEW, DATA, SOURCE, STUDY
+from xstilts.cli.planning import DEVICE
+from xstilts.cli.studies import ALLOW_FEW, DATA, SOURCE, STUDY, device_class
 from xstilts.cli.studies import planned_study as planned
 from xstilts.errors import XstiltsError, did_you_mean
 
@@ -82,6 +84,7 @@ def _cell(row: Row | None, measure: str, digits: int) -> str:
 
 @app.command(
     epilog="Examples:\n\n  xstilts power pocket\n\n  xstilts power mine.yaml --from runs/pilot --picture power.svg\n\n"
+    "  xstilts power distant-sources --device h200         what it costs on such a GPU\n\n"
     "  xstilts power real-mini --data data --items 5010 --json"
 )
 def power(
@@ -89,23 +92,33 @@ def power(
     run: Annotated[Path | None, typer.Option("--from", help="An earlier run, for its variance components.")] = None,
     items: Annotated[
         int | None,
-        typer.Option("--items", min=2, help="Item clusters of a target.", show_default="the run's, or 1,000"),
+        typer.Option(
+            "--items",
+            min=2,
+            help="Item clusters of all primary targets together.",
+            show_default="the run's, or 1,000 a target",
+        ),
     ] = None,
     data: DATA = None,
     source: SOURCE = None,
+    device: DEVICE = "cpu",
     allow_few: ALLOW_FEW = False,
     picture: Annotated[Path | None, typer.Option("--picture", help="Write the curve: FILE.svg or FILE.html.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say how many replicates and languages it takes to detect 0.5, 1 and 2 points, and what they cost."""
     from xstilts.analysis.earlier import components_of
-    from xstilts.analysis.power import ASSUMED_CLUSTERS, table
+    from xstilts.analysis.power import table
     from xstilts.report.power import write_curve
+    from xstilts.study.devices import rates
 
-    parts, found, contrasts = components_of(run) if run else (None, ASSUMED_CLUSTERS, [])
-    design, level, cost = _design(name, data, source, allow_few, items or found)
-    result = table(parts, design, level, cost)
-    result |= {"from": str(run) if run else "assumed", "contrasts": contrasts, "items_assumed": not (items or run)}
+    parts, found, contrasts = components_of(run) if run else (None, None, [])
+    speed = rates(device_class(device) if device == "auto" else device)
+    facts, design, cost = _design(name, data, source, allow_few, items or found, speed)
+    facts["note"] = _of_another(run, facts) if run else ""
+    result = table(parts, design, facts.pop("level"), cost)
+    result |= {"from": str(run) if run else "assumed", "contrasts": contrasts, "items_assumed": not (items or run),
+               "device": speed.name, **facts}  # fmt: skip
     if picture:
         write_curve(result, picture)
     if as_json:
@@ -115,23 +128,47 @@ def power(
 
 
 def _design(
-    name: str, data: Path | None, source: str | None, allow_few: bool, clusters: int
-) -> tuple[Any, float, tuple[float, float]]:  # fmt: skip
-    """The size of a study, the level of its intervals, and its core seconds: for one replicate, and for each more."""
+    name: str, data: Path | None, source: str | None, allow_few: bool, clusters: int | None, speed: Any
+) -> tuple[Row, Any, tuple[float, float]]:  # fmt: skip
+    """Of a study the targets, their held-out languages and the level of its intervals; its size; and its seconds on one
+    device: for one replicate, and for each more.
+
+    Several targets count as one that has the harmonic mean of their languages, and of families: what languages add to
+    the variance of a mean over targets is at most the mean of what they add to each. Their items differ, and add up.
+    """
     from xstilts.analysis.components import Design
+    from xstilts.analysis.power import ASSUMED_CLUSTERS
     from xstilts.analysis.readings import families_of
+    from xstilts.study.cost import estimates
     from xstilts.study.draws import encoder_names
 
-    one, two = (planned(name, data, False, {"replicates": count, "source": source}, "cpu", allow_few)
-                for count in (1, 2))  # fmt: skip
-    first, second = (sum(step.cost for step in each.plan.steps.values()) for each in (one, two))
-    frozen = planned(name, data, False, {"source": source}, "cpu", allow_few).frozen
-    study = frozen.study
-    held = [[code for code in frozen.evaluated[target] if code in frozen.held_out] for target in study.primary]
-    fewest = min(held, key=len)
-    design = Design(study.replicates, len(fewest), len(set(families_of(fewest).values())), clusters,
+    one, two, whole = (planned(name, data, False, {"replicates": count, "source": source}, speed.kind, allow_few)
+                       for count in (1, 2, None))  # fmt: skip
+    first, second = (sum(each.seconds for each in estimates(p.plan, speed).values()) for p in (one, two))
+    frozen, study = whole.frozen, whole.frozen.study
+    held = {t: [code for code in frozen.evaluated[t] if code in frozen.held_out] for t in study.primary}
+    languages, families = (
+        round(harmonic_mean(counts))
+        for counts in ([len(codes) for codes in held.values()],
+                       [len(set(families_of(codes).values())) for codes in held.values()])
+    )  # fmt: skip
+    design = Design(study.replicates, languages, families, clusters or ASSUMED_CLUSTERS * len(held),
                     len(encoder_names(study)))  # fmt: skip
-    return design, 1 - (1 - study.level) / max(len(study.contrasts), 1), (first, second - first)
+    level = 1 - (1 - study.level) / max(len(study.contrasts), 1)
+    facts = {"level": level, "targets": {t: len(codes) for t, codes in held.items()}, "encoders": encoder_names(study)}
+    return facts, design, (first, second - first)
+
+
+def _of_another(run: Path, facts: Row) -> str:
+    """What to say where components come from other encoders or targets than the study's."""
+    from xstilts.analysis.runs import read_run
+
+    earlier = read_run(run)
+    told = [f"{what} {', '.join(there)} in place of {', '.join(ours)}"
+            for what, there, ours in (("encoder", earlier.encoders, facts["encoders"]),
+                                      ("target", earlier.study["primary"], facts["targets"]))
+            if set(there) != set(ours)]  # fmt: skip
+    return f"components and items come from {' and '.join(told)}: read the table as an order of size" if told else ""
 
 
 def _print_power(name: str, result: Row) -> None:
@@ -145,10 +182,14 @@ def _print_power(name: str, result: Row) -> None:
         if result["contrasts"]
         else "assumed: a judgement, not a measurement; give --from RUN for those of a run"
     )
-    console.print(f"[bold]{name}[/]: {design['languages']} held-out languages of {design['families']} families, "
+    targets = ", ".join(f"{target} ({count})" for target, count in result["targets"].items())
+    console.print(f"[bold]{name}[/]: mean over {targets}, held-out languages in brackets; reckoned as "
+                  f"{design['languages']} languages of {design['families']} families, "
                   f"{design['encoders']} encoder(s), {design['clusters']:,} item clusters"
                   f"{' (assumed)' if result['items_assumed'] else ''}, intervals of {result['level']:.1%}")  # fmt: skip
     console.print(f"Variance components in points², {origin}: {told}")
+    if result["note"]:
+        console.print(f"note: {result['note']}", markup=False, highlight=False)
     gains = [f"{gain:g}" for gain in result["gains"]]
     for reading, rows in result["needed"].items():
         shown = _plain_table(
@@ -159,13 +200,13 @@ def _print_power(name: str, result: Row) -> None:
         console.print(shown)
     console.print("none: no number of replicates does it; more items or languages would. Power is the chance that the "
                   "interval lies above zero.")  # fmt: skip
-    curve = _plain_table(f"Power with {design['languages']} languages", "replicates", gains, "one core")
+    curve = _plain_table(f"Power with {design['languages']} languages", "replicates", gains, f"one {result['device']}")
     for row in result["curve"]:
-        cost = clock(row["core_seconds"])
+        cost = clock(row["device_seconds"])
         curve.add_row(str(row["replicates"]), *(f"{row[gain]:.2f}" for gain in gains), cost)
     console.print(curve)
 
 
 def _plain_table(title: str, first: str, gains: list[str], *more: str) -> Table:
-    columns = [first, *(f"{gain} points" for gain in gains), *more]
+    columns = [first, *(f"{gain} point{'s' * (gain != '1')}" for gain in gains), *more]
     return Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
