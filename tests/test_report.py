@@ -199,7 +199,7 @@ def test_the_second_reading_and_dead_runs_are_told(result: dict[str, Any], tmp_p
         assert "each of the 9 families counting alike: +2.50 [-1.50, +6.50]" in printed
         assert "Of languages like these nothing is said: 3 families" in printed
     html = page_of(result, tmp_path)
-    assert re.search(r"far on xnli \(training\) 2 of 6, after a second try 1 of 2", html)
+    assert re.search(r"far on xnli \(training\) 2 of 6, of the 2 tried again 1", html)
     assert "<td>+4.75</td><td>[+3.75, +5.75]</td><td>better</td>" in html
     assert "3 languages are too few" in html and "+1.50 [-0.50, +3.50], p 0.040, 12 languages" in html
 

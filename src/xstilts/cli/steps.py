@@ -107,7 +107,7 @@ def watch(run: Annotated[Path, typer.Argument(help="The run folder of a study.")
                 host = next((event.get("host", "") for event in events if event["event"] == "plan"), host)
                 last, patience = events[-1].get("time", last), QUIET
                 if events[-1]["event"] == "ended":
-                    return
+                    break
             silent = time.time() - last
             if gone and not events:
                 why = f"it was killed: its last event was {clock(silent)} ago, and no process writes its log"
@@ -117,6 +117,11 @@ def watch(run: Annotated[Path, typer.Argument(help="The run folder of a study.")
                 watcher({"event": "note", "why": f"no event for {clock(silent)}{f' from {host}' if host else ''}"})
                 patience = 2 * silent
             time.sleep(1.0)
+    failed = events[-1].get("failed", 0)
+    told = f"ended, {failed} step{'s' * (failed != 1)} failed" if failed else "finished"
+    page = run / "report.html"
+    Console().print(f"{told}; {f'report: {page}' if page.is_file() else 'there is no report yet'}", highlight=False,
+                    soft_wrap=True, markup=False)  # fmt: skip
 
 
 def _show(events: list[dict[str, Any]], watcher: Any, steps: Path) -> None:

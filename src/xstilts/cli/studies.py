@@ -15,7 +15,7 @@ STUDY = Annotated[str, typer.Argument(help="A built-in study or the path of a YA
 DATA = Annotated[Path | None, typer.Option("--data", help="Folder below which the tasks' files lie.")]
 OUT = Annotated[Path | None, typer.Option("--out", help="Run folder.", show_default="runs/NAME")]
 STORE = Annotated[
-    str | None, typer.Option("--store", help="Folder or URL of finished steps.", show_default="OUT/../store")
+    str | None, typer.Option("--store", help="Folder or URL of finished steps.", show_default="beside the run folder")
 ]
 QUICK = Annotated[bool, typer.Option("--quick", help="The study's small form: shows the way, not the answer.")]
 REPLICATES = Annotated[int | None, typer.Option("--replicates", min=1, help="Replicates per encoder.")]

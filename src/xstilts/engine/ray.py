@@ -111,7 +111,7 @@ def _submit(step: Step, drive: Drive, threads: int, events: Queue) -> Any:
     memory = min(needs.get("memory", 0), largest(ray.nodes(), needs, threads))
     task = _task.options(
         name=step.label,
-        num_cpus=threads,
+        num_cpus=threads * (1 if needs.get("gpus") else round(needs.get("ranks", 1))),
         num_gpus=round(needs.get("gpus", 0)),
         memory=int(1e9 * memory) or None,
         max_retries=0,

@@ -16,6 +16,8 @@ from xstilts.analysis.transfer.rows import Row, gains, signal
 from xstilts.analysis.transfer.validation import LEVEL, family, left_out
 from xstilts.errors import XstiltsError
 from xstilts.languages import all_languages, distance_matrix
+from xstilts.tasks.source import WorldSource
+from xstilts.tasks.task import catalogue
 
 FEW_LANGUAGES, FEW_FAMILIES, FEW_CANDIDATES, FEW_TRAININGS = 8, 4, 5, 5
 ONLY_DISTANCE = "no runs were given, so there is only distance to go by: near to far, whatever it may be worth"
@@ -58,9 +60,24 @@ def predict_transfer(
         "penalty": penalty, "absent": learnt.design.absent,
         "weights": {learnt.design.names[i]: round(float(found[i]), 6) for i in order
                     if learnt.design.names[i] not in learnt.design.absent},
-        "validation": checks, "signal": noise, "warnings": [*twice, *_warnings(learnt, checks, noise)],
+        "validation": checks, "signal": noise,
+        "warnings": [*twice, *_artificial(runs), *_warnings(learnt, checks, noise)],
         "rankings": {code: _rank(code, among, seen, learnt, penalty, known) for code in wanted},
     }  # fmt: skip
+
+
+def _artificial(runs: Sequence[Run]) -> list[str]:
+    """A warning for runs whose languages share nothing with those of the same names but the grammar."""
+    entries = [run for run in runs if any(_of_a_world(run, name) for name in run.study["tasks"].values())]
+    names = ", ".join(str(run.folder) for run in entries)
+    return [f"the languages of {names} are artificial: only their grammars are those of the real languages of the same "
+            "names, so that this ranks sources for artificial languages"] if entries else []  # fmt: skip
+
+
+def _of_a_world(run: Run, task: str) -> bool:
+    own = run.plan["study"].get("tasks", {}).get(task)
+    known = catalogue().get(task)
+    return "world" in (own.get("source") or {}) if own else isinstance(known and known.source, WorldSource)
 
 
 def shared_trainings(runs: Sequence[Run]) -> list[str]:
