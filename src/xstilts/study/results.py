@@ -66,7 +66,7 @@ def _left_out(planned: StudyPlan, store: Store) -> list[dict[str, Any]]:
     """The rows that are not in the data that a study used: per task, split and language their number, and each."""
     found = []
     for fingerprint, step in planned.plan.steps.items():
-        file = store.find(fingerprint, "left-out.json") if step.kind == "rows" else None
+        file = store.find(fingerprint, "left-out.json") if step.kind in ("rows", "translate") else None
         if file:
             part = json.loads(file.read_text(encoding="utf-8"))
             if part["problems"] or part["unlabelled"]:
