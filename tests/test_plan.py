@@ -97,6 +97,54 @@ def test_operations_agree_with_what_torch_counts():
     assert configured(config).forward(5 * 24, 5 * 24**2) == counter.get_total_flops()
 
 
+def test_operations_of_a_translator_agree_with_what_torch_counts():
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+    from transformers import M2M100Config, M2M100ForConditionalGeneration
+
+    layers = {"encoder_layers": 3, "decoder_layers": 2, "encoder_ffn_dim": 160, "decoder_ffn_dim": 160}
+    config = M2M100Config(d_model=64, vocab_size=100, encoder_attention_heads=4, decoder_attention_heads=4, **layers)
+    shape, model = configured(config.to_dict()), M2M100ForConditionalGeneration(config).eval()
+    model.set_attn_implementation("eager")
+    texts, length = 5, 24
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(input_ids=torch.full((texts, length), 7), decoder_input_ids=torch.full((texts, length), 7))
+    tokens, squares = texts * length, texts * length**2
+    attention = 2 * 4 * shape.decoder_layers * shape.hidden * squares  # to what is written, and to what is read
+    assert shape.forward(tokens, squares) + shape.write(tokens) + attention == counter.get_total_flops()
+    matrices = sum(weight.numel() for weight in model.parameters() if weight.dim() == 2)
+    assert shape.parameters == matrices
+
+
+def translating(tmp_path, **told):
+    """A plan of MNLI translated into the languages of the pool, and the prices of its translations on an H200."""
+    entry = {"load": "facebook/nllb-200-distilled-600M", "revision": "abc", **told}
+    arm = {"intermediate": "mnli", "languages": "all", "translated": "nllb"}
+    study = ON_THE_HUB | {"translators": {"nllb": entry}, "arms": {**ON_THE_HUB["arms"], "all": arm}}
+    file = tmp_path / "translating.yaml"
+    file.write_text(yaml.safe_dump(study))
+    plan = build_plan(freeze(load_study(str(file)), None, "cuda"))
+    found = estimates(plan.plan, rates("h200"))
+    return file, [found[f] for f, step in plan.plan.steps.items() if step.kind == "translate"]
+
+
+def test_translation_is_priced_as_it_is_written_token_by_token(tmp_path):
+    assert shape_of("facebook/nllb-200-distilled-600M").parameters == pytest.approx(615e6, rel=0.01)
+    assert shape_of("facebook/nllb-200-3.3B").parameters == pytest.approx(3.3e9, rel=0.02)
+    file, prices = translating(tmp_path)
+    rows = json.loads(invoke("plan", file, "--json", "--device", "h200"))["kinds"]
+    told = next(row for row in rows if row["kind"] == "translate")
+    assert told["steps"] == len(prices) and told["seconds"] == pytest.approx(sum(price.seconds for price in prices))
+    one = prices[0]
+    dense = one.flops / rates("h200").flops_per_second("bf16")
+    assert one.flops > 4 * 392_702 * 41 * 2 * 256_206 * 1024  # the output layer alone, for each of four beams
+    assert one.seconds > 4 * dense
+    greedy = translating(tmp_path, beams=1)[1][0]
+    assert one.flops > 3 * greedy.flops
+    # few sentences at a time: more tokens one after the other, and weights that are read for few rows
+    assert translating(tmp_path, batch_tokens=256)[1][0].seconds > 10 * one.seconds
+
+
 def test_padding_is_priced_as_training_makes_it():
     size = Size(1000, 1.0, tuple(np.linspace(4, 100, len(QUANTILES))), "data")
     priced = mean_update((size,), 32, 128, 512, False)

@@ -20,6 +20,7 @@ import tokenizers
 import torch
 import transformers
 
+from xstilts.analysis import analyse
 from xstilts.context import Context
 from xstilts.data.sources import rows
 from xstilts.engine import Step
@@ -27,7 +28,13 @@ from xstilts.engine.store import Store
 from xstilts.engine.work import run_step
 from xstilts.errors import MISSING, STEP_FAILED, XstiltsError
 from xstilts.languages import all_languages
+from xstilts.report import write_page
+from xstilts.study.freeze import freeze
+from xstilts.study.load import load_study
 from xstilts.study.own_tasks import read_task_file
+from xstilts.study.plan import build_plan
+from xstilts.study.results import gather
+from xstilts.study.run import freeze_plan
 from xstilts.tasks.task import Task
 from xstilts.tasks.types import SCHEMAS
 from xstilts.translation import generate
@@ -577,3 +584,49 @@ def test_a_little_real_english_goes_out_and_stays_parallel(real_data, tmp_path):
         }
     right = sum(row["text_b"] == kept[row["id"]]["text_b"].upper() for row in made.to_pylist())
     assert right > 0.8 * len(made) and quality["chrf"] > 90
+
+
+def test_a_study_trains_and_scores_arms_on_translations_of_its_anchor_rows(tmp_path, encoder_folder):
+    """The words of a model with random weights mean nothing; what a study does with them is the same."""
+    source = {"world": 1, "kind": "nli", "rows": {"train": 60, "validation": 20, "test": 20}}
+    small = {"epochs": 1, "recipe": {"learning_rate": 0.001}}
+    translated = {"intermediate": "nli", "translated": "any"}
+    study = {
+        "name": "own", "question": "q", "replicates": 2, "primary": ["few"], "contrasts": ["translated - english"],
+        "languages": {"candidates": ["de", "fr", "tr", "ja", "sw"], "never_held_out": ["de"], "minimum": 2},
+        "tasks": {name: {"type": "classification", "labels": ["entailment", "neutral", "contradiction"],
+                         "parallel": True, "max_length": 64, "source": source} for name in ("few", "nli")},
+        "translators": {"any": {"load": str(family(tmp_path, "m2m")), "beams": 1, "max_length": 36}},
+        "encoders": {"mine": {"load": str(encoder_folder("bert"))}},
+        "intermediate": {"nli": small},
+        "arms": {
+            "english": {"intermediate": "nli"},
+            "translated": {**translated, "languages": "given", "given": ["de"]},
+            "roundtrip": {**translated, "through": "fr"},
+        },
+        "targets": {"few": {"training": small}},
+    }  # fmt: skip
+    file, run = tmp_path / "own.yaml", tmp_path / "run"
+    run.mkdir()
+    file.write_text(json.dumps(study))
+    planned, store = build_plan(freeze(load_study(str(file)), None, "cpu")), Store(tmp_path / "store")
+    for step in planned.plan.steps.values():
+        run_step(step, store)
+    freeze_plan(planned, run)
+    gather(planned, store, run)
+    told = {entry["label"]: entry for entry in json.loads((run / "translations.json").read_text())}
+    labels = {"translated": "translate nli train into de", "roundtrip": "translate nli train out to fr and back"}
+    assert set(told) == set(labels.values())
+    cells = [cell for cell in json.loads((run / "cells.json").read_text()) if cell["arm"] != "baseline"]
+    assert len(cells) == 3 * 2
+    for cell in cells:
+        lost = sum(told[labels[cell["arm"]]]["dropped"].values()) if cell["arm"] in labels else 0
+        assert cell["intermediate"]["examples"] == 60 - lost and cell["training"]["examples"] == 60
+        assert cell["intermediate"]["languages"] == (["de"] if cell["arm"] == "translated" else ["en"])
+        assert 0 < lost < 60 or cell["arm"] not in labels
+    left_out = {part["rows"]: part["problems"] for part in json.loads((run / "left-out.json").read_text())}
+    result = analyse(run)
+    assert {row["arm"] for row in result["scores"]} == {*study["arms"], "baseline"}
+    html = write_page(result, run).read_text()
+    for label, entry in told.items():
+        assert label in html and len(left_out[label]) == 60 - entry["kept"]

@@ -9,6 +9,9 @@ PACKED_TOKENS = {"cpu": 2048, "cuda": 32768}
 PREDICTED_TOKENS = {"cpu": 4096, "cuda": 65536}
 """Tokens of a prediction batch: small enough for the processor's cache, large enough to fill a GPU."""
 
+TRANSLATED_TOKENS = {"cpu": 1024, "cuda": 16384}
+"""Tokens of a batch of sentences to translate, with padding; beam search multiplies them by the number of beams."""
+
 PACKED_TYPES = frozenset({"bert", "camembert", "modernbert", "roberta", "xlm-roberta"})
 """Model types whose layers hand further arguments on to the attention function; shown equal in the tests."""
 

@@ -59,9 +59,9 @@ def light(rows: float) -> Peak:
     return Peak((LIGHT + ROW * rows) / 1e9)
 
 
-def loading(shape: Shape, decoder: bool = False) -> Peak:
-    """A step that reads a model and writes it; with a `decoder` it is as large as the encoder, on one vocabulary."""
-    return Peak((TORCH + 4 * (shape.parameters + decoder * shape.body)) / 1e9)
+def loading(shape: Shape) -> Peak:
+    """A step that reads a model and writes it."""
+    return Peak((TORCH + 4 * shape.parameters) / 1e9)
 
 
 def training(
@@ -103,14 +103,11 @@ def training(
     return Peak(ranks * (TORCH + CUDA_HOST + data + max(loaded, copied)) / 1e9, (CUDA_DEVICE + peak) / 1e9)
 
 
-def prediction(
-    shape: Shape, step: Mapping[str, Any], sizes: list[Size], max_length: int, decoder: bool = False
-) -> Peak:  # fmt: skip
-    """A step that computes a model's predictions, embeddings or, with a `decoder`, translations."""
+def prediction(shape: Shape, step: Mapping[str, Any], sizes: list[Size], max_length: int) -> Peak:
+    """A step that computes a model's predictions, embeddings or translations."""
     device, layers = step["device"], step.get("layers", [])
     batch = min(PREDICTED_TOKENS[device], max(1.0, sum(_tokens(sizes, max_length))))
-    body = shape.body * (2 if decoder else 1)
-    weights = 4 * (shape.parameters - shape.body + body)
+    weights = 4 * shape.parameters
     rows = sum(size.rows * size.sequences for size in sizes)
     states = (shape.layers + 1 + 2 * len(layers)) * shape.hidden if layers else 0
     active = 4 * batch * (_values(shape, device, max_length, True) - shape.layers * shape.hidden + states)

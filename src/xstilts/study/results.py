@@ -66,7 +66,7 @@ def _left_out(planned: StudyPlan, store: Store) -> list[dict[str, Any]]:
     """The rows that are not in the data that a study used: per task, split and language their number, and each."""
     found = []
     for fingerprint, step in planned.plan.steps.items():
-        file = store.find(fingerprint, "left-out.json") if step.kind == "rows" else None
+        file = store.find(fingerprint, "left-out.json") if step.kind in ("rows", "translate") else None
         if file:
             part = json.loads(file.read_text(encoding="utf-8"))
             if part["problems"] or part["unlabelled"]:
@@ -76,10 +76,10 @@ def _left_out(planned: StudyPlan, store: Store) -> list[dict[str, Any]]:
 
 def _translations(planned: StudyPlan, store: Store) -> list[dict[str, Any]]:
     """How good each translation seems to be: what `quality.json` of the steps that translate says."""
-    files = {
-        step.label: store.find(f, "quality.json") for f, step in planned.plan.steps.items() if "to" in step.arguments
-    }
-    return [{"label": label, **json.loads(file.read_text(encoding="utf-8"))} for label, file in files.items() if file]
+    files = [
+        (step.label, store.find(f, "quality.json")) for f, step in planned.plan.steps.items() if "to" in step.arguments
+    ]  # two translators may go the same way
+    return [{"label": label, **json.loads(file.read_text(encoding="utf-8"))} for label, file in files if file]
 
 
 def told(part: dict[str, Any]) -> str:

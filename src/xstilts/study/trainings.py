@@ -160,7 +160,7 @@ def _source_rows(result: StudyPlan, arm: Arm, task: Task, split: str, code: str)
     }
     way = f"out to {arm.through} and back" if arm.through else f"into {code}"
     label = f"translate {task.name} {split} {way}"
-    return add(result, "rows", "xstilts.translation.translate:translate", label, arguments, inputs)
+    return add(result, "translate", "xstilts.translation.translate:translate", label, arguments, inputs)
 
 
 def _translator(result: StudyPlan, name: str) -> str:

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from xstilts.models.limits import TRANSLATED_TOKENS
 from xstilts.tasks.encoding import cuts
 from xstilts.translation.codes import Direction
 from xstilts.translation.models import Translator
 
-TOKENS_PER_BATCH = {"cpu": 1024, "cuda": 16384}
-"""Tokens of a batch with its padding; beam search multiplies them by the number of beams."""
 TOO_LONG = "longer than the model reads"
 UNFINISHED = "translation without an end"
 NOTHING = "empty translation"
@@ -79,7 +78,7 @@ def _encode(texts: list[str], tokenizer: Any, way: Direction) -> list[np.ndarray
 
 
 def _budget(translator: Translator, search: Search) -> int:
-    return search.batch_tokens or TOKENS_PER_BATCH[translator.model.device.type]
+    return search.batch_tokens or TRANSLATED_TOKENS[translator.model.device.type]
 
 
 def _batches(ids: list[np.ndarray], budget: int) -> list[list[int]]:
