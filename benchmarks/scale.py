@@ -44,6 +44,7 @@ def grid(languages: int, replicates: int) -> dict[str, Any]:
     codes = [language.code for language in all_languages() if language.code != "en"][:languages]
     recipe = {"learning_rate": 1e-5}
     arms = {f"{name}-{code}".replace("_", "-"): {"intermediate": name, "languages": "given", "given": [code]}
+            | ({"role": "control"} if code in SCORED else {})  # held out in part
             for name in INTERMEDIATE for code in codes}  # fmt: skip
     return {
         "name": "scale",
@@ -57,7 +58,7 @@ def grid(languages: int, replicates: int) -> dict[str, Any]:
         "targets": {name: {"training": {"recipe": recipe, "task": task}} for name, task in
                     (("xnli", "mnli"), ("pawsx", "pawsx"))},
         "primary": ["xnli"],
-        "contrasts": [f"{next(iter(arms))} - none"],
+        "contrasts": [f"{next(name for name, arm in arms.items() if 'role' not in arm)} - none"],
     }  # fmt: skip
 
 

@@ -47,13 +47,15 @@ def _languages(arm: Arm) -> dict[str, Any]:
 
 
 def _same_languages(study: Study, sources: dict[str, dict[str, tuple[str, ...]]]) -> list[str]:
-    """Arms that differ in their languages alone, and in some replicates not even in those."""
+    """Arms in contrasts that differ in their languages alone, and in some replicates not even in those."""
     told = []
-    for one, other in combinations(study.arms, 2):
-        rests = [study.arms[name].model_dump(exclude={*_languages(study.arms[name]), "role"}) for name in (one, other)]
+    contrasts = [parse_contrast(text, study.primary) for text in (*study.contrasts, *study.controls)]
+    judged = dict.fromkeys(name for contrast in contrasts for name in (contrast.left, contrast.right))
+    rests = {name: study.arms[name].model_dump(exclude={*_languages(study.arms[name]), "role"}) for name in judged}
+    for one, other in combinations(judged, 2):
         shared = sources[one].keys() & sources[other].keys()
         same = sum(set(sources[one][name]) == set(sources[other][name]) for name in shared)
-        if rests[0] == rests[1] and same:
+        if rests[one] == rests[other] and same:
             often = f"{same} of {len(shared)} replicates"
             told.append(f"arms '{one}' and '{other}' train on the same languages in {often}: there, their contrasts "
                         "say the same twice")  # fmt: skip

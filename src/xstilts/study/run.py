@@ -133,10 +133,11 @@ def _earlier(file: Path) -> dict[str, Any]:
 
 
 def differences(earlier: Any, later: Any, where: str = "") -> list[str]:
-    """The settings of two plans that differ, each in words; hashes and lists of steps follow from them."""
+    """The settings of two plans that differ, each in words; hash, steps and warnings follow from them."""
     if not isinstance(earlier, dict) or not isinstance(later, dict):
         return [] if earlier == later else [f"{where}: {_short(earlier)} is now {_short(later)}"]
-    names = [name for name in dict.fromkeys([*earlier, *later]) if where or name not in ("hash", "steps")]
+    follow = ("hash", "steps", "warnings")
+    names = [name for name in dict.fromkeys([*earlier, *later]) if where or name not in follow]
     return [
         told
         for name in names
