@@ -64,10 +64,12 @@ def checkpoints(kept: Mapping[str, Cube], oracle: Mapping[str, Cube], held_out: 
     """Per target and arm the held-out score of the weights that the study keeps, and of those that dev rows in the
     held-out languages chose, means over the replicates that have both."""
     rows = []
-    for target, cube in oracle.items():
+    for target, cube in ((name, cube) for name, cube in oracle.items() if name in kept):
         codes = [code for code in held_out if code in cube.clusters]
         for arm in dict.fromkeys(cell[0] for cell in cube.sums):
             cells = [cell for cell in cube.cells(arm) if cell in kept[target].sums]
+            if not cells or not codes:
+                continue
             means = [float(np.mean([one.scores(cells, code) for code in codes])) for one in (kept[target], cube)]
             rows.append({"target": target, "arm": arm, "kept": round(means[0], 4), "oracle": round(means[1], 4),
                          "replicates": len(cells)})  # fmt: skip

@@ -145,7 +145,8 @@ def alike(phase: str, step: Step) -> str:
     much masked text and the same text withheld."""
     arguments = step.arguments
     masked = arguments["mlm"]["share"] if arguments["mlm"] else 0
-    return f"{phase}: {' + '.join(arguments['tasks'])}, {masked:g} masked, '{arguments['hidden']}' withheld"
+    longer = ", lengthened" if "longer" in step.inputs else ""
+    return f"{phase}: {' + '.join(arguments['tasks'])}, {masked:g} masked, '{arguments['hidden']}' withheld{longer}"
 
 
 def _languages(tasks: dict[str, Any]) -> list[str]:
