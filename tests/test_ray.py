@@ -1,12 +1,15 @@
 """The Ray engine on a cluster of several nodes on this machine, of which one is lost in mid-study."""
 
+import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
+from safetensors.torch import load_file
 
-from xstilts.engine import Plan, Step, Store, execute
+from xstilts.engine import Plan, Step, Store, execute, run_alone
 from xstilts.engine.result import manifest
 from xstilts.errors import MISSING, XstiltsError
 from xstilts.study.freeze import freeze
@@ -38,10 +41,14 @@ def cluster(tmp_path_factory):
 @pytest.fixture
 def planned(tmp_path, encoder_folder):
     """A study of two arms whose every step is real and short."""
+    return study(tmp_path, encoder_folder("xlm-roberta"))
+
+
+def study(tmp_path, encoder, ranks=1):
     small = {"examples": 16, "epochs": 1, "recipe": {"learning_rate": 0.001}}
     raw = yaml.safe_load(builtin_studies()["pocket"].read_text()) | {
         "replicates": 1,
-        "encoders": {"mine": {"load": str(encoder_folder("xlm-roberta"))}},
+        "encoders": {"mine": {"load": str(encoder)}},
         "languages": {"candidates": ["de", "tr", "ja", "sw"], "minimum": 2},
         "intermediate": {"nli": {"task": "pocket-nli-hard", **small}},
         "arms": {"none": {}, "near": {"intermediate": "nli", "languages": "near", "count": 1}},
@@ -50,7 +57,7 @@ def planned(tmp_path, encoder_folder):
         "controls": [],
     }
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(raw))
-    return build_plan(freeze(load_study(str(tmp_path / "small.yaml")), None, "cpu"))
+    return build_plan(freeze(load_study(str(tmp_path / "small.yaml")), None, "cpu"), ranks=ranks)
 
 
 def predictions(planned, store):
@@ -81,6 +88,32 @@ def test_a_study_that_loses_a_node_ends_as_on_one_machine(cluster, planned, tmp_
     assert predictions(planned, store) == predictions(planned, local)
 
 
+def test_a_training_that_two_processes_share_has_a_core_for_each_and_the_result_of_one(
+    cluster, encoder_folder, tmp_path, monkeypatch
+):
+    base = shutil.copytree(encoder_folder("xlm-roberta"), tmp_path / "base")
+    config = json.loads((base / "config.json").read_text())
+    off = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}  # every process draws its own
+    (base / "config.json").write_text(json.dumps(config | off))
+    alone, shared = study(tmp_path, base), study(tmp_path, base, ranks=2)
+    training = next(f for f, step in alone.plan.steps.items() if step.kind == "train")
+    local, store = Store(tmp_path / "store"), Store(tmp_path / "cluster")
+    for fingerprint in alone.plan.needed([], [training]):
+        if fingerprint == training:
+            shutil.copytree(tmp_path / "store", tmp_path / "cluster")
+        run_alone(alone.plan, fingerprint, local)
+    monkeypatch.setenv("XSTILTS_CACHE", str(tmp_path / "driver"))
+    events = []
+    added = cluster.add_node(**SIZE | {"num_cpus": 2})
+    execute_on_ray(shared.plan, store, [training], events.append, cluster.address, threads=1)
+    cluster.remove_node(added, allow_graceful=False)
+    (node,) = {event["node"] for event in events if event["event"] == "started"}
+    assert node.endswith(added.node_id)  # the only one with two cores
+    one, two = (load_file(each.open(training) / "model.safetensors") for each in (local, store))
+    difference = max(float((one[name] - two[name]).abs().max()) for name in one)
+    assert 0 < difference < 1e-5  # sums of two processes are rounded otherwise: there were two
+
+
 def test_a_step_that_fails_fails_those_that_need_it_and_nothing_else(cluster, tmp_path):
     plan = Plan()
     bad = plan.add(Step("rows", "xstilts.data.prepare:prepare", 1, {}, label="rows of nothing"))
@@ -104,6 +137,7 @@ def test_a_step_asks_for_no_more_memory_than_a_machine_that_could_run_it_has():
     assert largest(nodes, {"memory": 500.0}, threads=1) == 64
     assert largest(nodes, {"gpus": 2, "memory": 500.0}, threads=1) == 16
     assert largest(nodes, {"gpus": 4}, threads=1) == 0
+    assert largest(nodes, {"ranks": 3}, threads=4) == 0
 
 
 def test_a_step_that_needs_more_memory_than_any_machine_has_is_run_and_a_note_says_so(cluster, tmp_path):

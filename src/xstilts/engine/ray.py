@@ -28,10 +28,11 @@ PATIENCE = 60.0
 def execute_on_ray(plan: Plan, store: Store, wanted: list[str], report: Report, address: str, threads: int) -> Outcome:
     """As `execute`, on the Ray cluster at `address` (`auto`: the one that this machine belongs to).
 
-    A step asks Ray for `threads` cores, for the `gpus` that it needs, which are all that it sees, and for its `memory`
-    as planned and corrected by what was measured; where no machine has so much, for all that the largest has. Where its
-    worker or its node dies, it is begun again wherever there is room. The store must be one that all machines reach: a
-    shared folder under the same path, or a URL. Raises XstiltsError where there is no cluster.
+    A step asks Ray for `threads` cores, without GPUs for so many for each process that shares it; for the `gpus` that
+    it needs, which are all that it sees; and for its `memory` as planned and corrected by what was measured, or where
+    no machine has so much for all that the largest has. Where its worker or its node dies, it is begun again wherever
+    there is room. The store must be one that all machines reach: a shared folder under the same path, or a URL. Raises
+    XstiltsError where there is no cluster.
     """
     variables = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     try:
@@ -89,20 +90,28 @@ def _total(threads: int) -> dict[str, float]:
 
 def _tell_what_is_short(drive: Drive, threads: int) -> None:
     steps = [drive.plan.steps[f] for f in drive.todo]
-    most = max(node["Resources"].get("GPU", 0) for node in ray.nodes() if node["Alive"])
-    needed = max((step.needs.get("gpus", 0) for step in steps), default=0)
-    if needed > most:
-        why = f"steps need {needed:g} GPUs of one machine, {most:g} are there: they wait until such a machine joins"
-        drive.report({"event": "note", "why": why})
-    if any(step.needs.get("memory", 0) > largest(ray.nodes(), step.needs, threads) > 0 for step in steps):
+    nodes = ray.nodes()
+    there = [node["Resources"] for node in nodes if node["Alive"]]
+    cores, gpus = [_cores(step.needs, threads) for step in steps], [step.needs.get("gpus", 0) for step in steps]
+    for name, wanted, what in (("CPU", cores, "cores"), ("GPU", gpus, "GPUs")):
+        most, needed = max(node.get(name, 0) for node in there), max(wanted, default=0)
+        if needed > most:
+            why = f"steps need {needed:g} {what} of one machine, {most:g} are there: they wait for such a machine"
+            drive.report({"event": "note", "why": why})
+    if any(step.needs.get("memory", 0) > largest(nodes, step.needs, threads) > 0 for step in steps):
         why = "the plan gives steps more memory than any machine has: each gets all of the largest, and may fail"
         drive.report({"event": "note", "why": why})
 
 
+def _cores(needs: Needs, threads: int) -> int:
+    """Cores of a step: its threads, and without GPUs those of each process that shares it."""
+    return threads * (1 if needs.get("gpus") else round(needs.get("ranks", 1)))
+
+
 def largest(nodes: list[Mapping[str, Any]], needs: Needs, threads: int) -> float:
     """The most memory, in GB, of a machine that has the cores and GPUs for a step; 0 where there is no such machine."""
-    there = [node["Resources"] for node in nodes if node["Alive"]]
-    fitting = [r for r in there if r.get("CPU", 0) >= threads and r.get("GPU", 0) >= needs.get("gpus", 0)]
+    there, cores = [node["Resources"] for node in nodes if node["Alive"]], _cores(needs, threads)
+    fitting = [r for r in there if r.get("CPU", 0) >= cores and r.get("GPU", 0) >= needs.get("gpus", 0)]
     return max((r.get("memory", 0.0) / 1e9 for r in fitting), default=0.0)
 
 
@@ -111,7 +120,7 @@ def _submit(step: Step, drive: Drive, threads: int, events: Queue) -> Any:
     memory = min(needs.get("memory", 0), largest(ray.nodes(), needs, threads))
     task = _task.options(
         name=step.label,
-        num_cpus=threads * (1 if needs.get("gpus") else round(needs.get("ranks", 1))),
+        num_cpus=_cores(needs, threads),
         num_gpus=round(needs.get("gpus", 0)),
         memory=int(1e9 * memory) or None,
         max_retries=0,
