@@ -110,6 +110,20 @@ def test_what_an_oracle_would_keep_stands_beside_what_was_kept(run, tmp_path):
     assert "development rows in the held-out languages themselves" in page
 
 
+def test_an_oracle_that_failed_in_part_hides_nothing_of_the_run_itself(run, tmp_path):
+    again = shutil.copytree(run, tmp_path / "again")
+    (again / "predictions-by-oracle").mkdir()
+    rows = pq.read_table(again / "predictions" / "one.parquet").to_pylist()
+    left = [row for row in rows if row["arm"] == "english" or row["replicate"] == 1]
+    pq.write_table(pa.Table.from_pylist(left), again / "predictions-by-oracle" / "one.parquet")
+    result = analyse(again)
+    assert result["verdicts"] == analyse(run)["verdicts"]
+    assert result["by_oracle"]["verdicts"] == [], "one replicate judges nothing"
+    replicates = {row["arm"]: row["replicates"] for row in result["by_oracle"]["checkpoints"]}
+    assert replicates["far"] < replicates["english"]
+    assert write_page(result, again).is_file()
+
+
 def test_an_earlier_run_gives_components_and_one_language_does_not(run, tmp_path):
     parts, clusters, contrasts = components_of(run)
     assert clusters == 40 and contrasts == ["far - english"]

@@ -1,5 +1,7 @@
 """Everything that a report shows, from a run folder's predictions; no training is repeated to change an analysis."""
 
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +10,14 @@ import numpy as np
 from xstilts.analysis.beside import checkpoints, dead_runs, improvement, selection
 from xstilts.analysis.bootstrap import FEWEST_REPLICATES, multi_bootstrap, resample
 from xstilts.analysis.covariates import covariates
-from xstilts.analysis.cube import Cube, read_cube
+from xstilts.analysis.cube import Cube
 from xstilts.analysis.distance import distance_to_sources, rank_correlation, slope
 from xstilts.analysis.effects import Effect, effect, paired_cells
 from xstilts.analysis.power import decision, decision_words
 from xstilts.analysis.readings import LIKE_THESE, THESE, families_of, like_these, refusal
 from xstilts.analysis.runs import BASELINE, Run, encoder_kinds, read_json, read_run
 from xstilts.analysis.verdicts import UNDETERMINED, answer, as_json, rounded, sentence, verdict
+from xstilts.errors import XstiltsError
 from xstilts.languages import MEASURES
 
 AFTER_RETRY, BY_ORACLE = "predictions-after-retry", "predictions-by-oracle"
@@ -37,7 +40,7 @@ def analyse(run: Path) -> Result:
     controls = [_judge(cubes, contrast, context) for contrast in study["controls"]]
     strategies = {name: arm.get("languages", "english") for name, arm in study["arms"].items() if "intermediate" in arm}
     baselines = [row for cube in cubes.values() for row in _against_baseline(cube, context)]
-    chosen = _cubes(run / BY_ORACLE, study)
+    retried, chosen = (_cubes(replace(found, tables=name, cubes={})) for name in (AFTER_RETRY, BY_ORACLE))
     oracle = _told_again(chosen, context)
     told = answer([(v["left"], v["right"], v["verdict"]) for v in judged], strategies)
     return {
@@ -52,7 +55,7 @@ def analyse(run: Path) -> Result:
         "distance": [_distance(cubes, contrast, context, run) for contrast in study["contrasts"]],
         "selection": selection(cubes.values(), budgets, held_out),
         "dead_runs": dead_runs(budgets),
-        "after_retry": _told_again(_cubes(run / AFTER_RETRY, study), context),
+        "after_retry": _told_again(retried, context),
         "by_oracle": oracle and {**oracle, "checkpoints": checkpoints(cubes, chosen, held_out)},
         "budgets": budgets,
         "estimates": _optional(run / "estimates.json"),
@@ -60,23 +63,26 @@ def analyse(run: Path) -> Result:
     }
 
 
-def _cubes(folder: Path, study: Result) -> dict[str, Cube]:
-    """The cubes of the targets with labels that the folder has predictions for."""
-    files = {target: folder / f"{target}.parquet" for target in study["types"] if target not in study["withheld"]}
-    return {
-        target: read_cube(file, study["types"][target], study["metrics"][target])
-        for target, file in files.items()
-        if file.is_file()
-    }
+def _cubes(run: Run) -> dict[str, Cube]:
+    return {target: run.cube(target) for target in run.scored}
 
 
 def _told_again(cubes: dict[str, Cube], context: Result) -> Result | None:
-    """Verdicts and scores by other predictions of the run's cells, as far as these go; None where there are none."""
-    contrasts = [c for c in context["study"]["contrasts"] if set(c["targets"]) <= set(cubes)]
+    """Verdicts and scores by other predictions of the run's cells, as far as these go; None where there are none.
+
+    A contrast that they cannot judge is left out: a step of theirs that failed must not hide the run's own verdicts.
+    """
+    if not cubes:
+        return None
+    verdicts = []
+    for contrast in context["study"]["contrasts"]:
+        if set(contrast["targets"]) <= set(cubes):
+            with suppress(XstiltsError):
+                verdicts.append(_judge(cubes, contrast, context))
     return {
-        "verdicts": [_judge(cubes, contrast, context) for contrast in contrasts],
+        "verdicts": verdicts,
         "scores": [row for cube in cubes.values() for row in _scores(cube, context["held_out"])],
-    } if cubes else None  # fmt: skip
+    }
 
 
 def _optional(file: Path) -> list[Result]:

@@ -42,12 +42,13 @@ class ArmFacts:
 
 @dataclass(frozen=True)
 class Run:
-    """What `study` wrote into a run folder, besides the predictions, which are read when they are asked for."""
+    """What `study` wrote into a run folder; predictions, in its folder `tables`, are read when they are asked for."""
 
     folder: Path
     study: dict[str, Any]
     plan: dict[str, Any]
     budgets: list[dict[str, Any]]
+    tables: str = PREDICTIONS
     cubes: dict[tuple[str, str], Cube] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
@@ -104,7 +105,7 @@ class Run:
         return XstiltsError(f"the predictions in {self.folder} are not those of its plan", why, AGAIN)
 
     def _file(self, target: str) -> Path:
-        return self.folder / PREDICTIONS / f"{target}.parquet"
+        return self.folder / self.tables / f"{target}.parquet"
 
     @property
     def name(self) -> str:
