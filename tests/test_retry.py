@@ -64,6 +64,31 @@ def test_a_dead_intermediate_training_takes_what_follows_along(planned, tmp_path
     assert changed == {("far", target, 1) for target in ("pocket-nli", "pocket-paws", "pocket-tatoeba")}
 
 
+def test_a_second_try_leaves_lengthened_arms_and_the_oracle_alone(tmp_path):
+    file = tmp_path / "own.yaml"
+    file.write_text(json.dumps({"extends": "pocket", "name": "own", "arms": {"none-longer": {"as_long_as": "english"}},
+                                "targets": {"pocket-nli": {"oracle": "validation"}}}))  # fmt: skip
+    planned = build_plan(freeze(load_study(str(file), quick=True), None, "cpu"))
+    lost = trained(planned, "english").intermediate
+    second = second_tries(planned, store_of(tmp_path, planned, {lost}))
+    changed = {
+        (c.arm, c.replicate) for c, d in zip(planned.cells, second.cells, strict=True) if c.training != d.training
+    }
+    assert changed == {("english", 1)}
+    assert all(cell.oracle for cell in planned.cells if cell.target == "pocket-nli" and cell.training)
+    assert not any(cell.oracle for cell in second.cells), "it stands beside the run as it was, and is not told again"
+
+
+def test_a_lengthened_training_is_not_held_against_short_ones(tmp_path):
+    file = tmp_path / "own.yaml"
+    file.write_text(
+        json.dumps({"extends": "pocket", "name": "own", "arms": {"none-longer": {"as_long_as": "english"}}})
+    )
+    planned = build_plan(freeze(load_study(str(file), quick=True), None, "cpu"))
+    short = {c.training for c in planned.cells if c.training and c.arm != "none-longer"}
+    assert second_tries(planned, store_of(tmp_path, planned, short)) is None, "where none has learnt, none is dead"
+
+
 def test_a_plan_that_differs_says_what_changed(planned, tmp_path):
     assert freeze_plan(planned, tmp_path) == []
     assert freeze_plan(planned, tmp_path) == []

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 import torch
 import transformers
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from conftest import tuning
 from xstilts.context import Context
@@ -294,6 +294,18 @@ def test_a_run_that_was_stopped_ends_in_the_same_bits_as_one_that_was_not(encode
         assert list(resumed) == ["last", *choose_by]
         assert all(equal(resumed[name], whole[name]) for name in whole)
         assert again == history
+
+
+def test_a_checkpoint_of_another_form_is_begun_again(encoder_folder, tmp_path):
+    folder, scratch = encoder_folder("xlm-roberta"), tmp_path / "scratch"
+    whole, _, _ = run(folder, tmp_path / "whole")
+    with pytest.raises(Stopped):
+        run(folder, scratch, 7)
+    file = scratch / "checkpoint.safetensors"
+    save_file(load_file(file), file, {"notes": json.dumps({"update": 7, "history": [], "losses": []})})
+    again, _, scores = run(folder, scratch)
+    assert len(scores) == 4
+    assert all(equal(again[name], whole[name]) for name in whole)
 
 
 def test_each_score_chooses_the_weights_that_it_is_best_for(encoder_folder, tmp_path):

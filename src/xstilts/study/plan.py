@@ -1,5 +1,7 @@
 """Expands a frozen study into a plan: shared steps once, and the cells of the experiment that they serve."""
 
+from dataclasses import replace
+
 from xstilts.data.sources import available
 from xstilts.errors import XstiltsError
 from xstilts.randomness import derive
@@ -46,7 +48,8 @@ def _replicate(
     frozen = result.frozen
     study = frozen.study
     intermediate = _intermediate(result, name, encoder, base, replicate, randomness)
-    longer = _intermediate(result, arm.as_long_as, encoder, base, replicate, randomness) if arm.as_long_as else ""
+    first_tries = replace(result, retried=frozenset())  # a second try is as long, and changes nothing of this arm
+    longer = _intermediate(first_tries, arm.as_long_as, encoder, base, replicate, randomness) if arm.as_long_as else ""
     model = intermediate or base
     for target, entry in study.targets.items():
         task = frozen.tasks[entry.task or target]
@@ -59,7 +62,7 @@ def _replicate(
             tuned = target_step(result, target, entry, model, seed, where, arm.hide, longer)
             scored = _prediction(result, target, tuned, encoder, f"score {where}", arm.hide)
             oracle = ""
-            if entry.oracle:
+            if entry.oracle and not result.retried:  # the oracle stands beside the run as it was
                 oracle = _prediction(result, target, tuned, encoder, f"oracle of {where}", arm.hide, ORACLE)
             result.cells.append(Cell(target, name, encoder, replicate, scored, intermediate, tuned, oracle))
         else:

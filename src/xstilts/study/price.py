@@ -19,7 +19,7 @@ def naive_runs(cells: list[Cell]) -> int:
 
 def naive_flops(cells: list[Cell], estimates: dict[str, Estimate]) -> float:
     """FLOPs of one pipeline per cell, from the same encoders."""
-    steps = [f for cell in cells for f in (cell.intermediate, cell.training, cell.predictions) if f]
+    steps = [f for cell in cells for f in (cell.intermediate, cell.training, cell.predictions, cell.oracle) if f]
     return sum(estimates[fingerprint].flops for fingerprint in steps)
 
 

@@ -33,7 +33,7 @@ class State:
         self.best: dict[str, Best] = {}
         self.losses: list[torch.Tensor | float] = []
         if file.is_file():
-            with suppress(SafetensorError):  # cut short by a power failure: the run starts again
+            with suppress(SafetensorError, KeyError):  # cut short, or of another form: the run starts again
                 self._load()
 
     def consider(self, name: str, score: float) -> None:
@@ -76,6 +76,7 @@ class State:
         with safe_open(self.file, "pt") as file:
             notes = json.loads(file.metadata()["notes"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        best = notes["best"]
         self.update, self.history, self.losses = notes["update"], notes["history"], notes["losses"]
         with torch.no_grad():
             for name, parameter in self.model.named_parameters():
@@ -83,7 +84,7 @@ class State:
                 for key in MOMENTS:
                     if f"{key}.{name}" in tensors:
                         self.optimizer.state[parameter][key] = tensors[f"{key}.{name}"].to(parameter.device)
-        for name, (score, update) in notes["best"].items():
+        for name, (score, update) in best.items():
             start = f"best.{name}."
             weights = {key.removeprefix(start): t for key, t in tensors.items() if key.startswith(start)}
             self.best[name] = Best(score, update, weights)
