@@ -133,8 +133,9 @@ def _design(
     """Of a study the targets, their held-out languages and the level of its intervals; its size; and its seconds on one
     device: for one replicate, and for each more.
 
-    Several targets count as one that has the harmonic mean of their languages, and of families: what languages add to
-    the variance of a mean over targets is at most the mean of what they add to each. Their items differ, and add up.
+    Several targets count as one that has the harmonic mean of their languages: what languages add to the variance of a
+    mean over targets is at most the mean of what they add to each. Families are the fewest, since the second reading
+    needs enough of them on every target. The targets' items differ, and add up.
     """
     from xstilts.analysis.components import Design
     from xstilts.analysis.power import ASSUMED_CLUSTERS
@@ -147,11 +148,8 @@ def _design(
     first, second = (sum(each.seconds for each in estimates(p.plan, speed).values()) for p in (one, two))
     frozen, study = whole.frozen, whole.frozen.study
     held = {t: [code for code in frozen.evaluated[t] if code in frozen.held_out] for t in study.primary}
-    languages, families = (
-        round(harmonic_mean(counts))
-        for counts in ([len(codes) for codes in held.values()],
-                       [len(set(families_of(codes).values())) for codes in held.values()])
-    )  # fmt: skip
+    languages = round(harmonic_mean([len(codes) for codes in held.values()]))
+    families = min(len(set(families_of(codes).values())) for codes in held.values())
     design = Design(study.replicates, languages, families, clusters or ASSUMED_CLUSTERS * len(held),
                     len(encoder_names(study)))  # fmt: skip
     level = 1 - (1 - study.level) / max(len(study.contrasts), 1)
