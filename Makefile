@@ -17,7 +17,7 @@ study: $(READY)
 	$(BIN)/xstilts study pocket
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadscope
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -18,21 +18,21 @@ import torch
 
 from xstilts.analysis.analyse import counted
 from xstilts.analysis.effects import effect
-from xstilts.analysis.runs import Run, encoder_kinds, read_run
+from xstilts.runs.reader import Run, encoder_kinds, read_run
 
 REFERENCES = ("none", "english")
 
 
 def effects(run: Run, target: str) -> list[dict[str, Any]]:
     """The arms of one target, the best first."""
-    cube, level, kinds = run.cube(target), run.study["level"], encoder_kinds(run.plan)
-    codes = counted(cube, run.plan["held_out"])
+    table, level, kinds = run.score_table(target), run.study["level"], encoder_kinds(run.plan)
+    codes = counted(table, run.plan["held_out"])
     rows = []
-    for arm in (arm for arm in run.arms if cube.cells(arm)):
-        scores = [cube.score(cell, code) for cell in cube.cells(arm) for code in codes]
+    for arm in (arm for arm in run.arms if table.cells(arm)):
+        scores = [table.score(cell, code) for cell in table.cells(arm) for code in codes]
         row: dict[str, Any] = {"target": target, "arm": arm, "held_out_mean": round(float(np.mean(scores)), 2)}
-        for reference in (name for name in REFERENCES if name != arm and cube.cells(name)):
-            found = effect([cube], arm, reference, [codes], run.encoders, level, kinds)
+        for reference in (name for name in REFERENCES if name != arm and table.cells(name)):
+            found = effect([table], arm, reference, [codes], run.encoders, level, kinds)
             row[f"minus_{reference}"] = [round(v, 2) for v in (found.estimate, found.low, found.high)]
         rows.append(row)
     return sorted(rows, key=lambda row: -row["held_out_mean"])

@@ -16,16 +16,16 @@ import numpy as np
 import torch
 
 from xstilts.analysis.bootstrap import multi_bootstrap, resample
-from xstilts.analysis.cube import Cube
 from xstilts.analysis.effects import effect, paired_cells
 from xstilts.randomness import generator
+from xstilts.runs.score_table import ScoreTable
 from xstilts.tasks import classification
 
 BY_ROWS = 20
 """Resamples of the other way that are timed."""
 
 
-def make_cube(arms: int, replicates: int, languages: int, items: int) -> Cube:
+def make_cube(arms: int, replicates: int, languages: int, items: int) -> ScoreTable:
     """Right and wrong answers of arms that differ a little."""
     rng = generator("answers")
     codes = [f"l{number}" for number in range(languages)]
@@ -37,15 +37,15 @@ def make_cube(arms: int, replicates: int, languages: int, items: int) -> Cube:
         for arm in range(arms)
         for replicate in range(1, replicates + 1)
     }
-    return Cube("xnli", classification, "accuracy", sums, dict.fromkeys(codes, np.arange(items)), items)
+    return ScoreTable("xnli", classification, "accuracy", sums, dict.fromkeys(codes, np.arange(items)), items)
 
 
-def by_rows(cube: Cube, draws: int) -> None:
+def by_rows(table: ScoreTable, draws: int) -> None:
     """Resamples by drawing the items' rows again and averaging them, one resample after another."""
     rng = np.random.default_rng(0)
     for _ in range(draws):
-        chosen = rng.integers(0, cube.clustering, cube.clustering)
-        for of in cube.sums.values():
+        chosen = rng.integers(0, table.clustering, table.clustering)
+        for of in table.cluster_stats.values():
             np.mean([table[chosen, 0].mean() for table in of.values()])
 
 
@@ -56,22 +56,22 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    cube = make_cube(options.arms, options.replicates, options.languages, options.items)
-    cells = list(cube.sums)
+    table = make_cube(options.arms, options.replicates, options.languages, options.items)
+    cells = list(table.cluster_stats)
     seconds = {}
     begin = time.perf_counter()
-    scores = [dict(zip(cells, resample(cube, cells, cube.languages, options.draws).T, strict=True))]
+    scores = [dict(zip(cells, resample(table, cells, table.languages, options.draws).T, strict=True))]
     for arm in range(1, options.arms):
-        found = effect([cube], f"arm-{arm}", "arm-0", [cube.languages], ["e"], 0.95)
-        pairs = {"e": paired_cells([cube], f"arm-{arm}", "arm-0", "e")}
+        found = effect([table], f"arm-{arm}", "arm-0", [table.languages], ["e"], 0.95)
+        pairs = {"e": paired_cells([table], f"arm-{arm}", "arm-0", "e")}
         multi_bootstrap(scores, pairs, 0.95, found.degrees)
     seconds["weights × statistics"] = round(time.perf_counter() - begin, 2)
     begin = time.perf_counter()
     for arm in range(1, options.arms):
-        effect([cube], f"arm-{arm}", "arm-0", [cube.languages], ["e"], 0.95)
+        effect([table], f"arm-{arm}", "arm-0", [table.languages], ["e"], 0.95)
     seconds["crossed intervals alone"] = round(time.perf_counter() - begin, 2)
     begin = time.perf_counter()
-    by_rows(cube, BY_ROWS)
+    by_rows(table, BY_ROWS)
     seconds[f"row by row (scaled up from {BY_ROWS})"] = round(
         (time.perf_counter() - begin) * options.draws / BY_ROWS, 1
     )

@@ -5,7 +5,7 @@ none, before the nine targets of XTREME, three replicates, XLM-R Large. Nothing 
 
 Training runs are those of one pipeline per cell against the plan's. FLOPs are those of a careful user, who trains each
 intermediate model once but pads every sequence to the maximum length, against the plan's with the lengths of real data
-(src/xstilts/study/sizes.yaml): at the maximum lengths of the authors' guide (256 tokens, 384 for questions), and with
+(src/xstilts/costs/sizes.yaml): at the maximum lengths of the authors' guide (256 tokens, 384 for questions), and with
 those of XTREME's baseline (128) for the targets and MNLI. Multi-task training is priced by its description: as many
 examples as its nine tasks have together. Every intermediate training has two epochs.
 """
@@ -18,10 +18,10 @@ from typing import Any
 
 import yaml
 
-from xstilts.study.cost import Estimate, estimates
-from xstilts.study.devices import rates
+from xstilts.config.load import load_study
+from xstilts.costs.devices import rates
+from xstilts.costs.estimate import Estimate, estimates
 from xstilts.study.freeze import freeze
-from xstilts.study.load import load_study
 from xstilts.study.plan import build_plan
 from xstilts.study.price import naive_runs
 from xstilts.study.steps import StudyPlan

@@ -19,12 +19,12 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from xstilts.config.custom_tasks import read_task_file
 from xstilts.context import Context
 from xstilts.data.sources import available, rows
 from xstilts.languages import all_languages
 from xstilts.models.encoders import load_tokenizer
 from xstilts.models.vocabulary import train_vocabulary
-from xstilts.study.own_tasks import read_task_file
 from xstilts.tasks.types import FINE_TUNED
 
 REPEATS = 3

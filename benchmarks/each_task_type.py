@@ -17,11 +17,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import torch
 
+from xstilts.config.custom_tasks import read_task_file
 from xstilts.context import Context
 from xstilts.data.prepare import prepare
 from xstilts.evaluation.predict import baseline, predict
 from xstilts.evaluation.retrieve import retrieve
-from xstilts.study.own_tasks import read_task_file
 from xstilts.tasks.task import Task
 from xstilts.tasks.types import SCORED, main_metric
 from xstilts.training.phases import fine_tune
@@ -76,7 +76,7 @@ def run(name: str, known: dict[str, Task], options: argparse.Namespace, root: Pa
     epochs, size = case.get("epochs", 2), 32
     examples = min(rows, options.updates * size // epochs)
     common = {"task": task.model_dump(mode="json"), "languages": [code], "max_length": case["max_length"],
-              "hidden": "", "weights": "", "device": "cpu", "precision": "bf16"}  # fmt: skip
+              "mask_column": "", "weights": "", "device": "cpu", "precision": "bf16"}  # fmt: skip
     folders = [root / f"{name}-{part}" for part in ("model", "predicted", "baseline")]
     for folder in folders:
         folder.mkdir()
@@ -85,7 +85,7 @@ def run(name: str, known: dict[str, Task], options: argparse.Namespace, root: Pa
             "max_length": case["max_length"], "weight": 1.0}  # fmt: skip
     fine_tune(
         {"tasks": {name: told}, "sampling": {}, "mlm": None, "anchor_share": 0.0, "batch_size": size, "seed": 1,
-         "keep": "last", "evaluate_every": 0, "oracle": [], "hidden": "", "device": "cpu",
+         "checkpoint": "last", "evaluate_every": 0, "oracle": [], "mask_column": "", "device": "cpu",
          "recipe": {"learning_rate": 5e-4, "warmup": 0.1, "precision": "bf16"}},
         {"encoder": options.encoder, f"train.{name}.{code}": train, f"dev.{name}": dev}, folders[0], Context(root),
     )  # fmt: skip

@@ -1,5 +1,5 @@
 """How long the rows of the catalogue's tasks are in tokens, from real files: the `lengths` of
-src/xstilts/study/sizes.yaml, printed as YAML.
+src/xstilts/costs/sizes.yaml, printed as YAML.
 
     python benchmarks/measure_lengths.py --data DIR --tokenizer FOLDER
 
@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import yaml
 
+from xstilts.config.custom_tasks import read_task_file
+from xstilts.costs.sizes import QUANTILES, characters
 from xstilts.data.sources import available, rows
 from xstilts.errors import XstiltsError
 from xstilts.languages import all_languages, language
 from xstilts.models.encoders import load_tokenizer
-from xstilts.study.own_tasks import read_task_file
-from xstilts.study.sizes import QUANTILES, characters
 from xstilts.tasks.types import SCORED
 
 TASKS = Path(__file__).parent.parent / "tests" / "real_tasks.yaml"

@@ -20,15 +20,15 @@ from typing import Any
 
 import yaml
 
+from xstilts.config.load import load_study
+from xstilts.costs.devices import rates
+from xstilts.costs.estimate import estimates
+from xstilts.costs.makespan import simulate
 from xstilts.engine import Plan, Step, Store, execute
 from xstilts.languages import all_languages
-from xstilts.study.cost import estimates
-from xstilts.study.devices import rates
 from xstilts.study.freeze import freeze
-from xstilts.study.load import load_study
 from xstilts.study.plan import StudyPlan, build_plan
 from xstilts.study.run import freeze_plan
-from xstilts.study.simulate import simulate
 from xstilts.tasks.source import WorldSource
 from xstilts.tasks.task import Task
 

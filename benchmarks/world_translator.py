@@ -48,7 +48,7 @@ STUDY = {
         "given": {"intermediate": "nli", "languages": "given", "given": PAIR},
         "translated": {"intermediate": "nli", "languages": "given", "given": PAIR, "translated": "good"},
         "translated-badly": {"intermediate": "nli", "languages": "given", "given": PAIR, "translated": "bad"},
-        "english-roundtrip": {"intermediate": "nli", "translated": "good", "through": THROUGH},
+        "english-roundtrip": {"intermediate": "nli", "translated": "good", "pivot": THROUGH},
     },
     "targets": {"pocket-tatoeba": None},
     "contrasts": [

@@ -2,28 +2,70 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import Literal
 
-BAD_INPUT = 2
-MISSING = 3
-STEP_FAILED = 4
+Kind = Literal[
+    # bad input
+    "bad-argument",  # options of a command or arguments of a function that do not go together
+    "bad-setting",  # mistakes in the YAML of a study, a task or a table of rates
+    "bad-file",  # a file that cannot be parsed, or of another format or shape than expected
+    "bad-row",  # rows of a data set that cannot be used
+    "unknown-name",  # a name that nothing answers to: task, arm, study, language, measure, …
+    "inconsistent",  # parts that are each valid and do not belong together
+    "leak",  # examples or languages that would be both trained on and scored
+    "too-few",  # fewer languages, replicates, examples or families than the method needs
+    "unsupported",  # an encoder, tokenizer or device that cannot do what is asked
+    "unsafe",  # refused for security: remote code, pickles, paths outside their place
+    "not-a-run",  # a folder that holds no run, or files that belong to another one
+    # missing
+    "missing-file",
+    "missing-data",
+    "missing-model",
+    "missing-package",
+    "unfinished",  # results that will be there when a study has ended
+    "network",  # a hub or remote store that cannot be reached
+    # a step failed, and the results of the others are kept
+    "step-failed",
+    "not-finite",  # weights, losses or outputs that are NaN or infinite
+    "damaged",  # content that differs from its checksum
+    "store-full",
+]
+"""What went wrong, in a word that does not change: for programs, and for tests."""
+
+BAD_INPUT, MISSING, STEP_FAILED = 2, 3, 4
+_CODES = {
+    **dict.fromkeys(
+        ("missing-file", "missing-data", "missing-model", "missing-package", "unfinished", "network"), MISSING
+    ),
+    **dict.fromkeys(("step-failed", "not-finite", "damaged", "store-full"), STEP_FAILED),
+}
 
 
 class XstiltsError(Exception):
-    """Says what went wrong, why, and what to do about it.
+    """Says what went wrong, why, and how to fix it.
 
-    `code` is the exit status of the command line: 2 for bad input, 3 for missing data or a missing model,
-    4 for a step that failed while the results of the others were kept.
+    `kind` names the error for programs; `code` is the exit status of the command line that follows from it: 2 for bad
+    input, 3 for missing data or a missing model, 4 for a step that failed while the results of the others were kept.
+
+    >>> error = XstiltsError("missing-file", "there is no folder data", "--data must name one", "check the path")
+    >>> error.kind, error.code
+    ('missing-file', 3)
     """
 
-    def __init__(self, what: str, why: str, hint: str, code: int = BAD_INPUT) -> None:
-        super().__init__(what, why, hint, code)
-        self.what, self.why, self.hint, self.code = what, why, hint, code
+    def __init__(self, kind: Kind, what: str, why: str, hint: str) -> None:
+        super().__init__(kind, what, why, hint)
+        self.kind, self.what, self.why, self.hint = kind, what, why, hint
+
+    @property
+    def code(self) -> int:
+        """The exit status of the command line."""
+        return _CODES.get(self.kind, BAD_INPUT)
 
     def __str__(self) -> str:
         return f"{self.what}\n{self.why}\n{self.hint}"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A sentence that names the closest of `known`, or an empty string where none is close."""
+    """A question that names the closest of `known`, or an empty string if none is close."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"did you mean '{close[0]}'?" if close else ""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from xstilts.analysis.cube import Cell, Cube
 from xstilts.randomness import generator
+from xstilts.runs.score_table import Cell, ScoreTable
 
 DRAWS = 10_000
 FEWEST_REPLICATES = 10
@@ -25,26 +25,28 @@ class Resampled:
     draws: int
 
 
-def resample(cube: Cube, cells: Sequence[Cell], languages: Sequence[str], draws: int = DRAWS) -> np.ndarray:
+def resample(table: ScoreTable, cells: Sequence[Cell], languages: Sequence[str], draws: int = DRAWS) -> np.ndarray:
     """Mean scores over languages with the item clusters drawn again with replacement [draws, cells], in points.
 
     One draw serves all cells, so that differences between them are paired. Clusters are drawn within groups that are
     in the same languages, so that no language is left without items. A draw is a row of counts, and its sums are the
     product of counts and statistics, in single precision.
     """
-    size = len(next(iter(cube.sums[cells[0]].values()))[0])
-    statistics = [np.concatenate([cube.sums[cell][code] for cell in cells], 1).astype(np.float32) for code in languages]
-    strata = _strata(cube, languages)
-    rng = generator("multi-bootstrap", cube.target)
+    size = len(next(iter(table.cluster_stats[cells[0]].values()))[0])
+    statistics = [
+        np.concatenate([table.cluster_stats[cell][code] for cell in cells], 1).astype(np.float32) for code in languages
+    ]
+    strata = _strata(table, languages)
+    rng = generator("multi-bootstrap", table.target)
     result = np.zeros((draws, len(cells)))
     for first in range(0, draws, BLOCK):
         rows = slice(first, min(first + BLOCK, draws))
-        counts = _counts(strata, cube.clustering, rows.stop - rows.start, rng)
-        for code, table in zip(languages, statistics, strict=True):
-            own = cube.clusters[code]
-            drawn = counts if len(own) == cube.clustering else counts[:, own]
-            sums = (drawn @ table).reshape(len(counts), len(cells), size).astype(float)
-            result[rows] += cube.kind.score(sums, cube.metric) / len(languages)
+        counts = _counts(strata, table.clustering, rows.stop - rows.start, rng)
+        for code, stacked in zip(languages, statistics, strict=True):
+            own = table.clusters[code]
+            drawn = counts if len(own) == table.clustering else counts[:, own]
+            sums = (drawn @ stacked).reshape(len(counts), len(cells), size).astype(float)
+            result[rows] += table.kind.score(sums, table.metric) / len(languages)
     return result
 
 
@@ -76,11 +78,11 @@ def multi_bootstrap(
     return Resampled(float(low), float(high), float(further_low), float(further_high), draws)
 
 
-def _strata(cube: Cube, languages: Sequence[str]) -> list[np.ndarray]:
+def _strata(table: ScoreTable, languages: Sequence[str]) -> list[np.ndarray]:
     """Groups of clusters that are in the same languages."""
-    present = np.zeros((cube.clustering, len(languages)), bool)
+    present = np.zeros((table.clustering, len(languages)), bool)
     for position, code in enumerate(languages):
-        present[cube.clusters[code], position] = True
+        present[table.clusters[code], position] = True
     groups = np.unique(present, axis=0, return_inverse=True)[1].ravel()
     return [np.flatnonzero(groups == number) for number in range(groups.max() + 1)]
 

@@ -9,12 +9,12 @@ from scipy import stats
 
 from xstilts.analysis.bootstrap import multi_bootstrap, resample
 from xstilts.analysis.components import ASSUMED, Components
-from xstilts.analysis.cube import Cube
 from xstilts.analysis.effects import Effect, effect, paired_cells
-from xstilts.analysis.readings import like_these, refusal
-from xstilts.analysis.simulate import LEFT, RIGHT, families, simulate
+from xstilts.analysis.inference import random_language_effect, refusal
+from xstilts.analysis.simulated_scores import LEFT, RIGHT, families, simulate
 from xstilts.analysis.verdicts import BETTER, WORSE, verdict
 from xstilts.randomness import generator
+from xstilts.runs.score_table import ScoreTable
 
 Row = dict[str, Any]
 Intervals = dict[str, Effect]
@@ -25,26 +25,26 @@ LEAST_COVERAGE, MOST_COVERAGE, MOST_FALSE = 0.93, 0.98, 0.064
 """What a sound method keeps to: see `fault`."""
 ENOUGH = 1000
 RESAMPLES = 1000
-CROSSED, LIKE_THESE = "crossed", "languages like these"
-DEFAULT = (CROSSED, LIKE_THESE)
+CROSSED, RANDOM_LANGUAGES = "crossed", "random-language inference"
+DEFAULT = (CROSSED, RANDOM_LANGUAGES)
 """What verdicts and the second reading rest on."""
 
 
-def _encoders(cube: Cube) -> list[str]:
-    return list(dict.fromkeys(cell[1] for cell in cube.sums))
+def _encoders(table: ScoreTable) -> list[str]:
+    return list(dict.fromkeys(cell[1] for cell in table.cluster_stats))
 
 
 def _within(found: Effect, half: float) -> Effect:
     return replace(found, low=found.estimate - half, high=found.estimate + half)
 
 
-def _crossed(cube: Cube) -> Effect:
-    return effect([cube], LEFT, RIGHT, [cube.languages], _encoders(cube), LEVEL)
+def _crossed(table: ScoreTable) -> Effect:
+    return effect([table], LEFT, RIGHT, [table.languages], _encoders(table), LEVEL)
 
 
-def _one_source(cube: Cube, found: Effect) -> Intervals:
+def _one_source(table: ScoreTable, found: Effect) -> Intervals:
     """What is usual: replicates as if there were test items without end, and items as if there were one run only."""
-    student = float(stats.t.ppf(0.5 + LEVEL / 2, found.replicates - len(_encoders(cube))))
+    student = float(stats.t.ppf(0.5 + LEVEL / 2, found.replicates - len(_encoders(table))))
     normal = float(stats.norm.ppf(0.5 + LEVEL / 2))
     return {
         "replicates alone": _within(found, student * found.replicate_variance**0.5),
@@ -52,16 +52,16 @@ def _one_source(cube: Cube, found: Effect) -> Intervals:
     }
 
 
-def _one_kind(cube: Cube, _: Effect) -> Intervals:
-    kinds = dict.fromkeys(_encoders(cube), "one")
-    pooled = effect([cube], LEFT, RIGHT, [cube.languages], list(kinds), LEVEL, kinds)
+def _one_kind(table: ScoreTable, _: Effect) -> Intervals:
+    kinds = dict.fromkeys(_encoders(table), "one")
+    pooled = effect([table], LEFT, RIGHT, [table.languages], list(kinds), LEVEL, kinds)
     return {"crossed, one variance for all encoders": pooled}
 
 
-def _bootstraps(cube: Cube, found: Effect) -> Intervals:
-    cells = list(cube.sums)
-    scores = dict(zip(cells, resample(cube, cells, cube.languages, RESAMPLES).T, strict=True))
-    pairs = {encoder: paired_cells([cube], LEFT, RIGHT, encoder) for encoder in _encoders(cube)}
+def _bootstraps(table: ScoreTable, found: Effect) -> Intervals:
+    cells = list(table.cluster_stats)
+    scores = dict(zip(cells, resample(table, cells, table.languages, RESAMPLES).T, strict=True))
+    pairs = {encoder: paired_cells([table], LEFT, RIGHT, encoder) for encoder in _encoders(table)}
     drawn = multi_bootstrap([scores], pairs, LEVEL, found.degrees)
     return {
         "multi-bootstrap": replace(found, low=drawn.low, high=drawn.high),
@@ -69,34 +69,34 @@ def _bootstraps(cube: Cube, found: Effect) -> Intervals:
     }
 
 
-def _like_these(cube: Cube) -> Effect | None:
-    own = families(len(cube.languages))
-    if refusal([cube.languages], own):
+def _random_language_effect(table: ScoreTable) -> Effect | None:
+    own = families(len(table.languages))
+    if refusal([table.languages], own):
         return None
-    return like_these([cube], LEFT, RIGHT, [cube.languages], _encoders(cube), LEVEL, own)
+    return random_language_effect([table], LEFT, RIGHT, [table.languages], _encoders(table), LEVEL, own)
 
 
 @dataclass(frozen=True)
 class World:
-    """What is true in the simulated studies. `others` are the methods beside the default one; `like_these` says that
-    the second reading is tried as well; `encoders` is what each multiplies the standard deviation of replicates by."""
+    """What is true in the simulated studies. `others` are the methods beside the default one; `random_languages`
+    says that the second reading is tried as well; `encoders` is what each multiplies the standard deviation of replicates by."""
 
     about: str
     parts: Components
     clusters: int
-    others: tuple[Callable[[Cube, Effect], Intervals], ...] = ()
-    like_these: bool = False
+    others: tuple[Callable[[ScoreTable, Effect], Intervals], ...] = ()
+    random_languages: bool = False
     encoders: tuple[float, ...] = (1.0,)
 
 
 REPLICATES_VARY = Components(2.0, 1.0, 1.0, 1.0, 5.0, 20.0, 0.5, 0.3)
 WORLDS = {
-    "usual": World("the components that `power` assumes", ASSUMED, 300, (_one_source, _bootstraps), like_these=True),
+    "usual": World("the components that `power` assumes", ASSUMED, 300, (_one_source, _bootstraps), random_languages=True),
     "replicates": World("hardly anything but replicates varies", REPLICATES_VARY, 50, (_one_source, _bootstraps)),
     "items": World("hardly anything but items varies",
                    Components(0.05, 0.05, 1000.0, 1000.0, 100.0, 800.0, 0.5, 0.3), 300, (_one_source,)),
     "languages": World("languages and families differ most", replace(ASSUMED, language=4.0, family=4.0), 150,
-                       like_these=True),
+                       random_languages=True),
     "encoders": World("two encoders of which one varies three times as much, and hardly anything but replicates varies",
                       REPLICATES_VARY, 50, (_one_kind,), encoders=(1.0, 3.0)),
 }  # fmt: skip
@@ -137,19 +137,19 @@ def _all_intervals(
     setting = WORLDS[world]
     found: dict[str, list[Effect]] = {}
 
-    def study(number: int, sampled: bool) -> Cube:
+    def study(number: int, sampled: bool) -> ScoreTable:
         rng = generator("calibrate", world, replicates, languages, str(gain), number, int(sampled))
         size = (replicates, languages, setting.clusters)
         return simulate(setting.parts, *size, gain, rng, sampled, setting.encoders)
 
     for number in range(studies):
-        cube = study(number, sampled=False)
-        crossed = _crossed(cube)
+        table = study(number, sampled=False)
+        crossed = _crossed(table)
         intervals = {CROSSED: crossed}
         for method in setting.others:
-            intervals |= method(cube, crossed)
-        wider = _like_these(study(number, sampled=True)) if setting.like_these else None
-        for name, one in {**intervals, **({LIKE_THESE: wider} if wider else {})}.items():
+            intervals |= method(table, crossed)
+        wider = _random_language_effect(study(number, sampled=True)) if setting.random_languages else None
+        for name, one in {**intervals, **({RANDOM_LANGUAGES: wider} if wider else {})}.items():
             found.setdefault(name, []).append(one)
     return found
 

@@ -5,9 +5,9 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from xstilts.analysis.measured import read_measured
 from xstilts.errors import XstiltsError
 from xstilts.languages import language
+from xstilts.runs.language_features import read_measured
 
 Columns = dict[str, dict[str, float]]
 
@@ -73,10 +73,12 @@ def _read(file: Path) -> Columns:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             rows: list[Mapping[str, str]] = list(csv.DictReader(lines))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise XstiltsError(f"{file} cannot be read", str(error), "write a table in UTF-8, with commas") from None
+        raise XstiltsError(
+            "bad-file", f"{file} cannot be read", str(error), "write a table in UTF-8, with commas"
+        ) from None
     if not rows or "language" not in rows[0] or len(rows[0]) < 2:
         raise XstiltsError(
-            f"{file}: no covariates", "the first line must name a column `language` and at least one more",
+            "too-few", f"{file}: no covariates", "the first line must name a column `language` and at least one more",
             "write `language,pretraining size` and a row for each language",
         )  # fmt: skip
     columns: Columns = {name: {} for name in rows[0] if name and name != "language"}
@@ -87,7 +89,7 @@ def _read(file: Path) -> Columns:
             if value is None or code in column:
                 what = f"'{row[name]}' is no number" if value is None else f"'{code}' has a row already"
                 raise XstiltsError(
-                    f"{file}, line {number}: {what}", f"column '{name}' holds a number for each language",
+                    "inconsistent", f"{file}, line {number}: {what}", f"column '{name}' holds a number for each language",
                     "leave the cell empty where a value is not known",
                 )  # fmt: skip
             column[code] = value

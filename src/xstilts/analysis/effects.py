@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from xstilts.analysis.cube import Cell, Cube
 from xstilts.errors import XstiltsError
+from xstilts.runs.score_table import Cell, ScoreTable
 
 Weights = Sequence[Mapping[str, float]]
-"""Per cube the weight of each language that counts."""
+"""Per table the weight of each language that counts."""
 
 
 @dataclass(frozen=True)
@@ -47,25 +47,25 @@ class Block:
 
 @dataclass(frozen=True)
 class Gains:
-    """What one encoder's paired replicates gain, per cube and language: differences [replicates] and their influences
+    """What one encoder's paired replicates gain, per table and language: differences [replicates] and their influences
     [replicates, clusters of the language]."""
 
     differences: tuple[dict[str, np.ndarray], ...]
     influences: tuple[dict[str, np.ndarray], ...]
 
-    def block(self, cubes: Sequence[Cube], weights: Weights, kind: str) -> Block:
-        """The weighted sum over cubes and languages. Clusters are numbered through all cubes; those that none of the
+    def block(self, tables: Sequence[ScoreTable], weights: Weights, kind: str) -> Block:
+        """The weighted sum over tables and languages. Clusters are numbered through all tables; those that none of the
         languages has are left out, a language of weight 0 included."""
-        used = _clusters(cubes, weights)
+        used = _clusters(tables, weights)
         count = len(next(iter(self.differences[0].values())))
         differences, influences = np.zeros(count), np.zeros((count, sum(map(len, used))))
         first = 0
-        for number, (cube, weight) in enumerate(zip(cubes, weights, strict=True)):
+        for number, (table, weight) in enumerate(zip(tables, weights, strict=True)):
             for code, share in weight.items():
                 if share == 0:
                     continue
                 differences += share * self.differences[number][code]
-                place = first + np.searchsorted(used[number], cube.clusters[code])
+                place = first + np.searchsorted(used[number], table.clusters[code])
                 influences[:, place] += share * self.influences[number][code]
             first += len(used[number])
         return Block(kind, differences, influences)
@@ -109,13 +109,13 @@ class Spread:
 
 
 def effect(
-    cubes: Sequence[Cube], left: str, right: str, languages: Sequence[Sequence[str]], encoders: Sequence[str],
+    tables: Sequence[ScoreTable], left: str, right: str, languages: Sequence[Sequence[str]], encoders: Sequence[str],
     level: float, kinds: Mapping[str, str] | None = None,
 ) -> Effect:  # fmt: skip
     """score(left) − score(right): the mean over targets of the mean over languages, encoders as fixed blocks.
 
     Args:
-        cubes: one per target; `languages`: those of each target that count; `level`: coverage, 0 to 1; `kinds`: of
+        tables: one per target; `languages`: those of each target that count; `level`: coverage, 0 to 1; `kinds`: of
             which kind an encoder is (default: each of its own). Encoders that differ in nothing but the seed of their
             pretraining are of one kind.
 
@@ -127,10 +127,15 @@ def effect(
     variance of its own (Welch 1947).
     Raises XstiltsError where an encoder has fewer than two replicates of both arms.
     """
-    for cube, codes in zip(cubes, languages, strict=True):
+    for table, codes in zip(tables, languages, strict=True):
         if not codes:
-            raise XstiltsError(f"'{cube.target}' has no held-out language", "nothing is left to judge", "hold some out")
-    return weighted(cubes, left, right, even(languages), encoders, level, kinds)
+            raise XstiltsError(
+                "inconsistent",
+                f"'{table.target}' has no held-out language",
+                "nothing is left to judge",
+                "hold some out",
+            )
+    return weighted(tables, left, right, even(languages), encoders, level, kinds)
 
 
 def even(languages: Sequence[Sequence[str]]) -> Weights:
@@ -139,48 +144,53 @@ def even(languages: Sequence[Sequence[str]]) -> Weights:
 
 
 def weighted(
-    cubes: Sequence[Cube], left: str, right: str, weights: Weights, encoders: Sequence[str], level: float,
+    tables: Sequence[ScoreTable], left: str, right: str, weights: Weights, encoders: Sequence[str], level: float,
     kinds: Mapping[str, str] | None = None,
 ) -> Effect:  # fmt: skip
     """A weighted sum of the languages' differences, such as a mean or a slope, with its interval as in `effect`."""
-    found = all_gains(cubes, left, right, [list(weight) for weight in weights], encoders)
-    blocks = blocks_of(found, cubes, weights, kinds)
+    found = all_gains(tables, left, right, [list(weight) for weight in weights], encoders)
+    blocks = blocks_of(found, tables, weights, kinds)
     return interval(blocks, spread(blocks), level)
 
 
 def all_gains(
-    cubes: Sequence[Cube], left: str, right: str, languages: Sequence[Sequence[str]], encoders: Sequence[str]
+    tables: Sequence[ScoreTable],
+    left: str,
+    right: str,
+    languages: Sequence[Sequence[str]],
+    encoders: Sequence[str],
 ) -> dict[str, Gains]:
     """The gains of each encoder."""
-    return {encoder: gains(cubes, left, right, languages, encoder) for encoder in encoders}
+    return {encoder: gains(tables, left, right, languages, encoder) for encoder in encoders}
 
 
 def blocks_of(
-    found: Mapping[str, Gains], cubes: Sequence[Cube], weights: Weights, kinds: Mapping[str, str] | None
+    found: Mapping[str, Gains], tables: Sequence[ScoreTable], weights: Weights, kinds: Mapping[str, str] | None
 ) -> list[Block]:
     """A weighted sum of the languages' gains, a block for each encoder."""
-    return [each.block(cubes, weights, (kinds or {}).get(encoder, encoder)) for encoder, each in found.items()]
+    return [each.block(tables, weights, (kinds or {}).get(encoder, encoder)) for encoder, each in found.items()]
 
 
 def gains(
-    cubes: Sequence[Cube], left: str, right: str, languages: Sequence[Sequence[str]], encoder: str
+    tables: Sequence[ScoreTable], left: str, right: str, languages: Sequence[Sequence[str]], encoder: str
 ) -> Gains:  # fmt: skip
     """The differences of one encoder's paired replicates in each language; raises XstiltsError below two, and where a
     run was not scored in one of the languages."""
-    pairs = paired_cells(cubes, left, right, encoder)
+    pairs = paired_cells(tables, left, right, encoder)
     ones, others = [one for one, _ in pairs], [other for _, other in pairs]
-    for cube, codes in zip(cubes, languages, strict=True):
+    for table, codes in zip(tables, languages, strict=True):
         for cell in {*ones, *others}:
-            if lacking := [code for code in codes if code not in cube.sums[cell]]:
+            if lacking := [code for code in codes if code not in table.cluster_stats[cell]]:
                 raise XstiltsError(
-                    f"'{cube.target}' has no predictions of {' '.join(map(str, cell))} in {', '.join(lacking)}",
+                    "inconsistent",
+                    f"'{table.target}' has no predictions of {' '.join(map(str, cell))} in {', '.join(lacking)}",
                     "a mean over other languages than those of the other runs would mean nothing",
                     "score every run in the same languages",
                 )
     differences: list[dict[str, np.ndarray]] = []
     influences: list[dict[str, np.ndarray]] = []
-    for cube, codes in zip(cubes, languages, strict=True):
-        moves = {code: (cube.influences(ones, code), cube.influences(others, code)) for code in codes}
+    for table, codes in zip(tables, languages, strict=True):
+        moves = {code: (table.influences(ones, code), table.influences(others, code)) for code in codes}
         differences.append({code: one[0] - other[0] for code, (one, other) in moves.items()})
         influences.append({code: one[1] - other[1] for code, (one, other) in moves.items()})
     return Gains(tuple(differences), tuple(influences))
@@ -192,6 +202,7 @@ def spread(blocks: Sequence[Block]) -> Spread:
     sizes = np.array([len(block.differences) for block in blocks])
     if clusters < 2:
         raise XstiltsError(
+            "inconsistent",
             "all test items belong to one cluster",
             "their uncertainty is estimated from the differences between clusters",
             "give the items clusters of their own (`cluster` in the task's entry), or more of them",
@@ -227,30 +238,32 @@ def interval(blocks: Sequence[Block], found: Spread, level: float) -> Effect:
     )  # fmt: skip
 
 
-def _clusters(cubes: Sequence[Cube], weights: Weights) -> list[np.ndarray]:
-    """Per cube the numbers of the clusters that the weighted languages have."""
+def _clusters(tables: Sequence[ScoreTable], weights: Weights) -> list[np.ndarray]:
+    """Per table the numbers of the clusters that the weighted languages have."""
     return [
-        np.unique(np.concatenate([cube.clusters[code] for code in weight] or [np.empty(0, int)]))
-        for cube, weight in zip(cubes, weights, strict=True)
+        np.unique(np.concatenate([table.clusters[code] for code in weight] or [np.empty(0, int)]))
+        for table, weight in zip(tables, weights, strict=True)
     ]
 
 
-def paired_cells(cubes: Sequence[Cube], left: str, right: str, encoder: str) -> list[tuple[Cell, Cell]]:
+def paired_cells(tables: Sequence[ScoreTable], left: str, right: str, encoder: str) -> list[tuple[Cell, Cell]]:
     """Cells of both arms with the same replicate; an arm without replicates (a baseline) pairs with every one."""
     shared = [
-        {(r, s) for _, _, r in cube.cells(left, encoder) for s in _partner(cube, right, encoder, r)} for cube in cubes
+        {(r, s) for _, _, r in table.cells(left, encoder) for s in _partner(table, right, encoder, r)}
+        for table in tables
     ]
     common = sorted(set.intersection(*shared))
     if len(common) < 2:
         raise XstiltsError(
+            "unknown-name",
             f"'{left} - {right}' has {len(common)} replicate{'s' if len(common) != 1 else ''} of encoder '{encoder}'",
             "without at least two there is no estimate of how much a result varies between runs",
             "raise `replicates`, or finish the run",
         )
-    owner = encoder if cubes[0].cells(right, encoder) else ""
+    owner = encoder if tables[0].cells(right, encoder) else ""
     return [((left, encoder, r), (right, owner, s)) for r, s in common]
 
 
-def _partner(cube: Cube, arm: str, encoder: str, replicate: int) -> list[int]:
-    numbers = [r for _, _, r in cube.cells(arm, encoder) or cube.cells(arm, "")]
+def _partner(table: ScoreTable, arm: str, encoder: str, replicate: int) -> list[int]:
+    numbers = [r for _, _, r in table.cells(arm, encoder) or table.cells(arm, "")]
     return [replicate] if replicate in numbers else [r for r in numbers if r == 0]

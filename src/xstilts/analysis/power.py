@@ -10,7 +10,7 @@ from scipy import stats
 
 from xstilts.analysis.components import ASSUMED, Components, Design, spread_of
 from xstilts.analysis.effects import Effect, Spread
-from xstilts.analysis.readings import FEWEST_FAMILIES, LIKE_THESE, THESE
+from xstilts.analysis.inference import FEWEST_FAMILIES, FIXED_LANGUAGES, RANDOM_LANGUAGES
 
 GAINS = (0.5, 1.0, 2.0)
 SHARE = 0.8
@@ -99,13 +99,16 @@ def table(
     the design's proportion; `curve` the power by replicates in these languages, with their cost.
     """
     given = parts or ASSUMED
-    needed: dict[str, list[dict[str, Any]]] = {THESE: [], LIKE_THESE: []}
+    needed: dict[str, list[dict[str, Any]]] = {FIXED_LANGUAGES: [], RANDOM_LANGUAGES: []}
     for count in sorted({*LANGUAGES, design.languages}):
         families = max(1, round(count * design.families / design.languages))
         other = replace(design, languages=count, families=families)
         for reading, rows in needed.items():
-            if reading == THESE or families >= FEWEST_FAMILIES:
-                found = {f"{gain:g}": replicates_needed(given, other, gain, level, reading != THESE) for gain in GAINS}
+            if reading == FIXED_LANGUAGES or families >= FEWEST_FAMILIES:
+                found = {
+                    f"{gain:g}": replicates_needed(given, other, gain, level, reading != FIXED_LANGUAGES)
+                    for gain in GAINS
+                }
                 rows.append({"languages": count, "families": families, **found})
     curve = [
         {"replicates": count, "device_seconds": round(cost[0] + (count - 1) * cost[1])}

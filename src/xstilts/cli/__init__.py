@@ -55,7 +55,7 @@ def main() -> None:
         _tell(error)
     except (FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
         what, why = f"cannot use {error.filename2 or error.filename}", error.strerror or repr(error)
-        _tell(XstiltsError(what, why, "give another path, or mend this one"))
+        _tell(XstiltsError("bad-argument", what, why, "give another path, or mend this one"))
     except KeyboardInterrupt:
         sys.stderr.write("\nstopped; run the same command again to go on where it stopped\n")
         sys.exit(130)

@@ -22,11 +22,13 @@ def bench(
 ) -> None:
     """Measure how fast this machine's device is, and keep it for `xstilts plan`."""
     if verb != "device":
-        raise XstiltsError(f"cannot '{verb}'", "bench knows no such word", "use `xstilts bench device`")
+        raise XstiltsError("bad-argument", f"cannot '{verb}'", "bench knows no such word", "use `xstilts bench device`")
     kind = device_class(device)
     if kind not in ("cpu", "cuda"):
-        raise XstiltsError(f"cannot measure '{kind}'", "it is no device of this machine", "use cpu, cuda or auto")
-    from xstilts.study.measure import keep, measure
+        raise XstiltsError(
+            "bad-argument", f"cannot measure '{kind}'", "it is no device of this machine", "use cpu, cuda or auto"
+        )
+    from xstilts.costs.bench import keep, measure
 
     console = Console()
     entry = measure(kind, lambda text: None if as_json else console.print(text, highlight=False))

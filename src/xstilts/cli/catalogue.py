@@ -12,7 +12,9 @@ from xstilts.cli import app
 from xstilts.errors import XstiltsError
 
 TASKS = Annotated[Path | None, typer.Option("--tasks", help="A YAML file with tasks of your own.")]
-SOURCE = Annotated[str, typer.Option("--source", help="XTREME's tasks from the 'hub' or its own folder ('xtreme').")]
+SOURCE = Annotated[
+    str, typer.Option("--data-source", help="XTREME's tasks from the 'hub' or its own folder ('xtreme').")
+]
 
 
 @app.command(epilog="Examples:\n\n  xstilts tasks\n\n  xstilts tasks show xnli\n\n  xstilts tasks --tasks mine.yaml")
@@ -31,7 +33,9 @@ def tasks(
         _show(found.model_dump(mode="json"), as_json)
         return
     if verb:
-        raise XstiltsError(f"cannot '{verb}'", "tasks knows no such word", "use `xstilts tasks show NAME`")
+        raise XstiltsError(
+            "bad-argument", f"cannot '{verb}'", "tasks knows no such word", "use `xstilts tasks show NAME`"
+        )
     listed = list(known.values())
     if as_json:
         typer.echo(json.dumps([task.model_dump(mode="json") for task in listed], indent=1, ensure_ascii=False))
@@ -52,12 +56,17 @@ def known_tasks(own: Path | None, source: str) -> dict[str, Any]:
     from xstilts.tasks.task import catalogue, from_xtreme_folder
 
     if source not in ("hub", "xtreme"):
-        raise XstiltsError(f"unknown source '{source}'", "it is 'hub' or 'xtreme'", "leave --source out for the hub")
+        raise XstiltsError(
+            "unknown-name",
+            f"unknown source '{source}'",
+            "it is 'hub' or 'xtreme'",
+            "leave --data-source out for the hub",
+        )
     known = dict(catalogue())
     if source == "xtreme":
         known = {name: from_xtreme_folder(task) for name, task in known.items()}
     if own:
-        from xstilts.study.own_tasks import read_task_file
+        from xstilts.config.custom_tasks import read_task_file
 
         known |= read_task_file(own)
     return known

@@ -22,7 +22,7 @@ COLUMNS = {
 
 
 @app.command(
-    epilog="Examples:\n\n  xstilts data check xnli --data DIR --source xtreme --encoder models/xlm-r\n\n"
+    epilog="Examples:\n\n  xstilts data check xnli --data DIR --data-source xtreme --encoder models/xlm-r\n\n"
     "  xstilts data check mine --tasks mine.yaml --data DIR --languages en,sw --against mnli"
 )
 def data(
@@ -44,7 +44,9 @@ def data(
     from xstilts.tasks.task import find_task
 
     if verb != "check":
-        raise XstiltsError(f"cannot '{verb}'", "data knows no such word", "use `xstilts data check TASK`")
+        raise XstiltsError(
+            "bad-argument", f"cannot '{verb}'", "data knows no such word", "use `xstilts data check TASK`"
+        )
     known = known_tasks(tasks, source)
     task = find_task(name, known)
     counter = _counter(encoder) if encoder else None
@@ -56,7 +58,9 @@ def data(
             facts.append(found)
             problems += bad
     if not facts:
-        raise XstiltsError(f"task '{name}' has no data here", "no language has a file", "check --data and --languages")
+        raise XstiltsError(
+            "bad-argument", f"task '{name}' has no data here", "no language has a file", "check --data and --languages"
+        )
     if as_json:
         typer.echo(json.dumps({"task": name, "languages": facts, "problems": [p.as_json() for p in problems]}, indent=1,
                               ensure_ascii=False))  # fmt: skip
@@ -94,7 +98,7 @@ def _other(against: str, folder: Path | None, known: dict[str, Any]) -> Callable
     name, _, split = against.partition(":")
     task = find_task(name, known)
     if split and split not in splits(task):
-        raise XstiltsError(f"task '{name}' has no split '{split}'", f"it has {', '.join(splits(task))}",
+        raise XstiltsError("unknown-name", f"task '{name}' has no split '{split}'", f"it has {', '.join(splits(task))}",
                            "give --against TASK:SPLIT")  # fmt: skip
     return partial(_texts, texts_of, task, [split] if split else list(splits(task)), folder, known)
 

@@ -29,8 +29,8 @@ def claims(
     as_json: JSON = False,
 ) -> None:
     """Hold a run against nine claims about English intermediate training, and the leading question."""
-    from xstilts.analysis.claims import NINE, judge_claims, published_table
-    from xstilts.analysis.runs import read_run
+    from xstilts.claims import NINE, judge_claims, published_table
+    from xstilts.runs.reader import read_run
 
     found = read_run(run)
     table = published_table(found, published) if published else []
@@ -113,14 +113,14 @@ def predict_transfer(
     as_json: JSON = False,
 ) -> None:
     """Learn from runs which sources help which language, say how well that predicts, and rank sources for new ones."""
-    from xstilts.analysis.runs import read_run
-    from xstilts.analysis.transfer import measure, predict_by_distance, predict_transfer, write_scores
     from xstilts.cli.languages import codes
     from xstilts.engine import Store
     from xstilts.errors import XstiltsError
+    from xstilts.runs.reader import read_run
+    from xstilts.transfer import measure, predict_by_distance, predict_transfer, write_scores
 
     if not runs and (target or store):
-        raise XstiltsError("there are no runs to learn from", "--target and --store say what of them is used",
+        raise XstiltsError("bad-argument", "there are no runs to learn from", "--target and --store say what of them is used",
                            "give run folders, or leave both out")  # fmt: skip
     found = [read_run(run) for run in dict.fromkeys(run.resolve() for run in runs or ())]
     if store:

@@ -127,7 +127,10 @@ def sources(
     known = read_scores(scores, codes(held_out)) if scores else None
     if strategy == "predicted" and known is None:
         raise XstiltsError(
-            "'predicted' needs scores", "It chooses by the scores of earlier runs.", "Give --scores FILE."
+            "bad-argument",
+            "'predicted' needs scores",
+            "It chooses by the scores of earlier runs.",
+            "Give --scores FILE.",
         )
     chosen = [
         select(strategy, among, k, anchor=origin, exact=draws == 0, seed=seed + i, measure=measure,
@@ -185,6 +188,7 @@ def _candidates(task: str, given: str) -> list[str]:
     """The languages to choose from: those given, or those of a task."""
     if bool(task) == bool(given):
         raise XstiltsError(
+            "bad-argument",
             "there is nothing to choose from" if not task else "--task and --candidates are both given",
             "sources chooses among the languages of a task or among those that you name",
             "give --candidates de,tr,sw or --task NAME (one of XTREME, or of `xstilts tasks`)",
@@ -197,7 +201,7 @@ def _candidates(task: str, given: str) -> list[str]:
     if found := TARGETS[task].languages if task in TARGETS else find_task(task).languages:
         return list(found)
     why = "its languages are those of the data or of the study that uses it"
-    raise XstiltsError(f"task '{task}' names no languages", why, "give --candidates de,tr,sw")
+    raise XstiltsError("bad-argument", f"task '{task}' names no languages", why, "give --candidates de,tr,sw")
 
 
 def codes(text: str) -> list[str]:

@@ -61,20 +61,22 @@ def plan(
 
     Nothing is trained, fetched or loaded: sizes come from a table, and from the data where it is at hand.
     """
+    from xstilts.costs.devices import rates
+    from xstilts.costs.estimate import estimates
+    from xstilts.costs.sizes import Sizes
     from xstilts.engine import Store
     from xstilts.errors import XstiltsError
-    from xstilts.study.cost import estimates
-    from xstilts.study.devices import rates
-    from xstilts.study.picture import dot, grouped, mermaid
+    from xstilts.study.graph import dot, grouped, mermaid
     from xstilts.study.price import bill
     from xstilts.study.run import freeze_plan
-    from xstilts.study.sizes import Sizes
 
     if as_dot + as_mermaid + as_json > 1:
-        raise XstiltsError("one form at a time", "of --dot, --mermaid and --json several are given", "give one of them")
+        raise XstiltsError(
+            "bad-argument", "one form at a time", "of --dot, --mermaid and --json several are given", "give one of them"
+        )
     named = "cuda" if device == "auto" and gpus else device
     speed = rates(named if named != "auto" else device_class("auto"))
-    changes = {"replicates": replicates, "seed": seed, "source": source}
+    changes = {"replicates": replicates, "seed": seed, "data_source": source}
     planned = planned_study(name, data, quick, changes, speed.kind, allow_few, resolved=run is not None)
     for change in freeze_plan(planned, run) if run else ():
         Console(stderr=True).print(f"note: {change}", markup=False, highlight=False)

@@ -46,14 +46,14 @@ def submit(
     labels: LABELS = None,
 ) -> None:
     """Write a run's predictions as a folder for the benchmark, or list every mistake in such a folder."""
-    from xstilts.evaluation.submission import check
-    from xstilts.evaluation.submit import submit
+    from xstilts.evaluation.check_submission import check
+    from xstilts.evaluation.write_submission import submit
 
     if run == "check" and folder:
         typer.echo(f"{check(folder, labels)} files, no mistake")
         return
     if not arm or not out or folder:
-        raise XstiltsError("it is not clear what to do", "a submission needs a run, an arm and a folder to write",
+        raise XstiltsError("bad-argument", "it is not clear what to do", "a submission needs a run, an arm and a folder to write",
                            "xstilts submit RUN --arm A --out DIR, or xstilts submit check DIR")  # fmt: skip
     told = submit(Path(run), out, arm, encoder, replicate)
     typer.echo(f"{told['files']} files below {out}")

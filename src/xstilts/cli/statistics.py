@@ -38,7 +38,9 @@ def calibrate(
     for name in world or ():
         if name not in ours.WORLDS:
             hint = did_you_mean(name, ours.WORLDS) or "leave --world out for all of them"
-            raise XstiltsError(f"there is no world '{name}'", f"there are {', '.join(ours.WORLDS)}", hint)
+            raise XstiltsError(
+                "unknown-name", f"there is no world '{name}'", f"there are {', '.join(ours.WORLDS)}", hint
+            )
     todo = list(ours.settings(world or tuple(ours.WORLDS)))
     with ProcessPoolExecutor(jobs) as pool:
         parts = pool.map(ours.calibrate, *zip(*todo, strict=True), [studies] * len(todo))
@@ -107,10 +109,10 @@ def power(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say how many replicates and languages it takes to detect 0.5, 1 and 2 points, and what they cost."""
-    from xstilts.analysis.earlier import components_of
+    from xstilts.analysis.pilot import components_of
     from xstilts.analysis.power import table
-    from xstilts.report.power import write_curve
-    from xstilts.study.devices import rates
+    from xstilts.costs.devices import rates
+    from xstilts.report.power_chart import write_curve
 
     parts, found, contrasts = components_of(run) if run else (None, None, [])
     speed = rates(device_class(device) if device == "auto" else device)
@@ -138,12 +140,12 @@ def _design(
     needs enough of them on every target. The targets' items differ, and add up.
     """
     from xstilts.analysis.components import Design
+    from xstilts.analysis.inference import families_of
     from xstilts.analysis.power import ASSUMED_CLUSTERS
-    from xstilts.analysis.readings import families_of
-    from xstilts.study.cost import estimates
-    from xstilts.study.draws import encoder_names
+    from xstilts.costs.estimate import estimates
+    from xstilts.study.source_languages import encoder_names
 
-    one, two, whole = (planned(name, data, False, {"replicates": count, "source": source}, speed.kind, allow_few)
+    one, two, whole = (planned(name, data, False, {"replicates": count, "data_source": source}, speed.kind, allow_few)
                        for count in (1, 2, None))  # fmt: skip
     first, second = (sum(each.seconds for each in estimates(p.plan, speed).values()) for p in (one, two))
     frozen, study = whole.frozen, whole.frozen.study
@@ -159,7 +161,7 @@ def _design(
 
 def _of_another(run: Path, facts: Row) -> str:
     """What to say where components come from other encoders or targets than the study's."""
-    from xstilts.analysis.runs import read_run
+    from xstilts.runs.reader import read_run
 
     earlier = read_run(run)
     told = [f"{what} {', '.join(there)} in place of {', '.join(ours)}"

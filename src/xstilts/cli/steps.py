@@ -44,7 +44,9 @@ def step(
     from xstilts.study.run import STEPS
 
     if bool(fingerprints) + ready + listed != 1:
-        raise XstiltsError("what is to be done?", "it takes one of fingerprints, --ready and --list", "see --help")
+        raise XstiltsError(
+            "bad-argument", "what is to be done?", "it takes one of fingerprints, --ready and --list", "see --help"
+        )
     plan, wanted = read_steps(run / STEPS)
     place = Store(store or run.parent / "store")
     if fingerprints:
@@ -59,7 +61,7 @@ def step(
         waits = [f for f in dict.fromkeys(one.inputs.values()) if f not in finished]
         if as_json:
             facts = {"fingerprint": fingerprint, "kind": one.kind, "label": one.label, "cost": one.cost}
-            typer.echo(json.dumps(facts | {"needs": one.needs, "waits_for": waits}, ensure_ascii=False))
+            typer.echo(json.dumps(facts | {"resources": one.resources, "waits_for": waits}, ensure_ascii=False))
         else:
             typer.echo(" ".join([fingerprint, *waits]))
 
@@ -90,13 +92,15 @@ def watch(run: Annotated[Path, typer.Argument(help="The run folder of a study.")
     """Show the progress of a study that runs elsewhere, until it ends."""
     from xstilts.cli.progress import Watcher, clock
     from xstilts.engine import read_steps
-    from xstilts.errors import MISSING, STEP_FAILED, XstiltsError
-    from xstilts.study.alive import abandoned
+    from xstilts.errors import XstiltsError
+    from xstilts.runs.run_lock import abandoned
     from xstilts.study.run import EVENTS, STEPS
 
     plan, _ = read_steps(run / STEPS)
     if not (run / EVENTS).is_file():
-        raise XstiltsError("nothing to watch", f"{run / EVENTS} does not exist", "start the study first", MISSING)
+        raise XstiltsError(
+            "missing-file", "nothing to watch", f"{run / EVENTS} does not exist", "start the study first"
+        )
     with (run / EVENTS).open("rb") as log, Watcher(plan, Console()) as watcher:
         host, last, patience = "", time.time(), QUIET
         while True:
@@ -111,8 +115,8 @@ def watch(run: Annotated[Path, typer.Argument(help="The run folder of a study.")
             silent = time.time() - last
             if gone and not events:
                 why = f"it was killed: its last event was {clock(silent)} ago, and no process writes its log"
-                raise XstiltsError("the study is no longer running on this machine", why,
-                                   "run it again to go on where it stopped", STEP_FAILED)  # fmt: skip
+                raise XstiltsError("step-failed", "the study is no longer running on this machine", why,
+                                   "run it again to go on where it stopped")  # fmt: skip
             if silent > patience:
                 watcher({"event": "note", "why": f"no event for {clock(silent)}{f' from {host}' if host else ''}"})
                 patience = 2 * silent
@@ -137,7 +141,7 @@ def _show(events: list[dict[str, Any]], watcher: Any, steps: Path) -> None:
 
 def _lines(log: BinaryIO) -> list[dict[str, Any]]:
     """The events that are new in the log, of the latest start of the study only."""
-    from xstilts.study.compare import read_event
+    from xstilts.costs.compare import read_event
 
     events: list[dict[str, Any]] = []
     while (line := log.readline()).endswith(b"\n"):

@@ -22,7 +22,7 @@ REPLICATES = Annotated[int | None, typer.Option("--replicates", min=1, help="Rep
 SEED = Annotated[int | None, typer.Option("--seed", help="The study's seed.")]
 DEVICE = Annotated[str, typer.Option("--device", help="cpu, cuda, or auto.")]
 SOURCE = Annotated[
-    str | None, typer.Option("--source", help="XTREME's tasks from the 'hub', or from its own folder ('xtreme').")
+    str | None, typer.Option("--data-source", help="XTREME's tasks from the 'hub', or from its own folder ('xtreme').")
 ]
 ALLOW_FEW = Annotated[bool, typer.Option("--allow-few", help="Run with fewer held-out languages than the minimum.")]
 
@@ -53,21 +53,21 @@ def study(
 ) -> None:
     """Carry out a study: train what is missing, analyse, report. A second run continues where the first stopped."""
     from xstilts.cli.progress import Watcher
+    from xstilts.costs.compare import ESTIMATES, comparison
     from xstilts.engine import Store
-    from xstilts.study.compare import ESTIMATES, comparison
     from xstilts.study.results import LEFT_OUT, told
-    from xstilts.study.run import carry_out
+    from xstilts.study.run import run_study
 
     _one_engine(engine, address, jobs, device)
     console = Console()
-    changes = {"replicates": replicates, "seed": seed, "source": source}
+    changes = {"replicates": replicates, "seed": seed, "data_source": source}
     planned = planned_study(name, data, quick, changes, device, allow_few, True, ranks)
     out = out or Path("runs") / (planned.frozen.study.name + ("-quick" if quick else ""))
     for warning in planned.frozen.warnings:
         console.print(f"note: {warning}", markup=False, highlight=False)
     executor = _on_ray(address, threads) if engine == "ray" else _local(jobs, threads, planned.frozen.device)
     with Watcher(planned.plan, console) as watcher:
-        carry_out(planned, Store(store or out.parent / "store"), out, executor, watcher)
+        run_study(planned, Store(store or out.parent / "store"), out, executor, watcher)
     for part in json.loads((out / LEFT_OUT).read_text(encoding="utf-8")):
         console.print(f"note: {told(part)}", markup=False, highlight=False)
     _report(out, console)
@@ -79,13 +79,13 @@ def _one_engine(engine: str, address: str, jobs: int | None, device: str) -> Non
     from xstilts.errors import XstiltsError
 
     if device not in ("cpu", "cuda", "auto"):
-        raise XstiltsError(f"cannot run on '{device}'", "a study runs on cpu or cuda",
+        raise XstiltsError("bad-argument", f"cannot run on '{device}'", "a study runs on cpu or cuda",
                            "give --device cpu, cuda or auto; `xstilts plan` takes devices by name")  # fmt: skip
     if engine == "ray" and jobs:
-        raise XstiltsError("--jobs is for --engine local", "a Ray cluster runs as many steps as it has room for",
+        raise XstiltsError("bad-argument", "--jobs is for --engine local", "a Ray cluster runs as many steps as it has room for",
                            "leave --jobs out")  # fmt: skip
     if engine == "local" and address != "auto":
-        raise XstiltsError("--address is for --engine ray", "a study runs on this machine otherwise",
+        raise XstiltsError("bad-argument", "--address is for --engine ray", "a study runs on this machine otherwise",
                            "add --engine ray, or leave --address out")  # fmt: skip
 
 
@@ -100,13 +100,15 @@ def planned_study(
     resolved: bool = False, ranks: int = 1,
 ) -> Any:  # fmt: skip
     """The plan of a study by its name or file, with the command line's changes; raises XstiltsError."""
-    from xstilts.errors import MISSING, XstiltsError
+    from xstilts.config.load import load_study
+    from xstilts.errors import XstiltsError
     from xstilts.study.freeze import freeze
-    from xstilts.study.load import load_study
     from xstilts.study.plan import build_plan
 
     if data is not None and not data.is_dir():
-        raise XstiltsError(f"there is no data folder {data}", "--data must name a folder", "check the path", MISSING)
+        raise XstiltsError(
+            "missing-data", f"there is no data folder {data}", "--data must name a folder", "check the path"
+        )
     settings = load_study(name, quick, **changes)
     frozen = freeze(settings, data.resolve() if data else None, device_class(device), allow_few, resolved)
     return build_plan(frozen, ranks=ranks)
@@ -126,11 +128,11 @@ def device_class(name: str) -> str:
 def _local(jobs: int | None, threads: int | None, device: str) -> Any:
     """As many steps at once as cores with a thread each; or for each GPU a step on it, and one that needs none."""
     from xstilts.engine import execute
-    from xstilts.errors import MISSING, XstiltsError
+    from xstilts.errors import XstiltsError
 
     devices = _gpus() if device == "cuda" else []
     if device == "cuda" and not devices:
-        raise XstiltsError("no CUDA device here", "the study is to run on one", "give --device cpu", MISSING)
+        raise XstiltsError("missing-model", "no CUDA device here", "the study is to run on one", "give --device cpu")
     jobs = jobs or 2 * len(devices) or cores()
     threads = threads or (max(1, cores() // jobs) if devices else 1)
     return partial(execute, jobs=jobs, threads=threads, devices=devices)
@@ -142,12 +144,14 @@ def cores() -> int:
 
 
 def _on_ray(address: str, threads: int | None) -> Any:
-    from xstilts.errors import MISSING, XstiltsError
+    from xstilts.errors import XstiltsError
 
     try:
         from xstilts.engine.ray import execute_on_ray
     except ImportError as error:
-        raise XstiltsError("Ray is not installed", str(error), "pip install 'xstilts[ray]'", MISSING) from None
+        raise XstiltsError(
+            "missing-package", "Ray is not installed", str(error), "pip install 'xstilts[ray]'"
+        ) from None
     return partial(execute_on_ray, address=address, threads=threads or 1)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from xstilts.data.build import Place, Rows, build
 from xstilts.data.formats import READERS
 from xstilts.data.records import NUMBERED, Files
-from xstilts.errors import MISSING, XstiltsError, did_you_mean
+from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.languages import language
 from xstilts.tasks.source import Described, FileSource
 from xstilts.tasks.task import Task
@@ -19,6 +19,7 @@ def fill(source: Described, pattern: str, code: str, split: str) -> str:
         return pattern.format(lang=own or code, iso3=iso3, script=script or known.script, split=split)
     except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
         raise XstiltsError(
+            "unknown-name",
             f"cannot read the pattern '{pattern}'",
             f"unknown place {error}",
             "use {lang}, {iso3}, {script} and {split}",
@@ -30,7 +31,9 @@ def path_of(source: FileSource, pattern: str, code: str, split: str, data: Path)
     relative = fill(source, pattern, code, split)
     path = (data / relative).resolve()
     if not path.is_relative_to(data.resolve()):
-        raise XstiltsError(f"refused to read {relative}", "it lies outside the data folder", "use a path below it")
+        raise XstiltsError(
+            "bad-row", f"refused to read {relative}", "it lies outside the data folder", "use a path below it"
+        )
     return path
 
 
@@ -38,6 +41,7 @@ def split_pattern(source: FileSource, split: str) -> str:
     """The pattern of a split's files; raises XstiltsError where the source has no such split."""
     if split not in source.files:
         raise XstiltsError(
+            "unknown-name",
             f"there is no split '{split}'",
             f"the task's files have {', '.join(source.files)}",
             did_you_mean(split, source.files) or "name the file of that split under `files`",
@@ -57,10 +61,10 @@ def paths(source: FileSource, split: str, code: str, data: Path) -> Files:
     for name, path in found.items():
         if not path.is_file():
             raise XstiltsError(
+                "missing-data",
                 f"no data for language '{code}': {path} does not exist",
                 f"the pattern is '{patterns[name]}' below {data}",
                 "give the folder that holds it with --data, or leave the language out",
-                MISSING,
             )
     return found
 

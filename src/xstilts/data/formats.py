@@ -129,6 +129,7 @@ def _parallel(files: Files, source: FileSource) -> Iterator[Item]:
             counts = [sum(1 for _ in lines(path)) for path in files.values()]
             names = list(files.values())
             raise XstiltsError(
+                "bad-row",
                 f"{names[0]} has {counts[0]} lines, {names[1]} has {counts[1]}",
                 "line i of one must translate line i of the other",
                 "get both files from the same release",

@@ -12,7 +12,7 @@ from typing import Any
 from xstilts.data.build import Place, Rows, build
 from xstilts.data.files import fill, read_files, split_pattern
 from xstilts.data.records import Files, Item, pick, require
-from xstilts.errors import MISSING, XstiltsError, did_you_mean
+from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.tasks.source import FileSource, HubSource
 from xstilts.tasks.task import BadRow, Task
 
@@ -57,7 +57,7 @@ def splits_of(source: HubSource) -> dict[str, str | list[str]]:
 def _theirs(source: HubSource, split: str) -> str | list[str]:
     known = splits_of(source)
     if split not in known:
-        raise XstiltsError(f"{source.hub} has no split '{split}'", f"the task's entry names {', '.join(known)}",
+        raise XstiltsError("unknown-name", f"{source.hub} has no split '{split}'", f"the task's entry names {', '.join(known)}",
                            did_you_mean(split, known) or "name it under `splits`")  # fmt: skip
     return known[split]
 
@@ -144,10 +144,10 @@ def _check_revision(builder: Any, source: HubSource) -> None:
 
 def _unavailable(hub: str, why: str) -> XstiltsError:
     return XstiltsError(
+        "network",
         f"cannot load the data set '{hub}'",
         " ".join(why.split())[:300],
         "connect to the network once, or put a copy of the repository at DATA/NAMESPACE/NAME and give --data DATA",
-        MISSING,
     )
 
 

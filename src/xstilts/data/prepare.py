@@ -20,13 +20,13 @@ def prepare(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, conte
     """Writes `rows.parquet`, one split of a task in one language, and `left-out.json`, the rows that are not in it.
 
     arguments: `task` (its entry), `tasks` (entries of the tasks that it takes rows or text of), `split`, `language`,
-    `content` (checksum of the source files), `data` (their folder), `withheld` (whether rows may lack gold labels).
+    `content` (checksum of the source files), `data` (their folder), `labels_withheld` (whether rows may lack gold labels).
     """
     task = Task(**arguments["task"])
     tasks = {name: Task(**entry) for name, entry in arguments["tasks"].items()}
     data = Path(arguments["data"]) if arguments.get("data") else None
     found = rows(task, arguments["split"], arguments["language"], data, tasks)
-    accept(task, arguments["split"], arguments["language"], found, arguments.get("withheld", False))
+    accept(task, arguments["split"], arguments["language"], found, arguments.get("labels_withheld", False))
     pq.write_table(found.table, out / "rows.parquet")
     left_out = {"unlabelled": found.unlabelled, "problems": [problem.as_json() for problem in found.problems]}
     (out / "left-out.json").write_text(json.dumps(left_out, ensure_ascii=False))
@@ -36,18 +36,20 @@ def accept(task: Task, split: str, code: str, found: Rows, withheld: bool) -> No
     """Raises XstiltsError where rows may not be used: bad ones that are not to be skipped, no gold labels, none at all.
 
     A score against labels that are withheld would be a score against nothing, so that they are accepted only where
-    `withheld` says that predictions alone are wanted.
+    `labels_withheld` says that predictions alone are wanted.
     """
     if found.problems and task.on_bad_row == "error":
         raise refuse(task.name, found.problems)
     if found.withheld and not withheld:
         raise XstiltsError(
+            "bad-row",
             f"the {split} split of '{task.name}' has no gold labels in '{code}'",
             "they are withheld there, as in the benchmark's test sets: nothing can be scored against them",
-            "score a split that has labels, or set `withheld: true` for the target to predict only",
+            "score a split that has labels, or set `labels_withheld: true` for the target to predict only",
         )
     if not len(found.table):
         raise XstiltsError(
+            "bad-row",
             f"no rows for '{code}' in the {split} split of '{task.name}'",
             "its file is empty, or all of its rows were left out",
             "leave the language out",

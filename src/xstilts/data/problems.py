@@ -43,6 +43,7 @@ def told(problems: Iterable[Problem]) -> list[str]:
 def refuse(task: str, problems: list[Problem]) -> XstiltsError:
     """The error that tells all of them."""
     return XstiltsError(
+        "bad-row",
         f"task '{task}': {len(problems):,} bad row{'s' * (len(problems) != 1)}",
         "\n".join(told(problems)),
         "mend the rows, or set `on_bad_row: skip` in the task's entry to leave them out",

@@ -43,7 +43,7 @@ def require(source: Described, names: list[str], where: Path | str, more: Iterab
     absent = {name: did_you_mean(name, names) for name in roots if name not in names}
     if absent:
         hints = [f"no column '{name}'" + (f" ({close})" if close else "") for name, close in absent.items()]
-        raise XstiltsError(f"{where}: {'; '.join(hints)}", f"it has {', '.join(names) or 'none'}",
+        raise XstiltsError("bad-row", f"{where}: {'; '.join(hints)}", f"it has {', '.join(names) or 'none'}",
                            "mend the `columns` of the task's entry, or the file's header")  # fmt: skip
 
 
@@ -106,14 +106,16 @@ def load_json(path: Path) -> Any:
     try:
         return _parsed(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise XstiltsError(f"{path} is not JSON", str(error), "get the file again") from None
+        raise XstiltsError("bad-file", f"{path} is not JSON", str(error), "get the file again") from None
 
 
 def _json(files: Files, source: FileSource) -> Iterator[Item]:
     """A JSON list of objects; lines cannot be told, so that records are numbered."""
     content = load_json(files["main"])
     if not isinstance(content, list):
-        raise XstiltsError(f"{files['main']} is not a list of records", "the format `json` is one list", "see `jsonl`")
+        raise XstiltsError(
+            "bad-file", f"{files['main']} is not a list of records", "the format `json` is one list", "see `jsonl`"
+        )
     yield from _picked(iter(enumerate(content, 1)), source)
 
 
@@ -125,7 +127,7 @@ def _parquet(files: Files, source: FileSource) -> Iterator[Item]:
             rows = (row for batch in file.iter_batches(10_000) for row in batch.to_pylist())
             yield from _picked(enumerate(rows, 1), source)
     except (pa.ArrowException, OSError) as error:
-        raise XstiltsError(f"{files['main']} is not Parquet", str(error), "get the file again") from None
+        raise XstiltsError("bad-file", f"{files['main']} is not Parquet", str(error), "get the file again") from None
 
 
 def _squad(files: Files, source: FileSource) -> Iterator[Item]:
@@ -143,7 +145,10 @@ def _squad(files: Files, source: FileSource) -> Iterator[Item]:
     except (KeyError, TypeError) as error:
         after = f"after question {number}"
         raise XstiltsError(
-            f"{files['main']} is not SQuAD JSON", f"{error!r} {after}", "see SQuAD: data, paragraphs, qas, answers"
+            "bad-file",
+            f"{files['main']} is not SQuAD JSON",
+            f"{error!r} {after}",
+            "see SQuAD: data, paragraphs, qas, answers",
         ) from None
 
 

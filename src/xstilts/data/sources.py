@@ -9,7 +9,7 @@ import pyarrow as pa
 from xstilts.data import files, hub
 from xstilts.data.build import Rows
 from xstilts.data.world import World
-from xstilts.errors import MISSING, XstiltsError, did_you_mean
+from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.tasks.source import FileSource, HubSource, OwnSource, TextSource, UnionSource, WorldSource
 from xstilts.tasks.task import Task
 from xstilts.tasks.types import SCHEMAS
@@ -40,7 +40,9 @@ def rows(task: Task, split: str, code: str, data: Path | None, tasks: Tasks) -> 
     source = task.source
     if isinstance(source, WorldSource):
         if split not in source.rows:
-            raise XstiltsError(f"task '{task.name}' has no split '{split}'", f"it has {', '.join(source.rows)}", "")
+            raise XstiltsError(
+                "unknown-name", f"task '{task.name}' has no split '{split}'", f"it has {', '.join(source.rows)}", ""
+            )
         world = _world(source.world, source.code_mixing)
         return Rows(world.table(source.kind, split, code, source.rows[split], **source.parameters))
     if isinstance(source, HubSource):
@@ -49,8 +51,8 @@ def rows(task: Task, split: str, code: str, data: Path | None, tasks: Tasks) -> 
     if isinstance(source, UnionSource):
         return _joined([rows(tasks[name], split, code, data, tasks) for name in source.union], source.union)
     if isinstance(source, OwnSource):
-        raise XstiltsError(f"the data of task '{task.name}' cannot be had openly", source.own,
-                           "give the task a `source` of your own files in the study", MISSING)  # fmt: skip
+        raise XstiltsError("missing-data", f"the data of task '{task.name}' cannot be had openly", source.own,
+                           "give the task a `source` of your own files in the study")  # fmt: skip
     if isinstance(source, FileSource) and source.hub:
         return hub.read_hub_files(task, source, split, code, data)
     if isinstance(source, TextSource):
@@ -61,6 +63,7 @@ def rows(task: Task, split: str, code: str, data: Path | None, tasks: Tasks) -> 
 def _folder(task: Task, data: Path | None) -> Path:
     if data is None:
         raise XstiltsError(
+            "bad-row",
             f"task '{task.name}' reads local files, and no data folder was given",
             "its source is a pattern of file names",
             "give the folder with --data",
@@ -73,14 +76,14 @@ def _check_others(task: Task, tasks: Tasks, above: tuple[str, ...] = ()) -> None
     another type than the union that it is part of."""
     for name in others(task):
         if name not in tasks:
-            raise XstiltsError(f"task '{task.name}' takes rows of an unknown task '{name}'",
+            raise XstiltsError("unknown-name", f"task '{task.name}' takes rows of an unknown task '{name}'",
                                "it is neither in the catalogue nor among your own tasks",
                                did_you_mean(name, tasks) or "`xstilts tasks` lists the catalogue")  # fmt: skip
         if name in (*above, task.name):
-            raise XstiltsError(f"task '{name}' takes rows of itself", "that never comes to an end",
+            raise XstiltsError("bad-row", f"task '{name}' takes rows of itself", "that never comes to an end",
                                "name tasks that have rows of their own")  # fmt: skip
         if isinstance(task.source, UnionSource) and tasks[name].type != task.type:
-            raise XstiltsError(f"task '{task.name}' joins '{name}' of type {tasks[name].type}",
+            raise XstiltsError("bad-row", f"task '{task.name}' joins '{name}' of type {tasks[name].type}",
                                f"it is of type {task.type} itself", "join tasks of one type")  # fmt: skip
         _check_others(tasks[name], tasks, (*above, task.name))
 
@@ -147,7 +150,7 @@ def available(task: Task, split: str, codes: tuple[str, ...], data: Path | None,
     if isinstance(task.source, FileSource):
         pattern, named = task.source.files.get(split, "{lang}"), task.source.languages or task.languages
         if "{lang" not in pattern and "{iso3" not in pattern and len(named) != 1:
-            raise XstiltsError(f"task '{task.name}' does not say which language its {split} split has",
+            raise XstiltsError("bad-row", f"task '{task.name}' does not say which language its {split} split has",
                                f"'{pattern}' is the same file for every language",
                                "put {lang} into the pattern, or give its one language under `languages`")  # fmt: skip
     return [code for code in codes if _covers(task, split, code, data)]

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from xstilts.engine.drive import Drive, Outcome, Report
+from xstilts.engine.scheduler import Outcome, Report, Scheduler
 from xstilts.engine.step import Plan, Step
 from xstilts.engine.store import Store
 from xstilts.engine.work import work
@@ -29,29 +29,29 @@ def execute(
         report: is told of every event (`started`, `progress`, `finished`, `failed`, `damaged`, `retried`) as a dict.
         jobs: number of steps at once; their worker processes keep their imports between steps.
         threads: threads of each worker; results depend on this number, never on `jobs`.
-        devices: ids of the GPUs at hand, in the form of CUDA_VISIBLE_DEVICES: a step sees those that it `needs`, and
-            no other step uses them meanwhile.
+        devices: ids of the GPUs at hand, in the form of CUDA_VISIBLE_DEVICES: a step sees those among
+            its `resources`, and no other step uses them meanwhile.
 
     A failed step fails those that need it and nothing else. A step whose worker dies (killed, out of memory) is tried
     once more, with nothing beside it. No step is begun whose memory, as planned and corrected by what was measured for
     its kind, does not fit beside those that are running; one that fits nowhere is run alone. Raises XstiltsError where
     the store cannot be written to: then no step can be finished.
     """
-    drive = Drive(plan, store, wanted, report, TRIES, alone=True)
-    report({"event": "plan", "steps": len(plan.steps), "todo": drive.todo, "slots": jobs})
+    scheduler = Scheduler(plan, store, wanted, report, TRIES, alone=True)
+    report({"event": "plan", "steps": len(plan.steps), "todo": scheduler.todo, "slots": jobs})
     total = {"steps": jobs, "gpus": len(devices), **_memory_at_hand()}
     workers: list[_Worker] = []
     try:
         while True:
-            while step := drive.take(total):
+            while step := scheduler.take(total):
                 report({"event": "started", "step": step.fingerprint})
                 _hand_out(step, store, workers, devices, threads)
             busy = {key: w for w in workers if w.step for key in (w.pipe, w.process.sentinel)}
             if not busy:
-                return drive.outcome
+                return scheduler.outcome
             for key in wait(busy):
                 if busy[key].step:
-                    _listen(busy[key], drive)
+                    _listen(busy[key], scheduler)
     finally:
         for worker in workers:
             _end(worker)
@@ -72,7 +72,7 @@ def _hand_out(step: Step, store: Store, workers: list[_Worker], devices: Sequenc
     """
     for worker in [w for w in workers if not w.step and not w.process.is_alive()]:
         _discard(worker, workers)
-    count = min(round(step.needs.get("gpus", 0)), len(devices))
+    count = min(round(step.resources.get("gpus", 0)), len(devices))
     fitting = [w for w in workers if not w.step and len(w.devices) == count]
     if fitting:
         worker = fitting[0]
@@ -88,7 +88,7 @@ def _hand_out(step: Step, store: Store, workers: list[_Worker], devices: Sequenc
         worker.pipe.send((step.to_json(), store.place))
 
 
-def _listen(worker: _Worker, drive: Drive) -> None:
+def _listen(worker: _Worker, scheduler: Scheduler) -> None:
     """Takes in one message of a worker, or its death."""
     fingerprint = worker.step
     try:
@@ -96,15 +96,15 @@ def _listen(worker: _Worker, drive: Drive) -> None:
     except (EOFError, OSError):
         message = {}
     if "share" in message:
-        drive.report({"event": "progress", "step": fingerprint, **message})
+        scheduler.report({"event": "progress", "step": fingerprint, **message})
         return
     worker.step = ""
     if message:
-        drive.settle(fingerprint, message)
+        scheduler.settle(fingerprint, message)
     else:
         worker.process.kill()
         worker.process.join()
-        drive.lose(fingerprint, "a worker process died")
+        scheduler.lose(fingerprint, "a worker process died")
 
 
 def _start(devices: tuple[str, ...], threads: int, hide: bool) -> _Worker:

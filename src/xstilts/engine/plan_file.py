@@ -6,7 +6,7 @@ from pathlib import Path
 
 from xstilts.engine.result import write_atomically
 from xstilts.engine.step import Plan, Step
-from xstilts.errors import MISSING, XstiltsError
+from xstilts.errors import XstiltsError
 
 
 def write_steps(file: Path, plan: Plan, wanted: Iterable[str]) -> None:
@@ -26,7 +26,7 @@ def read_steps(file: Path) -> tuple[Plan, list[str]]:
     """
     if not file.is_file():
         hint = "name a run folder, or make one with `xstilts plan STUDY --freeze RUN`"
-        raise XstiltsError("no frozen plan", f"{file} does not exist", hint, MISSING)
+        raise XstiltsError("missing-file", "no frozen plan", f"{file} does not exist", hint)
     plan, wanted = Plan(), []
     with file.open(encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, 1):
@@ -38,7 +38,9 @@ def read_steps(file: Path) -> tuple[Plan, list[str]]:
                 same = False
             if not same:
                 why = "it is no step, or not the one that its fingerprint names"
-                raise XstiltsError(f"line {number} of {file} cannot be used", why, "freeze the plan again")
+                raise XstiltsError(
+                    "bad-argument", f"line {number} of {file} cannot be used", why, "freeze the plan again"
+                )
             if is_wanted:
                 wanted.append(fingerprint)
     return plan, wanted
@@ -49,5 +51,7 @@ def find(plan: Plan, name: str) -> Step:
     found = [name] if name in plan.steps else [f for f in plan.steps if name and f.startswith(name)]
     if len(found) != 1:
         why = f"{len(found)} fingerprints begin like that" if found else "no step of the plan has that fingerprint"
-        raise XstiltsError(f"which step is '{name}'?", why, "`xstilts step --list --run RUN` prints the fingerprints")
+        raise XstiltsError(
+            "bad-argument", f"which step is '{name}'?", why, "`xstilts step --list --run RUN` prints the fingerprints"
+        )
     return plan.steps[found[0]]

@@ -20,7 +20,7 @@ import fsspec
 
 from xstilts.engine.result import MANIFEST, differs, manifest
 from xstilts.engine.step import digest
-from xstilts.errors import MISSING, STEP_FAILED, XstiltsError
+from xstilts.errors import XstiltsError
 
 WAITS = (0.0, 0.5, 2.0)
 """Seconds before each try to read a manifest: some file systems show a file before all of it is written."""
@@ -89,7 +89,9 @@ def find(url: str, fingerprint: str, name: str, cache: Path) -> Path | None:
         if differs(file, told["files"][name]):
             file.unlink()
             why = f"{source}/{name} does not have the checksum in its manifest"
-            raise XstiltsError(f"the result of step {fingerprint} is damaged", why, "run the study again", STEP_FAILED)
+            raise XstiltsError(
+                "step-failed", f"the result of step {fingerprint} is damaged", why, "run the study again"
+            )
         return file
 
 
@@ -130,7 +132,7 @@ def _manifest(system: Any, root: str, fingerprint: str) -> tuple[dict[str, Any],
         with suppress(ValueError):
             told = json.loads(system.cat_file(file))
             return told, f"{_folder(root, fingerprint)}/{told.get('folder', '')}".rstrip("/")
-    raise XstiltsError(f"step {fingerprint} has no readable result", f"{file} is no JSON", "remove it", STEP_FAILED)
+    raise XstiltsError("step-failed", f"step {fingerprint} has no readable result", f"{file} is no JSON", "remove it")
 
 
 @contextmanager
@@ -139,7 +141,7 @@ def _reached(url: str) -> Iterator[tuple[Any, str]]:
         system, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
     except (ImportError, ValueError) as error:
         hint = "check the address; fsspec's package for it must be installed on every machine (s3fs, gcsfs, adlfs, …)"
-        raise XstiltsError(f"cannot open the store at {url}", str(error), hint, MISSING) from None
+        raise XstiltsError("missing-file", f"cannot open the store at {url}", str(error), hint) from None
     try:
         yield system, root.rstrip("/")
     except XstiltsError:
@@ -148,4 +150,4 @@ def _reached(url: str) -> Iterator[tuple[Any, str]]:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
         hint = "check address, credentials and network, then run again; finished steps are kept"
-        raise XstiltsError(f"cannot reach the store at {url}", repr(error), hint, STEP_FAILED) from error
+        raise XstiltsError("step-failed", f"cannot reach the store at {url}", repr(error), hint) from error

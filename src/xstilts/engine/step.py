@@ -15,7 +15,7 @@ class Step:
     `function` is the dotted name `package.module:function`, called as
     `function(arguments, inputs, out, context)`; `inputs` maps a name to the fingerprint of another step.
     `location` holds what says where data lies but not what it is, and so does not enter the fingerprint;
-    neither do `label`, `cost` (seconds on one core, a rough estimate used for order and time left) and `needs`:
+    neither do `label`, `cost` (seconds on one core, a rough estimate used for order and time left) and `resources`:
     what the step occupies while it runs, `gpus` (devices of one machine) and `memory` (GB), nothing where not named,
     and `ranks`, the processes that share it.
     """
@@ -28,7 +28,7 @@ class Step:
     location: Mapping[str, str] = field(default_factory=dict)
     label: str = ""
     cost: float = 1.0
-    needs: Mapping[str, float] = field(default_factory=dict)
+    resources: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -46,7 +46,7 @@ class Step:
             "location": dict(self.location),
             "label": self.label,
             "cost": self.cost,
-            "needs": dict(self.needs),
+            "resources": dict(self.resources),
         }
 
 
@@ -71,7 +71,7 @@ class Plan:
         self.requested += 1
         return self.steps.setdefault(step.fingerprint, step).fingerprint
 
-    def urgency(self) -> dict[str, float]:
+    def priority(self) -> dict[str, float]:
         """Per step the cost of the longest chain that starts with it: the critical path has the most."""
         result: dict[str, float] = {}
         successors = self.successors()
@@ -99,6 +99,6 @@ class Plan:
 
     def ready(self, finished: Iterable[str], todo: Iterable[str]) -> list[str]:
         """Those of `todo` whose inputs are all finished, the head of the critical path first."""
-        done, urgency = set(finished), self.urgency()
+        done, priority = set(finished), self.priority()
         ready = [fingerprint for fingerprint in todo if done.issuperset(self.steps[fingerprint].inputs.values())]
-        return sorted(ready, key=lambda fingerprint: (-urgency[fingerprint], fingerprint))
+        return sorted(ready, key=lambda fingerprint: (-priority[fingerprint], fingerprint))

@@ -14,7 +14,7 @@ from pathlib import Path
 from xstilts.engine import remote
 from xstilts.engine.result import MANIFEST, damage, differs, manifest, seal, sync
 from xstilts.engine.step import Step
-from xstilts.errors import MISSING, STEP_FAILED, XstiltsError
+from xstilts.errors import XstiltsError
 
 BARRED = (errno.EROFS, errno.EACCES, errno.ENOTDIR)
 
@@ -188,12 +188,12 @@ class Store:
 
 def _absent(fingerprint: str, why: str) -> XstiltsError:
     hint = "run the study again: what is missing is computed"
-    return XstiltsError(f"step {fingerprint} has no result", why, hint, MISSING)
+    return XstiltsError("missing-file", f"step {fingerprint} has no result", why, hint)
 
 
 def _damaged(fingerprint: str, why: str) -> XstiltsError:
     hint = "run the study again: damaged results are set aside and computed anew"
-    return XstiltsError(f"the result of step {fingerprint} is damaged", why, hint, STEP_FAILED)
+    return XstiltsError("step-failed", f"the result of step {fingerprint} is damaged", why, hint)
 
 
 @contextmanager
@@ -206,8 +206,8 @@ def _disk_errors(root: Path) -> Iterator[None]:
         if not full and not barred:
             raise
         raise StoreFull(
+            "store-full",
             f"cannot write to the store at {root}",
             f"{os.strerror(error.errno or 0)}: {error.filename or root}",
             "free some space or give another folder with --store; finished steps are kept",
-            STEP_FAILED,
         ) from error

@@ -13,7 +13,7 @@ from typing import Any
 from xstilts.context import Context
 from xstilts.engine.step import Plan, Step
 from xstilts.engine.store import Store, StoreFull
-from xstilts.errors import MISSING, STEP_FAILED, XstiltsError
+from xstilts.errors import XstiltsError
 
 Progress = Callable[[float], None]
 
@@ -27,17 +27,19 @@ def run_step(step: Step, store: Store, progress: Progress = lambda share: None) 
     inputs = {name: store.open(fingerprint) for name, fingerprint in step.inputs.items()}
     module, _, function = step.function.partition(":")
     if not module.startswith("xstilts."):
-        raise XstiltsError(f"refused to run {step.function}", "it is not a function of this package", "check the plan")
+        raise XstiltsError(
+            "bad-argument", f"refused to run {step.function}", "it is not a function of this package", "check the plan"
+        )
     try:
         with store.scratch(step.fingerprint) as scratch, store.writing(step) as out:
             arguments = {**step.arguments, **step.location}
-            context = Context(scratch, progress, max(1, round(step.needs.get("ranks", 1))), store.root)
+            context = Context(scratch, progress, max(1, round(step.resources.get("ranks", 1))), store.root)
             getattr(importlib.import_module(module), function)(arguments, inputs, out, context)
     except XstiltsError:
         raise
     except Exception as error:
         trace = "".join(traceback.format_exception(*sys.exc_info()))
-        raise XstiltsError(f"step '{step.label}' failed", f"{error!r}", trace, STEP_FAILED) from None
+        raise XstiltsError("step-failed", f"step '{step.label}' failed", f"{error!r}", trace) from None
     return time.monotonic() - begin
 
 
@@ -54,15 +56,15 @@ def run_alone(plan: Plan, fingerprint: str, store: Store) -> float | None:
     if missing:
         named = "; ".join(f"{plan.steps[f].label} ({f[:12]})" for f in missing[:3])
         raise XstiltsError(
+            "missing-file",
             f"'{step.label}' cannot run yet",
             f"{len(missing)} of its {len(sources)} inputs are not in the store at {store.place}: {named}",
             "run these first; `xstilts step --ready --run RUN` prints what can run now",
-            MISSING,
         )
     try:
         return run_step(step, store)
     except XstiltsError as error:
-        raise XstiltsError(error.what, error.why, error.hint, STEP_FAILED) from error
+        raise XstiltsError("step-failed", error.what, error.why, error.hint) from error
 
 
 def work(description: dict[str, Any], place: str, progress: Progress) -> dict[str, Any]:

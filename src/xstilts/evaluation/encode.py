@@ -23,44 +23,44 @@ VERSION = 1
 
 def encoded_rows(
     folders: Sequence[Path], task: dict[str, Any], tokenizer: Any, max_length: int, store: Path | None,
-    hidden: str = "",
+    mask_column: str = "",
 ) -> tuple[pa.Table, Encoded]:  # fmt: skip
     """The rows of prepared folders, one after the other, and their token sequences.
 
     Args:
         store: the store's folder, where sequences are kept for the next who asks; None keeps them in memory alone.
-        hidden: a text column that the model is not shown (for a hypothesis-only baseline), or "".
+        mask_column: a text column that the model is not shown (for a hypothesis-only baseline), or "".
     """
-    return _encoded(tuple(folders), json.dumps(task, sort_keys=True), tokenizer, max_length, store, hidden)
+    return _encoded(tuple(folders), json.dumps(task, sort_keys=True), tokenizer, max_length, store, mask_column)
 
 
 @lru_cache(maxsize=64)
 def _encoded(
-    folders: tuple[Path, ...], task: str, tokenizer: Any, max_length: int, store: Path | None, hidden: str
+    folders: tuple[Path, ...], task: str, tokenizer: Any, max_length: int, store: Path | None, mask_column: str
 ) -> tuple[pa.Table, Encoded]:
     table, entry = read_rows(folders), Task(**json.loads(task))
     if store is None:
-        return table, _encode(table, entry, tokenizer, max_length, hidden)
+        return table, _encode(table, entry, tokenizer, max_length, mask_column)
     arguments = {
         "rows": [checksum(folder / "rows.parquet") for folder in folders],
         "task": json.loads(task),
         "tokenizer": _content(tokenizer),
         "max_length": max_length,
-        "hidden": hidden,
+        "mask_column": mask_column,
     }
     step = Step("tokens", f"{__name__}:encoded_rows", VERSION, arguments)
     kept = Store(store)
     if not kept.has(step.fingerprint) or kept.inspect(step.fingerprint):
         with kept.writing(step) as out:
-            _write(_encode(table, entry, tokenizer, max_length, hidden), out)
+            _write(_encode(table, entry, tokenizer, max_length, mask_column), out)
     return table, _read(kept.path(step.fingerprint))
 
 
-def _encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int, hidden: str) -> Encoded:
+def _encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int, mask_column: str) -> Encoded:
     kind = FINE_TUNED.get(task.type) or SCORED.get(task.type) or TRAINED[task.type]
     shown = table
-    if hidden:
-        names = [name for name in kind.TEXT_COLUMNS if name != hidden]
+    if mask_column:
+        names = [name for name in kind.TEXT_COLUMNS if name != mask_column]
         shown = shown.set_column(table.column_names.index(kind.TEXT_COLUMNS[0]), kind.TEXT_COLUMNS[0], table[names[0]])
         shown = shown.set_column(
             table.column_names.index(kind.TEXT_COLUMNS[1]), kind.TEXT_COLUMNS[1], pa.nulls(len(table), pa.string())

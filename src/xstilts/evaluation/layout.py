@@ -45,7 +45,7 @@ class Mistakes:
 
 def mistaken(listed: list[str], hint: str) -> XstiltsError:
     """The error that tells all of them."""
-    return XstiltsError(f"{len(listed)} mistake{'s' * (len(listed) != 1)}", "\n       ".join(listed), hint)
+    return XstiltsError("bad-file", f"{len(listed)} mistake{'s' * (len(listed) != 1)}", "\n       ".join(listed), hint)
 
 
 def read_lines(path: Path, target: Target, mistakes: Mistakes) -> list[str]:
@@ -148,7 +148,7 @@ def compare_lines(predicted: list[str], gold: list[str], target: Target, labels:
         mistakes.add(f"{found:,} {unit}, expected {wanted:,} as in {labels}", min(len(predicted), len(gold)) + 1)
 
 
-def strangers(folder: Path) -> list[str]:
+def unexpected_files(folder: Path) -> list[str]:
     """What lies in such a folder and belongs to no task or language, as text with the closest right name."""
     found = []
     for entry in sorted(folder.iterdir()):

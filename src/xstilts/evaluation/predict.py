@@ -25,7 +25,7 @@ from xstilts.tasks.types import FINE_TUNED, TaskType
 def predict(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
     """Writes `predictions.parquet`, one row per example of all languages, from one pass sorted by length.
 
-    arguments: `task`, `languages`, `max_length`, `hidden`, `weights` (the model's folder below that of its step, "" for
+    arguments: `task`, `languages`, `max_length`, `mask_column`, `weights` (the model's folder below that of its step, "" for
     itself), `device`, `precision`; inputs: `model`, `rows.xx`.
     """
     task = Task(**arguments["task"])
@@ -35,7 +35,7 @@ def predict(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, conte
     tokenizer = load_tokenizer(folder)
     table, encoded = encoded_rows(
         row_folders(inputs, arguments["languages"]), arguments["task"], tokenizer, arguments["max_length"],
-        context.store, arguments["hidden"],
+        context.store, arguments["mask_column"],
     )  # fmt: skip
     model = getattr(transformers, kind.AUTO_CLASS).from_pretrained(folder).to(device)
     extracted = run_model(model, kind, encoded, tokenizer.pad_token_id, device, arguments["precision"], context)

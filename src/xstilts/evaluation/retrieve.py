@@ -66,7 +66,7 @@ def _found(rows: Embedded, task: Task, layer: int, code: str, thresholds: dict[s
     columns = retrieval.predict(rows.vectors[layer], rows.table, task)
     if task.mining:
         if code not in thresholds:
-            raise XstiltsError(f"no development rows of '{task.name}' in '{code}'",
+            raise XstiltsError("bad-file", f"no development rows of '{task.name}' in '{code}'",
                                "the margin from which on pairs are taken is fitted on them, language by language",
                                "give the target a `dev` split that has the language")  # fmt: skip
         kept = columns["score"] >= thresholds[code]
@@ -126,7 +126,7 @@ def embed(
     first token ('cls')."""
     deepest = model.config.num_hidden_layers
     if max(layers) > deepest:
-        raise XstiltsError(f"there is no layer {max(layers)}", f"the encoder has {deepest} layers, counted from 1",
+        raise XstiltsError("unknown-name", f"there is no layer {max(layers)}", f"the encoder has {deepest} layers, counted from 1",
                            "lower `layers` of the target")  # fmt: skip
     vectors = np.empty((len(layers), len(encoded), model.config.hidden_size), np.float32)
     done = 0

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from xstilts.errors import MISSING, XstiltsError, did_you_mean
-from xstilts.evaluation.layout import Mistakes, compare_lines, mistaken, read, strangers
+from xstilts.errors import XstiltsError, did_you_mean
+from xstilts.evaluation.layout import Mistakes, compare_lines, mistaken, read, unexpected_files
 from xstilts.tasks import metrics
 from xstilts.tasks.metrics import Questions, Scores
 from xstilts.tasks.xtreme import GROUPS, TARGETS, Target
@@ -60,11 +60,11 @@ def score(predictions: Path, labels: Path, version: str = "xtreme-2020") -> dict
     """
     if version not in VERSIONS:
         hint = did_you_mean(version, VERSIONS) or "leave --version out"
-        raise XstiltsError(f"unknown version '{version}'", f"there is {', '.join(VERSIONS)}", hint)
+        raise XstiltsError("unknown-name", f"unknown version '{version}'", f"there is {', '.join(VERSIONS)}", hint)
     for folder in (predictions, labels):
         if not folder.is_dir():
-            raise XstiltsError(f"there is no folder {folder}", "predictions and labels are folders with a sub-folder "
-                               "per task", "check the path", MISSING)  # fmt: skip
+            raise XstiltsError("missing-file", f"there is no folder {folder}", "predictions and labels are folders with a sub-folder "
+                               "per task", "check the path")  # fmt: skip
     missing, mistakes = _missing(predictions, labels), list[str]()
     absent = {
         task: {code for part in missing if part["task"] == task for code in part["languages"]} for task in TARGETS
@@ -87,11 +87,11 @@ def score(predictions: Path, labels: Path, version: str = "xtreme-2020") -> dict
         raise mistaken(mistakes, "mend the files; `xstilts submit check` lists all mistakes of a folder of predictions")
     if not tasks:
         raise XstiltsError(
-            "nothing to score", f"{predictions} and {labels} have no file of the benchmark in common",
-            "each needs folders such as xnli with files such as test-sw.tsv", MISSING,
+            "missing-file", "nothing to score", f"{predictions} and {labels} have no file of the benchmark in common",
+            "each needs folders such as xnli with files such as test-sw.tsv",
         )  # fmt: skip
     return {"version": version, "tasks": tasks, **_overall(tasks), "missing": missing, "unanswered": unanswered,
-            "ignored": strangers(predictions)}  # fmt: skip
+            "ignored": unexpected_files(predictions)}  # fmt: skip
 
 
 def read_both(predictions: Path, labels: Path, task: str, code: str) -> tuple[Any, Any, list[str]]:

@@ -11,10 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from xstilts.engine import Step, Store, write_atomically
+from xstilts.runs.language_features import SUBWORDS
 from xstilts.tasks.types import READ
 
-SUBWORDS = "subwords.json"
-"""In a run folder: what `measure_subwords` finds."""
 TEXTS = 500
 """Rows of each language that are looked at."""
 WORDS = (1.5, 10.0)

@@ -44,7 +44,7 @@ def rank(
         if trait not in TRAITS:
             hint = did_you_mean(trait, TRAITS) or "Choose one of them."
             why = f"Languages are matched or excluded by {' or '.join(TRAITS)}."
-            raise XstiltsError(f"Unknown trait '{trait}'", why, hint[0].upper() + hint[1:])
+            raise XstiltsError("unknown-name", f"Unknown trait '{trait}'", why, hint[0].upper() + hint[1:])
     origin = language(anchor)
     codes = sorted({language(one).code for one in candidates} - {origin.code})
     matrix = distance_matrix([origin.code, *codes], measure=measure)

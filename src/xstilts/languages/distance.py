@@ -101,7 +101,9 @@ def find_measure(name: str) -> Measure:
     if name in MEASURES:
         return MEASURES[name]
     hint = did_you_mean(name, MEASURES) or "Choose one of them, or give a file that ends in .csv."
-    raise XstiltsError(f"Unknown measure '{name}'", f"There are {', '.join(MEASURES)}.", hint[0].upper() + hint[1:])
+    raise XstiltsError(
+        "unknown-name", f"Unknown measure '{name}'", f"There are {', '.join(MEASURES)}.", hint[0].upper() + hint[1:]
+    )
 
 
 def distance_matrix(
@@ -118,6 +120,7 @@ def distance_matrix(
     """
     if minimum_shared is not None and minimum_shared < 1:
         raise XstiltsError(
+            "too-few",
             f"minimum_shared is {minimum_shared}",
             "A distance needs at least one feature that both languages have observed.",
             f"Give a number from 1; the default is {MINIMUM_SHARED}.",

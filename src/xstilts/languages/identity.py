@@ -96,11 +96,13 @@ def language(query: str) -> Language:
         return next(iter(meant.values()))
     if meant:
         options = ", ".join(f"{one.code} ({one.name})" for one in meant.values())
-        raise XstiltsError(f"'{query}' names more than one language", f"It may be {options}.", "Write the code.")
+        raise XstiltsError(
+            "bad-argument", f"'{query}' names more than one language", f"It may be {options}.", "Write the code."
+        )
     spellings = [*_by_name(), *_by_code()] if len(text) > 3 else [one.code for one in all_languages()]
     hint = did_you_mean(text.casefold(), spellings) or "Write an ISO 639 code, a Glottocode or the English name."
     why = "No code and no English name in the table of languages is spelt so."
-    raise XstiltsError(f"Unknown language '{query}'", why, hint[0].upper() + hint[1:])
+    raise XstiltsError("unknown-name", f"Unknown language '{query}'", why, hint[0].upper() + hint[1:])
 
 
 def _tagged(text: str) -> Language | None:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from xstilts.errors import MISSING, XstiltsError
+from xstilts.errors import XstiltsError
 from xstilts.languages.identity import language
 
 LAYOUT = (
@@ -29,11 +29,12 @@ def read_scores(path: Path, held_out: Sequence[str] = ()) -> dict[str, float]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError) as error:
-        raise XstiltsError(f"Cannot read the scores in {path}", str(error), "Check the path.", MISSING) from None
+        raise XstiltsError("missing-file", f"Cannot read the scores in {path}", str(error), "Check the path.") from None
     for number, row in enumerate(rows, 2):
         source, target, score, rests_on = _row(path, number, row)
         for code in sorted(kept & {source, *rests_on}):
             raise XstiltsError(
+                "bad-argument",
                 f"{path}, row {number}: '{code}' is held out",
                 "Sources that are chosen by the scores of a language cannot be evaluated on it.",
                 "Leave it out of the table (`predict-transfer --for` leaves out what it names), or do not hold it out.",
@@ -54,9 +55,11 @@ def _row(path: Path, number: int, row: dict[str, str]) -> tuple[str, str, float,
         learned = row.get("learned_from")
         rests_on = {target} if learned is None else {language(code).code for code in learned.split()}
     except XstiltsError as error:
-        raise XstiltsError(f"{path}, row {number}: {error.what}", error.why, error.hint) from None
+        raise XstiltsError("bad-argument", f"{path}, row {number}: {error.what}", error.why, error.hint) from None
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise XstiltsError(f"{path}, row {number} cannot be read", f"It holds {row}.", LAYOUT) from None
+        raise XstiltsError("bad-file", f"{path}, row {number} cannot be read", f"It holds {row}.", LAYOUT) from None
     if not math.isfinite(score):
-        raise XstiltsError(f"{path}, row {number}: the score is {score}", "A score is a finite number.", LAYOUT)
+        raise XstiltsError(
+            "bad-argument", f"{path}, row {number}: the score is {score}", "A score is a finite number.", LAYOUT
+        )
     return source, target, score, rests_on

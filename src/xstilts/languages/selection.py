@@ -78,7 +78,10 @@ def select(
     if strategy not in STRATEGIES:
         hint = did_you_mean(strategy, STRATEGIES) or "Choose one of them."
         raise XstiltsError(
-            f"Unknown language strategy '{strategy}'", f"There are {', '.join(STRATEGIES)}.", hint[0].upper() + hint[1:]
+            "unknown-name",
+            f"Unknown language strategy '{strategy}'",
+            f"There are {', '.join(STRATEGIES)}.",
+            hint[0].upper() + hint[1:],
         )
     match = (*match, *(("script",) if strategy == "same-script" else ()))
     exclude = (*exclude, *(("script",) if strategy == "other-script" else ()))
@@ -122,11 +125,14 @@ def _scored(known: Candidates, scores: Mapping[str, float]) -> Candidates:
 
 def _require(known: Candidates, k: int) -> None:
     if k < 1:
-        raise XstiltsError(f"Cannot choose {k} languages", "A selection has at least one.", "Give a k from 1.")
+        raise XstiltsError(
+            "too-few", f"Cannot choose {k} languages", "A selection has at least one.", "Give a k from 1."
+        )
     if len(known.codes) < k:
         left_out = "; ".join(f"{code}: {reason}" for code, reason in known.excluded.items())
         usable = f"{len(known.codes)} can be chosen ({', '.join(known.codes) or 'none'})"
         raise XstiltsError(
+            "bad-argument",
             f"Cannot choose {k} languages",
             f"Of the candidates besides '{known.anchor}', {usable}."
             + (f" Left out: {left_out}." if left_out else " None was left out."),

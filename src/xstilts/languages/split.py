@@ -46,7 +46,10 @@ def split_languages(
     """
     if not 0 < held_out < 1:
         raise XstiltsError(
-            f"held_out is {held_out}", "It is the share of languages to hold out.", "Give a number between 0 and 1."
+            "bad-argument",
+            f"held_out is {held_out}",
+            "It is the share of languages to hold out.",
+            "Give a number between 0 and 1.",
         )
     known = rank(candidates, anchor)
     out, keep = _forced(known, always_held_out, never_held_out)
@@ -60,6 +63,7 @@ def split_languages(
         empty = "source pool" if not pool else "held-out set"
         reasons = "".join(f" {code}: {reason}." for code, reason in known.excluded.items())
         raise XstiltsError(
+            "too-few",
             f"The {empty} would be empty",
             f"There are {len(measured)} candidates with a measured distance from '{known.anchor}'.{reasons}",
             "Give more candidates, another share, or force fewer of them to one side.",
@@ -72,12 +76,14 @@ def _forced(known: Candidates, always: Sequence[str], never: Sequence[str]) -> t
     out, keep = ({language(one).code for one in side} for side in (always, never))
     if both := out & keep:
         raise XstiltsError(
+            "bad-argument",
             f"'{min(both)}' is forced to both sides",
             "A language is either held out or in the source pool.",
             "Take it from always_held_out or from never_held_out.",
         )
     if strange := (out | keep) - {*known.codes, *known.excluded}:
         raise XstiltsError(
+            "bad-argument",
             f"'{min(strange)}' is forced to one side but is not to be split",
             f"The candidates are {', '.join(sorted({*known.codes, *known.excluded}))}.",
             "Add it to the candidates or do not force it.",

@@ -83,6 +83,7 @@ def diverse(codes: Sequence[str], d: np.ndarray, k: int, draw: Draw) -> list[int
     best = exhaustive(within, k) if math.comb(len(pool), k) < EXHAUSTIVE else exchange(within, k)
     if spread(within, best)[0] == -np.inf:
         raise XstiltsError(
+            "too-few",
             f"No {k} of the candidates can all be compared with one another",
             "The distance of some pairs is not known: they share too few observed features.",
             "Give other candidates or a smaller k.",

@@ -12,8 +12,8 @@ import transformers
 from safetensors import SafetensorError
 
 from xstilts.context import Context
-from xstilts.errors import MISSING, XstiltsError
-from xstilts.models.memory import keep_memory
+from xstilts.errors import XstiltsError
+from xstilts.models.heap import keep_memory
 
 logging.getLogger("transformers").setLevel(logging.ERROR)
 transformers.utils.logging.disable_progress_bar()
@@ -96,6 +96,7 @@ def with_head(encoder: str | Path, auto_class: str, labels: Sequence[str], seed:
     missing, unexpected = model.base_model.load_state_dict(base.state_dict(), strict=False)
     if any("pooler" not in name for name in [*missing, *unexpected]):
         raise XstiltsError(
+            "unsupported",
             f"the encoder in {encoder} does not fit {type(model).__name__}",
             f"missing weights {missing[:3]}, unexpected {unexpected[:3]}",
             "check its configuration",
@@ -131,10 +132,10 @@ def load_base(encoder: str | Path) -> Any:
 
 def _cannot_load(what: str, encoder: str | Path, error: Exception) -> XstiltsError:
     return XstiltsError(
+        "network",
         f"cannot load the {what} '{encoder}'",
         str(error).partition("\n")[0],
         "give a folder in the format of `save_pretrained` or the name of a hub repository",
-        MISSING,
     )
 
 
@@ -147,7 +148,7 @@ def save(model: Any, tokenizer: Any, out: Path) -> None:
 def choose_device(name: str) -> torch.device:
     """The device of that class ('cpu' or 'cuda'); raises XstiltsError where there is none."""
     if name == "cuda" and not torch.cuda.is_available():
-        raise XstiltsError("no CUDA device here", "the study's plan asks for one", "give --device cpu", MISSING)
+        raise XstiltsError("missing-model", "no CUDA device here", "the study's plan asks for one", "give --device cpu")
     if name == "cpu":
         keep_memory()
     return torch.device(name)

@@ -5,8 +5,8 @@ from typing import Any
 import altair as alt
 import vl_convert
 
+from xstilts.report.sentences import correlation
 from xstilts.report.tables import anchor, arms, by_distance, interval, language_name, metric, number, signed
-from xstilts.report.words import correlation
 
 Result = dict[str, Any]
 

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from xstilts.engine import write_atomically
-from xstilts.report import tables, words
+from xstilts.report import sentences, tables
 
 Result = dict[str, Any]
 PAGE, TABLES, CHARTS, EVENTS = "report.html", "tables.csv", "charts", "events.jsonl"
@@ -33,7 +33,7 @@ def write_page(result: Result, run: Path) -> Path:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     page = environment.get_template("page.html.j2").render(
-        result=result, study=result["study"], plan=result["plan"], tables=tables, words=words, charts=drawn,
+        result=result, study=result["study"], plan=result["plan"], tables=tables, sentences=sentences, charts=drawn,
         languages=_languages(result), provenance=_provenance(result, run),
     )  # fmt: skip
     write_atomically(run / PAGE, page)

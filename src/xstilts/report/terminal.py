@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from xstilts.report.sentences import UNBEATEN, doubts, expectation, purpose, second_reading
 from xstilts.report.tables import baseline_name, counted, interval, metric, number, score_table, signed, targets
-from xstilts.report.words import UNBEATEN, doubts, expectation, purpose, second_reading
 
 Result = dict[str, Any]
 STYLES = {"better": "bold green", "worse": "bold red", "equivalent": "bold cyan", "undetermined": "bold"}

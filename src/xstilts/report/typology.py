@@ -161,7 +161,9 @@ def _write(path: Path, title: str, charts: dict[str, Callable[[], Any]], single:
     kind = path.suffix.lower()
     if kind not in (".svg", ".png", ".html"):
         what = f"cannot draw '{path.name}'"
-        raise XstiltsError(what, "a picture is SVG, PNG, or an HTML page", "end its name in .svg, .png or .html")
+        raise XstiltsError(
+            "bad-argument", what, "a picture is SVG, PNG, or an HTML page", "end its name in .svg, .png or .html"
+        )
     if kind == ".html":
         data = _page(title, charts).encode()
     elif kind == ".svg":
@@ -174,7 +176,7 @@ def _write(path: Path, title: str, charts: dict[str, Callable[[], Any]], single:
     try:
         path.write_bytes(data)
     except OSError as error:
-        raise XstiltsError(f"cannot write {path}", str(error), "choose another place") from None
+        raise XstiltsError("bad-argument", f"cannot write {path}", str(error), "choose another place") from None
 
 
 def _inked(spec: Any) -> Any:

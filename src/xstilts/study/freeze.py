@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xstilts.config.schema import Study, parse_contrast
 from xstilts.data.sources import available, others
 from xstilts.engine import digest
 from xstilts.errors import XstiltsError
 from xstilts.languages import distance_matrix, split_languages
 from xstilts.randomness import derive
-from xstilts.study.draws import draw_sources
-from xstilts.study.notes import confounded, notes
+from xstilts.study.design_warnings import confounded, notes
 from xstilts.study.revisions import revisions, settled, unsettled
-from xstilts.study.schema import Study, parse_contrast
+from xstilts.study.source_languages import draw_sources
 from xstilts.tasks.task import Task, find_task, from_xtreme_folder
 from xstilts.tasks.types import main_metric
 
@@ -121,7 +121,7 @@ def _tasks(study: Study) -> dict[str, Task]:
     tasks = {**study.tasks}
     while names:
         task = tasks.get(names[0]) or find_task(names[0], study.tasks)
-        if study.source == "xtreme" and names[0] not in study.tasks:
+        if study.data_source == "xtreme" and names[0] not in study.tasks:
             task = from_xtreme_folder(task)
         tasks[names.pop(0)] = task
         names += [name for name in others(task) if name not in tasks]
@@ -160,6 +160,7 @@ def _too_few(target: str, held_out: list[str], minimum: int, allow: bool) -> lis
     what = f"target '{target}' has {len(held_out)} held-out languages ({', '.join(held_out) or 'none'})"
     if not allow:
         raise XstiltsError(
+            "too-few",
             what,
             f"at least {minimum} are needed: fewer cannot show transfer to languages in general",
             "hold out more languages (`languages.held_out`), drop the target, or run with --allow-few",
@@ -183,7 +184,7 @@ def study_facts(frozen: Frozen) -> dict[str, Any]:
         "confounded": confounded(study),
         "roles": {name: arm.role for name, arm in study.arms.items()},
         "tasks": {t: _task(study, frozen.tasks, t).name for t in study.targets},
-        "withheld": [t for t, target in study.targets.items() if target.withheld],
+        "labels_withheld": [t for t, target in study.targets.items() if target.labels_withheld],
         "metrics": {t: main_metric(_task(study, frozen.tasks, t)) for t in study.targets},
         "also": {t: list(_task(study, frozen.tasks, t).metrics[1:]) for t in study.targets},
         "types": {t: _task(study, frozen.tasks, t).type for t in study.targets},

@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 
+from xstilts.config.schema import Arm, Target
+from xstilts.costs.devices import rates
+from xstilts.costs.estimate import price
 from xstilts.data.sources import available
 from xstilts.errors import XstiltsError
 from xstilts.randomness import derive
-from xstilts.study.cost import price
-from xstilts.study.devices import rates
-from xstilts.study.draws import encoder_names, replicate_names
 from xstilts.study.freeze import Frozen
-from xstilts.study.schema import Arm, Target
+from xstilts.study.source_languages import encoder_names, replicate_names
 from xstilts.study.steps import Cell, StudyPlan, add, all_rows, encoder_step, entry_of, rows_step
 from xstilts.study.trainings import intermediate_step, target_step
 from xstilts.tasks.task import Task
@@ -49,21 +49,27 @@ def _replicate(
     study = frozen.study
     intermediate = _intermediate(result, name, encoder, base, replicate, randomness)
     first_tries = replace(result, retried=frozenset())  # a second try is as long, and changes nothing of this arm
-    longer = _intermediate(first_tries, arm.as_long_as, encoder, base, replicate, randomness) if arm.as_long_as else ""
+    longer = (
+        _intermediate(first_tries, arm.match_updates_of, encoder, base, replicate, randomness)
+        if arm.match_updates_of
+        else ""
+    )
     model = intermediate or base
     for target, entry in study.targets.items():
         task = frozen.tasks[entry.task or target]
-        if arm.hide and (task.type not in FINE_TUNED or arm.hide not in FINE_TUNED[task.type].TEXT_COLUMNS):
+        if arm.mask_column and (
+            task.type not in FINE_TUNED or arm.mask_column not in FINE_TUNED[task.type].TEXT_COLUMNS
+        ):
             continue
         where = f"{target} after {name} · {encoder} {replicate}"
         if task.type in FINE_TUNED and entry.training:
             trained = entry.training.task or entry.task or target  # targets of one training share it
             seed = derive(study.seed, randomness, trained, "target")
-            tuned = target_step(result, target, entry, model, seed, where, arm.hide, longer)
-            scored = _prediction(result, target, tuned, encoder, f"score {where}", arm.hide)
+            tuned = target_step(result, target, entry, model, seed, where, arm.mask_column, longer)
+            scored = _prediction(result, target, tuned, encoder, f"score {where}", arm.mask_column)
             oracle = ""
             if entry.oracle and not result.retried:  # the oracle stands beside the run as it was
-                oracle = _prediction(result, target, tuned, encoder, f"oracle of {where}", arm.hide, ORACLE)
+                oracle = _prediction(result, target, tuned, encoder, f"oracle of {where}", arm.mask_column, ORACLE)
             result.cells.append(Cell(target, name, encoder, replicate, scored, intermediate, tuned, oracle))
         else:
             scored = _prediction(result, target, model, encoder, f"score {where}")
@@ -89,18 +95,24 @@ def _shown(arm: Arm) -> str:
 
 
 def _prediction(
-    result: StudyPlan, target: str, model: str, encoder: str, label: str, hide: str | None = None, weights: str = ""
+    result: StudyPlan,
+    target: str,
+    model: str,
+    encoder: str,
+    label: str,
+    mask_column: str | None = None,
+    weights: str = "",
 ) -> str:
     """The step that scores a model on a target.
 
     Args:
-        hide: a text column that is withheld, "" for none; None means retrieval.
+        mask_column: a text column that is withheld, "" for none; None means retrieval.
         weights: the folder of the model below that of its step.
     """
     frozen = result.frozen
     entry, languages = frozen.study.targets[target], frozen.evaluated[target]
     task = frozen.tasks[entry.task or target]
-    inputs = all_rows(result, task, entry.test, languages, entry.withheld)
+    inputs = all_rows(result, task, entry.test, languages, entry.labels_withheld)
     arguments = {
         "task": entry_of(task),
         "languages": list(languages),
@@ -109,7 +121,7 @@ def _prediction(
         "precision": frozen.precision,
     }
     function = "xstilts.evaluation.predict:predict"
-    if hide is None:
+    if mask_column is None:
         function = "xstilts.evaluation.retrieve:retrieve"
         dev = _dev_languages(frozen, entry, task, languages)
         arguments |= {"layers": list(entry.layers), "pooling": entry.pooling, "dev_languages": dev}
@@ -117,7 +129,7 @@ def _prediction(
             arguments["layer_languages"] = _layer_languages(frozen, target, dev)
         inputs |= {f"dev.{code}": rows_step(result, task, entry.dev, code) for code in dev}
     else:
-        arguments |= {"hidden": hide, "weights": weights}
+        arguments |= {"mask_column": mask_column, "weights": weights}
     inputs["model"] = model
     return add(result, "predict", function, label, arguments, inputs)
 
@@ -134,7 +146,7 @@ def _layer_languages(frozen: Frozen, target: str, dev: list[str]) -> list[str]:
     """Where a layer is chosen; raises XstiltsError where only held-out languages have dev rows."""
     found = [code for code in dev if code not in frozen.held_out]
     if not found:
-        raise XstiltsError(f"target '{target}' has no language to choose its layer in",
+        raise XstiltsError("too-few", f"target '{target}' has no language to choose its layer in",
                            "all with `dev` rows are held out", "give it one layer, or hold out fewer")  # fmt: skip
     return found
 
@@ -149,7 +161,7 @@ def _baseline(result: StudyPlan, target: str, entry: Target, encoder: str, first
         scored = _prediction(result, target, model, encoder, label)
         result.cells.append(Cell(target, BASELINE, encoder, 0, scored))
         return
-    if not first or not entry.training or entry.withheld:
+    if not first or not entry.training or entry.labels_withheld:
         return
     anchor = frozen.study.languages.anchor
     languages = frozen.evaluated[target]

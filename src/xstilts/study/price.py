@@ -4,8 +4,8 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
-from xstilts.study.cost import Estimate
-from xstilts.study.simulate import simulate
+from xstilts.costs.estimate import Estimate
+from xstilts.costs.makespan import simulate
 from xstilts.study.steps import Cell, StudyPlan
 
 TRAINING = "train"

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 from xstilts.engine import Step, Store, write_atomically
 from xstilts.evaluation.subwords import write_subwords
-from xstilts.study.draws import encoder_names
 from xstilts.study.freeze import study_facts
+from xstilts.study.source_languages import encoder_names
 from xstilts.study.steps import Cell, StudyPlan
 
 FACTS, CELLS, LEFT_OUT = "study.json", "cells.json", "left-out.json"
@@ -118,7 +118,11 @@ def _budget(planned: StudyPlan, store: Store, cell: Cell) -> dict[str, Any]:
         found = learnt(store, fingerprint) if fingerprint else None
         if found:
             step = planned.plan.steps[fingerprint]
-            result[phase] = {"languages": _languages(step.arguments["tasks"]), "alike": alike(phase, step), **found}
+            result[phase] = {
+                "languages": _languages(step.arguments["tasks"]),
+                "comparison_group": comparison_group(phase, step),
+                **found,
+            }
     chosen = store.find(cell.predictions, "retrieval.json")
     if chosen:
         result["retrieval"] = json.loads(chosen.read_text(encoding="utf-8"))
@@ -140,13 +144,15 @@ def learnt(store: Store, fingerprint: str) -> dict[str, Any] | None:
     }
 
 
-def alike(phase: str, step: Step) -> str:
+def comparison_group(phase: str, step: Step) -> str:
     """A name that trainings share which can be compared by loss and English dev: of the same phase and tasks, with as
     much masked text and the same text withheld."""
     arguments = step.arguments
     masked = arguments["mlm"]["share"] if arguments["mlm"] else 0
     longer = ", lengthened" if "longer" in step.inputs else ""
-    return f"{phase}: {' + '.join(arguments['tasks'])}, {masked:g} masked, '{arguments['hidden']}' withheld{longer}"
+    return (
+        f"{phase}: {' + '.join(arguments['tasks'])}, {masked:g} masked, '{arguments['mask_column']}' withheld{longer}"
+    )
 
 
 def _languages(tasks: dict[str, Any]) -> list[str]:

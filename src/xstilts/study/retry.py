@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 from xstilts.engine import Store
 from xstilts.study.plan import build_plan
-from xstilts.study.results import alike, learnt
+from xstilts.study.results import comparison_group, learnt
 from xstilts.study.steps import StudyPlan
-from xstilts.training.dead import dead
+from xstilts.training.degenerate import degenerate
 
 
 def second_tries(planned: StudyPlan, store: Store) -> StudyPlan | None:
@@ -15,16 +15,16 @@ def second_tries(planned: StudyPlan, store: Store) -> StudyPlan | None:
     lost: set[str] = set()
     for trainings in _alike(planned):
         finished = {name: how for name in trainings if (how := learnt(store, name))}
-        found = dead(list(finished.values()))
+        found = degenerate(list(finished.values()))
         lost |= {name for name, gone in zip(finished, found, strict=True) if gone}
     return build_plan(planned.frozen, frozenset(lost), planned.ranks) if lost else None
 
 
 def _alike(planned: StudyPlan) -> Iterator[list[str]]:
-    """The trainings that can be compared, see `alike`."""
+    """The trainings that can be compared, see `comparison_group`."""
     groups: dict[str, dict[str, None]] = defaultdict(dict)
     for cell in planned.cells:
         for phase, fingerprint in (("intermediate", cell.intermediate), ("training", cell.training)):
             if fingerprint:
-                groups[alike(phase, planned.plan.steps[fingerprint])][fingerprint] = None
+                groups[comparison_group(phase, planned.plan.steps[fingerprint])][fingerprint] = None
     return map(list, groups.values())

@@ -4,9 +4,9 @@ the study is frozen, so that every fingerprint holds a commit."""
 from pathlib import Path
 from typing import Any
 
+from xstilts.config.schema import Encoder, Study, Translator
 from xstilts.data.hub import mirror, resolve
-from xstilts.errors import MISSING, XstiltsError
-from xstilts.study.schema import Encoder, Study, Translator
+from xstilts.errors import XstiltsError
 from xstilts.tasks.source import FileSource, HubSource
 from xstilts.tasks.task import Task
 
@@ -44,7 +44,7 @@ def on_hub(load: str) -> bool:
         return False
     if Path(load).is_absolute() or load.startswith((".", "~")) or load.count("/") > 1:  # no repository is named so
         hint = "give the folder of a model, or a repository of the hub as `owner/name`"
-        raise XstiltsError(f"there is no folder {load}", "the study loads a model from it", hint, MISSING)
+        raise XstiltsError("missing-model", f"there is no folder {load}", "the study loads a model from it", hint)
     return True
 
 
@@ -64,10 +64,10 @@ def _commit(entry: Encoder | Translator) -> str:
         file = huggingface_hub.hf_hub_download(entry.load, "config.json", revision=entry.revision or None)
     except (OSError, ValueError, huggingface_hub.errors.HfHubHTTPError) as error:
         raise XstiltsError(
+            "network",
             f"cannot load the model '{entry.load}'",
             f"its revision is unresolved, and the hub cannot be asked: {' '.join(str(error).split())[:300]}",
             "connect to the network once, or give the folder of the model",
-            MISSING,
         ) from None
     return Path(file).parent.name  # the cache has a folder for each commit
 

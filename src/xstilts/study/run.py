@@ -8,10 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+from xstilts.costs.compare import ESTIMATES, compared, measured_seconds
 from xstilts.engine import Outcome, Plan, Report, Store, digest, write_atomically, write_steps
-from xstilts.errors import STEP_FAILED, XstiltsError
-from xstilts.study.alive import claim
-from xstilts.study.compare import ESTIMATES, compared, measured_seconds
+from xstilts.errors import XstiltsError
+from xstilts.runs.run_lock import claim
 from xstilts.study.results import FACTS, gather
 from xstilts.study.retry import second_tries
 from xstilts.study.steps import StudyPlan
@@ -24,7 +24,7 @@ PROGRESS_SECONDS = 10.0
 Executor = Callable[[Plan, Store, list[str], Report], Outcome]
 
 
-def carry_out(planned: StudyPlan, store: Store, out: Path, executor: Executor, watch: Report) -> None:
+def run_study(planned: StudyPlan, store: Store, out: Path, executor: Executor, watch: Report) -> None:
     """Runs every step that is not in the store and writes the run folder: plan, events, study, cells, predictions,
     and what steps took beside their estimates.
 
@@ -48,10 +48,10 @@ def carry_out(planned: StudyPlan, store: Store, out: Path, executor: Executor, w
     if failed:
         labels = [f"{planned.plan.steps[f].label}: {why}" for f, why in failed.items()]
         raise XstiltsError(
+            "step-failed",
             f"{len(failed)} step{'s' if len(failed) > 1 else ''} failed; all others are kept",
             "\n".join(labels[:5]),
             "mend the cause and run the same command again: only what is missing is computed",
-            STEP_FAILED,
         )
 
 
@@ -127,7 +127,7 @@ def _earlier(file: Path) -> dict[str, Any]:
         found = json.loads(file.read_bytes())
         _ = found["hash"][:8]
     except (ValueError, KeyError, TypeError):
-        raise XstiltsError(f"{file.parent} holds something else than a run", f"{file.name} is no plan of a study",
+        raise XstiltsError("bad-setting", f"{file.parent} holds something else than a run", f"{file.name} is no plan of a study",
                            "name another run folder, or remove the file") from None  # fmt: skip
     return dict(found)
 

@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from xstilts.config.schema import Encoder, Recipe
+from xstilts.costs.estimate import Estimate
 from xstilts.data.sources import content, others
 from xstilts.engine import Plan, Step, checksum, digest
 from xstilts.randomness import derive
-from xstilts.study.cost import Estimate
 from xstilts.study.freeze import Frozen
 from xstilts.study.revisions import on_hub
-from xstilts.study.schema import Encoder, Recipe
 from xstilts.tasks.task import Task
 
 VERSIONS = {
@@ -66,8 +66,8 @@ class StudyPlan:
 def add(result: StudyPlan, kind: str, function: str, label: str, arguments: dict[str, Any], inputs: dict[str, str],
          location: dict[str, str] | None = None) -> str:  # fmt: skip
     ranks = result.ranks if kind in ("train", "pretrain") else 1
-    needs = ({"gpus": ranks} if arguments.get("device") == "cuda" else {}) | ({"ranks": ranks} if ranks > 1 else {})
-    step = Step(kind, function, VERSIONS[function], arguments, inputs, location or {}, label, needs=needs)
+    resources = ({"gpus": ranks} if arguments.get("device") == "cuda" else {}) | ({"ranks": ranks} if ranks > 1 else {})
+    step = Step(kind, function, VERSIONS[function], arguments, inputs, location or {}, label, resources=resources)
     return result.plan.add(step)
 
 
@@ -95,7 +95,7 @@ def rows_step(result: StudyPlan, task: Task, split: str, code: str, withheld: bo
         "split": split,
         "language": code,
         "content": content(task, split, code, frozen.data, frozen.tasks),
-        **({"withheld": True} if withheld else {}),
+        **({"labels_withheld": True} if withheld else {}),
     }
     location = {"data": str(frozen.data)} if frozen.data else {}
     label = f"{task.name} {split} in {code}"

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+from xstilts.config.schema import Arm, Target, Training
 from xstilts.data.sources import available
 from xstilts.errors import XstiltsError
 from xstilts.randomness import derive
-from xstilts.study.draws import parts_of
-from xstilts.study.schema import Arm, Target, Training
+from xstilts.study.source_languages import parts_of
 from xstilts.study.steps import StudyPlan, add, entry_of, folder_content, recipe_of, rows_step
 from xstilts.tasks.task import Task
 
@@ -40,12 +40,12 @@ def _dev_language(result: StudyPlan, task: Task, split: str, sources: tuple[str,
 
 
 def target_step(
-    result: StudyPlan, target: str, entry: Target, model: str, seed: int, label: str, hide: str, longer: str = ""
+    result: StudyPlan, target: str, entry: Target, model: str, seed: int, label: str, mask_column: str, longer: str = ""
 ) -> str:
     """The step that trains a model on a target task in the anchor language.
 
     Args:
-        hide: a text column that is withheld, or "".
+        mask_column: a text column that is withheld, or "".
         longer: the training by whose updates this one is lengthened, or "".
     """
     frozen, training = result.frozen, entry.training
@@ -61,7 +61,7 @@ def target_step(
     inputs |= {f"oracle.{code}": rows_step(result, frozen.tasks[entry.task or target], entry.oracle, code)
                for code in oracle} | ({"longer": longer} if longer else {})  # fmt: skip
     tasks = {task.name: task_arguments(task, training, (anchor,), 1.0, task.parallel)}
-    return _fine_tune(result, training, tasks, inputs, seed, label, hidden=hide, oracle=oracle)
+    return _fine_tune(result, training, tasks, inputs, seed, label, mask_column=mask_column, oracle=oracle)
 
 
 def _oracle_languages(result: StudyPlan, target: str, entry: Target) -> list[str]:
@@ -72,7 +72,7 @@ def _oracle_languages(result: StudyPlan, target: str, entry: Target) -> list[str
     held_out = tuple(code for code in frozen.evaluated[target] if code in frozen.held_out)
     found = available(frozen.tasks[entry.task or target], entry.oracle, held_out, frozen.data, frozen.tasks)
     if not found:
-        raise XstiltsError(f"target '{target}' has no '{entry.oracle}' rows in a held-out language", "its oracle "
+        raise XstiltsError("bad-setting", f"target '{target}' has no '{entry.oracle}' rows in a held-out language", "its oracle "
                            "chooses weights by such rows", "name another split, or leave `oracle` out")  # fmt: skip
     return list(found)
 
@@ -95,7 +95,7 @@ def task_arguments(
 def _fine_tune(
     result: StudyPlan, training: Training, tasks: dict[str, Any], inputs: dict[str, str], seed: int, label: str,
     mlm: dict[str, Any] | None = None, anchor_share: float = 0.0, sampling: dict[str, Any] | None = None,
-    hidden: str = "", oracle: Sequence[str] = (),
+    mask_column: str = "", oracle: Sequence[str] = (),
 ) -> str:  # fmt: skip
     arguments = {
         "tasks": tasks,
@@ -105,10 +105,10 @@ def _fine_tune(
         "batch_size": training.batch_size,
         "recipe": recipe_of(training.recipe, result.frozen.precision),
         "seed": seed,
-        "keep": training.keep or result.frozen.study.keep,
+        "checkpoint": training.checkpoint or result.frozen.study.checkpoint,
         "evaluate_every": training.evaluate_every,
         "oracle": list(oracle),
-        "hidden": hidden,
+        "mask_column": mask_column,
         "device": result.frozen.device,
     }
     function = "xstilts.training.phases:fine_tune"
@@ -141,7 +141,7 @@ def _source_rows(result: StudyPlan, arm: Arm, task: Task, split: str, code: str)
     """The rows of an arm in one language: as they are, or translated from the anchor's."""
     study = result.frozen.study
     anchor = study.languages.anchor
-    if not arm.translated or (code == anchor and not arm.through):
+    if not arm.translated or (code == anchor and not arm.pivot):
         return rows_step(result, task, split, code)
     entry = study.translators[arm.translated]
     inputs = {"rows": rows_step(result, task, split, anchor), "model": _translator(result, arm.translated)}
@@ -150,15 +150,15 @@ def _source_rows(result: StudyPlan, arm: Arm, task: Task, split: str, code: str)
     arguments = {
         "task": entry_of(task),
         "from": anchor,
-        "to": arm.through or code,
-        "roundtrip": bool(arm.through),
+        "to": arm.pivot or code,
+        "roundtrip": bool(arm.pivot),
         "beams": entry.beams,
         "max_length": entry.max_length,
         "batch_tokens": entry.batch_tokens,
         "device": result.frozen.device,
         "precision": result.frozen.precision,
     }
-    way = f"out to {arm.through} and back" if arm.through else f"into {code}"
+    way = f"out to {arm.pivot} and back" if arm.pivot else f"into {code}"
     label = f"translate {task.name} {split} {way}"
     return add(result, "translate", "xstilts.translation.translate:translate", label, arguments, inputs)
 

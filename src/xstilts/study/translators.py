@@ -2,15 +2,15 @@
 
 from collections.abc import Iterable
 
+from xstilts.config.schema import Arm, Study
 from xstilts.errors import XstiltsError
 from xstilts.languages import language
-from xstilts.study.schema import Arm, Study
 from xstilts.translation.known import known_targets
 
 
 def translatable(study: Study, arm: Arm, codes: Iterable[str]) -> tuple[str, ...]:
     """Those of the languages that an arm may draw as far as its translator is known; all for any other arm."""
-    known = known_targets(study.translators[arm.translated].load) if arm.translated and not arm.through else None
+    known = known_targets(study.translators[arm.translated].load) if arm.translated and not arm.pivot else None
     return tuple(code for code in codes if known is None or language(code).code in known)
 
 
@@ -21,7 +21,7 @@ def check_translators(study: Study) -> None:
     for name, arm in study.arms.items():
         if arm.translated:
             back = study.translators[arm.translated].back or arm.translated
-            ways = [(arm.translated, arm.through), (back, anchor)] if arm.through else []
+            ways = [(arm.translated, arm.pivot), (back, anchor)] if arm.pivot else []
             for translator, code in ways + [(arm.translated, code) for code in arm.given if code != anchor]:
                 _check(study, name, translator, code)
 
@@ -31,6 +31,7 @@ def _check(study: Study, arm: str, translator: str, code: str) -> None:
     known, wanted = known_targets(load), language(code)
     if known is not None and wanted.code not in known:
         raise XstiltsError(
+            "bad-setting",
             f"arm '{arm}': translator '{translator}' does not translate into {wanted.name} ({wanted.code})",
             f"{load} knows {', '.join(sorted(known))}",
             "give the arm one of these languages, or another translator",

@@ -204,6 +204,7 @@ def normaliser(metric: str, language: str) -> Callable[[str], str]:
     if metric.startswith("mlqa_"):
         if language not in ARTICLES:
             raise XstiltsError(
+                "inconsistent",
                 f"MLQA has no normal form for '{language}'",
                 f"the metric {metric} is defined for {', '.join(ARTICLES)}",
                 f"judge by {metric.removeprefix('mlqa_')}, or leave the language out",

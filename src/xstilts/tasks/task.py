@@ -140,6 +140,7 @@ def find_task(name: str, own: Mapping[str, Task] | None = None) -> Task:
     known: dict[str, Task] = {**catalogue(), **(own or {})}
     if name not in known:
         raise XstiltsError(
+            "unknown-name",
             f"unknown task '{name}'",
             "it is neither in the catalogue nor among the study's own tasks",
             did_you_mean(name, known) or "`xstilts tasks` lists the catalogue",

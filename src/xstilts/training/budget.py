@@ -56,6 +56,7 @@ def turns(count: int, k: int, first: float = 0.0) -> list[int]:
 def _enough(wanted: int | None, present: int, what: str) -> int:
     if wanted is not None and wanted > present:
         raise XstiltsError(
+            "too-few",
             f"{wanted} examples are wanted, and there are {present} {what}",
             "rows are never repeated to fill a budget: it would not be the same for all arms",
             "lower `examples` of the intermediate task, or leave the language out",

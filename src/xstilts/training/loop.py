@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from xstilts.context import Context
-from xstilts.errors import STEP_FAILED, XstiltsError
+from xstilts.errors import XstiltsError
 from xstilts.evaluation.predict import autocast
 from xstilts.models.batching import micro_batches, to_tensors
 from xstilts.models.dropout import cheap_dropout
@@ -116,8 +116,8 @@ def _entry(state: State, loss: torch.Tensor, norm: torch.Tensor, rate: float, pa
     """What the history says of an update; raises XstiltsError where training has diverged."""
     mean = state.mean_loss(loss)
     if not math.isfinite(mean):
-        raise XstiltsError(f"the loss is not finite at update {state.update}", "training diverged",
-                           "lower the learning rate or warm up for longer", STEP_FAILED)  # fmt: skip
+        raise XstiltsError("step-failed", f"the loss is not finite at update {state.update}", "training diverged",
+                           "lower the learning rate or warm up for longer")  # fmt: skip
     return {"update": state.update, "loss": mean, "gradient_norm": float(norm), "learning_rate": rate,
             "padding": padding}  # fmt: skip
 
@@ -173,7 +173,7 @@ def _update(
     device = micro[0].part.model.device
     _seed(derive(seed, parallel.rank()) if parallel.rank() else seed, device)
     total = torch.zeros((), device=device)
-    for batch in parallel.mine(micro, [batch.arrays["input_ids"].size for batch in micro]):
+    for batch in parallel.local_shard(micro, [batch.arrays["input_ids"].size for batch in micro]):
         tensors = to_tensors(batch.arrays, device)
         with autocast(device, recipe.precision):
             logits = batch.part.kind.forward(batch.part.model, tensors)
@@ -181,7 +181,7 @@ def _update(
         loss.backward()
         total += loss.detach()
     weights = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    parallel.add_up(total, weights)
+    parallel.all_reduce(total, weights)
     norm = torch.nn.utils.clip_grad_norm_(weights, recipe.clip)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import distributed, multiprocessing
+from torch import multiprocessing
 
 from xstilts.context import Context
 from xstilts.errors import XstiltsError
@@ -23,7 +23,7 @@ T = TypeVar("T")
 StepFunction = Callable[[dict[str, Any], dict[str, Path], Path, Context], None]
 
 
-def shared_out(step: StepFunction) -> StepFunction:
+def distributed(step: StepFunction) -> StepFunction:
     """A step that trains in `context.ranks` processes where there are more than one: all do the same step, and what
     the first of them writes is its result."""
 
@@ -33,7 +33,7 @@ def shared_out(step: StepFunction) -> StepFunction:
         count = context.ranks
         if arguments["device"] == "cuda":
             count = min(count, torch.cuda.device_count())
-        if count <= 1 or distributed.is_initialized():
+        if count <= 1 or torch.distributed.is_initialized():
             step(arguments, inputs, out, context)
         else:
             _spread(f"{step.__module__}:{step.__name__}", arguments, inputs, out, context, count)
@@ -68,7 +68,7 @@ def _one(number: int, place: str, arguments: dict[str, Any], inputs: dict[str, P
     cuda = arguments["device"] == "cuda"
     if cuda:
         torch.cuda.set_device(number)
-    distributed.init_process_group("nccl" if cuda else "gloo", f"file://{folder}/meeting", rank=number,
+    torch.distributed.init_process_group("nccl" if cuda else "gloo", f"file://{folder}/meeting", rank=number,
                                    world_size=count)  # fmt: skip
 
     def progress(done: float) -> None:
@@ -80,22 +80,22 @@ def _one(number: int, place: str, arguments: dict[str, Any], inputs: dict[str, P
     try:
         step(arguments, inputs, out, Context(scratch, (lambda done: None) if number else progress, store=store))
     except XstiltsError as error:
-        Path(folder, f"error{number}.json").write_text(json.dumps([error.what, error.why, error.hint, error.code]))
+        Path(folder, f"error{number}.json").write_text(json.dumps(error.args))
         raise
-    distributed.destroy_process_group()
+    torch.distributed.destroy_process_group()
 
 
 def ranks() -> int:
     """How many processes share this training; 1 where it is alone."""
-    return distributed.get_world_size() if distributed.is_initialized() else 1
+    return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
 
 
 def rank() -> int:
     """The number of this process among them."""
-    return distributed.get_rank() if distributed.is_initialized() else 0
+    return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
 
 
-def mine(items: Sequence[T], costs: Sequence[int]) -> list[T]:
+def local_shard(items: Sequence[T], costs: Sequence[int]) -> list[T]:
     """The items that fall to this process: the dearest first, each to whoever has least to do."""
     loads = [0] * ranks()
     taken = []
@@ -107,7 +107,7 @@ def mine(items: Sequence[T], costs: Sequence[int]) -> list[T]:
     return [items[i] for i in sorted(taken)]
 
 
-def add_up(loss: torch.Tensor, weights: list[torch.nn.Parameter]) -> None:
+def all_reduce(loss: torch.Tensor, weights: list[torch.nn.Parameter]) -> None:
     """Replaces the loss and all gradients, in place, by their sums over the processes.
 
     A weight that no process has a gradient for keeps none, so that the optimiser leaves it alone as ever.
@@ -115,10 +115,10 @@ def add_up(loss: torch.Tensor, weights: list[torch.nn.Parameter]) -> None:
     if ranks() == 1:
         return
     present = torch.tensor([weight.grad is not None for weight in weights], dtype=torch.float32, device=loss.device)
-    distributed.all_reduce(present)
-    distributed.all_reduce(loss)
+    torch.distributed.all_reduce(present)
+    torch.distributed.all_reduce(loss)
     for weight, count in zip(weights, present.tolist(), strict=True):
         if count:
             if weight.grad is None:
                 weight.grad = torch.zeros_like(weight)
-            distributed.all_reduce(weight.grad)
+            torch.distributed.all_reduce(weight.grad)

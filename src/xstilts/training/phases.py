@@ -29,12 +29,12 @@ from xstilts.tasks import mlm
 from xstilts.tasks.no_answer import fit_threshold
 from xstilts.training.budget import interleave
 from xstilts.training.loop import Part, Update, train
-from xstilts.training.material import Material, Rows, dev_predictions, dev_score, draw_updates, raw_text, read_material
-from xstilts.training.parallel import rank, shared_out
+from xstilts.training.parallel import distributed, rank
 from xstilts.training.schedule import DEV, ORACLE, Recipe, between_evaluations, decay
+from xstilts.training.task_data import Rows, TaskData, dev_predictions, dev_score, draw_updates, raw_text, read_material
 
 
-@shared_out
+@distributed
 def pretrain(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
     """Writes a masked language model trained from random weights on the text of all languages.
 
@@ -61,7 +61,7 @@ def pretrain(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, cont
     (out / "history.json").write_text(json.dumps({"history": history, "updates": count, "tokens": tokens}))
 
 
-@shared_out
+@distributed
 def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
     """Writes the encoder trained on one task or several, in the given languages, under the head of the first.
 
@@ -73,8 +73,8 @@ def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
     `examples` (None for as many as all have); `mlm`, masked language modelling mixed in, or None: a mapping of `task`,
     `languages`, `share` (of the updates, 1 leaves the tasks out), `masked`, `max_length`; `anchor_share` (of the
     examples that are in the first language, 0 where all languages have equal shares); `batch_size`, `recipe`, `seed`,
-    `keep` ('best' by English dev, or 'last'), `evaluate_every` (updates; 0 is a tenth of all where weights are chosen),
-    `oracle` (languages by whose dev rows weights are chosen a second time), `hidden`, `device`;
+    `checkpoint` ('best' by English dev, or 'last'), `evaluate_every` (updates; 0 is a tenth of all where weights are chosen),
+    `oracle` (languages by whose dev rows weights are chosen a second time), `mask_column`, `device`;
     inputs: `encoder`, `train.task.xx` for each task and language, `dev.task`, `text.xx`, `oracle.xx`, and `longer`: a
     training by whose updates this one is lengthened.
     """
@@ -99,7 +99,7 @@ def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
 
     parts = [Part(model, m.kind, m.encoded, m.weight) for model, m in zip(models, materials, strict=False)]
     parts += [replace(part, model=models[-1]) for part in text]
-    choose_by = [DEV] * (arguments["keep"] == "best") + [ORACLE] * bool(arguments["oracle"]) if materials else []
+    choose_by = [DEV] * (arguments["checkpoint"] == "best") + [ORACLE] * bool(arguments["oracle"]) if materials else []
     every = between_evaluations(arguments["evaluate_every"], len(batches), bool(choose_by))
     state = train(parts, batches, recipe, seed, pad_id, context, scores if materials else None, every, choose_by)
 
@@ -121,7 +121,7 @@ def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
 
 def _drawn(
     arguments: dict[str, Any], inputs: dict[str, Path], tokenizer: Any, context: Context
-) -> tuple[list[Material], list[Part], list[Update]]:
+) -> tuple[list[TaskData], list[Part], list[Update]]:
     """The tasks that are trained, the masked text mixed in (none or one part, without its model), and the updates."""
     materials = [read_material(name, arguments, inputs, tokenizer, context) for name in arguments["tasks"]]
     longer = json.loads((inputs["longer"] / "history.json").read_text())["updates"] if "longer" in inputs else 0
@@ -131,7 +131,7 @@ def _drawn(
     share = arguments["mlm"]["share"]
     count = round(share * len(batches))
     if count == 0 or (count == len(batches) and share < 1):
-        raise XstiltsError(f"a share of {share:g} of {len(batches)} updates is {count}",
+        raise XstiltsError("inconsistent", f"a share of {share:g} of {len(batches)} updates is {count}",
                            "masked text is mixed into a training by whole updates, and the task needs some too",
                            "give the arm another `share`, or the training more examples")  # fmt: skip
     kept = materials if count < len(batches) else []
@@ -139,7 +139,7 @@ def _drawn(
     return kept, [part], interleave(batches[: len(batches) - count], masked)
 
 
-def _heads(encoder: Path, materials: list[Material], text: bool, seed: int, device: torch.device) -> list[Any]:
+def _heads(encoder: Path, materials: list[TaskData], text: bool, seed: int, device: torch.device) -> list[Any]:
     """A model for each task, and one for masked text, with a head each on one encoder."""
     models: list[Any] = []
     for m in materials:

@@ -96,6 +96,7 @@ def meant(theirs: str) -> Language | None:
 
 def _unknown(known: set[str], wanted: Language, model: str, way: str) -> XstiltsError:
     return XstiltsError(
+        "unsupported",
         f"the model {model} does not translate {way} {wanted.name} ({wanted.code})",
         f"it knows {', '.join(sorted(known)) or 'no language of ours'}",
         "choose one of these languages, or another model",

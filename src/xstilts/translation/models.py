@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from xstilts.context import Context
-from xstilts.errors import MISSING, XstiltsError
+from xstilts.errors import XstiltsError
 from xstilts.models.encoders import LOADING_ERRORS, choose_device, save
 
 ORIGIN = "translator.json"
@@ -81,6 +81,7 @@ def _tokenizer(place: str | Path, **options: Any) -> Any:
 
 def _not_for_translation(place: str, kind: str) -> XstiltsError:
     return XstiltsError(
+        "unsupported",
         f"'{place}' is no translation model",
         f"a model of type '{kind}' does not turn one sequence into another",
         "give a sequence-to-sequence model: NLLB, M2M-100, mBART-50, Opus-MT or MADLAD-400",
@@ -89,8 +90,8 @@ def _not_for_translation(place: str, kind: str) -> XstiltsError:
 
 def _cannot_load(place: str, error: Exception) -> XstiltsError:
     return XstiltsError(
+        "network",
         f"cannot load the translation model '{place}'",
         str(error).strip().partition("\n")[0] or type(error).__name__,
         "give a folder in the format of `save_pretrained` or the name of a hub repository",
-        MISSING,
     )

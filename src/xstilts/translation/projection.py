@@ -24,6 +24,7 @@ def check_type(task: Task) -> None:
     """Raises XstiltsError where rows of the task cannot be translated."""
     if task.type not in PROJECTION:
         raise XstiltsError(
+            "unsupported",
             f"rows of task '{task.name}' cannot be translated",
             f"its type is {task.type}: its rows are texts of each language by themselves",
             "translate a task of type " + ", ".join(PROJECTION),
@@ -31,6 +32,7 @@ def check_type(task: Task) -> None:
     kinds = {tag[:2] for tag in task.labels if tag != "O"}
     if task.type == "tagging" and ("O" not in task.labels or not kinds <= {"B-", "I-"}):
         raise XstiltsError(
+            "unsupported",
             f"tags of task '{task.name}' cannot be carried over to a translation",
             "every word has a tag of its own, and markers round every word do not survive translation",
             "translate a task whose labels are O, B-… and I-…, such as names",

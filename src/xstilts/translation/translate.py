@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from xstilts.context import Context
 from xstilts.data.prepare import read_rows
 from xstilts.data.problems import Problem
-from xstilts.errors import STEP_FAILED, XstiltsError
+from xstilts.errors import XstiltsError
 from xstilts.randomness import generator
 from xstilts.tasks.task import Task
 from xstilts.translation.codes import Direction, direction
@@ -50,10 +50,10 @@ def translate(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
     kept, dropped = _rebuilt(task, rows, final, language)
     if not kept:
         raise XstiltsError(
+            "step-failed",
             f"no row of '{task.name}' has a translation into '{arguments['to']}'",
             _told(dropped),
             "look at what the model writes, or take another one",
-            STEP_FAILED,
         )
     pq.write_table(pa.Table.from_pylist(kept, table.schema), out / "rows.parquet")
     place = f"{task.name} from {arguments['from']}"
@@ -68,6 +68,7 @@ def translate(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
 def _check_language(table: pa.Table, code: str) -> None:
     if others := set(table["language"].unique().to_pylist()) - {code}:
         raise XstiltsError(
+            "unsupported",
             f"the rows to translate from '{code}' are in {', '.join(sorted(others))}",
             "a text in another language than the model is told of is not translated but garbled",
             "give the rows of that language",

@@ -77,4 +77,4 @@ class World:
 def _check(what: str, word: str, known: Iterable[str]) -> None:
     if word not in known:
         hint = did_you_mean(word, known) or f"choose one of {', '.join(known)}"
-        raise XstiltsError(f"unknown {what} '{word}'", "this artificial world does not have it", hint)
+        raise XstiltsError("unknown-name", f"unknown {what} '{word}'", "this artificial world does not have it", hint)

@@ -139,7 +139,7 @@ def draw_events(
     """The first n events of a stream that `seed`, `purpose` and `split` determine, with spare draws for each."""
     if split not in SPLITS:
         hint = did_you_mean(split, SPLITS) or f"choose one of {', '.join(SPLITS)}"
-        raise XstiltsError(f"the artificial world has no split '{split}'", "its splits are fixed", hint)
+        raise XstiltsError("unknown-name", f"the artificial world has no split '{split}'", "its splits are fixed", hint)
     seen: set[Event] = set()
     block = given = 0
     while given < n:

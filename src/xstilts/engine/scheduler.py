@@ -1,0 +1,145 @@
+"""What every executor shares: which step is next, what happened to each, and what is tried again."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import Any
+
+from xstilts.engine.step import Plan, Step
+from xstilts.engine.store import Store, StoreFull
+
+Report = Callable[[dict[str, Any]], None]
+Resources = Mapping[str, float]
+
+
+@dataclass
+class Outcome:
+    """What happened to a plan: seconds per step that was run, and the error text of each that failed."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+class Scheduler:
+    """The state of a plan that is being carried out.
+
+    Args:
+        tries: how often a step is begun whose worker dies.
+        alone: whether such a step is tried again with nothing beside it, so that the guilty one is known and what was
+            short (memory) is not shared.
+    """
+
+    def __init__(self, plan: Plan, store: Store, wanted: list[str], report: Report, tries: int, alone: bool) -> None:
+        self.plan, self.store, self.report, self.tries, self.alone = plan, store, report, tries, alone
+        self.outcome = Outcome()
+        finished = self._sound()
+        self.todo = plan.needed(finished, wanted)
+        self.running: dict[str, Resources] = {}
+        self._priority, self._successors = plan.priority(), plan.successors()
+        self._waits = {f: len(set(plan.steps[f].inputs.values()) - finished) for f in self.todo}
+        self._ready: dict[float, list[tuple[float, str]]] = defaultdict(list)
+        self._suspects: list[tuple[float, str]] = []
+        self._deaths: Counter[str] = Counter()
+        self._most: dict[str, float] = {}
+        self._error: dict[str, float] = {}
+        for fingerprint in self.todo:
+            self._make_ready(fingerprint)
+
+    def take(self, total: Resources) -> Step | None:
+        """The step to begin now, the head of the critical path first; None where nothing is ready or none fits.
+
+        `total` is what there is, besides `steps` at once also `gpus` and `memory` (GB), no limit where not named. A
+        step that needs more than all of it runs with nothing beside it that uses the same. One that must wait holds
+        back the less urgent ones that would take what it waits for.
+        """
+        if self._suspects or (self.alone and self._deaths.keys() & self.running.keys()):
+            if self.running or not self._suspects:
+                return None
+            return self._begin(heappop(self._suspects)[1], {})
+        used: Counter[str] = Counter()
+        for resources in self.running.values():
+            used.update(resources)
+        short: set[str] = set()
+        for queue in sorted((q for q in self._ready.values() if q), key=lambda q: q[0]):
+            resources = self._resources(self.plan.steps[queue[0][1]])
+            lacking = {n for n, amount in resources.items() if n in total and used[n] and used[n] + amount > total[n]}
+            if not lacking and not short & resources.keys():
+                return self._begin(heappop(queue)[1], resources)
+            short |= lacking
+        return None
+
+    def settle(self, fingerprint: str, result: Mapping[str, Any]) -> None:
+        """Takes note of what `work` returned; raises StoreFull where no step can be finished any more."""
+        if "full" in result:
+            raise StoreFull(*result["full"])
+        if "failed" in result:
+            self._fail(fingerprint, result["failed"])
+            return
+        del self.running[fingerprint]
+        self._deaths.pop(fingerprint, None)
+        kind = self.plan.steps[fingerprint].kind
+        self._learn(self.plan.steps[fingerprint], result["memory"])
+        self.outcome.seconds[fingerprint] = result["seconds"]
+        self.report({"event": "finished", "step": fingerprint, "kind": kind, **result})
+        for successor in self._successors[fingerprint]:
+            if successor in self._waits:
+                self._waits[successor] -= 1
+                self._make_ready(successor)
+
+    def lose(self, fingerprint: str, why: str) -> None:
+        """Takes note that the step's worker died, and has it tried again unless that happened too often."""
+        self._deaths[fingerprint] += 1
+        if self._deaths[fingerprint] == self.tries:
+            self._fail(fingerprint, f"its worker died {self.tries} times (killed, or out of memory?): {why}")
+            return
+        del self.running[fingerprint]
+        self.report({"event": "retried", "step": fingerprint, "why": why})
+        if self.alone:
+            heappush(self._suspects, (-self._priority[fingerprint], fingerprint))
+        else:
+            self._make_ready(fingerprint)
+
+    def _begin(self, fingerprint: str, resources: Resources) -> Step:
+        self.running[fingerprint] = resources
+        return self.plan.steps[fingerprint]
+
+    def _resources(self, step: Step) -> Resources:
+        """What the plan says, and of memory what steps of the kind have taught so far."""
+        resources = {"steps": 1, **step.resources, "memory": self._memory(step)}
+        return {name: amount for name, amount in resources.items() if amount}
+
+    def _learn(self, step: Step, measured: float) -> None:
+        """Notes the most that a step of the kind took, and the most that one took of what was planned for it."""
+        self._most[step.kind] = max(self._most.get(step.kind, 0.0), measured)
+        if planned := step.resources.get("memory"):
+            self._error[step.kind] = max(self._error.get(step.kind, 0.0), measured / planned)
+
+    def _memory(self, step: Step) -> float:
+        """GB: as planned, corrected by the largest error of its kind; where plans were too low, up to the most that
+        was measured and no further, since a worker also holds what earlier steps left in it."""
+        planned, most = step.resources.get("memory", 0.0), self._most.get(step.kind, 0.0)
+        if not planned:
+            return most
+        return min(planned * self._error.get(step.kind, 1.0), max(planned, most))
+
+    def _make_ready(self, fingerprint: str) -> None:
+        if not self._waits[fingerprint]:
+            queue = self._ready[self.plan.steps[fingerprint].resources.get("gpus", 0)]
+            heappush(queue, (-self._priority[fingerprint], fingerprint))
+
+    def _fail(self, fingerprint: str, why: str) -> None:
+        del self.running[fingerprint]
+        self._deaths.pop(fingerprint, None)
+        self.outcome.failed[fingerprint] = why
+        self.report({"event": "failed", "step": fingerprint, "why": why})
+
+    def _sound(self) -> set[str]:
+        """The steps that are finished; what is damaged on this machine is set aside."""
+        there = sorted(self.store.finished(self.plan.steps))
+        with ThreadPoolExecutor() as threads:
+            damaged = {f: why for f, why in zip(there, threads.map(self.store.inspect, there), strict=True) if why}
+        for fingerprint, why in damaged.items():
+            self.report({"event": "damaged", "step": fingerprint, "why": why})
+        return {f for f in there if f not in damaged or self.store.has(f)}

@@ -1,0 +1,454 @@
+"""Effects, intervals and verdicts, on data whose truth is known."""
+
+import itertools
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from scipy import stats
+
+from xstilts.analysis.bootstrap import multi_bootstrap, resample
+from xstilts.analysis.components import ASSUMED
+from xstilts.analysis.covariates import covariates
+from xstilts.analysis.diagnostics import degenerate_runs, improvement, selection
+from xstilts.analysis.effects import Effect, effect, paired_cells
+from xstilts.analysis.gain_by_distance import rank_correlation, slope
+from xstilts.analysis.inference import families_of, random_language_effect, refusal
+from xstilts.analysis.simulated_scores import families as simulated_families
+from xstilts.analysis.simulated_scores import simulate
+from xstilts.analysis.verdicts import answer, verdict
+from xstilts.errors import XstiltsError
+from xstilts.runs.score_table import ScoreTable, read_score_table
+from xstilts.tasks import classification, tagging
+
+
+def cube_of(statistics, kind=classification, metric="accuracy", codes=("fi",)):
+    """statistics: {(arm, encoder, replicate): [languages, clusters, k]}, with clusters shared by all languages."""
+    sums = {cell: dict(zip(codes, array, strict=True)) for cell, array in statistics.items()}
+    count = next(iter(statistics.values())).shape[1]
+    return ScoreTable("t", kind, metric, sums, {code: np.arange(count) for code in codes}, count)
+
+
+def study(rng, encoders, replicates, clusters, gain, spread):
+    """One simulated study. `spread`: variances of replicate, cluster and interaction, of a cluster's share correct.
+
+    A cluster is 1000 answers, so that its share correct is as good as continuous.
+    """
+    cells = {}
+    cluster = rng.normal(0, spread[1] ** 0.5, clusters)
+    for encoder in range(encoders):
+        for replicate in range(replicates):
+            moved = gain + rng.normal(0, spread[0] ** 0.5) + cluster + rng.normal(0, spread[2] ** 0.5, clusters)
+            for arm, share in (("a", 0.5 + moved), ("b", np.full(clusters, 0.5))):
+                cells[arm, f"e{encoder}", replicate] = np.stack([1000 * share, np.full(clusters, 1000.0)], 1)[None]
+    return cube_of(cells)
+
+
+@pytest.mark.parametrize("replicates", [3, 5])
+@pytest.mark.parametrize(
+    "spread",
+    [(4e-4, 4e-3, 4e-3), (4e-4, 1e-4, 1e-4), (2e-5, 1e-2, 1e-2), (0.0, 1e-3, 4e-3), (1e-4, 0.0, 4e-3)],
+    ids=["both", "replicates", "clusters", "no replicate effect", "no cluster effect"],
+)
+def test_the_interval_covers_the_truth_as_often_as_it_says(replicates, spread):
+    rng = np.random.default_rng(sum(map(ord, str((replicates, spread)))))
+    covered = 0
+    for _ in range(400):
+        found = effect([study(rng, 2, replicates, 40, 0.02, spread)], "a", "b", [["fi"]], ["e0", "e1"], 0.95)
+        covered += found.low <= 2.0 <= found.high
+    assert 0.92 <= covered / 400 <= (0.985 if replicates == 5 else 1), covered / 400
+
+
+def test_equal_arms_differ_by_nothing():
+    rng = np.random.default_rng(0)
+    cells = study(rng, 2, 3, 20, 0.0, (1e-3, 1e-3, 1e-3)).cluster_stats
+    same = {(arm, e, r): cells["a", e, r]["fi"][None] for arm in "ab" for e in ("e0", "e1") for r in range(3)}
+    found = effect([cube_of(same)], "a", "b", [["fi"]], ["e0", "e1"], 0.95)
+    assert found.estimate == 0
+    assert abs(found.low) < 1e-9 and abs(found.high) < 1e-9
+
+
+def test_the_estimate_is_the_mean_over_targets_of_the_mean_over_languages():
+    shares = {"fi": 0.9, "tr": 0.6, "sw": 0.3}
+    rng = np.random.default_rng(0)
+
+    def cells(codes):
+        return {
+            (arm, "e", r): np.array([[[100 * (shares[c] if arm == "a" else 0.2), 100.0]] * 4 for c in codes])
+            + rng.normal(0, 1e-6, (len(codes), 4, 2))
+            for arm in "ab"
+            for r in range(2)
+        }
+
+    one, two = cube_of(cells(["fi", "tr"]), codes=["fi", "tr"]), cube_of(cells(["sw"]), codes=["sw"])
+    found = effect([one, two], "a", "b", [["fi", "tr"], ["sw"]], ["e"], 0.95)
+    assert found.estimate == pytest.approx(((70 + 40) / 2 + 10) / 2, abs=1e-3)
+    assert effect([one], "a", "b", [["tr"]], ["e"], 0.95).estimate == pytest.approx(40, abs=1e-3)
+    assert effect([one], "b", "a", [["tr"]], ["e"], 0.95).estimate == pytest.approx(-40, abs=1e-3)
+    assert found.clusters == 8
+
+
+def tag_statistics(rng, clusters, quality):
+    """True, predicted and gold chunks, right words and words of documents of very unequal sizes."""
+    gold = rng.integers(1, 60, clusters).astype(float)
+    true = rng.binomial(gold.astype(int), np.clip(quality + rng.normal(0, 0.15, clusters), 0, 1)).astype(float)
+    predicted = true + rng.poisson(0.2 * gold)
+    return np.stack([true, predicted, gold, true * 3, gold * 3], 1)
+
+
+def test_the_cluster_part_of_an_f1_score_agrees_with_a_paired_bootstrap_over_clusters():
+    rng = np.random.default_rng(4)
+    cells = {
+        (arm, "e", r): np.stack([tag_statistics(rng, 150, quality) for _ in range(3)])
+        for arm, quality in (("a", 0.8), ("b", 0.7))
+        for r in range(2)
+    }
+    codes = ["fi", "tr", "sw"]
+    found = effect([cube_of(cells, tagging, "span_f1", codes)], "a", "b", [codes], ["e"], 0.95)
+
+    counts = rng.multinomial(150, np.full(150, 1 / 150), 4000).astype(float)
+
+    def f1(arm, r):
+        sums = np.einsum("bc,lck->blk", counts, cells[arm, "e", r])
+        return (200 * sums[..., 0] / (sums[..., 1] + sums[..., 2])).mean(1)
+
+    drawn = np.mean([f1("a", r) - f1("b", r) for r in range(2)], 0)
+    assert found.cluster_variance**0.5 == pytest.approx(drawn.std(), rel=0.1)
+
+
+def test_replicates_are_paired_by_number():
+    rng = np.random.default_rng(0)
+    common = rng.normal(0.5, 0.1, 4)
+    cells = {}
+    for arm, gain in (("a", 0.02), ("b", 0.0)):
+        for r in range(4):
+            share = common[r] + gain + rng.normal(0, 0.001)
+            cells[arm, "e", r] = np.tile([1000 * share, 1000.0], (1, 30, 1))
+    found = effect([cube_of(cells)], "a", "b", [["fi"]], ["e"], 0.95)
+    assert found.high - found.low < 1.5
+    assert found.low < 2.0 < found.high
+    unpaired = {(arm, e, (r + (arm == "a")) % 4): v for (arm, e, r), v in cells.items()}
+    assert effect([cube_of(unpaired)], "a", "b", [["fi"]], ["e"], 0.95).high - found.high > 5
+
+
+def test_one_replicate_is_refused_and_only_replicates_of_both_arms_count():
+    cells = study(np.random.default_rng(0), 1, 3, 10, 0.0, (1e-3, 1e-3, 1e-3)).cluster_stats
+    kept = {cell: v["fi"][None] for cell, v in cells.items() if cell[0] == "a" or cell[2] == 1}
+    with pytest.raises(XstiltsError, match="1 replicate of encoder 'e0'"):
+        effect([cube_of(kept)], "a", "b", [["fi"]], ["e0"], 0.95)
+    with pytest.raises(XstiltsError, match="0 replicates of encoder 'e9'"):
+        effect([cube_of(kept)], "a", "b", [["fi"]], ["e9"], 0.95)
+
+
+def test_encoders_of_one_kind_share_a_variance_and_others_do_not():
+    rng = np.random.default_rng(3)
+    one, two = (study(rng, 2, 3, 20, 0.0, (v, 0.0, 1e-7)).cluster_stats for v in (1e-6, 1e-2))
+    cells = {cell: (two if cell[1] == "e1" else one)[cell]["fi"][None] for cell in one}
+    judge = [[cube_of(cells)], "a", "b", [["fi"]], ["e0", "e1"], 0.95]
+    apart, together = effect(*judge), effect(*judge, {"e0": "x", "e1": "x"})
+    assert apart.degrees == pytest.approx(2, abs=0.1) and together.degrees == pytest.approx(4, abs=0.1)
+    assert apart.replicate_variance == pytest.approx(together.replicate_variance)
+    assert apart.high - apart.low > 1.4 * (together.high - together.low)
+
+
+def test_the_interval_keeps_its_bounds_where_items_are_all_that_varies():
+    rng = np.random.default_rng(0)
+    found = [
+        effect([study(rng, 1, 3, 40, 0.0, (0.0, 0.0, 4e-3))], "a", "b", [["fi"]], ["e0"], 0.95) for _ in range(200)
+    ]
+    assert max(one.high for one in found) < 10 * np.mean([one.high - one.estimate for one in found])
+    assert min(one.degrees for one in found) >= 2
+
+
+def test_one_cluster_says_nothing_of_items():
+    cells = study(np.random.default_rng(0), 1, 3, 1, 0.0, (1e-3, 0.0, 0.0))
+    with pytest.raises(XstiltsError, match="one cluster"):
+        effect([cells], "a", "b", [["fi"]], ["e0"], 0.95)
+
+
+def test_a_run_that_lacks_a_language_is_named():
+    cells = study(np.random.default_rng(0), 1, 3, 10, 0.0, (1e-3, 1e-3, 1e-3)).cluster_stats
+    both = cube_of({cell: np.concatenate([v["fi"][None]] * 2) for cell, v in cells.items()}, codes=("fi", "tr"))
+    del both.cluster_stats["b", "e0", 2]["tr"]
+    with pytest.raises(XstiltsError, match="no predictions of b e0 2 in tr"):
+        effect([both], "a", "b", [["fi", "tr"]], ["e0"], 0.95)
+
+
+def test_languages_like_these_are_refused_below_eight_families():
+    families = families_of(["de", "fr", "hi", "tr", "fi", "eu"])
+    assert (families["de"] == families["hi"] != families["tr"] and families["eu"] == "eu") or families["eu"]
+    assert "from 4 families" in refusal([["de", "fr", "hi", "tr", "fi", "eu"]], families)
+    score_table = simulate(ASSUMED, 3, 5, 20, 0.0, np.random.default_rng(0), True)
+    with pytest.raises(XstiltsError, match="4 families"):
+        random_language_effect(
+            [score_table], "left", "right", [score_table.languages], ["e0"], 0.95, simulated_families(5)
+        )
+
+
+def test_languages_like_these_count_families_alike_and_vary_more():
+    score_table = simulate(replace(ASSUMED, family=9.0), 10, 15, 1000, 1.0, np.random.default_rng(0), True)
+    families = simulated_families(15)
+    judge = [[score_table], "left", "right", [score_table.languages], ["e0"], 0.95]
+    these, like = effect(*judge), random_language_effect(*judge, families)
+    cells = score_table.cells("left")
+    by_family = [
+        np.mean(
+            [score_table.scores(cells, code).mean() - 50 for code in score_table.languages if families[code] == name]
+        )
+        for name in dict.fromkeys(families.values())
+    ]
+    assert like.estimate == pytest.approx(np.mean(by_family))
+    assert like.language_variance == pytest.approx(np.var(by_family, ddof=1) / len(by_family), rel=0.5)
+    assert like.high - like.low > 1.3 * (these.high - these.low)
+    assert like.degrees < these.degrees
+
+
+def test_a_paired_bootstrap_by_scipy_agrees_where_it_should():
+    """Items alone: the same standard error. Replicates and items: the multi-bootstrap's variance is the sum of both
+    parts, with (n − 1)/n of the replicates', and the part that both count is counted twice."""
+    score_table = simulate(replace(ASSUMED, replicate=4.0, rest=50.0), 10, 3, 80, 1.0, np.random.default_rng(5), False)
+    found = effect([score_table], "left", "right", [score_table.languages], ["e0"], 0.95)
+    pairs = paired_cells([score_table], "left", "right", "e0")
+    items = np.mean([[score_table.cluster_stats[one][c][:, 0] - score_table.cluster_stats[other][c][:, 0] for c in score_table.languages]
+                     for one, other in pairs], (0, 1)) * 100  # fmt: skip
+    plain = stats.bootstrap((items,), np.mean, n_resamples=4000, method="percentile", rng=1)
+    assert plain.standard_error == pytest.approx(found.cluster_variance**0.5, rel=0.06)
+
+    cells = list(score_table.cluster_stats)
+    scores = dict(zip(cells, resample(score_table, cells, score_table.languages, 4000).T, strict=True))
+    drawn = multi_bootstrap([scores], {"e0": pairs}, 0.95, found.degrees)
+    expected = 0.9 * found.replicate_variance + found.cluster_variance
+    assert (drawn.high - drawn.low) / 2 == pytest.approx(1.96 * expected**0.5, rel=0.06)
+    assert drawn.corrected_low < drawn.low < found.estimate < drawn.high < drawn.corrected_high
+
+
+def test_resampling_agrees_with_doing_it_row_by_row():
+    rng = np.random.default_rng(0)
+    table = [
+        {"arm": arm, "encoder": "e", "replicate": r, "language": code, "example_id": f"{code}{i}",
+         "cluster_id": f"{code if code == 'sw' else 'shared'}{i // 2}", "gold": "x",
+         "prediction": "x" if rng.random() < share else "y"}
+        for arm, share in (("a", 0.8), ("b", 0.5)) for r in (1, 2) for code in ("fi", "tr", "sw") for i in range(40)
+    ]  # fmt: skip
+    codes = ["fi", "tr", "sw"]
+    with tempfile.TemporaryDirectory() as folder:
+        score_table = cube_from(Path(folder) / "t.parquet", table)
+    cells = list(score_table.cluster_stats)
+    drawn = resample(score_table, cells, codes, 3000)
+    assert drawn.mean(0) == pytest.approx(
+        [np.mean([score_table.score(c, code) for code in codes]) for c in cells], abs=0.6
+    )
+    names = {code: np.unique([row["cluster_id"] for row in table if row["language"] == code]) for code in codes}
+    right = {(row["arm"], row["replicate"], row["example_id"]): row["prediction"] == "x" for row in table}
+
+    def once():
+        # Clusters that Finnish and Turkish share are drawn together, Swahili's for themselves.
+        chosen = {"shared": rng.choice(names["fi"], 20), "sw": rng.choice(names["sw"], 20)}
+        means = []
+        for code in codes:
+            own = chosen["sw" if code == "sw" else "shared"]
+            items = [int(name[len("sw" if code == "sw" else "shared") :]) * 2 + k for name in own for k in (0, 1)]
+            means.append(np.mean([right["a", 1, f"{code}{i}"] - right["b", 1, f"{code}{i}"] for i in items]))
+        return 100 * np.mean(means)
+
+    by_hand = np.std([once() for _ in range(1500)])
+    ours = np.std(drawn[:, cells.index(("a", "e", 1))] - drawn[:, cells.index(("b", "e", 1))])
+    assert ours == pytest.approx(by_hand, rel=0.08)
+
+
+def test_a_slope_is_that_of_least_squares_and_finds_what_was_planted():
+    rng = np.random.default_rng(1)
+    score_table = simulate(replace(ASSUMED, language=0.2, family=0.0), 5, 15, 200, 0.0, rng, False)
+    x = {code: float(position) for position, code in enumerate(score_table.languages)}
+    for (arm, *_), of in score_table.cluster_stats.items():
+        for code, array in of.items():
+            if arm == "left":
+                array[:, 0] += 0.005 * x[code]
+    found = slope([score_table], "left", "right", ["e0"], 0.95, None, {"distance": x})
+    cells = score_table.cells("left")
+    gains = [score_table.scores(cells, code).mean() - 50 for code in score_table.languages]
+    line = stats.linregress(list(x.values()), gains)
+    assert found["per_unit"] == pytest.approx(line.slope)
+    assert found["low"] < 0.5 * np.std(list(x.values())) < found["high"] and found["p"] < 0.01
+    z = {code: (value - 7) ** 2 + rng.normal() for code, value in x.items()}
+    adjusted = slope([score_table], "left", "right", ["e0"], 0.95, None, {"distance": x, "z": z})
+    design = np.stack([np.ones(15), list(x.values()), list(z.values())], 1)
+    assert adjusted["per_unit"] == pytest.approx(np.linalg.lstsq(design, np.array(gains))[0][1])
+    assert adjusted["with"] == ["z"]
+
+
+def test_a_slope_is_missing_in_words_where_it_means_nothing():
+    score_table = simulate(ASSUMED, 3, 12, 20, 0.0, np.random.default_rng(0), False)
+    x = {code: float(position) for position, code in enumerate(score_table.languages)}
+
+    def told(columns):
+        return slope([score_table], "left", "right", ["e0"], 0.95, None, columns)["missing"]
+
+    assert "3 languages are too few" in told({"distance": dict(list(x.items())[:3])})
+    assert "does not vary" in told({"distance": x, "z": dict.fromkeys(x, 1.0)})
+    assert "say the same" in told({"distance": x, "z": {code: 2 * value for code, value in x.items()}})
+    assert "12 languages are too few" in told({"distance": x, "y": x, "z": x})
+
+
+def test_covariates_come_from_languages_from_the_run_and_from_the_user(tmp_path):
+    sources = [["en", "hi"], ["en"]]
+    found = covariates(tmp_path, ["de", "hi", "th"], sources)
+    assert found == {"same script": {"de": 1.0, "hi": 0.5, "th": 0.0}, "same family": {"de": 1.0, "hi": 1.0, "th": 0.0}}
+    overlap = {"e": {"de": {"en": 0.4, "hi": 0.1}, "hi": {"en": 0.2, "hi": 1.0}}}
+    measured = {"fertility": {"e": {"de": 1.5}, "f": {"de": 2.5}}, "overlap": overlap}
+    (tmp_path / "transfer-features.json").write_text(json.dumps(measured))
+    (tmp_path / "covariates.csv").write_text("language,pretraining size\nde,10.5\nth,\n")
+    found = covariates(tmp_path, ["de", "hi", "th"], sources)
+    assert found["fertility"]["de"] == 2.0 and np.isnan(found["fertility"]["hi"])
+    assert found["sub-word overlap"]["de"] == pytest.approx(0.4) and found["sub-word overlap"]["hi"] == pytest.approx(
+        0.6
+    )
+    assert found["pretraining size"]["de"] == 10.5 and np.isnan(found["pretraining size"]["th"])
+    for text, why in (("code,size\nde,1\n", "no covariates"), ("language,size\nde,big\n", "line 2: 'big' is no number"),
+                      ("language,size\nklingonese,1\n", "klingonese")):  # fmt: skip
+        (tmp_path / "covariates.csv").write_text(text)
+        with pytest.raises(XstiltsError, match=why):
+            covariates(tmp_path, ["de"], sources)
+
+
+def budget(arm, replicate, first, last, dev, **more):
+    return {"target": "t", "arm": arm, "encoder": "e", "replicate": replicate, **more,
+            "training": {"comparison_group": "t", "first_loss": first, "loss": last, "dev_score": dev}}  # fmt: skip
+
+
+def test_a_dead_run_is_one_that_learnt_nothing_by_loss_and_english_dev():
+    runs = [
+        budget("a", 1, 1.0, 0.2, 80.0),
+        budget("a", 2, 1.1, 1.09, 34.0),
+        budget("a", 3, 1.0, 0.99, 33.0),
+        budget("b", 1, 0.4, 0.39, 81.0),
+        budget("b", 2, 1.0, 0.5, 70.0),
+        budget("a", 2, 1.1, 0.3, 79.0, attempt=2),
+    ]
+    counts = {
+        row["arm"]: (row["runs"], row["degenerate"], row["retried"], row["degenerate_after_retry"])
+        for row in degenerate_runs(runs)
+    }
+    assert counts == {"a": (3, 2, 1, 0), "b": (2, 0, 0, 0)}
+
+
+def test_what_english_dev_selects_stands_beside_what_an_oracle_would():
+    shares = {1: 0.6, 2: 0.7, 3: 0.5}
+    cells = {("a", "e", r): np.array([[[100 * s, 100.0]] * 4]) for r, s in shares.items()}
+    runs = [budget("a", r, 1.0, 0.1, dev) for r, dev in ((1, 90.0), (2, 80.0), (3, 70.0))]
+    (row,) = selection([cube_of(cells)], runs, ["fi"])
+    assert (row["mean"], row["by_dev"], row["oracle"]) == (60.0, 60.0, 70.0)
+    other = {("b", "e", r): np.array([[[100 * s, 100.0]] * 4]) for r, s in {1: 0.5, 2: 0.5, 3: 0.65}.items()}
+    told = improvement([cube_of({**cells, **other})], "a", "b", [["fi"]], ["e"])
+    assert told["probability"] == pytest.approx((2 + 3 + 0.5 + 0.5) / 9, abs=1e-4)
+
+
+def interval(low, high):
+    return Effect((low + high) / 2, low, high, 0.95, 9.0, 5, 100, 0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "word"),
+    [
+        (-0.5, 0.5, "equivalent"),
+        (0.1, 0.5, "equivalent"),
+        (0.1, 0.51, "better"),
+        (0.0, 0.51, "undetermined"),
+        (-0.51, 0.5, "undetermined"),
+        (-0.51, -0.01, "worse"),
+        (-0.51, 0.0, "undetermined"),
+        (-0.2, 3.0, "undetermined"),
+    ],
+)
+def test_the_verdict_at_its_borders(low, high, word):
+    assert verdict(interval(low, high), 0.5) == word
+
+
+ARMS = {"distant": "far", "english": "english", "close": "near"}
+
+
+@pytest.mark.parametrize("near", ["better", "worse", "equivalent", "undetermined", None])
+@pytest.mark.parametrize("english", ["better", "worse", "equivalent", "undetermined"])
+def test_distance_is_credited_only_where_far_beats_near(english, near):
+    verdicts = [("distant", "english", english), *([("distant", "close", near)] if near else [])]
+    text = answer(verdicts, ARMS)
+    assert ("distance itself matters" in text) == (near == english == "better")
+    if near is None:
+        assert "nothing can be said of distance" in text
+    assert answer(verdicts[1:], ARMS) == ""
+
+
+def test_a_rank_correlation_is_judged_by_every_order_of_the_languages():
+    rng = np.random.default_rng(0)
+    for n in (4, 5, 7):
+        x, y = rng.normal(size=n).round(1), rng.normal(size=n)
+        x[1] = x[0]
+        rho, p, permutations = rank_correlation(np.append(x, np.nan), np.append(y, 0.0))
+        assert rho == pytest.approx(stats.spearmanr(x, y).statistic)
+        null = [stats.spearmanr(x[list(order)], y).statistic for order in itertools.permutations(range(n))]
+        assert p == pytest.approx(np.mean(np.abs(null) >= abs(rho) - 1e-9))
+        assert permutations == len(null)
+    distances = np.arange(20.0)
+    rho, p, _ = rank_correlation(distances, -distances)
+    assert rho == pytest.approx(-1)
+    assert 0 < p < 0.001
+    assert np.isnan(rank_correlation(distances[:3], distances[:3])[:2]).all()
+    assert np.isnan(rank_correlation(np.ones(9), np.arange(9.0))[:2]).all()
+
+
+def rows(arm="a", replicate=1, language="fi", items=(0, 1, 2, 3), right=(0, 1)):
+    return [
+        {"arm": arm, "encoder": "e", "replicate": replicate, "language": language, "example_id": f"{language}{i}",
+         "cluster_id": f"c{i // 2}", "gold": "x", "prediction": "x" if i in right else "y"}
+        for i in items
+    ]  # fmt: skip
+
+
+def cube_from(path, table):
+    pq.write_table(pa.Table.from_pylist(table), path)
+    return read_score_table(path, "classification", "accuracy")
+
+
+def test_predictions_are_summed_by_cluster_whatever_the_order_of_rows(tmp_path):
+    table = [
+        *rows(),
+        *rows("b", right=(3,)),
+        *rows(language="tr", items=(2, 3)),
+        *rows("b", language="tr", items=(2, 3)),
+    ]
+    for _ in range(3):
+        score_table = cube_from(tmp_path / "t.parquet", table)
+        assert score_table.score(("a", "e", 1), "fi") == 50
+        assert score_table.score(("b", "e", 1), "fi") == 25
+        assert score_table.score(("a", "e", 1), "tr") == 0
+        sums = dict(zip(score_table.clusters["fi"], score_table.cluster_stats["a", "e", 1]["fi"].tolist(), strict=True))
+        assert sorted(sums.values()) == [[0, 2], [2, 2]]
+        (shared,) = score_table.clusters["tr"]
+        assert sums[shared] == [0, 2]
+        table = [table[i] for i in np.random.default_rng(0).permutation(len(table))]
+    assert score_table.target == "t"
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        [*rows(), *rows()[:1]],
+        [*rows(), *rows("b", items=(0, 1, 2))],
+        [*rows(items=(0, 1, 2)), *rows("b", items=(1, 2, 3))],
+        [*rows(items=(0, 1, 2, 2)), *rows("b")],
+    ],
+    ids=["row twice", "row missing", "other rows", "row twice in place of another"],
+)
+def test_cells_that_do_not_cover_the_same_rows_once_are_refused(tmp_path, table):
+    with pytest.raises(XstiltsError, match="same examples in 'fi'"):
+        cube_from(tmp_path / "t.parquet", table)
+
+
+def test_missing_predictions_are_named(tmp_path):
+    with pytest.raises(XstiltsError, match=r"nothing\.parquet"):
+        read_score_table(tmp_path / "nothing.parquet", "tagging", "")

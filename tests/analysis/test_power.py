@@ -1,0 +1,109 @@
+"""Power and what would decide: predictions that simulated studies keep."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from xstilts.analysis.calibrate import calibrate
+from xstilts.analysis.components import ASSUMED, Design
+from xstilts.analysis.effects import Effect, effect
+from xstilts.analysis.power import decision, decision_words, power, replicates_needed, table
+from xstilts.analysis.simulated_scores import simulate
+from xstilts.analysis.verdicts import UNDETERMINED, verdict
+from xstilts.cli import app, statistics  # noqa: F401
+
+STRONG = replace(ASSUMED, item=10.0, item_language=10.0, replicate_item=20.0, rest=100.0)
+
+
+def test_power_is_the_share_of_simulated_studies_whose_interval_excludes_zero():
+    rng = np.random.default_rng(0)
+    for replicates in (3, 8):
+        found = [
+            effect([simulate(STRONG, replicates, 5, 60, 1.0, rng, False)], "left", "right",
+                   [[f"l{i}" for i in range(5)]], ["e0"], 0.95).low > 0
+            for _ in range(400)
+        ]  # fmt: skip
+        assert power(STRONG, Design(replicates, 5, 4, 60), 1.0, 0.95) == pytest.approx(np.mean(found), abs=0.07)
+
+
+def test_the_replicates_needed_are_the_fewest_that_have_the_power():
+    design = Design(3, 9, 8, 1000)
+    needed = replicates_needed(STRONG, design, 1.0, 0.95)
+    assert needed is not None
+    assert power(STRONG, replace(design, replicates=needed), 1.0, 0.95) >= 0.8
+    assert power(STRONG, replace(design, replicates=needed - 1), 1.0, 0.95) < 0.8
+    assert replicates_needed(STRONG, replace(design, clusters=10), 0.5, 0.95) is None
+    beyond = replicates_needed(replace(STRONG, family=0.3), design, 2.0, 0.95, beyond=True)
+    assert beyond is not None and beyond >= replicates_needed(STRONG, design, 2.0, 0.95)
+    assert replicates_needed(replace(STRONG, family=9.0), design, 1.0, 0.95, beyond=True) is None
+
+
+def found(half=2.0, replicate=0.5, cluster=0.05, shared=0.01, estimate=0.3):
+    return Effect(estimate, estimate - half, estimate + half, 0.95, 4.0, 5, 400, replicate, cluster, shared)
+
+
+def test_what_decides_follows_from_the_width_and_never_from_the_difference():
+    assert decision(found(estimate=0.3), 1.0, 1) == decision(found(estimate=-7.0), 1.0, 1)
+    told = decision(found(), 1.0, 1)
+    assert told.half == 0.5 and told.replicates > 5
+    assert f"takes {told.replicates} replicates (it has 5)" in decision_words(told, 5)
+
+
+def test_as_many_replicates_as_were_named_do_decide():
+    rng = np.random.default_rng(0)
+    varying = replace(STRONG, replicate=4.0)
+    small = simulate(varying, 5, 5, 2000, 0.4, rng, False)
+    first = effect([small], "left", "right", [small.languages], ["e0"], 0.95)
+    assert verdict(first, 1.0) == UNDETERMINED
+    needed = decision(first, 1.0, 1).replicates
+    assert needed is not None
+    words = []
+    for gain in (0.0, 0.4, 0.7):
+        large = simulate(varying, 2 * needed, 5, 2000, gain, rng, False)
+        words.append(verdict(effect([large], "left", "right", [large.languages], ["e0"], 0.95), 1.0))
+    assert UNDETERMINED not in words
+
+
+def test_where_items_are_the_limit_no_number_of_replicates_is_named():
+    told = decision(found(cluster=0.5), 1.0, 1)
+    assert told.replicates is None and told.floor > 0.5
+    words = decision_words(told, 5)
+    assert "no number of replicates" in words
+    wanted = int(re.search(r"more than ([\d,]+) item clusters", words)[1].replace(",", ""))
+    enough = found(cluster=0.5 * 400 / (wanted * 1.2), shared=0.01 * 400 / (wanted * 1.2))
+    assert decision(enough, 1.0, 1).replicates is not None
+
+
+def test_the_table_has_both_readings_and_a_cost():
+    result = table(None, Design(3, 15, 9, 2000, 2), 0.95, (60.0, 30.0))
+    assert result["components"]["rest"] == ASSUMED.rest
+    costs = {row["replicates"]: row["device_seconds"] for row in result["curve"]}
+    assert costs[3] == 120 and costs[10] == 330
+    these, like = result["needed"].values()
+    assert [row["languages"] for row in these] == [5, 10, 15, 20, 40]
+    assert min(row["families"] for row in like) >= 8
+    assert all(row["2"] is None or row["1"] is None or row["2"] <= row["1"] for row in these)
+    assert [row["2"] for row in these] == sorted((row["2"] for row in these), reverse=True)
+
+
+def test_the_verb_says_that_components_are_assumed_and_draws_the_curve(tmp_path):
+    run = CliRunner().invoke(app, ["power", "pocket", "--picture", str(tmp_path / "curve.html")])
+    assert run.exit_code == 0 and "assumed: a judgement" in " ".join(run.stdout.split())
+    page = (tmp_path / "curve.html").read_text()
+    assert "<svg" in page and "assumed, not measured" in page
+    result = json.loads(CliRunner().invoke(app, ["power", "pocket", "--json", "--items", "300"]).stdout)
+    assert result["from"] == "assumed" and result["design"]["clusters"] == 300
+    assert result["curve"][0]["device_seconds"] < result["curve"][-1]["device_seconds"]
+    assert "no picture" in str(CliRunner().invoke(app, ["power", "--picture", str(tmp_path / "x.gif")]).exception)
+
+
+def test_calibration_and_power_agree():
+    row = calibrate("items", 5, 15, 200)[0]
+    world = {"replicate": 0.05, "replicate_language": 0.05, "item": 1000.0, "item_language": 1000.0,
+             "replicate_item": 100.0, "rest": 800.0}  # fmt: skip
+    parts = replace(ASSUMED, **world)
+    assert power(parts, Design(5, 15, 9, row["items"]), row["gain"], 0.95) == pytest.approx(row["power"], abs=0.08)

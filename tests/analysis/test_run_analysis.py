@@ -1,0 +1,145 @@
+"""From the files of a run to everything that a report shows."""
+
+import json
+import shutil
+from typing import get_args
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from xstilts.analysis import analyse
+from xstilts.analysis.pilot import components_of
+from xstilts.config.schema import Measured
+from xstilts.errors import XstiltsError
+from xstilts.languages import MEASURES
+from xstilts.report import write_page
+
+LANGUAGES = ["de", "tr", "fi", "sw", "th", "vi", "zh", "ja"]  # eight families
+SHARES = {"english": 0.6, "far": 0.75}
+
+
+def predictions(rng, replicates, languages, items=40):
+    return [
+        {"arm": arm, "encoder": encoder, "replicate": r, "language": code, "example_id": f"{code}{i}",
+         "cluster_id": f"c{i}", "gold": "x",
+         "prediction": "x" if rng.random() < share + 0.02 * (r % 3) else "y"}
+        for arm, share in SHARES.items() for encoder in ("xlmr-1", "xlmr-2") for r in range(1, replicates + 1)
+        for code in languages for i in range(items)
+    ]  # fmt: skip
+
+
+def write_run(folder, replicates=10, languages=LANGUAGES):
+    rng = np.random.default_rng(0)
+    (folder / "predictions").mkdir(parents=True)
+    for target in ("one", "two"):
+        rows = predictions(rng, replicates, languages)
+        pq.write_table(pa.Table.from_pylist(rows), folder / "predictions" / f"{target}.parquet")
+    contrast = {"contrast": "far - english", "left": "far", "right": "english", "targets": ["one"]}
+    study = {
+        "name": "made", "question": "?", "seed": 1, "equivalence": 0.5, "level": 0.95, "measure": "syntax",
+        "primary": ["one"], "contrasts": [contrast], "controls": [], "labels_withheld": [],
+        "roles": dict.fromkeys(SHARES, "arm"),
+        "metrics": dict.fromkeys(("one", "two"), "accuracy"), "also": {"one": [], "two": []},
+        "types": dict.fromkeys(("one", "two"), "classification"), "tasks": {"one": "one", "two": "two"},
+        "arms": {"english": {"intermediate": "nli"}, "far": {"intermediate": "nli", "languages": "far"}},
+    }  # fmt: skip
+    plan = {
+        "study": {"encoders": {"xlmr": {"load": "", "seeds": 2}}, "intermediate": {}, "languages": {"anchor": "en"}},
+         "held_out": languages,
+        "pool": ["hi"], "excluded": {}, "warnings": [], "distances": dict.fromkeys(languages, 0.3),
+        "sources": {"far": {"xlmr-1:1": ["hi"]}, "english": {"xlmr-1:1": ["en"]}},
+        "evaluated": {"one": languages, "two": languages}, "hash": "0", "device": "cpu", "precision": "fp32",
+        "steps": [],
+    }  # fmt: skip
+    for name, content in (("study", study), ("plan", plan), ("cells", [])):
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("made") / "run")
+
+
+def test_a_contrast_has_its_readings_its_bootstrap_and_its_parts(run):
+    (judged,) = analyse(run)["verdicts"]
+    these, like = judged["readings"]
+    assert (these["low"], these["high"]) == (judged["low"], judged["high"])
+    assert like["families"] == 8 and like["estimate"] == pytest.approx(judged["estimate"]), "one language a family"
+    assert judged["bootstrap"]["draws"] == 10_000
+    drawn = judged["bootstrap"]["corrected_high"] - judged["bootstrap"]["corrected_low"]
+    assert drawn == pytest.approx(judged["high"] - judged["low"], rel=0.5)
+    parts = [part.get("encoder") or part["target"] for part in judged["parts"]]
+    assert parts == ["xlmr-1", "xlmr-2", "one", "two", "classification tasks: one, two"]
+    one, two, together = (part["estimate"] for part in judged["parts"][2:])
+    assert together == pytest.approx((one + two) / 2, abs=1e-5)
+
+
+def test_a_second_try_stands_beside_the_run_as_it_was(run, tmp_path):
+    again = shutil.copytree(run, tmp_path / "again")
+    assert analyse(again)["after_retry"] is None
+    shutil.copytree(again / "predictions", again / "predictions-after-retry")
+    file = again / "predictions-after-retry" / "one.parquet"
+    rows = pq.read_table(file).to_pylist()
+    for row in rows:
+        if row["arm"] == "far" and row["replicate"] == 1:
+            row["prediction"] = "x"
+    pq.write_table(pa.Table.from_pylist(rows), file)
+    result = analyse(again)
+    assert result["after_retry"]["verdicts"][0]["estimate"] > result["verdicts"][0]["estimate"]
+    assert write_page(result, again).is_file()
+
+
+def test_what_an_oracle_would_keep_stands_beside_what_was_kept(run, tmp_path):
+    again = shutil.copytree(run, tmp_path / "again")
+    assert analyse(again)["by_oracle"] is None
+    (again / "predictions-by-oracle").mkdir()
+    rows = pq.read_table(again / "predictions" / "one.parquet").to_pylist()
+    for row in rows:
+        if row["arm"] == "far":
+            row["prediction"] = row["gold"]
+    pq.write_table(pa.Table.from_pylist(rows), again / "predictions-by-oracle" / "one.parquet")
+    result = analyse(again)
+    told = {row["arm"]: row for row in result["by_oracle"]["checkpoints"]}
+    assert told["far"]["oracle"] == 100 > told["far"]["kept"]
+    assert told["english"]["oracle"] == told["english"]["kept"]
+    assert result["by_oracle"]["verdicts"][0]["estimate"] > result["verdicts"][0]["estimate"]
+    page = write_page(result, again).read_text(encoding="utf-8")
+    assert "development rows in the held-out languages themselves" in page
+
+
+def test_an_oracle_that_failed_in_part_hides_nothing_of_the_run_itself(run, tmp_path):
+    again = shutil.copytree(run, tmp_path / "again")
+    (again / "predictions-by-oracle").mkdir()
+    rows = pq.read_table(again / "predictions" / "one.parquet").to_pylist()
+    left = [row for row in rows if row["arm"] == "english" or row["replicate"] == 1]
+    pq.write_table(pa.Table.from_pylist(left), again / "predictions-by-oracle" / "one.parquet")
+    result = analyse(again)
+    assert result["verdicts"] == analyse(run)["verdicts"]
+    assert result["by_oracle"]["verdicts"] == [], "one replicate judges nothing"
+    replicates = {row["arm"]: row["replicates"] for row in result["by_oracle"]["checkpoints"]}
+    assert replicates["far"] < replicates["english"]
+    assert write_page(result, again).is_file()
+
+
+def test_an_earlier_run_gives_components_and_one_language_does_not(run, tmp_path):
+    parts, clusters, contrasts = components_of(run)
+    assert clusters == 40 and contrasts == ["far - english"]
+    assert 1000 < parts.rest < 6000, "a difference of two coin tosses has 2 p (1 - p) 10⁴ points²"
+    with pytest.raises(XstiltsError, match="nothing of variance components"):
+        components_of(write_run(tmp_path / "one", languages=["de"]))
+
+
+def test_one_seed_is_refused_and_one_language_is_judged_for_itself_alone(tmp_path):
+    with pytest.raises(XstiltsError, match="1 replicate of encoder"):
+        analyse(write_run(tmp_path / "seed", replicates=1))
+    result = analyse(write_run(tmp_path / "language", replicates=3, languages=["de"]))
+    assert "from 1 family" in result["verdicts"][0]["readings"][1]["refused"]
+    assert result["verdicts"][0]["bootstrap"] is None
+    assert all("too few" in row["missing"] for row in result["distance"][0]["slopes"])
+
+
+def test_a_study_may_name_every_measure():
+    assert get_args(Measured) == tuple(MEASURES)

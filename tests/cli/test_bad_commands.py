@@ -1,0 +1,126 @@
+"""What users get wrong on the command line, and what they find in folders of runs, is told in three parts."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from xstilts.config.load import load_study
+from xstilts.costs.compare import measured_seconds
+from xstilts.costs.devices import rates
+from xstilts.engine import Plan, Step, Store, run_step, write_steps
+from xstilts.engine.store import StoreFull
+from xstilts.errors import XstiltsError
+from xstilts.runs.run_lock import claim
+from xstilts.study.freeze import freeze
+from xstilts.study.plan import build_plan
+from xstilts.study.run import run_study
+
+
+def command(*words, expect=2, **environment):
+    """What the command line says of a mistake: three parts and nothing else."""
+    xstilts = Path(sys.executable).with_name("xstilts")
+    done = subprocess.run([xstilts, *map(str, words)], capture_output=True, text=True, timeout=60,
+                          env={**os.environ, **environment})  # fmt: skip
+    assert done.returncode == expect, done.stdout + done.stderr
+    if expect:
+        assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["error", "why", "do"]
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("words", "says", "code"), [
+    (["plan", "pocket", "--dot", "--json"], "one form at a time", 2),
+    (["plan", "pocket", "--quick", "--freeze", "file"], "cannot use", 2),
+    (["plan", "pocket", "--quick", "--freeze", "else"], "no plan of a study", 2),
+    (["study", "--device", "h200"], "cpu or cuda", 2),
+    (["study", "--engine", "ray", "--jobs", 2], "--jobs is for", 2),
+    (["study", "--address", "here"], "--address is for", 2),
+    (["step", "--run", "else", "--list"], "line 1 of", 2),
+    (["step", "--run", "else", "--list", "--ready"], "it takes one of", 2),
+    (["predict-transfer", "--for", "sw", "--target", "xnli"], "no runs to learn from", 2),
+    (["predict-transfer", "--for", "sw", "--candidates", "sw"], "no source to rank", 2),
+    (["predict-transfer", "--for", "sw", "--out", "else"], "cannot use else", 2),
+])  # fmt: skip
+def test_commands_that_cannot_be_meant_are_told(tmp_path, monkeypatch, words, says, code):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "else").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "else/plan.json").write_text("{}")
+    (tmp_path / "else/steps.jsonl").write_bytes(b"\xff\n")
+    assert says in command(*words, expect=code)
+
+
+def test_a_store_that_is_a_file_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    step = Step("rows", "xstilts.data.prepare:prepare", 1, {})
+    with pytest.raises(StoreFull, match="Not a directory"):
+        run_step(step, Store(tmp_path / "file"))
+
+
+@pytest.mark.parametrize("change", [
+    {"class": "tpu"}, {"fp32": float("nan")}, {"step_seconds": -1}, {"update_seconds": {"fp32": -1, "bf16": 0}},
+])  # fmt: skip
+def test_rates_that_would_price_a_study_wrongly_are_told(tmp_path, monkeypatch, change):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    good = {"class": "cpu", "fp32": 1e11, "bf16": 1e11, "efficiency": {"fp32": 1, "bf16": 1},
+            "update_seconds": {"fp32": 0, "bf16": 0}, "step_seconds": 0, "ground": "made up"}  # fmt: skip
+    (tmp_path / "xstilts").mkdir()
+    file = tmp_path / "xstilts/devices.yaml"
+    file.write_text(yaml.safe_dump({"mine": good}))
+    assert rates("mine").kind == "cpu"
+    file.write_text(yaml.safe_dump({"mine": good | change}))
+    with pytest.raises(XstiltsError, match=r"devices\.yaml"):
+        rates("mine")
+
+
+EVENTS_OF_A_RUN = [
+    '{"event": "plan", "steps": 1, "todo": [], "slots": 1, "time": 1}', '{"event": "fini', "[]",
+    '{"event": "started", "step": "of an earlier plan", "time": 1}', '{"event": "note", "why": "seen", "time": 1}',
+    '{"event": "ended", "failed": 0, "time": 1}',
+]  # fmt: skip
+
+
+def test_a_log_with_half_a_line_or_with_steps_of_another_plan_is_watched_to_its_end(tmp_path):
+    write_steps(tmp_path / "steps.jsonl", Plan(), [])
+    (tmp_path / "events.jsonl").write_text("\n".join(EVENTS_OF_A_RUN) + "\n")
+    assert "note: seen" in command("watch", tmp_path, expect=0)
+    assert measured_seconds(tmp_path / "events.jsonl") == {}
+
+
+def test_a_study_that_was_killed_is_not_watched_for_ever_and_a_living_one_is_watched_to_its_end(tmp_path):
+    write_steps(tmp_path / "steps.jsonl", Plan(), [])
+    begun = {"event": "plan", "steps": 1, "todo": [], "slots": 1, "time": time.time() - 600}
+    events = tmp_path / "events.jsonl"
+    events.write_text(json.dumps(begun | {"host": socket.gethostname()}) + "\n")
+    assert "it was killed: its last event was 10:0" in command("watch", tmp_path, expect=4)
+    xstilts = Path(sys.executable).with_name("xstilts")
+    for host, holds in ((socket.gethostname(), True), ("elsewhere", False)):
+        with events.open("w") as log:
+            if holds:
+                claim(log)
+            print(json.dumps(begun | {"host": host}), file=log, flush=True)
+            watching = subprocess.Popen([xstilts, "watch", tmp_path], stdout=subprocess.PIPE, text=True)
+            assert "no event for 10:0" in next(line for line in watching.stdout if "note" in line)
+            time.sleep(2.5)  # it looks twice more
+            print('{"event": "ended", "failed": 0}', file=log, flush=True)
+            assert watching.wait(60) == 0
+
+
+def test_a_run_that_is_broken_off_ends_in_its_log_and_goes_on_behind_half_a_line(tmp_path):
+    planned = build_plan(freeze(load_study("pocket", quick=True), None, "cpu"))
+    (tmp_path / "events.jsonl").write_text('{"event": "fini')
+
+    def full(*_):
+        raise StoreFull("no room", "the disk is full", "free some", 4)
+
+    with pytest.raises(StoreFull):
+        run_study(planned, Store(tmp_path / "store"), tmp_path, full, lambda event: None)
+    lines = (tmp_path / "events.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["event"] == "ended"

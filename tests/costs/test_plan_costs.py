@@ -1,0 +1,315 @@
+"""What a study costs, told before it starts: prices, schedules, pictures, rates of devices."""
+
+import json
+import math
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from support import ON_THE_HUB, invoke
+from xstilts.cli import app, planning, studies  # noqa: F401
+from xstilts.config.load import load_study
+from xstilts.costs import bench
+from xstilts.costs.batches import DRAWN_UPDATES, mean_update
+from xstilts.costs.compare import compared, comparison, measured_seconds
+from xstilts.costs.devices import known_devices, rates, user_file
+from xstilts.costs.estimate import estimates
+from xstilts.costs.makespan import simulate
+from xstilts.costs.shapes import configured, shape_of
+from xstilts.costs.sizes import QUANTILES, Size, Sizes
+from xstilts.engine import Plan, Step, Store
+from xstilts.errors import XstiltsError
+from xstilts.models.batching import micro_batches
+from xstilts.study.freeze import freeze
+from xstilts.study.graph import dot, grouped, mermaid
+from xstilts.study.plan import build_plan
+from xstilts.study.price import bill, naive_runs
+from xstilts.tasks.encoding import Encoded
+
+
+@pytest.fixture(autouse=True)
+def no_rates_of_the_user(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+@pytest.fixture(scope="session")
+def pocket():
+    return build_plan(freeze(load_study("pocket", quick=True), None, "cpu"))
+
+
+@pytest.fixture
+def hub_study(tmp_path):
+    file = tmp_path / "hub.yaml"
+    file.write_text(yaml.safe_dump(ON_THE_HUB))
+    return file
+
+
+def chain(*seconds):
+    """A plan of steps one after the other, and their seconds by fingerprint."""
+    plan, names = Plan(), []
+    for i, cost_ in enumerate(seconds):
+        names.append(plan.add(Step("train", "x:y", 1, {"i": i}, {"x": names[-1]} if names else {}, cost=cost_)))
+    return plan, dict(zip(names, seconds, strict=True))
+
+
+def test_operations_and_weights_of_published_encoders_are_what_their_cards_say():
+    base, large = shape_of("FacebookAI/xlm-roberta-base"), shape_of("FacebookAI/xlm-roberta-large")
+    assert base.parameters == pytest.approx(278e6, rel=0.01)
+    assert large.parameters == pytest.approx(560e6, rel=0.01)
+    assert shape_of("jhu-clsp/mmBERT-base").parameters == pytest.approx(307e6, rel=0.01)
+    assert shape_of("jhu-clsp/mmBERT-base").body == pytest.approx(110e6, rel=0.01)
+    assert shape_of("google/rembert").parameters == pytest.approx(575e6, rel=0.01)
+    assert shape_of("EuroBERT/EuroBERT-210m").body + 2 * 128256 * 768 == pytest.approx(310e6, rel=0.02)
+    assert not shape_of("somebody/something").known
+    assert large.forward(1000, 0) == 2 * large.body * 1000
+
+
+def test_operations_agree_with_what_torch_counts():
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+    from transformers import XLMRobertaConfig, XLMRobertaModel
+
+    config = {"hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 160}
+    model = XLMRobertaModel(XLMRobertaConfig(**config, vocab_size=100), add_pooling_layer=False)
+    model.set_attn_implementation("eager")  # the counter knows its products
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(input_ids=torch.ones(5, 24, dtype=torch.long))
+    assert configured(config).forward(5 * 24, 5 * 24**2) == counter.get_total_flops()
+
+
+def test_operations_of_a_translator_agree_with_what_torch_counts():
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+    from transformers import M2M100Config, M2M100ForConditionalGeneration
+
+    layers = {"encoder_layers": 3, "decoder_layers": 2, "encoder_ffn_dim": 160, "decoder_ffn_dim": 160}
+    config = M2M100Config(d_model=64, vocab_size=100, encoder_attention_heads=4, decoder_attention_heads=4, **layers)
+    shape, model = configured(config.to_dict()), M2M100ForConditionalGeneration(config).eval()
+    model.set_attn_implementation("eager")
+    texts, length = 5, 24
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(input_ids=torch.full((texts, length), 7), decoder_input_ids=torch.full((texts, length), 7))
+    tokens, squares = texts * length, texts * length**2
+    attention = 2 * 4 * shape.decoder_layers * shape.hidden * squares  # to what is written, and to what is read
+    assert shape.forward(tokens, squares) + shape.write(tokens) + attention == counter.get_total_flops()
+    matrices = sum(weight.numel() for weight in model.parameters() if weight.dim() == 2)
+    assert shape.parameters == matrices
+
+
+def translating(tmp_path, **told):
+    """A plan of MNLI translated into the languages of the pool, and the prices of its translations on an H200."""
+    entry = {"load": "facebook/nllb-200-distilled-600M", "revision": "abc", **told}
+    arm = {"intermediate": "mnli", "languages": "all", "translated": "nllb"}
+    study = ON_THE_HUB | {"translators": {"nllb": entry}, "arms": {**ON_THE_HUB["arms"], "all": arm}}
+    file = tmp_path / "translating.yaml"
+    file.write_text(yaml.safe_dump(study))
+    plan = build_plan(freeze(load_study(str(file)), None, "cuda"))
+    found = estimates(plan.plan, rates("h200"))
+    return file, [found[f] for f, step in plan.plan.steps.items() if step.kind == "translate"]
+
+
+def test_translation_is_priced_as_it_is_written_token_by_token(tmp_path):
+    assert shape_of("facebook/nllb-200-distilled-600M").parameters == pytest.approx(615e6, rel=0.01)
+    assert shape_of("facebook/nllb-200-3.3B").parameters == pytest.approx(3.3e9, rel=0.02)
+    file, prices = translating(tmp_path)
+    rows = json.loads(invoke("plan", file, "--json", "--device", "h200"))["kinds"]
+    told = next(row for row in rows if row["kind"] == "translate")
+    assert told["steps"] == len(prices) and told["seconds"] == pytest.approx(sum(price.seconds for price in prices))
+    one = prices[0]
+    dense = one.flops / rates("h200").flops_per_second("bf16")
+    assert one.flops > 4 * 392_702 * 41 * 2 * 256_206 * 1024  # the output layer alone, for each of four beams
+    assert one.seconds > 4 * dense
+    greedy = translating(tmp_path, beams=1)[1][0]
+    assert one.flops > 3 * greedy.flops
+    # few sentences at a time: more tokens one after the other, and weights that are read for few rows
+    assert translating(tmp_path, batch_tokens=256)[1][0].seconds > 10 * one.seconds
+
+
+def test_padding_is_priced_as_training_makes_it():
+    size = Size(1000, 1.0, tuple(np.linspace(4, 100, len(QUANTILES))), "data")
+    priced = mean_update((size,), 32, 128, 512, False)
+    rng = np.random.default_rng(0)
+    tokens = computed = 0
+    for _ in range(DRAWN_UPDATES):
+        lengths = np.ceil(size.lengths(32, 128, rng)).astype(np.int64)
+        encoded = Encoded(
+            np.zeros(lengths.sum()), np.concatenate([[0], np.cumsum(lengths)]), np.arange(32), np.zeros(32)
+        )
+        groups = micro_batches(encoded, np.arange(32), 512)
+        tokens += lengths.sum()
+        computed += sum(len(group) * lengths[group].max() for group in groups)
+    assert priced.computed / priced.tokens == pytest.approx(computed / tokens, rel=0.03)
+    assert mean_update((size,), 32, 128, 0, False).computed == pytest.approx(priced.tokens)
+    assert mean_update((size,), 32, 128, 512, True).computed == 32 * 128
+
+
+def test_a_study_on_the_hub_is_priced_without_data_or_weights(hub_study):
+    facts = json.loads(invoke("plan", hub_study, "--json", "--gpus", 8, "--device", "h200"))
+    assert (facts["device"], facts["precision"], facts["devices"]) == ("cuda", "bf16", 8)
+    # 4 cells of xnli with a training each, 4 of tatoeba; half of them after an intermediate training
+    assert facts["naive_runs"] == 4 + 2 + 2
+    assert facts["training_runs"] == 4 + 2
+    assert facts["cached_steps"] == 0
+    assert facts["to_run"]["steps"] == facts["planned_steps"]
+    # three epochs by default of 392,702 pairs of 41 tokens on average, six runs
+    assert facts["tokens"] > 6 * 2 * 392_702 * 41
+    training = next(row for row in facts["kinds"] if row["kind"] == "train")
+    assert training["flops"] == pytest.approx(6 * 85e6 * training["tokens"], rel=0.15)
+    assert facts["makespan_hours"] < facts["device_hours"]
+    assert facts["makespan_hours"] >= facts["critical_path_hours"]
+    assert facts["disk_bytes"] > 7 * 4 * 278e6
+    text = invoke("plan", hub_study, "--device", "h200")
+    assert "6 training runs, 8 with one pipeline per cell" in " ".join(text.split())
+    assert "data sheet of the H200" in " ".join(text.split())
+
+
+def test_padding_to_the_maximum_costs_what_real_lengths_save(hub_study):
+    plan = build_plan(freeze(load_study(str(hub_study)), None, "cuda"))
+    ours, padded = (estimates(plan.plan, rates("h100"), padded=p) for p in (False, True))
+    train = [f for f, step in plan.plan.steps.items() if step.kind == "train"]
+    # MNLI has 41 tokens a pair where 256 are allowed
+    assert sum(padded[f].flops for f in train) > 5 * sum(ours[f].flops for f in train)
+
+
+def test_an_unknown_encoder_and_uncounted_data_are_said_to_be_assumed(tmp_path, hub_study):
+    settings = ON_THE_HUB | {"encoders": {"mine": {"load": "somebody/something"}}}
+    hub_study.write_text(yaml.safe_dump(settings))
+    facts = json.loads(invoke("plan", hub_study, "--json"))
+    assert facts["assumed_steps"] > 0
+    assert "rest on an assumed size" in invoke("plan", hub_study)
+
+
+def test_planning_does_not_wait_for_torch(hub_study):
+    code = (
+        "import sys; from typer.testing import CliRunner; from xstilts.cli import app, planning; "
+        f"print(CliRunner().invoke(app, ['plan', {str(hub_study)!r}, '--gpus', '2']).exit_code, 'torch' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["0", "False"]
+
+
+def test_what_is_in_the_store_is_not_paid_again(pocket, tmp_path):
+    prices, store = pocket.estimates, Store(tmp_path / "store")
+    before = bill(pocket, prices, set(), 2)
+    done = [f for f, step in pocket.plan.steps.items() if step.kind == "pretrain"]
+    after = bill(pocket, prices, set(done), 2)
+    assert after["cached_steps"] == 1
+    assert after["device_hours"] == before["device_hours"]
+    saved = before["to_run"]["device_hours"] - after["to_run"]["device_hours"]
+    assert saved >= sum(prices[f].seconds for f in done) / 3600
+    assert all(not store.has(f) for f in done)
+    assert {row["kind"]: row["steps"] for row in after["kinds"]}["predict"] == 44
+
+
+def test_shared_runs_are_counted_once_and_naive_ones_per_cell(pocket):
+    cells = [cell for cell in pocket.cells if cell.arm != "baseline"]
+    assert naive_runs(pocket.cells) == sum(1 for c in cells if c.training) + sum(1 for c in cells if c.intermediate)
+
+
+def test_the_longest_chain_goes_first_and_bounds_the_makespan():
+    plan, seconds = chain(5, 4, 3)
+    short = [plan.add(Step("train", "x:y", 1, {"short": i})) for i in range(4)]
+    seconds |= dict.fromkeys(short, 3)
+    made = simulate(plan, plan.steps, seconds, 2)
+    assert (made.makespan, made.critical, made.busy, made.widest) == (12, 12, 24, 2)
+    assert made.use(2) == 1.0
+    assert simulate(plan, plan.steps, seconds, 1).makespan == 24
+    assert simulate(plan, plan.steps, seconds, 100).makespan == 12
+    assert simulate(plan, list(plan.steps)[1:3], seconds, 2).makespan == 7  # the first is finished
+
+
+def test_a_slow_scheduler_bounds_the_makespan():
+    plan = Plan()
+    seconds = {plan.add(Step("train", "x:y", 1, {"i": i})): 1.0 for i in range(100)}
+    assert simulate(plan, plan.steps, seconds, 100).makespan == 1.0
+    assert simulate(plan, plan.steps, seconds, 100, dispatch=0.5).makespan == pytest.approx(51.0)
+
+
+def test_a_picture_has_a_box_per_kind_task_and_arm_and_stays_readable(pocket):
+    graph = grouped(pocket)
+    assert sum(graph.boxes.values()) == len(pocket.plan.needed((), pocket.wanted))
+    assert graph.boxes["train", "pocket-nli", "far"] == 2
+    names = [step.kind for step in pocket.plan.steps.values()]
+    assert sum(count for label, count in graph.boxes.items() if label[0] == "train") == names.count("train")
+    assert 'label="train × 2\\npocket-nli\\nfar"' in dot(graph)
+    assert '["train × 2<br/>pocket-nli<br/>far"]' in mermaid(graph)
+    arms = {f"far-{i}": arm for i in range(20) for arm in [pocket.frozen.study.arms["far"]]}
+    many = replace(pocket.frozen, study=pocket.frozen.study.model_copy(update={"arms": arms}),
+                   sources=dict.fromkeys(arms, pocket.frozen.sources["far"]))  # fmt: skip
+    assert len(grouped(build_plan(many)).boxes) < 20
+
+
+def test_the_command_draws_what_other_tools_read():
+    assert invoke("plan", "pocket", "--quick", "--dot").startswith("digraph plan {")
+    assert invoke("plan", "pocket", "--quick", "--mermaid").startswith("flowchart LR")
+
+
+def test_rates_of_the_user_replace_those_of_the_package():
+    entry = {"class": "cpu", "fp32": 1e9, "bf16": 1e9, "efficiency": {"fp32": 1.0, "bf16": 1.0},
+             "update_seconds": {"fp32": 0.0, "bf16": 0.0}, "step_seconds": 0.0, "ground": "measured here"}  # fmt: skip
+    slow = json.loads(invoke("plan", "pocket", "--quick", "--json"))["device_hours"]
+    assert bench.keep(entry) == user_file()
+    assert rates("cpu").ground == "measured here"
+    assert json.loads(invoke("plan", "pocket", "--quick", "--json"))["device_hours"] > 10 * slow
+    assert rates("cuda") == known_devices()["h100"]
+
+
+@pytest.mark.parametrize("text", ["cpu: 3", "cpu: {class: cpu}", "[", "cpu: {class: cpu, fp32: -1}"])
+def test_a_bad_file_of_rates_is_told(text):
+    user_file().parent.mkdir(parents=True)
+    user_file().write_text(text)
+    with pytest.raises(XstiltsError, match="device rates"):
+        rates("cpu")
+
+
+def test_an_unknown_device_is_told_with_the_nearest_name():
+    with pytest.raises(XstiltsError) as caught:
+        rates("h20")
+    assert "h200" in caught.value.hint
+    assert isinstance(CliRunner().invoke(app, ["plan", "pocket", "--device", "tpu"]).exception, XstiltsError)
+    assert isinstance(CliRunner().invoke(app, ["bench", "disk"]).exception, XstiltsError)
+
+
+def test_measured_rates_are_positive_and_fit_the_table(monkeypatch):
+    monkeypatch.setattr(bench, "SIDE", {"cpu": 64})
+    monkeypatch.setattr(bench, "SMALL", bench.SMALL | {"updates": (1, 3)})
+    monkeypatch.setattr(bench, "LARGE", {"cpu": {"layers": 1, "hidden": 128, "batch": 24, "updates": (1, 3)}})
+    entry = json.loads(invoke("bench", "device", "--device", "cpu", "--json"))
+    bench.keep(entry)
+    found = rates("cpu")
+    assert found.kind == "cpu" and found.flops_per_second("fp32") > 0 and found.flops_per_second("bf16") > 0
+
+
+def test_estimates_stand_beside_what_a_run_took(tmp_path):
+    plan, seconds = chain(2.0, 3.0)
+    first = next(iter(seconds))
+    events = [{"event": "plan"}, {"event": "finished", "step": first, "seconds": 4.0},
+              {"event": "finished", "step": "of another plan", "seconds": 9.0}]  # fmt: skip
+    (tmp_path / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    rows = compared(plan, measured_seconds(tmp_path / "events.jsonl"))
+    assert rows == [{"kind": "train", "steps": 1, "estimated_seconds": 2.0, "measured_seconds": 4.0}]
+    assert comparison(rows) == "1 steps took 4 s of work, 2.00 times the estimate"
+    assert comparison([]) == ""
+
+
+def test_the_data_correct_what_the_table_says(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for code, count in (("en", 40), ("de", 10)):
+        lines = [f"{'word ' * 30}\tshort\tneutral" for _ in range(count)]
+        (folder / f"train-{code}.tsv").write_text("\n".join(lines))
+    task = {"name": "mine", "type": "classification", "labels": ["neutral"], "max_length": 128,
+            "source": {"format": "table", "files": {"train": "train-{lang}.tsv"},
+                       "columns": {"text_a": 0, "text_b": 1, "label": 2}}}  # fmt: skip
+    arguments = {"task": task, "tasks": {}, "split": "train", "language": "en", "content": ""}
+    step = Step("rows", "xstilts.data.prepare:prepare", 1, arguments, {}, {"data": str(folder)})
+    size = Sizes().of(step)
+    assert (size.rows, size.ground) == (40, "data")
+    assert 30 < size.mean < 60
+    elsewhere = Sizes().of(replace(step, location={}))
+    assert elsewhere.ground == "assumed" and math.isclose(elsewhere.rows, 10_000)

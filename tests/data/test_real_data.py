@@ -1,0 +1,77 @@
+"""Every folder of real data loads through an entry of a few lines, with as many rows as its index says."""
+
+from pathlib import Path
+
+import pytest
+
+from xstilts.config.custom_tasks import read_task_file
+from xstilts.data.check import splits
+from xstilts.data.sources import available, rows
+from xstilts.languages import all_languages
+from xstilts.tasks.task import catalogue
+
+TASKS = {**catalogue(), **read_task_file(Path(__file__).parents[1] / "real_tasks.yaml")}
+QUERIES = {"tatoeba", "bucc2018"}
+COUNTS = {
+    "xnli": {split: dict.fromkeys(TASKS["xnli"].languages, n) for split, n in (("validation", 2490), ("test", 501))},
+    "pawsx": {"validation": dict.fromkeys(TASKS["pawsx"].languages, 2000)},
+    "xquad": {"test": dict.fromkeys(["ar", "de", "el", "en", "es", "hi", "ro", "ru", "th", "tr", "vi", "zh"], 1190)},
+    "mlqa": {"validation": {"ar": 337, "de": 482, "en": 415, "es": 500, "hi": 255, "vi": 331, "zh": 504}},
+    "tydiqa": {"train": {"en": 1527, "ko": 982, "sw": 2755}},
+    "bucc2018": {"dev": {"zh": 957 + 957}},
+    "squad_v1": {"train": {"en": 44_427}, "validation": {"en": 10_570}},
+    "squad_v2": {"validation": {"en": 11_873}},
+    "hellaswag": {"validation": {"en": 10_042}},
+    "cosmosqa": {"validation": {"en": 2985}},
+    "commonsenseqa": {"validation": {"en": 200}},
+    "siqa": {"validation": {"en": 1954}},
+    "anli": {"r1": {"en": 1000}, "r2": {"en": 1000}, "r3": {"en": 1200}},
+    "taxinli": {"train": {"en": 10_071}},
+    "ocnli": {"train": {"zh": 10_000}, "validation": {"zh": 3000}},  # the last line has no end
+    "indonli": {"train": {"id": 10_330}, "validation": {"id": 2197}, "test": {"id": 2201}},
+    "farstail": {"train": {"fa": 7266}, "validation": {"fa": 1537}, "test": {"fa": 1564}},
+    "jnli": {"validation": {"ja": 2434}},
+    "jcommonsenseqa": {"train": {"ja": 8939}, "validation": {"ja": 1119}},
+    "jsquad": {"validation": {"ja": 2258}},
+    "sib200": {split: dict.fromkeys(TASKS["sib200"].languages, n)
+               for split, n in (("train", 701), ("validation", 99), ("test", 204))},
+    "ud": {"train": {"ta": 400, "te": 1051, "tr": 800, "vi": 1400}, "validation": {"en": 300},
+           "test": {"en": 1000, "th": 400, "yo": 317, "ta": 120, "te": 146, "tr": 500, "ja": 250, "vi": 800,
+                    "zh": 500}},
+}  # fmt: skip
+
+
+def found(name, data):
+    """Rows per split and language, those that have no gold label included, and what was wrong."""
+    task, counts, problems = TASKS[name], {}, []
+    for split in splits(task):
+        codes = task.languages or tuple(language.code for language in all_languages())
+        for code in available(task, split, codes, data, TASKS):
+            part = rows(task, split, code, data, TASKS)
+            assert not part.withheld
+            counts.setdefault(split, {})[code] = len(part.table) + part.unlabelled
+            problems += part.problems
+    return counts, problems
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_a_folder_has_the_rows_that_its_index_says(real_data, name):
+    counts, problems = found(name, real_data)
+    assert counts == COUNTS[name]
+    assert not problems
+
+
+def test_word_by_word_tasks_have_the_languages_and_rows_that_the_index_says(real_data):
+    counts, problems = found("panx", real_data)
+    assert len(counts["validation"]) == len(counts["train"]) == 47 and not problems
+    assert max(counts["validation"].values()) == 2000 and sum(n == 20_000 for n in counts["train"].values()) > 20
+    counts, problems = found("udpos", real_data)
+    assert (len(counts["validation"]), len(counts["train"])) == (34, 24) and not problems
+    assert max(counts["validation"].values()) == 2000 and max(counts["train"].values()) == 10_000
+
+
+def test_tatoeba_has_a_thousand_pairs_of_most_languages(real_data):
+    counts, problems = found("tatoeba", real_data)
+    fewer = {"jv": 205, "te": 234, "ta": 307, "sw": 390, "th": 548, "kk": 575, "ml": 687, "ka": 746}
+    assert counts["test"] == {code: 2 * fewer.get(code, 1000) for code in TASKS["tatoeba"].languages}
+    assert not problems

@@ -1,0 +1,202 @@
+"""The command line as a new user meets it: the README's commands, a kill at any moment, and every mistake told."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from xstilts.config.load import builtin_studies
+
+ROOT = Path(__file__).parents[2]
+XSTILTS = [str(Path(sys.executable).with_name("xstilts"))]
+
+
+def run(*arguments, cwd, expect=0):
+    done = subprocess.run([*XSTILTS, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=600)
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def quick_run(tmp_path_factory):
+    """The quick form of the offline study, carried out once for all tests."""
+    folder = tmp_path_factory.mktemp("quick")
+    return folder, run("study", "pocket", "--quick", cwd=folder)
+
+
+def test_the_study_prints_verdicts_and_writes_its_report(quick_run):
+    folder, printed = quick_run
+    result = json.loads((folder / "runs/pocket-quick/analysis.json").read_text())
+    assert [v["contrast"] for v in result["verdicts"]] == ["far - english", "far - near", "english - none"]
+    words = " ".join(printed.split())
+    for verdict in result["verdicts"] + result["controls"]:
+        assert verdict["verdict"] in words
+        assert verdict["contrast"] in words
+    page = (folder / "runs/pocket-quick/report.html").read_text()
+    for verdict in result["verdicts"]:
+        assert verdict["left"] in page and f"{verdict['estimate']:+.1f}" in page
+    held_fixed = [row["with"] for row in result["distance"][0]["adjusted"] if "slope" in row]
+    assert ["sub-word overlap"] in held_fixed and ["pretraining size"] in held_fixed
+
+
+def test_a_second_run_trains_nothing(quick_run):
+    folder, _ = quick_run
+    before = (folder / "runs/pocket-quick/predictions/pocket-nli.parquet").read_bytes()
+    printed = run("study", "pocket", "--quick", cwd=folder)
+    steps, finished = map(int, re.search(r"(\d+) steps, (\d+) of them already in the store", printed).groups())
+    assert steps == finished > 50
+    assert (folder / "runs/pocket-quick/predictions/pocket-nli.parquet").read_bytes() == before
+
+
+def test_a_report_is_made_again_without_training(quick_run):
+    folder, _ = quick_run
+    report = folder / "runs/pocket-quick/report.html"
+    report.unlink()
+    run("report", "runs/pocket-quick", cwd=folder)
+    assert report.is_file()
+
+
+@pytest.mark.parametrize("patience", [7.0, 14.0])
+def test_a_run_that_is_killed_goes_on_and_ends_in_the_same_bits(quick_run, tmp_path, patience):
+    folder, _ = quick_run
+    command = [*XSTILTS, "study", "pocket", "--quick"]
+    running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(patience)
+    workers = children(running.pid)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    assert not (tmp_path / "runs/pocket-quick/report.html").exists(), "it was killed too late to show anything"
+    deadline = time.time() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.time() < deadline:
+        time.sleep(0.2)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers), "workers outlive the run that started them"
+    run("study", "pocket", "--quick", cwd=tmp_path)
+    for file in sorted((folder / "runs/pocket-quick/predictions").glob("*.parquet")):
+        assert (tmp_path / "runs/pocket-quick/predictions" / file.name).read_bytes() == file.read_bytes()
+
+
+def children(parent: int) -> list[int]:
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(status.read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(int(status.parent.name))
+        except (OSError, IndexError):
+            continue
+    return found
+
+
+def readme_commands() -> list[str]:
+    text = (ROOT / "README.md").read_text()
+    return [line.split("#")[0].strip() for line in text.splitlines() if line.startswith(".venv/bin/xstilts")]
+
+
+@pytest.mark.parametrize("command", readme_commands())
+def test_every_command_of_the_readme_does_what_it_says(quick_run, command):
+    folder, _ = quick_run
+    words = shlex.split(command)[1:]
+    if words[0] == "study" and "--quick" not in words:
+        words[0] = "plan"
+    assert run(*words, cwd=folder).strip()
+
+
+def test_every_verb_of_the_readme_has_help_with_an_example():
+    verbs = set(re.findall(r"^\| `xstilts ([\w-]+)", (ROOT / "README.md").read_text(), re.M))
+    assert verbs == {
+        "study", "plan", "report", "score", "submit", "tasks", "data", "languages", "distances", "sources", "claims",
+        "predict-transfer", "bench", "step", "watch", "power", "calibrate",
+    }  # fmt: skip
+    for verb in verbs:
+        assert f"xstilts {verb}" in run(verb, "--help", cwd=ROOT).split("Example")[1]
+
+
+def test_the_built_in_studies_of_the_readme_are_there():
+    section = (ROOT / "README.md").read_text().split("The built-in ones")[1].split("Your own study")[0]
+    names = set(re.findall(r"`([a-z0-9-]+)`", section)) - {"--data"}
+    assert names == set(builtin_studies())
+
+
+def test_help_and_look_ups_do_not_import_torch(tmp_path):
+    for words in (
+        ["--help"],
+        ["languages", "sw"],
+        ["distances", "en"],
+        ["sources", "--candidates", "de,tr,sw,fi"],
+        ["tasks"],
+        ["--version"],
+    ):
+        code = (
+            "import sys; sys.argv[1:] = sys.argv[1:]\n"
+            "from xstilts.cli import main\n"
+            "try: main()\nexcept SystemExit: pass\n"
+            "sys.exit(7 if 'torch' in sys.modules else 0)"
+        )
+        assert subprocess.run([sys.executable, "-c", code, *words], capture_output=True).returncode == 0, words
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["study", "pockett"], 3, "did you mean 'pocket'"),
+        (["study", "real-mini"], 2, "--data"),
+        (["study", "real-mini", "--data", "nowhere"], 3, "there is no data folder nowhere"),
+        (["report", "nothing"], 3, "nothing holds no run"),
+        (["languages", "Swahilli"], 2, "Swahili"),
+        (["distances", "en", "--to", "Ga"], 2, "ga (Irish), gaa (Ga)"),
+        (["distances", "en", "--measure", "sintax"], 2, "did you mean 'syntax'"),
+        (["distances", "en", "--measure", "nowhere.csv"], 3, "nowhere.csv"),
+        (["distances", "en", "--to", "de", "--picture", "map.pdf"], 2, ".svg, .png or .html"),
+        (["sources"], 2, "--candidates"),
+        (["sources", "--task", "pocket-nli"], 2, "names no languages"),
+        (["sources", "--candidates", "de,tr", "-k", "3"], 2, "cannot choose 3"),
+        (["sources", "--candidates", "kk,jv", "-k", "1"], 2, "12 shared features, 30 needed"),
+        (["sources", "--candidates", "de,tr", "--strategy", "predicted"], 2, "--scores"),
+        (["sources", "--candidates", "de,tr", "--match", "scripd"], 2, "did you mean 'script'"),
+        (["tasks", "show", "pocket-nlii"], 2, "did you mean 'pocket-nli'"),
+        (["study", "pocket", "--device", "cuda", "--quick"], 3, "no CUDA device here"),
+    ],
+)
+def test_a_mistake_is_told_in_three_lines_without_a_traceback(tmp_path, words, code, says):
+    printed = run(*words, cwd=tmp_path, expect=code)
+    assert says.lower() in " ".join(printed.split()).lower()
+    assert "Traceback" not in printed
+    assert all(part in printed for part in ("error:", "why:", "do:"))
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    assert "Traceback" in run("--debug", "study", "pockett", cwd=tmp_path, expect=1)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_store_that_cannot_be_written_is_named(tmp_path):
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    printed = run("study", "pocket", "--quick", "--store", locked / "store", cwd=tmp_path, expect=4)
+    assert "cannot write to the store" in printed
+
+
+def test_sources_are_chosen_among_the_languages_of_a_benchmark_task(tmp_path):
+    printed = run("sources", "--task", "xnli", "--from", "en", "-k", 3, "--strategy", "near", "--json", cwd=tmp_path)
+    assert json.loads(printed)["sets"] == [["bg", "de", "es"]]
+
+
+def test_a_run_of_other_tasks_supports_no_claim_and_teaches_what_it_can(quick_run):
+    folder, _ = quick_run
+    told = json.loads(run("claims", "runs/pocket-quick", "--json", cwd=folder))["claims"]
+    assert [entry["claim"] for entry in told] == [*map(str, range(1, 10)), "question"]
+    assert {entry["result"] for entry in told} == {"not tested"}
+    arguments = ("runs/pocket-quick", "--store", "runs/store", "--for", "it,th", "--out", "scores.csv")
+    learnt = json.loads(run("predict-transfer", *arguments, "--json", cwd=folder))
+    assert {"overlap", "logme", "h_score", "distance"} <= set(learnt["weights"])
+    assert [check["by"] for check in learnt["validation"]] == ["language", "family"]
+    sources = ("--strategy", "predicted", "--candidates", "nl,de,fr,fi,hi,ar", "-k", "2", "--scores", "scores.csv")
+    (chosen,) = json.loads(run("sources", *sources, "--held-out", "it,th", "--json", cwd=folder))["sets"]
+    assert len(chosen) == 2
+    assert "'tr' is held out" in run("sources", *sources, "--held-out", "tr", cwd=folder, expect=2)

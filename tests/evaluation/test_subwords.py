@@ -1,0 +1,106 @@
+"""What a tokenizer makes of the languages of a study: measured with the encoder's own, on texts that mean something."""
+
+import json
+import shutil
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from xstilts.analysis.covariates import covariates
+from xstilts.engine import Step, Store
+from xstilts.evaluation.subwords import SUBWORDS, fertility, measure_subwords, subword_overlap, write_subwords
+from xstilts.runs.language_features import MEASURED, read_measured
+
+SAID = {
+    "en": ["the old river is wide", "a town"],
+    "fr": ["le mur de la vieille ville", ""],
+    "zh": ["国王在老城附近修建了城墙"],
+    "ja": ["国 王 在 老 城 附 近 修 建"],
+}
+
+
+@pytest.fixture
+def made(tokenizer):
+    """A study carried out in a store, as its steps: a pretrained encoder, and a target scored in four languages."""
+
+    def carried_out(store):
+        steps = {}
+
+        def put(kind, label, arguments, inputs, write):
+            step = Step(kind, f"made:{label}", 1, arguments, inputs, label=label)
+            with store.writing(step) as folder:
+                write(folder)
+            steps[step.fingerprint] = step
+            return step.fingerprint
+
+        def rows(name, kind, split, texts, columns):
+            told = {"task": {"name": name, "type": kind}, "split": split}
+            return {f"rows.{code}": put(
+                "rows", f"{name} in {code}", told | {"language": code}, {},
+                lambda folder, own=own: pq.write_table(
+                    pa.table({columns[0]: own, columns[1]: pa.nulls(len(own), pa.string())}), folder / "rows.parquet"
+                ),
+            ) for code, own in texts.items()}  # fmt: skip
+
+        corpus = rows("text", "mlm", "train", {code: [code * 5] * 10 for code in [*SAID, "sw"]}, ("text", "text_b"))
+        put("pretrain", "pretrain enc", {}, corpus, tokenizer.save_pretrained)
+        scored = rows("nli", "classification", "test", SAID, ("text_a", "text_b"))
+        put("predict", "score", {}, scored, lambda folder: None)
+        return steps
+
+    return carried_out
+
+
+def test_sub_words_are_those_of_the_encoders_own_tokenizer_on_what_is_scored(made, tmp_path, tokenizer):
+    store = Store(tmp_path / "store")
+    found = measure_subwords(made(store), ["enc", "absent"], store)
+    pieces = {code: tokenizer(texts, add_special_tokens=False)["input_ids"] for code, texts in SAID.items()}
+    words = {code: sum(len(text.split()) for text in texts) for code, texts in SAID.items()}
+    expected = {code: sum(map(len, pieces[code])) / words[code] for code in ("en", "fr")}
+    assert found["fertility"] == {"enc": pytest.approx(expected, abs=1e-6)}, "not where spaces separate no words"
+    kinds = {code: {i for ids in own for i in ids} for code, own in pieces.items()}
+    assert set(found["overlap"]["enc"]) == set(SAID), "not of the pretraining text, which says other things"
+    assert found["overlap"]["enc"]["en"]["fr"] == pytest.approx(subword_overlap(kinds["en"], kinds["fr"]), abs=1e-6)
+    assert found["log_size"]["enc"]["sw"] == pytest.approx(np.log(100), abs=1e-6)
+
+
+def test_a_store_elsewhere_gives_the_same(made, tmp_path, monkeypatch):
+    monkeypatch.setenv("XSTILTS_CACHE", str(tmp_path / "cache"))
+    here, there = Store(tmp_path / "here"), Store(f"file://{tmp_path}/there")
+    expected = measure_subwords(made(here), ["enc"], here)
+    steps = made(there)
+    shutil.rmtree(tmp_path / "cache")
+    assert measure_subwords(steps, ["enc"], there) == expected
+
+
+def test_a_study_that_is_not_finished_measures_what_there_is(made, tmp_path):
+    store = Store(tmp_path / "store")
+    steps = made(store)
+    for fingerprint, step in steps.items():
+        if step.label in ("nli in fr", "pretrain enc"):
+            shutil.rmtree(store.path(fingerprint))
+    assert measure_subwords(steps, ["enc"], store) == {"fertility": {}, "overlap": {}, "log_size": {}}
+    assert measure_subwords({}, ["enc"], store) == {"fertility": {}, "overlap": {}, "log_size": {}}
+
+
+def test_what_was_measured_enters_the_slopes_and_what_is_told_goes_before_it(made, tmp_path):
+    store = Store(tmp_path / "store")
+    write_subwords(tmp_path, made(store), ["enc"], store)
+    own = json.loads((tmp_path / SUBWORDS).read_text())
+    found = covariates(tmp_path, ["en", "fr", "zh"], [["fr", "sw"], ["fr"]])
+    assert found["fertility"]["fr"] == own["fertility"]["enc"]["fr"] and np.isnan(found["fertility"]["zh"])
+    assert found["sub-word overlap"]["en"] == own["overlap"]["enc"]["en"]["fr"], "of a source without texts nothing"
+    assert found["sub-word overlap"]["fr"] == 0.5
+    (tmp_path / MEASURED).write_text(json.dumps({"fertility": {"enc": {"fr": 9.0}}}))
+    assert covariates(tmp_path, ["fr"], [["en"]])["fertility"]["fr"] == 9.0
+    assert read_measured(tmp_path)["log_size"] == own["log_size"]
+
+
+def test_fertility_and_overlap_by_hand():
+    assert fertility(["a river", "the old town"], [3, 7]) == 2
+    assert np.isnan(fertility(["国王在老城附近修建了城墙河很宽谁修建了城墙"], [9]))
+    assert np.isnan(fertility(["国 王 在 老 城 附 近"], [7]))
+    assert subword_overlap([1, 2, 3], {3, 4}) == pytest.approx(1 / 5)
+    assert subword_overlap([1, 2], [2, 1]) == 0.5

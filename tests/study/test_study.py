@@ -1,0 +1,282 @@
+"""Studies as files: every mistake is told at once, and a plan holds what the design promises."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from support import changed
+from xstilts.analysis import analyse
+from xstilts.config.load import builtin_studies, load_study
+from xstilts.engine import Store, run_step
+from xstilts.errors import XstiltsError
+from xstilts.study.freeze import freeze, study_facts
+from xstilts.study.plan import build_plan
+from xstilts.study.results import gather
+from xstilts.study.run import freeze_plan
+from xstilts.study.source_languages import replicate_names
+
+
+def test_the_offline_studies_load_and_plan_without_data():
+    for name in ("pocket", "pocket-full"):
+        for quick in (False, True):
+            planned = build_plan(freeze(load_study(name, quick), None, "cpu"))
+            assert planned.cells and planned.plan.steps
+            assert planned.plan.requested > len(planned.plan.steps), "equal steps are shared"
+
+
+def test_every_built_in_study_loads():
+    assert {"pocket", "pocket-full", "real-mini", "real-larger"} <= set(builtin_studies())
+    for name in builtin_studies():
+        assert load_study(name).name == name
+
+
+def test_the_real_studies_plan_on_real_files(real_data):
+    for name in ("real-mini", "real-larger"):
+        frozen = freeze(load_study(name), real_data, "cpu")
+        assert build_plan(frozen).cells
+        for target, languages in frozen.evaluated.items():
+            held_out = set(languages) & set(frozen.held_out)
+            assert len(held_out) >= 5, target
+
+
+def test_languages_are_split_before_arms_choose():
+    frozen = freeze(load_study("pocket"), None, "cpu")
+    assert not set(frozen.pool) & set(frozen.held_out)
+    assert len(frozen.held_out) >= 6 and "mg" in frozen.held_out
+    for arm, entry in frozen.study.arms.items():
+        for languages in frozen.sources[arm].values():
+            allowed = {"english": {"en"}, "held-out": set(frozen.held_out)}.get(entry.languages, set(frozen.pool))
+            assert set(languages) <= allowed
+            assert len(languages) == entry.count
+
+
+def test_arms_share_randomness_and_an_independent_arm_shares_none():
+    planned = build_plan(freeze(load_study("pocket"), None, "cpu"))
+    seeds = {}
+    for cell in planned.cells:
+        if cell.training:
+            step = planned.plan.steps[cell.training]
+            seeds.setdefault((cell.target, cell.encoder, cell.replicate), {})[cell.arm] = step.arguments["seed"]
+    for by_arm in seeds.values():
+        apart = by_arm.pop("english-again")
+        assert len(set(by_arm.values())) == 1
+        assert apart not in by_arm.values()
+
+
+def test_arms_have_equal_budgets():
+    planned = build_plan(freeze(load_study("pocket"), None, "cpu"))
+    budgets = set()
+    for cell in planned.cells:
+        if cell.intermediate:
+            arguments = planned.plan.steps[cell.intermediate].arguments
+            told = arguments["tasks"]["nli"]
+            budgets.add((told["examples"], told["epochs"], arguments["batch_size"]))
+    assert len(budgets) == 1
+
+
+def test_another_replicate_adds_steps_and_changes_none():
+    few = build_plan(freeze(load_study("pocket", replicates=2), None, "cpu")).plan.steps
+    more = build_plan(freeze(load_study("pocket", replicates=3), None, "cpu")).plan.steps
+    assert set(few) < set(more)
+
+
+def test_another_seed_changes_every_training():
+    one = build_plan(freeze(load_study("pocket"), None, "cpu")).plan.steps
+    other = build_plan(freeze(load_study("pocket", seed=7), None, "cpu")).plan.steps
+    shared = {one[f].kind for f in set(one) & set(other)}
+    assert shared <= {"rows", "vocabulary"}
+
+
+def test_replicates_of_an_independent_arm_are_numbered_apart():
+    study = load_study("pocket")
+    plain = {name for _, _, name in replicate_names(study, study.arms["english"])}
+    apart = {name for _, _, name in replicate_names(study, study.arms["english-again"])}
+    assert len(plain) == len(apart) and not plain & apart
+
+
+def test_the_same_task_twice_is_marked():
+    warnings = freeze(load_study("pocket"), None, "cpu").warnings
+    assert any("one task twice" in warning for warning in warnings)
+
+
+def test_a_mixture_that_holds_the_target_is_the_same_task_twice():
+    marks = [w for w in freeze(load_study("phang2020"), None, "cpu").warnings if "intermediate 'multi'" in w]
+    assert "intermediate 'multi' (by anli_plus, mnli) and target 'xnli' are one task twice (nli)" in marks
+    assert {mark.split("target ")[1].split()[0] for mark in marks} == {"'xnli'", "'pawsx'", "'xquad'", "'mlqa'",
+                                                                       "'tydiqa'"}  # fmt: skip
+
+
+def test_a_control_of_other_data_in_another_language_is_secondary():
+    """`again - english` checks the machine; Chinese OCNLI against English MNLI does not."""
+    native = freeze(load_study("distant-sources"), None, "cpu")
+    controls = list(native.study.controls)
+    assert study_facts(native)["confounded"] == controls and len(controls) == 3
+    for control in controls:
+        assert f"control '{control}' is secondary: it confounds language with data set" in native.warnings
+    pocket = freeze(load_study("pocket"), None, "cpu")
+    assert pocket.study.controls and study_facts(pocket)["confounded"] == []
+
+
+def test_arms_that_train_on_the_same_languages_are_told_with_how_often(tmp_path):
+    near = {"intermediate": "nli", "languages": "near", "count": 2, "exact": True}
+    drawn = freeze(load_study(changed(tmp_path, arms={"near": near}, contrasts=[], controls=[])), None, "cpu")
+    taken = drawn.sources["near"].popitem()[1]
+    arms = {
+        "exact": near,
+        "far": {"intermediate": "nli", "languages": "far", "count": 2},
+        "given": {"intermediate": "nli", "languages": "given", "given": list(taken)},
+        "masked": near | {"mlm": {"corpus": "pocket-text", "share": 0.2}},
+        "none": {},
+    }
+    judged = [f"{name} - none" for name in arms if name != "none"]
+    frozen = freeze(load_study(changed(tmp_path, arms=arms, contrasts=judged, controls=[])), None, "cpu")
+    told = [warning.partition(":")[0] for warning in frozen.warnings if "same languages" in warning]
+    number = len(frozen.sources["exact"])
+    assert told == [f"arms 'exact' and 'given' train on the same languages in {number} of {number} replicates"]
+
+
+TEN_MISTAKES = """
+name: Ten Mistakes
+question: What is wrong here?
+replicates: 0
+equivalance: 1.0
+languages: {candidates: [de, fr, qqq]}
+encoders:
+  both: {load: somewhere, pretrain: {corpus: pocket-txt}}
+intermediate:
+  nli: {task: pocket-nlli, examples: -5, recipe: {learning_rate: 0.001}}
+arms:
+  none: {}
+  far: {intermediate: nlii, languages: farr, count: 2}
+targets:
+  pocket-nli: {}
+  pocket-tatoeba: {}
+primary: [pocket-nly]
+contrasts: [far - nonee, far versus none]
+"""
+
+
+def test_ten_mistakes_are_told_at_once_with_their_lines(tmp_path):
+    file = tmp_path / "wrong.yaml"
+    file.write_text(TEN_MISTAKES)
+    with pytest.raises(XstiltsError) as caught:
+        load_study(str(file))
+    told = caught.value.why
+    for part in (
+        "line 2, name:", "line 4, replicates:", "line 5, equivalance: unknown setting", "did you mean 'equivalence'",
+        "qqq", "give either `load` or `pretrain`", "did you mean 'pocket-text'", "did you mean 'pocket-nli'",
+        "intermediate.nli.examples", "did you mean 'nli'", "arms.far.languages", "targets.pocket-nli: needs `training`",
+        "targets.pocket-tatoeba: needs `layers`", "primary", "did you mean 'none'", "a contrast is written",
+    ):  # fmt: skip
+        assert part in told, f"{part!r} is not in\n{told}"
+    lines = [int(number) for number in re.findall(r"line (\d+),", told)]
+    assert lines == sorted(lines)
+    assert caught.value.what.endswith(f"{len(lines)} mistakes")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a: [1", "not YAML"),
+        ("- 1\n- 2", "must be a mapping"),
+        ("name: x\nname: y", "twice"),
+        ("", "must be a mapping"),
+    ],
+)
+def test_a_file_that_is_no_study_says_so(tmp_path, text, says):
+    file = tmp_path / "wrong.yaml"
+    file.write_text(text)
+    with pytest.raises(XstiltsError) as caught:
+        load_study(str(file))
+    assert says in str(caught.value)
+
+
+def test_an_unknown_study_names_the_closest():
+    with pytest.raises(XstiltsError, match="did you mean 'pocket'"):
+        load_study("pockett")
+
+
+def test_one_arm_under_two_names_is_no_contrast_unless_it_is_independent(tmp_path):
+    again = {"intermediate": "nli", "languages": "english", "role": "control"}
+    arms = {"english": {"intermediate": "nli"}, "again": again}
+    path = changed(tmp_path, arms=arms, contrasts=[], controls=["again - english"])
+    with pytest.raises(XstiltsError, match="the two arms are one: give one of them `independent: true`"):
+        load_study(path)
+    arms["again"]["independent"] = True
+    load_study(changed(tmp_path, arms=arms, contrasts=[], controls=["again - english"]))
+
+
+def test_a_pool_too_small_for_an_arm_is_refused(tmp_path):
+    arms = {"none": {}, "far": {"intermediate": "nli", "languages": "far", "count": 20}}
+    path = changed(tmp_path, arms=arms, contrasts=["far - none"], controls=[])
+    with pytest.raises(XstiltsError, match="arm 'far'"):
+        freeze(load_study(path), None, "cpu")
+
+
+def test_too_few_held_out_languages_are_refused_unless_allowed(tmp_path):
+    path = changed(tmp_path, languages={"candidates": ["de", "nl", "fr", "tr", "ja", "sw"]})
+    study = load_study(path)
+    with pytest.raises(XstiltsError, match="held-out languages"):
+        freeze(study, None, "cpu")
+    arms = {k: v for k, v in study.model_dump()["arms"].items() if k in ("none", "english")}
+    path = changed(tmp_path, languages={"candidates": ["de", "nl", "fr", "tr", "ja", "sw"]}, arms=arms,
+                   contrasts=["english - none"], controls=[])  # fmt: skip
+    frozen = freeze(load_study(path), None, "cpu", allow_few=True)
+    assert any("these languages only" in warning for warning in frozen.warnings)
+
+
+def test_real_data_missing_says_which_folder_to_give():
+    with pytest.raises(XstiltsError, match="--data") as caught:
+        freeze(load_study("real-mini"), None, "cpu")
+    assert caught.value.code in (2, 3)
+
+
+def test_a_study_of_an_encoder_from_a_folder_runs_from_its_files(tmp_path, encoder_folder):
+    folder = encoder_folder("xlm-roberta")
+    languages = {"candidates": ["de", "nl", "tr", "ja", "sw", "ar"], "minimum": 2}
+    recipe = {"learning_rate": 0.001}
+    small = {"examples": 16, "epochs": 1, "recipe": recipe}
+    path = changed(
+        tmp_path, replicates=2, encoders={"mine": {"load": str(folder)}}, languages=languages,
+        intermediate={"nli": {"task": "pocket-nli-hard", **small}},
+        arms={"none": {}, "near": {"intermediate": "nli", "languages": "near", "count": 2}},
+        targets={"pocket-nli": {"training": small}, "pocket-tatoeba": {"layers": [1]}},
+        contrasts=["near - none"], controls=[],
+    )  # fmt: skip
+    planned = build_plan(freeze(load_study(path), None, "cpu"))
+    store = Store(tmp_path / "store")
+    for step in planned.plan.steps.values():
+        run_step(step, store)
+    gather(planned, store, tmp_path)
+    freeze_plan(planned, tmp_path)
+    result = analyse(tmp_path)
+    assert [v["contrast"] for v in result["verdicts"]] == ["near - none"]
+    assert {row["arm"] for row in result["scores"]} == {"none", "near", "baseline"}
+    fetched = next(step for step in planned.plan.steps.values() if step.kind == "fetch")
+    before = load_file(folder / "model.safetensors")
+    after = load_file(store.path(fetched.fingerprint) / "model.safetensors")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_the_example_of_the_documentation_plans(tmp_path):
+    text = (Path(__file__).parents[2] / "docs/studies.md").read_text()
+    file = tmp_path / "mine.yaml"
+    file.write_text(re.search(r"```yaml\n(.*?)```", text, re.S).group(1))
+    frozen = freeze(load_study(str(file)), None, "cpu")
+    assert list(frozen.study.encoders) == ["xlmr"]
+    assert {"again", "nearest"} <= set(frozen.study.arms) and "in-language" not in frozen.study.arms
+    assert build_plan(frozen).cells
+
+
+def test_an_encoder_folder_with_other_weights_is_another_step(tmp_path, encoder_folder):
+    copy = tmp_path / "copy"
+    shutil.copytree(encoder_folder("xlm-roberta"), copy)
+    path = changed(tmp_path, encoders={"mine": {"load": str(copy)}})
+    before = set(build_plan(freeze(load_study(path), None, "cpu")).plan.steps)
+    (copy / "model.safetensors").write_bytes((copy / "model.safetensors").read_bytes() + b" ")
+    after = build_plan(freeze(load_study(path), None, "cpu")).plan.steps
+    assert not {after[f].kind for f in before & set(after)} & {"fetch", "train"}

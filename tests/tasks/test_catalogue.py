@@ -1,0 +1,258 @@
+"""The catalogue, tasks of the user's own, and a study on a task of the benchmark from its rows to a submission."""
+
+import json
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import huggingface_hub
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from xstilts.cli import app, catalogue, data, languages, scoring, studies  # noqa: F401
+from xstilts.config.custom_tasks import read_task_file
+from xstilts.config.load import load_study
+from xstilts.errors import XstiltsError
+from xstilts.evaluation.check_submission import check
+from xstilts.evaluation.write_submission import submit
+from xstilts.study import revisions
+from xstilts.study.freeze import freeze
+from xstilts.study.plan import build_plan
+from xstilts.tasks.task import catalogue as known_tasks
+from xstilts.tasks.task import from_xtreme_folder
+from xstilts.tasks.types import SCORED
+from xstilts.tasks.xtreme import TARGETS
+
+INTERMEDIATE = ["anli_plus", "mnli", "qqp", "squad_v1", "squad_v2", "hellaswag", "ccg", "cosmosqa", "commonsenseqa"]
+ELSEWHERE = ["ocnli", "indonli", "farstail", "jnli", "jcommonsenseqa", "jsquad", "xcopa", "sib200"]
+
+
+def test_the_catalogue_has_every_task_of_the_paper_and_the_benchmark_with_its_languages():
+    known = known_tasks()
+    assert {*INTERMEDIATE, *ELSEWHERE, *TARGETS} <= set(known)
+    for name, target in TARGETS.items():
+        assert sorted(known[name].languages) == sorted(target.languages)
+        if target.words and target.kind != "pairs":
+            assert set(known[name].labels) == set(target.words)
+        assert from_xtreme_folder(known[name]).source != known[name].source
+
+
+def test_every_entry_is_short_and_says_where_its_rows_come_from_and_under_which_licence():
+    for file in files("xstilts.tasks").joinpath("catalog").iterdir():
+        for entry in re.split(r"\n(?=\w)", file.read_text(encoding="utf-8")):
+            assert sum(not line.startswith("#") for line in entry.strip().split("\n")) <= 12, entry[:60]
+    for name, task in known_tasks().items():
+        if not name.startswith("pocket"):
+            assert (task.licence and task.citation and task.title and task.family) or task.type == "retrieval", name
+            assert not task.verified, "no entry has been loaded from the hub itself"
+            revision = getattr(task.source, "revision", "")
+            assert re.fullmatch(r"[0-9a-f]{40}|refs/convert/parquet|", revision), name
+        if task.type in SCORED:
+            assert set(task.metrics) <= set(SCORED[task.type].METRICS)
+
+
+def invoke(*words, code=0):
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == code, result.output + repr(result.exception)
+    return result.output
+
+
+def test_tasks_are_listed_and_shown(tmp_path):
+    listed = invoke("tasks")
+    assert all(re.search(rf"^{name} ", listed, re.M) for name in (*INTERMEDIATE, *TARGETS))
+    shown = invoke("tasks", "show", "xnli")
+    assert "facebook/xnli" in shown and "CC BY-NC 4.0" in shown and "b8dd5d7af51114dbda02c0e3f6133f332186418e" in shown
+    assert json.loads(invoke("tasks", "show", "xnli", "--json"))["source"]["config"] == "{lang}"
+    (tmp_path / "mine.yaml").write_text("mine: {extends: xnli, title: my own}\n")
+    assert "my own" in invoke("tasks", "--tasks", tmp_path / "mine.yaml")
+
+
+def test_a_file_of_tasks_is_read_and_its_mistakes_are_told_at_once_with_their_lines(tmp_path):
+    text = (Path(__file__).parents[2] / "docs/tasks.md").read_text(encoding="utf-8")
+    (tmp_path / "docs.yaml").write_text(re.search(r"```yaml\n(.*?)```", text, re.S).group(1))
+    tasks = read_task_file(tmp_path / "docs.yaml")
+    assert set(tasks) == {"mine", "theirs", "xnli"}
+    assert tasks["xnli"].labels == known_tasks()["xnli"].labels and tasks["xnli"].source != known_tasks()["xnli"].source
+    (tmp_path / "wrong.yaml").write_text(
+        "one:\n  extends: xnlli\n  type: classification\n  source: {format: tabel, files: {}}\n"
+        "two:\n  type: qa\n  mining: true\n  source: {hub: squad}\nthree:\n  extends: xnli\n  lables: [a]\n"
+    )
+    with pytest.raises(XstiltsError) as caught:
+        read_task_file(tmp_path / "wrong.yaml")
+    told = caught.value.why
+    for line, what in ((2, "did you mean 'xnli'"), (4, "'tabel'"), (8, "hub"), (11, "did you mean 'labels'")):
+        assert re.search(rf"line {line}, .*{re.escape(what)}", told), (line, what, told)
+
+
+def study(folder, **changes):
+    settings = {
+        "extends": "pocket", "name": "mine", "replicates": 2, "languages": {
+            "candidates": ["sw", "tr", "zh", "hi", "ar", "de", "es", "fr"], "held_out": 0.6, "always_held_out": None},
+        "arms": dict.fromkeys(("near", "far", "diverse", "english-again", "in-language")),
+        "targets": {"pocket-nli": None, "pocket-paws": None, "pocket-tatoeba": None, "xnli": {"training": {}}},
+        "primary": ["xnli"], "contrasts": ["english - none"], "controls": None,
+    }  # fmt: skip
+    (folder / "mine.yaml").write_text(yaml.safe_dump({**settings, **changes}))
+    return str(folder / "mine.yaml")
+
+
+def test_a_training_takes_what_it_does_not_say_from_its_task(tmp_path):
+    training = load_study(study(tmp_path)).targets["xnli"].training
+    assert (training.epochs, training.batch_size, training.recipe.learning_rate) == (2, 32, 1e-5)
+    own = study(tmp_path, targets={"xnli": {"training": {"epochs": 7}}, "pocket-nli": None, "pocket-paws": None,
+                                   "pocket-tatoeba": None})  # fmt: skip
+    assert load_study(own).targets["xnli"].training.epochs == 7
+
+
+def test_a_study_takes_tasks_from_files_beside_it(tmp_path):
+    (tmp_path / "tasks.yaml").write_text("xnli: {extends: xnli, title: from the file, max_length: 64}\n")
+    path = study(tmp_path, task_files=["tasks.yaml"])
+    assert load_study(path).tasks["xnli"].max_length == 64
+    path = study(tmp_path, task_files=["task.yaml"])
+    with pytest.raises(XstiltsError, match="there is no file of tasks"):
+        load_study(path)
+
+
+def test_an_open_revision_is_told_by_the_plan_and_settled_by_the_study(tmp_path, monkeypatch):
+    path = study(tmp_path, tasks={"xnli": {"extends": "xnli", "source": {"hub": "facebook/xnli", "config": "{lang}"}}})
+    planned = freeze(load_study(path), None, "cpu")
+    assert any("task 'xnli': revision unresolved" in warning for warning in planned.warnings)
+    monkeypatch.setattr(revisions, "resolve", lambda hub, ref: "a" * 40)
+    settled = freeze(load_study(path), None, "cpu", resolved=True)
+    assert settled.tasks["xnli"].source.revision == "a" * 40
+    assert not any("unresolved" in warning for warning in settled.warnings)
+    assert settled.describe()["revisions"] == {"xnli": "a" * 40}
+    assert set(build_plan(settled).plan.steps) != set(build_plan(planned).plan.steps)
+
+
+def test_models_without_a_revision_are_settled_too_by_what_the_cache_holds_where_there_is_no_network(
+    tmp_path, monkeypatch
+):
+    """A cache of the hub's own layout; the study's steps then name the commit."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    idle = dict.fromkeys(("near", "far", "diverse", "english-again", "in-language"))
+    path = study(
+        tmp_path,
+        encoders={"pocket": None, "small": {"load": "some/encoder"}},
+        translators={"mt": {"load": "facebook/m2m100_418M", "revision": "main"}},
+        arms=idle | {"mt": {"intermediate": "nli", "languages": "far", "translated": "mt"}},
+    )
+    planned = freeze(load_study(path), None, "cpu")
+    told = "revision unresolved; `study` asks the hub for it and keeps to it"
+    assert {f"encoder 'small': {told}", f"translator 'mt': {told}"} <= set(planned.warnings)
+    with pytest.raises(XstiltsError, match="cannot load the model 'some/encoder'"):
+        freeze(load_study(path), None, "cpu", resolved=True)
+
+    commits = {"some/encoder": "a" * 40, "facebook/m2m100_418M": "b" * 40}
+    for name, commit in commits.items():
+        folder = tmp_path / "hub" / f"models--{name.replace('/', '--')}"
+        (folder / "snapshots" / commit).mkdir(parents=True)
+        (folder / "snapshots" / commit / "config.json").write_text("{}")
+        (folder / "refs").mkdir()
+        (folder / "refs" / "main").write_text(commit)
+    settled = freeze(load_study(path), None, "cpu", resolved=True)
+    assert not any("unresolved" in warning for warning in settled.warnings)
+    steps = build_plan(settled).plan.steps.values()
+    fetched = {s.arguments["load"]: s.arguments["revision"] for s in steps if s.kind == "fetch"}
+    assert fetched == commits
+
+
+def test_a_target_whose_labels_are_withheld_cannot_be_judged(tmp_path):
+    hidden = {"xnli": {"training": {}, "labels_withheld": True}, "pocket-nli": None, "pocket-paws": None,
+              "pocket-tatoeba": None}  # fmt: skip
+    with pytest.raises(XstiltsError, match="the labels of 'xnli' are withheld"):
+        load_study(study(tmp_path, targets=hidden))
+
+
+LABELS = ("entailment", "neutral", "contradiction")
+
+
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory):
+    """The benchmark's folder with a small XNLI: labels for training and development, none for the test."""
+    folder = tmp_path_factory.mktemp("download") / "xnli"
+    folder.mkdir()
+    codes = ("en", "sw", "tr", "zh", "hi", "ar", "de", "es", "fr")
+    for code in codes:
+        rows = [f"{code} premise {i // 3}\t{code} hypothesis {i}" for i in range(12)]
+        for split in ("train", "dev"):
+            text = "\n".join(f"{row}\t{LABELS[i % 3]}" for i, row in enumerate(rows)) + "\n"
+            (folder / f"{split}-{code}.tsv").write_text(text)
+        (folder / f"test-{code}.tsv").write_text("\n".join(rows) + "\n")
+    return folder.parent
+
+
+def test_a_study_on_the_benchmarks_folder_ends_in_a_submission_that_has_no_mistake(benchmark, tmp_path):
+    tiny = {"pretrain": {"updates": 4}, "seeds": 1}
+    small = {"epochs": 1, "batch_size": 4, "recipe": {"learning_rate": 1e-3}}
+    path = study(
+        tmp_path, data_source="xtreme", encoders={"pocket": tiny}, intermediate={"nli": {"examples": 6, "epochs": 1}},
+        targets={"pocket-nli": None, "pocket-paws": None, "pocket-tatoeba": None,
+                 "xnli": {"training": small, "test": "validation"},
+                 "handed-in": {"task": "xnli", "training": small, "labels_withheld": True}},
+    )  # fmt: skip
+    run = tmp_path / "runs" / "mine"
+    invoke("study", path, "--data", benchmark, "--out", run, "--jobs", 1)
+    analysis = json.loads((run / "analysis.json").read_text())
+    assert {row["target"] for row in analysis["scores"]} == {"xnli"}
+    assert {row["metric"] for row in analysis["also"]} == {"macro_f1", "calibration_error"}
+    table = pq.read_table(run / "predictions" / "handed-in.parquet")
+    assert table["gold"].null_count == len(table)
+    printed = invoke("submit", run, "--arm", "english", "--out", tmp_path / "handed-in")
+    assert "missing: xnli: bg el ru th ur vi" in printed and "missing: panx" in printed
+    lines = (tmp_path / "handed-in/xnli/test-sw.tsv").read_text().split("\n")
+    rows = [row for row in table.to_pylist() if (row["language"], row["arm"], row["replicate"]) == ("sw", "english", 1)]
+    assert lines == [*(row["prediction"] for row in rows), ""] and len(rows) == 12
+    with pytest.raises(XstiltsError) as caught:
+        check(tmp_path / "handed-in")
+    assert "test-sw" not in caught.value.why and "test-bg.tsv: missing" in caught.value.why
+    assert "did you mean 'english'" in str(CliRunner().invoke(
+        app, ["submit", str(run), "--arm", "englisch", "--out", "x"]).exception)  # fmt: skip
+
+
+def test_data_are_checked_on_the_command_line(benchmark):
+    printed = invoke("data", "check", "xnli", "--data", benchmark, "--data-source", "xtreme", "--languages", "sw,jw")
+    assert re.search(r"^sw +validation +12 ", printed, re.M) and "test in sw: gold labels are withheld" in printed
+    (benchmark / "xnli/dev-de.tsv").write_text("a\tb\tneutral\n\tb\tneutral\n")
+    printed = invoke(
+        "data", "check", "xnli", "--data", benchmark, "--data-source", "xtreme", "--languages", "de", code=2
+    )
+    assert "dev-de.tsv, line 2 (de): empty text_a" in printed
+    report = json.loads(invoke("data", "check", "xnli", "--data", benchmark, "--data-source", "xtreme", "--languages", "de",
+                               "--against", "xnli:validation", "--json", code=2))  # fmt: skip
+    assert {part["split"]: part["overlap"] for part in report["languages"]} == {"train": 0, "validation": 1, "test": 0}
+
+
+def run_folder(folder, task, predictions, problems):
+    """What a run leaves behind, as far as a submission needs it: one language, one cell."""
+    count = len(predictions["prediction"])
+    cell = {"arm": ["none"] * count, "encoder": ["e"] * count, "replicate": [1] * count, "split": ["test"] * count}
+    (folder / "predictions").mkdir(parents=True)
+    pq.write_table(
+        pa.table({**cell, "language": ["sw"] * count, **predictions}), folder / f"predictions/{task}.parquet"
+    )
+    (folder / "study.json").write_text(json.dumps({"tasks": {task: task}, "labels_withheld": [task]}))
+    left_out = [{"rows": f"{task} test in sw", "unlabelled": 0, "problems": problems}] if problems else []
+    (folder / "left-out.json").write_text(json.dumps(left_out))
+    return folder
+
+
+def test_a_row_left_out_never_shifts_a_line_of_a_submission(tmp_path):
+    rows = {"example_id": ["test-0", "test-2", "test-3"], "prediction": ["neutral", "entailment", "entailment"]}
+    run = run_folder(tmp_path / "labels", "xnli", rows, [{"line": 2}, {"line": 5}])
+    told = submit(run, tmp_path / "out", "none")
+    assert told["filled"] == {"xnli/test-sw.tsv": 2}
+    lines = (tmp_path / "out/xnli/test-sw.tsv").read_text().split("\n")
+    assert lines == ["neutral", "entailment", "entailment", "entailment", "entailment", ""]
+    rows = {"example_id": ["a", "b"], "prediction": ["neutral", "neutral"]}
+    with pytest.raises(XstiltsError, match="their places are unknown"):
+        submit(run_folder(tmp_path / "ids", "xnli", rows, [{"line": 2}]), tmp_path / "out", "none")
+    rows = {"example_id": ["test-0"], "prediction": [["O", "B-PER"]]}
+    with pytest.raises(XstiltsError, match="line by line"):
+        submit(run_folder(tmp_path / "tags", "panx", rows, [{"line": 2}]), tmp_path / "out", "none")
+    submit(run_folder(tmp_path / "whole", "panx", rows, []), tmp_path / "out", "none")
+    assert (tmp_path / "out/panx/test-sw.tsv").read_text() == "O\nB-PER\n"

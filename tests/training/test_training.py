@@ -1,0 +1,460 @@
+"""Models under fresh heads, updates, budgets, and training that a kill does not change."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+from support import tuning
+from xstilts.context import Context
+from xstilts.data.prepare import prepare
+from xstilts.errors import MISSING, XstiltsError
+from xstilts.models.batching import epochs, micro_batches, mixture, sorted_batches
+from xstilts.models.encoders import load_base, load_tokenizer, with_head
+from xstilts.tasks import classification, mlm
+from xstilts.tasks.encoding import Encoded, ragged
+from xstilts.tasks.source import WorldSource
+from xstilts.tasks.task import Task
+from xstilts.training.budget import choose_rows, join, updates
+from xstilts.training.loop import Part, train
+from xstilts.training.phases import fine_tune, pretrain
+from xstilts.training.schedule import Recipe
+
+LABELS = ("entailment", "neutral", "contradiction")
+KINDS = ["xlm-roberta", "bert", "modernbert", "deberta-v2"]
+HEAD = "AutoModelForSequenceClassification"
+
+
+def weights(model):
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def base_weights(model):
+    return {name: t for name, t in model.base_model.state_dict().items() if "pooler" not in name}
+
+
+def equal(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_head_is_fresh_and_seeded_and_the_encoder_under_it_unchanged(kind, encoder_folder):
+    folder = encoder_folder(kind)
+    torch.manual_seed(101)
+    first = with_head(folder, HEAD, LABELS, seed=5)
+    torch.manual_seed(202)
+    again, other = with_head(folder, HEAD, LABELS, seed=5), with_head(folder, HEAD, LABELS, seed=6)
+    stored = load_file(folder / "model.safetensors")
+    for name, tensor in base_weights(first).items():
+        assert torch.equal(tensor, stored[f"{first.base_model_prefix}.{name}"])
+    assert equal(weights(first), weights(again))
+    assert not equal(weights(first), weights(other))
+    assert equal(base_weights(first), base_weights(other))
+    assert first.config.id2label == dict(enumerate(LABELS))
+    assert {p.dtype for p in first.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_trained_folder_loads_through_an_ordinary_pipeline(kind, encoder_folder, tokenizer, tmp_path):
+    model = with_head(encoder_folder(kind), HEAD, LABELS, seed=1).eval()
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    pipeline = transformers.pipeline("text-classification", str(tmp_path), device="cpu")
+    text = "the old river"
+    said = {row["label"]: row["score"] for row in pipeline(text, top_k=None)}
+    with torch.no_grad():
+        expected = model(**tokenizer(text, return_tensors="pt")).logits.softmax(-1)[0].tolist()
+    assert [said[label] for label in LABELS] == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_head_of_another_task_is_left_behind(encoder_folder, tokenizer, tmp_path):
+    one = with_head(encoder_folder("bert"), HEAD, LABELS, seed=1)
+    one.save_pretrained(tmp_path)
+    span = with_head(tmp_path, "AutoModelForQuestionAnswering", (), seed=2)
+    output = span(**tokenizer("the old river", return_tensors="pt"))
+    assert output.start_logits.shape == output.end_logits.shape
+    assert equal(base_weights(one), base_weights(span))
+    tags = with_head(tmp_path, "AutoModelForTokenClassification", ("A", "B", "C", "D"), seed=2)
+    assert tags.config.num_labels == 4
+    same = with_head(tmp_path, HEAD, LABELS, seed=2)
+    assert not torch.equal(same.classifier.weight, one.classifier.weight)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_old_weights_and_half_precision_weights_are_read_as_float32(encoder_folder, tmp_path, dtype):
+    source = encoder_folder("xlm-roberta")
+    config = json.loads((source / "config.json").read_text())
+    config["dtype"] = config["torch_dtype"] = str(dtype).removeprefix("torch.")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    stored = {name: t.to(dtype) for name, t in load_file(source / "model.safetensors").items()}
+    torch.save(stored, tmp_path / "pytorch_model.bin")
+    model = with_head(tmp_path, HEAD, LABELS, seed=1)
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    for name, tensor in base_weights(model).items():
+        assert torch.equal(tensor, stored[f"roberta.{name}"].float())
+
+
+def test_old_weights_that_run_code_are_refused(encoder_folder, tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "ran",)
+
+    (tmp_path / "config.json").write_text((encoder_folder("bert") / "config.json").read_text())
+    torch.save({"bert.x": Evil()}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(XstiltsError) as caught:
+        load_base(tmp_path)
+    assert str(tmp_path) in caught.value.what
+    assert not (tmp_path / "ran").exists()
+
+
+def test_an_encoder_that_is_not_there_is_named(tmp_path):
+    for load in (load_base, load_tokenizer):
+        with pytest.raises(XstiltsError) as caught:
+            load(tmp_path / "nothing")
+        assert caught.value.code == MISSING
+        assert "nothing" in caught.value.what
+
+
+def test_tokenizers_with_equal_words_but_other_settings_are_not_confused(tokenizer, tmp_path):
+    for name, inputs in (("a", ["input_ids"]), ("b", ["input_ids", "token_type_ids"])):
+        tokenizer.save_pretrained(tmp_path / name)
+        settings = json.loads((tmp_path / name / "tokenizer_config.json").read_text())
+        (tmp_path / name / "tokenizer_config.json").write_text(json.dumps({**settings, "model_input_names": inputs}))
+    assert "token_type_ids" not in load_tokenizer(tmp_path / "a")("x")
+    assert "token_type_ids" in load_tokenizer(tmp_path / "b")("x")
+
+
+def make_encoded(count=24, seed=0, longest=20):
+    rng = np.random.default_rng(seed)
+    ids, offsets = ragged([[2, *rng.integers(5, 200, rng.integers(2, longest)), 3] for _ in range(count)])
+    labels = np.array([int(ids[a + 1]) % 3 for a in offsets[:-1]], np.int64)
+    return Encoded(ids, offsets, np.arange(count), labels)
+
+
+def test_micro_batches_hold_every_sequence_once_within_the_budget():
+    rng = np.random.default_rng(0)
+    encoded = make_encoded(100, longest=60)
+    lengths = encoded.lengths
+    indices = rng.permutation(100)[:70]
+    for budget in (30, 64, 500, 10**6):
+        groups = micro_batches(encoded, indices, budget)
+        assert sorted(np.concatenate(groups)) == sorted(indices)
+        assert all(len(g) == 1 or len(g) * lengths[g].max() <= budget for g in groups)
+    assert len(groups) == 1
+    encoded = make_encoded()
+    seen = []
+    for part, batch in sorted_batches(encoded, 0, 64):
+        for index, row, mask in zip(part, batch["input_ids"], batch.get("attention_mask", [None] * 99), strict=False):
+            kept = row if mask is None else row[mask == 1]
+            assert kept.tolist() == encoded.ids[encoded.offsets[index] : encoded.offsets[index + 1]].tolist()
+        seen += part.tolist()
+    assert sorted(seen) == list(range(len(encoded)))
+
+
+def test_epochs_and_mixtures_draw_each_sequence_before_any_again():
+    rng = np.random.default_rng(0)
+    assert all(sorted(part) == list(range(7)) for part in epochs(7, 3, rng).reshape(3, 7))
+    assert len(epochs(7, 0, rng)) == 0
+    groups = np.repeat([0, 1, 3], [4, 40, 400])
+    for exponent, shares in ((0.0, [1 / 3] * 3), (0.5, None), (1.0, [4 / 444, 40 / 444, 400 / 444])):
+        drawn = mixture(groups, 30_000, np.bincount(groups).astype(float) ** exponent, rng)
+        found = np.bincount(groups[drawn], minlength=4)[[0, 1, 3]] / 30_000
+        sizes = np.array([4, 40, 400]) ** exponent
+        assert found == pytest.approx(shares or sizes / sizes.sum(), abs=0.015)
+        for group in (0, 1, 3):
+            counts = np.bincount(drawn[groups[drawn] == group], minlength=444)[groups == group]
+            assert counts.max() - counts.min() <= 1
+
+
+def tables(sizes, parallel=True):
+    def ids(code, n):
+        return [f"{i}" if parallel else f"{code}-{i}" for i in range(n)]
+
+    return [pa.table({"id": ids(c, n), "language": [c] * n}) for c, n in sizes.items()]
+
+
+def test_arms_with_other_languages_are_trained_on_the_same_items_in_the_same_order():
+    chosen = {}
+    for codes in (["en"], ["tr", "fi"], ["tr", "fi", "sw"]):
+        parts = tables(dict.fromkeys(codes, 50))
+        picked = choose_rows(parts, 31, True, np.random.default_rng(3))
+        assert [part for part, _ in picked] == [i % len(codes) for i in range(31)]
+        chosen[len(codes)] = [parts[part]["id"][row].as_py() for part, row in picked]
+    assert chosen[1] == chosen[2] == chosen[3]
+    assert len(set(chosen[1])) == 31
+
+
+def test_languages_without_common_items_get_equal_shares_and_too_few_rows_are_refused():
+    parts = tables({"en": 20, "tr": 9}, parallel=False)
+    picked = choose_rows(parts, 17, False, np.random.default_rng(0))
+    assert len(set(picked)) == 17
+    assert np.bincount([part for part, _ in picked]).tolist() == [9, 8]
+    everything = choose_rows(parts, None, False, np.random.default_rng(0))
+    assert np.bincount([part for part, _ in everything]).tolist() == [20, 9]
+    with pytest.raises(XstiltsError, match="'tr'"):
+        choose_rows(parts, 30, False, np.random.default_rng(0))
+    with pytest.raises(XstiltsError, match="51 examples"):
+        choose_rows(tables({"en": 50, "tr": 60}), 51, True, np.random.default_rng(0))
+
+
+def test_joined_parts_keep_tokens_and_labels_of_the_chosen_rows_together():
+    parts = [make_encoded(6, seed=1), make_encoded(8, seed=2)]
+    chosen = [(1, 7), (0, 4), (0, 0)]
+    whole = join(parts, chosen)
+    for i, (part, row) in enumerate((parts[p], row) for p, row in chosen):
+        assert whole.ids[whole.offsets[i] : whole.offsets[i + 1]].tolist() == (
+            part.ids[part.offsets[row] : part.offsets[row + 1]].tolist()
+        )
+        assert whole.labels[i] == part.labels[row]
+    assert whole.rows.tolist() == [0, 1, 2]
+
+
+def test_an_example_of_several_sequences_counts_as_one_in_an_update():
+    pieces = Encoded(np.arange(10, dtype=np.int32), np.array([0, 2, 4, 7, 10]), np.array([0, 0, 1, 2]), np.arange(10))
+    whole = join([pieces], [(0, 2), (0, 0), (0, 1)])
+    assert [batch[0].tolist() for batch in updates([whole], np.array([1, 0, 2]), 2)] == [[1, 2, 0], [3]]
+    both = updates([whole, whole], np.array([1, 4, 0, 3]), 2)
+    assert [{part: drawn.tolist() for part, drawn in batch.items()} for batch in both] == [
+        {0: [1, 2], 1: [1, 2]}, {0: [0], 1: [0]}
+    ]  # fmt: skip
+    assert whole.ids.tolist() == [7, 8, 9, 0, 1, 2, 3, 4, 5, 6]
+
+
+def start(folder, dropout=0.0, seed=7):
+    off = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+    return with_head(folder, HEAD, LABELS, seed, **off)
+
+
+def updates_of(encoded, size=8, repeats=4):
+    return [{0: part} for part in epochs(len(encoded), repeats, np.random.default_rng(1)).reshape(-1, size)]
+
+
+def test_cutting_an_update_otherwise_does_not_change_it(encoder_folder, tmp_path):
+    encoded, results = make_encoded(), []
+    for number, budget in enumerate((16, 60, 10**6)):
+        model = start(encoder_folder("xlm-roberta"))
+        context = Context(tmp_path / str(number))
+        recipe = Recipe(1e-3, micro_tokens=budget, weight_decay=0.01)
+        history = train([Part(model, classification, encoded)], updates_of(encoded)[:2], recipe, 3, 1, context).history
+        results.append((weights(model), [entry[name] for entry in history for name in ("loss", "gradient_norm")]))
+    for found, numbers in results[1:]:
+        assert numbers == pytest.approx(results[0][1], rel=2e-6)
+        worst = max(float((found[name] - results[0][0][name]).abs().max()) for name in found)
+        assert worst <= 1e-6
+
+
+class Stopped(Exception):
+    pass
+
+
+def run(folder, scratch, stop_after=0, choose_by=("score", "opposite")):
+    """A run with dropout and some scores that follow from the weights; an exception stands for a kill. Returns the
+    weights as they are left, those that each score chose, the history, and the scores with their weights."""
+    encoded, model, scores = make_encoded(), start(folder, dropout=0.2), []
+
+    def score():
+        value = float(torch.sin(700 * model.classifier.out_proj.weight.detach().sum()))
+        scores.append((value, weights(model)))
+        return {"score": value, "opposite": -value}
+
+    def progress(share):
+        if stop_after and round(share * 12) == stop_after:
+            raise Stopped
+
+    scratch.mkdir(exist_ok=True)
+    state = train(
+        [Part(model, classification, encoded)], updates_of(encoded), Recipe(5e-3), 3, 1, Context(scratch, progress),
+        score, 3, choose_by, checkpoint_seconds=0.0,
+    )  # fmt: skip
+    found = {"last": weights(model)}
+    for name in choose_by:
+        state.restore(name)
+        found[name] = weights(model)
+    return found, state.history, scores
+
+
+@pytest.mark.parametrize("stop_after", [2, 7, 12])
+def test_a_run_that_was_stopped_ends_in_the_same_bits_as_one_that_was_not(encoder_folder, tmp_path, stop_after):
+    folder = encoder_folder("xlm-roberta")
+    for number, choose_by in enumerate((("score", "opposite"), ())):
+        whole, history, _ = run(folder, tmp_path / f"whole-{number}", choose_by=choose_by)
+        scratch = tmp_path / f"stopped-{number}"
+        with pytest.raises(Stopped):
+            run(folder, scratch, stop_after, choose_by)
+        assert (scratch / "checkpoint.safetensors").is_file()
+        torch.manual_seed(99)
+        resumed, again, scores = run(folder, scratch, choose_by=choose_by)
+        assert len(scores) < 4 or stop_after == 2
+        assert list(resumed) == ["last", *choose_by]
+        assert all(equal(resumed[name], whole[name]) for name in whole)
+        assert again == history
+
+
+def test_a_checkpoint_of_another_form_is_begun_again(encoder_folder, tmp_path):
+    folder, scratch = encoder_folder("xlm-roberta"), tmp_path / "scratch"
+    whole, _, _ = run(folder, tmp_path / "whole")
+    with pytest.raises(Stopped):
+        run(folder, scratch, 7)
+    file = scratch / "checkpoint.safetensors"
+    save_file(load_file(file), file, {"notes": json.dumps({"update": 7, "history": [], "losses": []})})
+    again, _, scores = run(folder, scratch)
+    assert len(scores) == 4
+    assert all(equal(again[name], whole[name]) for name in whole)
+
+
+def test_each_score_chooses_the_weights_that_it_is_best_for(encoder_folder, tmp_path):
+    found, history, scores = run(encoder_folder("xlm-roberta"), tmp_path / "best")
+    values = [value for value, _ in scores]
+    assert len(values) == 4
+    assert max(values) > values[-1]
+    assert equal(found["score"], scores[values.index(max(values))][1])
+    assert equal(found["opposite"], scores[values.index(min(values))][1])
+    assert equal(found["last"], scores[-1][1])
+    assert [entry["score"] for entry in history if "score" in entry] == values
+
+
+def test_dropout_differs_between_seeds_and_updates(encoder_folder, tmp_path):
+    encoded, folder = make_encoded(), encoder_folder("xlm-roberta")
+    same = [{0: np.arange(8)}] * 2
+    losses = []
+    for seed in (3, 4):
+        model = start(folder, dropout=0.2)
+        history = train(
+            [Part(model, classification, encoded)], same, Recipe(0.0), seed, 1, Context(tmp_path / str(seed))
+        ).history
+        losses += [entry["loss"] for entry in history]
+    assert len(set(losses)) == 4
+
+
+def test_training_that_diverges_says_so(encoder_folder, tmp_path):
+    encoded = make_encoded()
+    with pytest.raises(XstiltsError, match="not finite") as caught:
+        train([Part(start(encoder_folder("xlm-roberta")), classification, encoded)], updates_of(encoded),
+              Recipe(1e30), 3, 1, Context(tmp_path))  # fmt: skip
+    assert caught.value.code == 4
+
+
+def test_the_learning_rate_rises_then_falls_towards_zero(encoder_folder, tmp_path):
+    encoded = make_encoded()
+    history = train([Part(start(encoder_folder("xlm-roberta")), classification, encoded)], updates_of(encoded, 4, 2),
+                    Recipe(1e-3, warmup=0.25), 3, 1, Context(tmp_path)).history  # fmt: skip
+    rates = [entry["learning_rate"] for entry in history]
+    assert rates[:4] == pytest.approx([1e-3 / 3, 2e-3 / 3, 1e-3, 1e-3])
+    assert np.diff(rates[3:]) == pytest.approx(np.full(8, -1e-3 / 9))
+    assert rates[-1] == pytest.approx(1e-3 / 9)
+
+
+def prepared(folder, kind, source, rows, code="en", split="train"):
+    labels = LABELS if kind == "classification" else ()
+    task = Task(name=source, type=kind, labels=labels, parallel=True,
+                source=WorldSource(world=1, kind=source, rows={split: rows}))  # fmt: skip
+    folder.mkdir()
+    entry = task.model_dump(mode="json")
+    prepare({"task": entry, "tasks": {}, "split": split, "language": code}, {}, folder, Context(folder))
+    return entry
+
+
+def test_phases_give_the_same_model_whatever_the_worker_did_before(tokenizer, encoder_folder, tmp_path):
+    text = prepared(tmp_path / "text", "mlm", "text", 60)
+    nli = prepared(tmp_path / "nli", "classification", "nli", 40)
+    vocabulary = tmp_path / "vocabulary"
+    tokenizer.save_pretrained(vocabulary)
+    config = json.loads((encoder_folder("bert") / "config.json").read_text())
+    sizes = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "max_position_embeddings")
+    recipe = {"learning_rate": 1e-3}
+    pretraining = {
+        "config": {"model_type": "bert", **{name: config[name] for name in sizes}}, "task": text, "languages": ["en"],
+        "updates": 3, "batch_size": 8, "masked": 0.15, "exponent": 0.5, "max_length": 64, "recipe": recipe, "seed": 1,
+        "device": "cpu",
+    }  # fmt: skip
+    arguments = tuning(nli, examples=32, seed=2, checkpoint="best", evaluate_every=2)
+    made = []
+    for number in (1, 2):
+        torch.manual_seed(number)
+        base, tuned = tmp_path / f"base{number}", tmp_path / f"tuned{number}"
+        for folder in (base, tuned, tmp_path / f"scratch{number}"):
+            folder.mkdir()
+        context = Context(tmp_path / f"scratch{number}")
+        pretrain(pretraining, {"vocabulary": vocabulary, "rows.en": tmp_path / "text"}, base, context)
+        inputs = {"encoder": base, "train.nli.en": tmp_path / "nli", "dev.nli": tmp_path / "nli"}
+        fine_tune(arguments, inputs, tuned, context)
+        made.append((load_file(base / "model.safetensors"), load_file(tuned / "model.safetensors")))
+        summary = json.loads((tuned / "history.json").read_text())
+        assert (summary["updates"], summary["examples"]) == (4, 32)
+    assert equal(made[0][0], made[1][0])
+    assert equal(made[0][1], made[1][1])
+
+
+def test_masking_is_drawn_anew_in_every_update_and_equally_in_equal_runs(tokenizer, encoder_folder, tmp_path):
+    model = transformers.AutoModelForMaskedLM.from_pretrained(encoder_folder("bert"))
+    ids = np.tile(np.arange(10, 40, dtype=np.int32), 4)
+    encoded = Encoded(ids, np.arange(0, 121, 30), np.arange(4), np.full(120, -100, np.int64))
+    seen = []
+
+    def corrupt(batch, rng):
+        mlm.corruption(tokenizer, 0.3)(batch, rng)
+        seen.append(batch["labels"].tobytes())
+
+    for _ in range(2):
+        train(
+            [Part(model, mlm, encoded, corrupt=corrupt)], [{0: np.arange(4)}] * 3, Recipe(0.0), 1, 0, Context(tmp_path)
+        )
+    assert len(set(seen[:3])) == 3
+    assert seen[:3] == seen[3:]
+
+
+def test_the_same_tokens_are_hidden_however_an_update_is_cut(encoder_folder, tmp_path):
+    encoded, seen = make_encoded(), []
+    encoded = Encoded(encoded.ids, encoded.offsets, encoded.rows, np.full(len(encoded.ids), -100))
+
+    def corrupt(batch, rng):
+        batch["labels"] = np.where(rng.random(batch["input_ids"].shape) < 0.3, batch["input_ids"], -100)
+        seen.append(batch["labels"].tobytes())
+
+    losses = []
+    for budget in (20, 10**6):
+        model = transformers.AutoModelForMaskedLM.from_pretrained(encoder_folder("bert"))
+        recipe = Recipe(1e-3, micro_tokens=budget)
+        scratch = tmp_path / str(budget)
+        scratch.mkdir()
+        model.config.hidden_dropout_prob = 0.0
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        history = train(
+            [Part(model, mlm, encoded, corrupt=corrupt)], updates_of(encoded)[:3], recipe, 1, 0, Context(scratch)
+        ).history
+        losses.append([entry["loss"] for entry in history])
+    assert seen[:3] == seen[3:]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+
+
+def test_two_processes_train_the_same_model_as_one(tokenizer, encoder_folder, tmp_path):
+    nli = prepared(tmp_path / "nli", "classification", "nli", 24)
+    base = tmp_path / "base"
+    shutil.copytree(encoder_folder("xlm-roberta"), base)
+    config = json.loads((base / "config.json").read_text())
+    off = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (base / "config.json").write_text(json.dumps(config | off))
+    recipe = {"learning_rate": 1e-3, "micro_tokens": 64}
+    arguments = tuning(nli, examples=24, epochs=2, recipe=recipe, seed=2)
+    inputs = {"encoder": base, "train.nli.en": tmp_path / "nli", "dev.nli": tmp_path / "nli"}
+    made, histories, shares = [], [], []
+    for ranks in (1, 2):
+        out, scratch = tmp_path / f"out{ranks}", tmp_path / f"scratch{ranks}"
+        out.mkdir()
+        scratch.mkdir()
+        fine_tune(arguments, inputs, out, Context(scratch, shares.append, ranks))
+        made.append(load_file(out / "model.safetensors"))
+        histories.append([entry["loss"] for entry in json.loads((out / "history.json").read_text())["history"]])
+    start = load_file(base / "model.safetensors")
+    assert histories[1] == pytest.approx(histories[0], rel=1e-5)
+    assert max(float((made[1][n] - made[0][n]).abs().max()) for n in made[0]) < 1e-5
+    assert max(float((made[0][n] - start[n]).abs().max()) for n in start if n in made[0]) > 1e-3
+    assert shares

@@ -1,0 +1,330 @@
+"""Predicting transfer: what can be learnt is learnt, what is luck is not taken for skill, and nothing leaks."""
+
+import csv
+import itertools
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from scipy import optimize, stats
+
+from made_runs import make_run
+from xstilts.engine import Plan, Step, write_steps
+from xstilts.errors import XstiltsError
+from xstilts.languages import distance_matrix, read_scores, select
+from xstilts.runs.language_features import MEASURED, read_measured
+from xstilts.runs.reader import read_run
+from xstilts.transfer import predict_by_distance, predict_transfer, write_scores
+from xstilts.transfer.features import features
+from xstilts.transfer.gains import Row, gains, signal
+from xstilts.transfer.model import choose_penalty, learn, standardised, weights
+from xstilts.transfer.predict_transfer import _warnings
+from xstilts.transfer.ranking import ndcg, spearman
+from xstilts.transfer.transferability import h_score, log_me
+from xstilts.transfer.validation import left_out, mean
+
+SETS = [("en",), ("de",), ("fr",), ("hi",), ("ar",), ("ja",), ("tr", "sw")]
+LANGUAGES = ["es", "bg", "fa", "fi", "zh", "id", "ko", "ta", "eu", "he", "hu", "vi"]
+
+
+def near(language, sources):
+    """Distance to the nearest source."""
+    return float(distance_matrix([language, *sources]).values[0, 1:].min())
+
+
+def simulated(gain, units=4, languages=LANGUAGES, sets=SETS, tasks=("nli",), luck=0.0, noise=0.0, seed=0):
+    """Rows with gain(language, sources, task); luck is a training's own, the same in all languages."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for unit in range(units):
+        for task, sources in itertools.product(tasks, sets):
+            own = luck * rng.normal()
+            for code in languages:
+                if code not in sources:
+                    value = gain(code, sources, task) + own + noise * rng.normal()
+                    arm = f"{task} {' '.join(sources)}"
+                    rows.append(Row("r", "e", f"r:e:{unit}", arm, task, sources, "xnli", code, value))
+    return rows
+
+
+def check(rows, by="language"):
+    return left_out(learn(rows, {}), rows, {}, by)
+
+
+def test_rank_metrics_by_hand():
+    rng = np.random.default_rng(0)
+    scores, found = rng.normal(size=9).round(1), rng.normal(size=9)
+    assert spearman(scores, found) == pytest.approx(stats.spearmanr(scores, found).statistic)
+    assert spearman(np.ones(5), np.arange(5.0)) == 0
+    assert np.isnan(spearman(np.arange(5.0), np.ones(5)))
+    value = np.array([9.0, 7.0, 5.0, 1.0])
+    assert ndcg(value, value) == 1
+    order = np.array([3.0, 4.0, 2.0, 1.0])  # second before first: (3 + 7 / log2(3) + 1 / 2) / (7 + 3 / log2(3) + 1 / 2)
+    assert ndcg(order, value) == pytest.approx((3 + 7 / np.log2(3) + 0.5) / (7 + 3 / np.log2(3) + 0.5))
+    assert ndcg(-value, value) < ndcg(order, value) < 1
+
+
+def test_equal_scores_get_what_a_random_order_gets():
+    value = np.array([3.0, 1.0, 2.0, 0.0])
+    drawn = [ndcg(np.array(order, float), value) for order in itertools.permutations(range(4))]
+    assert ndcg(np.zeros(4), value) == pytest.approx(np.mean(drawn))
+    partly = [ndcg(np.array([9, *order], float), value) for order in itertools.permutations(range(3))]
+    assert ndcg(np.array([9.0, 1.0, 1.0, 1.0]), value) == pytest.approx(np.mean(partly))
+
+
+@pytest.mark.parametrize("shape", [(60, 5), (20, 30)], ids=["more rows", "more features"])
+def test_log_me_is_the_largest_evidence_that_there_is(shape):
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=shape)
+    labels = (x[:, 0] + rng.normal(0, 0.8, shape[0]) > 0).astype(int)
+
+    def evidence(logs, y):
+        """Of y ~ N(0, x x' / alpha + 1 / beta): the same quantity, written as the density of the data."""
+        covariance = x @ x.T / np.exp(logs[0]) + np.eye(len(y)) / np.exp(logs[1])
+        return stats.multivariate_normal(np.zeros(len(y)), covariance, allow_singular=True).logpdf(y)
+
+    best = [
+        -optimize.minimize(lambda logs, y=y: -evidence(logs, y), [1.0, 1.0], method="Nelder-Mead").fun / len(labels)
+        for y in ((labels == 0) * 1.0, (labels == 1) * 1.0)
+    ]
+    assert log_me(x, labels) == pytest.approx(np.mean(best), abs=2e-3)
+    assert log_me(x, labels) > log_me(x, rng.permutation(labels))
+
+
+def test_h_score_is_the_number_of_classes_told_apart_and_knows_no_scale():
+    rng = np.random.default_rng(2)
+    labels = np.repeat([0, 1, 2], 50)
+    means = np.array([[0, 0, 0, 9.0], [0, 9.0, 0, 0], [0, 0, 0, 0]])
+    x = means[labels] + rng.normal(0, 0.01, (150, 4))
+    assert h_score(x, labels) == pytest.approx(2, abs=0.01)
+    assert h_score(rng.normal(size=(150, 4)), labels) < 0.3
+    turned = x @ rng.normal(size=(4, 4)) + 7
+    assert h_score(turned, labels) == pytest.approx(h_score(x, labels), abs=1e-4)
+
+
+def run_of(tmp_path, arms, sources, **options):
+    """A run folder whose arms took the given languages in every replicate."""
+    run = make_run(tmp_path / "run", arms, ("xnli",), **options)
+    plan = json.loads((run.folder / "plan.json").read_text())
+    for arm in sources.keys() & arms.keys():
+        shift = 1000 * bool(arms[arm].get("independent"))
+        plan["sources"][arm] = {f"enc:{r + shift}": sources[arm] for r in (1, 2, 3)}
+    (run.folder / "plan.json").write_text(json.dumps(plan))
+    return read_run(run.folder)
+
+
+ARMS = {
+    "none": {},
+    "english": {"intermediate": "mnli"},
+    "again": {"intermediate": "mnli", "role": "control", "independent": True},
+    "german": {"intermediate": "mnli", "languages": "given", "given": ["de"]},
+    "mixed": {"intermediate": "mnli", "mlm": {"corpus": "text", "share": 0.2}},
+    "hidden": {"intermediate": "mnli", "mask_column": "text_a"},
+}
+TAKEN = {"english": ["en"], "again": ["en"], "german": ["de"], "mixed": ["en"], "hidden": ["en"]}
+
+
+def test_a_gain_is_the_difference_to_the_same_replicate_without_the_phase(tmp_path):
+    run = run_of(tmp_path, ARMS, TAKEN, gain=lambda arm, target: {"german": 20, "english": 10}.get(arm, 0))
+    rows = gains([run])
+    assert {row.arm for row in rows} == {"english", "again", "german"}
+    assert {row.language for row in rows if row.arm == "english"} == {"de", "fi", "tr", "sw"}, "not the anchor"
+    assert {row.language for row in rows if row.arm == "german"} == {"fi", "tr", "sw"}, "not its own source"
+    assert {(row.arm, round(row.gain)) for row in rows} == {("english", 10), ("again", 0), ("german", 20)}
+    assert {row.sources for row in rows if row.arm == "again"} == {("en",)}
+    assert len({row.unit for row in rows}) == 3
+    with pytest.raises(XstiltsError, match="no gains to learn from on pawsx"):
+        gains([run], "pawsx")
+
+
+def test_a_run_without_an_arm_to_compare_with_is_refused(tmp_path):
+    run = run_of(tmp_path, {"english": ARMS["english"]}, {"english": ["en"]}, gain=lambda arm, target: 0)
+    with pytest.raises(XstiltsError, match="no arm without the intermediate phase"):
+        gains([run])
+    (tmp_path / "more").mkdir()
+    alone = run_of(tmp_path / "more", {"none": {}, "english": ARMS["english"]}, {"english": ["en"]})
+    with pytest.raises(XstiltsError, match="nothing to compare"):
+        predict_transfer([alone])
+
+
+def test_a_gain_that_follows_distance_is_predicted_in_languages_and_families_left_out():
+    rows = simulated(lambda code, sources, task: -10 * near(code, sources), noise=0.3)
+    for by in ("language", "family"):
+        found = check(rows, by)
+        assert found["methods"]["ridge"]["spearman"]["low"] > 0.6
+        assert found["methods"]["nearest language"]["spearman"]["mean"] > 0.8
+        assert found["methods"]["random"] == {
+            "spearman": {"mean": 0, "low": 0, "high": 0}, "ndcg@3": found["methods"]["random"]["ndcg@3"],
+        }  # fmt: skip
+        assert found["methods"]["ridge"]["ndcg@3"]["mean"] > found["methods"]["random"]["ndcg@3"]["mean"] + 0.2
+
+
+def test_a_rule_that_the_nearest_language_gets_wrong_is_learnt():
+    found = check(simulated(lambda code, sources, task: 10 * near(code, sources), noise=0.3))
+    assert found["methods"]["ridge"]["spearman"]["low"] > 0.6
+    assert found["methods"]["nearest language"]["spearman"]["high"] < 0
+    assert found["over_nearest"]["spearman"]["low"] > 0
+
+
+def test_the_luck_of_a_training_is_not_taken_for_skill():
+    """Luck is the same in all languages: who leaves out only languages would find it again in the others."""
+    values = []
+    for seed in range(12):
+        rows = simulated(lambda *_: 0.0, units=3, luck=3.0, noise=0.5, seed=seed)
+        found = check(rows)["methods"]["ridge"]["spearman"]
+        values.append(found["mean"])
+        assert found["low"] < 0.3
+    assert abs(np.mean(values)) < 0.15
+
+
+def test_gains_within_noise_are_told_and_real_ones_are_not():
+    idle = signal(simulated(lambda *_: 0.0, luck=2.0, noise=0.5))
+    assert idle[0]["p"] > 0.05
+    real = signal(simulated(lambda code, sources, task: 5 * len(sources), luck=0.3, noise=0.3))
+    assert real[0]["p"] < 0.001
+    assert signal(simulated(lambda *_: 0.0, units=1))[0]["p"] is None
+    drawn = [signal(simulated(lambda *_: 0.0, luck=1.0, noise=1.0, seed=seed))[0]["p"] for seed in range(150)]
+    assert 0.01 <= np.mean(np.array(drawn) < 0.05) <= 0.11
+
+
+def test_an_intermediate_task_that_is_worth_more_is_known_for_a_new_language():
+    rows = simulated(lambda code, sources, task: {"nli": 0, "qa": 8}[task], tasks=("nli", "qa"), noise=0.5)
+    learnt = learn([row for row in rows if row.language != "fi"], {})
+    own = [row for row in rows if row.language == "fi" and row.unit == "r:e:0"]
+    scores = standardised(own, {}, learnt.design) @ weights(learnt, choose_penalty(learnt))
+    assert min(s for s, row in zip(scores, own, strict=True) if row.intermediate == "qa") > max(
+        s for s, row in zip(scores, own, strict=True) if row.intermediate == "nli"
+    )
+
+
+def test_few_languages_few_families_and_one_training_are_told():
+    rows = simulated(lambda code, sources, task: -near(code, sources), units=1, languages=["es", "it"])
+    assert check(rows) is None, "nothing can be said of a training that was not seen"
+    told = " ".join(_warnings(learn(rows, {}), [], signal(rows)))
+    assert "2 languages are too few" in told
+    assert "1 families" in told
+    assert "cannot tell whether arms differ" in told
+
+
+def test_a_training_in_which_no_arm_differs_is_named():
+    rows = simulated(lambda code, sources, task: -near(code, sources), units=3)
+    rows = [replace(row, gain=0.0) if row.unit == "r:e:1" else row for row in rows]
+    told = " ".join(_warnings(learn(rows, {}), [], signal(rows)))
+    assert "in 1 of 3 trainings no arm differs from another" in told and "(r:e:1)" in told
+
+
+def test_a_run_that_is_given_over_again_is_refused_and_shared_trainings_are_told(run, tmp_path):
+    folders = [shutil.copytree(run.folder, tmp_path / name) for name in ("a", "b", "c")]
+    trained = [Step("train", f"made:{i}", 1, {}) for i in range(4)]
+    for folder, own in zip(folders, (trained[:2], trained[:3], trained[2:]), strict=True):
+        plan = Plan()
+        for step in own:
+            plan.add(step)
+        write_steps(folder / "steps.jsonl", plan, [])
+    first, more, other = map(read_run, folders)
+    with pytest.raises(XstiltsError, match="over again") as caught:
+        predict_transfer([more, first])
+    assert f"leave {first.folder} out" in caught.value.hint
+    assert "1 training in common" in predict_transfer([more, other])["warnings"][0]
+
+
+def test_the_interval_of_a_mean_covers_the_truth_where_both_languages_and_trainings_vary():
+    rng = np.random.default_rng(3)
+    covered = 0
+    for _ in range(400):
+        values = rng.normal(0, 1, (9, 1)) + rng.normal(0, 1, (1, 4)) + rng.normal(0, 1, (9, 4))
+        found = mean(values)
+        covered += found["low"] <= 0 <= found["high"]
+    assert 0.92 <= covered / 400 <= 0.99
+    values[0, 0] = np.nan
+    assert mean(values)["low"] < mean(values)["mean"] < mean(values)["high"]
+
+
+def test_features_that_were_not_measured_are_named_and_measured_ones_are_used():
+    rows = simulated(lambda *_: 0.0, units=1, languages=["es", "fi"])
+    found = features(rows, {})
+    assert set(found.absent) == {"overlap", "fertility", "log_size", "logme", "h_score"}
+    known = {"r": {"overlap": {"e": {"es": {"fr": 0.4, "de": 0.2, "tr": 0.1, "sw": 0.3}}},
+                   "logme": {"e": {"nli": {"fr": -0.5, "tr": -0.7, "sw": -0.9}}}}}  # fmt: skip
+    found = features(rows, known)
+    column = dict(zip([(row.language, row.sources) for row in rows],
+                      found.values[:, found.names.index("overlap")], strict=True))  # fmt: skip
+    assert column["es", ("fr",)] == 0.4
+    assert column["es", ("tr", "sw")] == 0.3, "the source that shares most"
+    assert np.isnan(column["fi", ("fr",)])
+    logme = found.values[:, found.names.index("logme")]
+    assert [value for row, value in zip(rows, logme, strict=True) if len(row.sources) == 2] == [-0.8, -0.8]
+    distance = found.values[:, found.names.index("distance")]
+    assert distance[0] == pytest.approx(near("es", ("en",)))
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"log_size": {"enc": {"de": "much"}}}', '{"logsize": {}}'])
+def test_measurements_that_cannot_be_read_are_told(tmp_path, text):
+    run = run_of(tmp_path, {"none": {}, "english": ARMS["english"]}, TAKEN)
+    (run.folder / MEASURED).write_text(text)
+    with pytest.raises(XstiltsError, match="cannot be read") as caught:
+        read_measured(run.folder)
+    assert caught.value.why
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    arms = {"none": {}, **{s: {"intermediate": "mnli", "languages": "given", "given": [s]} for s in ("de", "hi", "zh")}}
+    worth = {"de": 4, "hi": 12, "zh": 8}
+    folder = tmp_path_factory.mktemp("transfer")
+    found = run_of(folder, arms, {s: [s] for s in worth}, gain=lambda arm, target: worth.get(arm, 0), noise=0.5)
+    overlap = {code: {"de": 0.1, "hi": 0.3, "zh": 0.2, "it": 0.4} for code in ("fi", "tr", "sw", "de", "ta")}
+    (found.folder / MEASURED).write_text(json.dumps({"overlap": {"enc": overlap}}))
+    return found
+
+
+def test_a_new_language_gets_its_sources_ranked_with_how_sure_that_is(run):
+    found = predict_transfer([run], ["ta"], ["de", "hi", "zh", "it", "ta"])
+    ranking = found["rankings"]["ta"]
+    assert {row["source"] for row in ranking} == {"de", "hi", "zh", "it"}, "not the language itself"
+    by = {row["source"]: row for row in ranking}
+    assert by["hi"]["score"] > by["zh"]["score"] > by["de"]["score"]
+    assert all(row["low"] <= row["score"] <= row["high"] for row in ranking)
+    assert sum(row["best"] for row in ranking) == pytest.approx(1)
+    assert sum(row["top"] for row in ranking) == pytest.approx(3)
+    assert "overlap" in found["weights"] and "fertility" in found["absent"]
+
+
+def test_a_language_that_is_ranked_for_is_not_learnt_from(run, tmp_path):
+    before = predict_transfer([run], ["fi"], ["de", "hi", "zh"])
+    assert "fi" not in before["languages"]
+    other = shutil.copytree(run.folder, tmp_path / run.folder.name)
+    table = pq.read_table(other / "predictions" / "xnli.parquet").to_pylist()
+    for row in table:
+        row["prediction"] = "x" if row["language"] == "fi" and row["arm"] == "de" else row["prediction"]
+    pq.write_table(pa.Table.from_pylist(table), other / "predictions" / "xnli.parquet")
+    after = predict_transfer([read_run(other)], ["fi"], ["de", "hi", "zh"])
+    assert after["rankings"] == before["rankings"]
+    assert predict_transfer([read_run(other)], ["ta"], ["de", "hi"])["weights"] != before["weights"]
+    write_scores(tmp_path / "scores.csv", before["rankings"], before["languages"])
+    scores = read_scores(tmp_path / "scores.csv", held_out=["fi"])
+    chosen = select("predicted", ["de", "hi", "zh", "es"], 2, scores=scores)
+    assert set(chosen.languages) == {"hi", "zh"}
+    assert "no score" in chosen.excluded["es"]
+    for code in ("tr", "hi"):
+        with pytest.raises(XstiltsError, match=f"'{code}' is held out"):
+            read_scores(tmp_path / "scores.csv", held_out=[code])
+    with (tmp_path / "scores.csv").open() as file:
+        assert {row["target"] for row in csv.DictReader(file)} == {"fi"}
+
+
+def test_without_runs_there_is_only_distance(tmp_path):
+    found = predict_by_distance(["sw"], ["de", "tr", "kk", "sw", "ar"])
+    ranking = found["rankings"]["sw"]
+    assert [row["source"] for row in ranking] == sorted(("de", "tr", "ar"), key=lambda code: near("sw", (code,)))
+    assert all(row["low"] <= row["score"] <= row["high"] for row in ranking)
+    assert "only distance" in found["warnings"][0]
+    write_scores(tmp_path / "scores.csv", found["rankings"], found["languages"])
+    scores = read_scores(tmp_path / "scores.csv", held_out=["sw"])
+    assert max(scores, key=scores.get) == ranking[0]["source"]
+    with pytest.raises(XstiltsError, match="nothing to predict"):
+        predict_by_distance([])
