@@ -69,10 +69,15 @@ class Run:
         steps = read_steps(file)[0].steps if file.is_file() else {}
         return {fingerprint for fingerprint, step in steps.items() if step.kind == "train"}
 
+    @cached_property
+    def encoder_kinds(self) -> dict[str, str]:
+        """Encoder → its entry in the study: the pretraining seeds of one entry are of one kind."""
+        return encoder_kinds(self.plan)
+
     @property
     def encoders(self) -> list[str]:
         """The encoders as the predictions name them, one for each pretraining seed."""
-        return sorted(encoder_kinds(self.plan))
+        return sorted(self.encoder_kinds)
 
     @property
     def labelled(self) -> list[str]:
