@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from xstilts.runs.run_files import told
 from xstilts.errors import XstiltsError
+from xstilts.runs.run_files import told
 from xstilts.tasks.source import Entry
 
 SUBWORDS = "subwords.json"

@@ -6,11 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from xstilts.runs.score_table import ScoreTable, read_score_table
-from xstilts.runs.run_files import RUN, fault
 from xstilts.engine import read_steps
-from xstilts.errors import MISSING, XstiltsError
+from xstilts.errors import XstiltsError
 from xstilts.randomness import INDEPENDENT
+from xstilts.runs.run_files import RUN, fault
+from xstilts.runs.score_table import ScoreTable, read_score_table
 from xstilts.tasks.xtreme import TARGETS
 
 PREDICTIONS = "predictions"
@@ -96,7 +96,9 @@ class Run:
         """
         key = target, metric or self.study["metrics"][target]
         if key not in self.score_tables:
-            self.score_tables[key] = self._own(read_score_table(self._file(target), self.study["types"][target], key[1]))
+            self.score_tables[key] = self._own(
+                read_score_table(self._file(target), self.study["types"][target], key[1])
+            )
         return self.score_tables[key]
 
     def _own(self, score_table: ScoreTable) -> ScoreTable:
@@ -144,7 +146,9 @@ def read_run(folder: Path) -> Run:
         raise XstiltsError("unfinished", f"the study in {folder} is not finished", why, hint)
     run = Run(folder, *(read_json(folder / name) for name in RUN))
     if other := _of_another(run):
-        raise XstiltsError("not-a-run", f"{folder} holds no run that can be read", f"its files are not of one run: {other}", AGAIN)
+        raise XstiltsError(
+            "not-a-run", f"{folder} holds no run that can be read", f"its files are not of one run: {other}", AGAIN
+        )
     return run
 
 
@@ -191,5 +195,11 @@ def _facts(run: Run, name: str, entry: dict[str, Any]) -> ArmFacts:
         languages = "english"
     if entry.get("anchor_share"):
         languages = f"english+{languages}"
-    role = "baseline" if entry.get("mask_column") else "control" if entry.get("match_updates_of") else run.study["roles"][name]
+    role = (
+        "baseline"
+        if entry.get("mask_column")
+        else "control"
+        if entry.get("match_updates_of")
+        else run.study["roles"][name]
+    )
     return ArmFacts(tuple(sorted(tasks)), languages, bool(mixed), bool(entry.get("translated")), role)

@@ -70,7 +70,9 @@ class StudyFacts(Part):
         _known("measure", (self.measure,), MEASURES)
         for each in (*self.contrasts, *self.controls):
             _known(f"arm of '{each.contrast}'", (each.left, each.right), self.arms)
-            _known(f"target of '{each.contrast}'", each.targets, [t for t in self.types if t not in self.labels_withheld])
+            _known(
+                f"target of '{each.contrast}'", each.targets, [t for t in self.types if t not in self.labels_withheld]
+            )
         return self
 
 

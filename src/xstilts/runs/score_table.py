@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from xstilts.errors import MISSING, XstiltsError
+from xstilts.errors import XstiltsError
 from xstilts.tasks.types import READ, SCORED, Scored
 
 Cell = tuple[str, str, int]
@@ -77,7 +77,9 @@ def read_score_table(file: Path, kind: str, metric: str) -> ScoreTable:
     of one language cover different examples: a mean over unequal items would mean nothing.
     """
     if not file.is_file():
-        raise XstiltsError("missing-file", f"no predictions at {file}", "the run has not scored this target", "run the study")
+        raise XstiltsError(
+            "missing-file", f"no predictions at {file}", "the run has not scored this target", "run the study"
+        )
     try:
         table = pq.read_table(file)
         wrong = _fault(table, READ[kind].SPARSE_GOLD)
@@ -154,7 +156,8 @@ def _check_items(
                 cells[int(np.flatnonzero((sizes > 0) & (sizes != distinct))[0])] if (present != distinct).any() else ""
             )
             raise XstiltsError(
-                "not-a-run", f"{file.name}: the cells do not cover the same examples in '{code}'",
+                "not-a-run",
+                f"{file.name}: the cells do not cover the same examples in '{code}'",
                 f"{distinct} different examples, {odd or 'some cell'} has {int(present.min())} to {int(present.max())}",
                 "score all arms on the same rows; remove rows that occur twice",
             )
