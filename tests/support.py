@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import yaml
 from typer.testing import CliRunner
 
-from xstilts.cli import app, bench, planning, studies  # noqa: F401
+from xstilts.cli import app
 from xstilts.config.load import builtin_studies
 from xstilts.context import Context
 from xstilts.models.encoders import load_tokenizer

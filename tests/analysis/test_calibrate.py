@@ -13,7 +13,7 @@ from xstilts.analysis.components import ASSUMED, Design, estimate, spread_of
 from xstilts.analysis.effects import effect
 from xstilts.analysis.gain_by_distance import slope
 from xstilts.analysis.simulated_scores import families, simulate
-from xstilts.cli import app, statistics  # noqa: F401
+from xstilts.cli import app
 
 RESULT = Path(__file__).parents[2] / "benchmarks" / "results" / "calibration.json"
 

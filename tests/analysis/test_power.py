@@ -14,7 +14,7 @@ from xstilts.analysis.effects import Effect, effect
 from xstilts.analysis.power import decision, decision_words, power, replicates_needed, table
 from xstilts.analysis.simulated_scores import simulate
 from xstilts.analysis.verdicts import UNDETERMINED, verdict
-from xstilts.cli import app, statistics  # noqa: F401
+from xstilts.cli import app
 
 STRONG = replace(ASSUMED, item=10.0, item_language=10.0, replicate_item=20.0, rest=100.0)
 

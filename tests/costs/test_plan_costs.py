@@ -12,7 +12,7 @@ import yaml
 from typer.testing import CliRunner
 
 from support import ON_THE_HUB, invoke
-from xstilts.cli import app, planning, studies  # noqa: F401
+from xstilts.cli import app
 from xstilts.config.load import load_study
 from xstilts.costs import bench
 from xstilts.costs.batches import DRAWN_UPDATES, mean_update
@@ -186,7 +186,7 @@ def test_an_unknown_encoder_and_uncounted_data_are_said_to_be_assumed(tmp_path, 
 
 def test_planning_does_not_wait_for_torch(hub_study):
     code = (
-        "import sys; from typer.testing import CliRunner; from xstilts.cli import app, planning; "
+        "import sys; from typer.testing import CliRunner; from xstilts.cli import app; "
         f"print(CliRunner().invoke(app, ['plan', {str(hub_study)!r}, '--gpus', '2']).exit_code, 'torch' in sys.modules)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -310,7 +310,7 @@ def test_file_names_are_safe() -> None:
 
 def test_pictures_of_languages(tmp_path):
     from xstilts.languages import distance_matrix, select
-    from xstilts.report.typology import dendrogram_order, draw_distances, draw_selection
+    from xstilts.report.language_pictures import dendrogram_order, draw_distances, draw_selection
 
     found = distance_matrix(["en", "de", "tr", "ja", "kk", "sw"], intervals=True)
     order = [found.codes[i] for i in dendrogram_order(found.values)]

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from xstilts.cli import app, catalogue, data, languages, scoring, studies  # noqa: F401
+from xstilts.cli import app
 from xstilts.config.custom_tasks import read_task_file
 from xstilts.config.load import load_study
 from xstilts.errors import XstiltsError

@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from xstilts.cli import app
-from xstilts.cli.studies import (
+from xstilts.cli.root import app
+from xstilts.cli.study_and_report import (
     ALLOW_FEW,
     DATA,
     QUICK,

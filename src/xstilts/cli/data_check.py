@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from xstilts.cli import app
-from xstilts.cli.catalogue import SOURCE, TASKS, known_tasks
+from xstilts.cli.list_tasks import SOURCE, TASKS, known_tasks
+from xstilts.cli.root import app
 from xstilts.errors import BAD_INPUT, XstiltsError
 
 COLUMNS = {

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from xstilts.cli import app
-from xstilts.cli.studies import device_class
+from xstilts.cli.root import app
+from xstilts.cli.study_and_report import device_class
 from xstilts.errors import XstiltsError
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from xstilts.cli import app
+from xstilts.cli.root import app
 
 STUDY = Annotated[str, typer.Argument(help="A built-in study or the path of a YAML file.", show_default="pocket")]
 DATA = Annotated[Path | None, typer.Option("--data", help="Folder below which the tasks' files lie.")]

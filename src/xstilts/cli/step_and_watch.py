@@ -9,8 +9,8 @@ from typing import Annotated, Any, BinaryIO
 import typer
 from rich.console import Console
 
-from xstilts.cli import app
-from xstilts.cli.studies import STORE
+from xstilts.cli.root import app
+from xstilts.cli.study_and_report import STORE
 
 QUIET = 60.0
 """Seconds without an event after which `watch` says so, and again whenever they have doubled."""

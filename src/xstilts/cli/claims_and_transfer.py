@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from xstilts.cli import app
+from xstilts.cli.root import app
 
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 STYLES = {"supported": "bold green", "contradicted": "bold red", "undetermined": "bold", "not tested": "dim"}
@@ -113,7 +113,7 @@ def predict_transfer(
     as_json: JSON = False,
 ) -> None:
     """Learn from runs which sources help which language, say how well that predicts, and rank sources for new ones."""
-    from xstilts.cli.languages import codes
+    from xstilts.cli.language_tables import codes
     from xstilts.engine import Store
     from xstilts.errors import XstiltsError
     from xstilts.runs.reader import read_run

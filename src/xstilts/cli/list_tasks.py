@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from xstilts.cli import app
+from xstilts.cli.root import app
 from xstilts.errors import XstiltsError
 
 TASKS = Annotated[Path | None, typer.Option("--tasks", help="A YAML file with tasks of your own.")]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from xstilts.cli import app
+from xstilts.cli.root import app
 from xstilts.errors import XstiltsError
 
 LABELS = Annotated[Path | None, typer.Option("--labels", help="Labels in the same layout: counts and ids too.")]

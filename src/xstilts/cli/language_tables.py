@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from xstilts.cli import app
+from xstilts.cli.root import app
 from xstilts.errors import XstiltsError
 
 Row = dict[str, Any]
@@ -88,7 +88,7 @@ def distances(
             rows = [{**row, "name": language(str(row["language"])).name, "interval": _interval(row)} for row in rows]
         _table(rows, columns)
     if picture:
-        from xstilts.report.typology import draw_distances
+        from xstilts.report.language_pictures import draw_distances
 
         draw_distances(found, picture, matrix)
 
@@ -142,7 +142,7 @@ def sources(
     if not _machine(facts if as_json else flat, as_json, as_csv):
         _print_sources(facts)
     if picture:
-        from xstilts.report.typology import draw_selection
+        from xstilts.report.language_pictures import draw_selection
 
         draw_selection(chosen[0], picture)
 

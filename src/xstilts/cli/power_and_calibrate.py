@@ -11,10 +11,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from xstilts.cli import app
-from xstilts.cli.planning import DEVICE
-from xstilts.cli.studies import ALLOW_FEW, DATA, SOURCE, STUDY, device_class
-from xstilts.cli.studies import planned_study as planned
+from xstilts.cli.plan_costs import DEVICE
+from xstilts.cli.root import app
+from xstilts.cli.study_and_report import ALLOW_FEW, DATA, SOURCE, STUDY, device_class
+from xstilts.cli.study_and_report import planned_study as planned
 from xstilts.errors import XstiltsError, did_you_mean
 
 Row = dict[str, Any]
