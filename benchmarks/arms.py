@@ -16,23 +16,23 @@ from typing import Any
 import numpy as np
 import torch
 
-from xstilts.analysis.analyse import counted
+from xstilts.analysis.comparison import compare_arms
 from xstilts.analysis.effects import effect
-from xstilts.runs.reader import Run, encoder_kinds, read_run
+from xstilts.runs.reader import Run, read_run
 
 REFERENCES = ("none", "english")
 
 
 def effects(run: Run, target: str) -> list[dict[str, Any]]:
     """The arms of one target, the best first."""
-    table, level, kinds = run.score_table(target), run.study["level"], encoder_kinds(run.plan)
-    codes = counted(table, run.plan["held_out"])
+    table = run.score_table(target)
+    codes = [code for code in run.plan["held_out"] if code in table.clusters]
     rows = []
     for arm in (arm for arm in run.arms if table.cells(arm)):
         scores = [table.score(cell, code) for cell in table.cells(arm) for code in codes]
         row: dict[str, Any] = {"target": target, "arm": arm, "held_out_mean": round(float(np.mean(scores)), 2)}
         for reference in (name for name in REFERENCES if name != arm and table.cells(name)):
-            found = effect([table], arm, reference, [codes], run.encoders, level, kinds)
+            found = effect(compare_arms(run, arm, reference, [target]))
             row[f"minus_{reference}"] = [round(v, 2) for v in (found.estimate, found.low, found.high)]
         rows.append(row)
     return sorted(rows, key=lambda row: -row["held_out_mean"])

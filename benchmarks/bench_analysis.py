@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from xstilts.analysis.bootstrap import multi_bootstrap, resample
+from xstilts.analysis.comparison import Comparison
 from xstilts.analysis.effects import effect, paired_cells
 from xstilts.randomness import generator
 from xstilts.runs.score_table import ScoreTable
@@ -61,14 +62,16 @@ def main() -> None:
     seconds = {}
     begin = time.perf_counter()
     scores = [dict(zip(cells, resample(table, cells, table.languages, options.draws).T, strict=True))]
-    for arm in range(1, options.arms):
-        found = effect([table], f"arm-{arm}", "arm-0", [table.languages], ["e"], 0.95)
-        pairs = {"e": paired_cells([table], f"arm-{arm}", "arm-0", "e")}
-        multi_bootstrap(scores, pairs, 0.95, found.degrees)
+    comparisons = [
+        Comparison((table,), f"arm-{arm}", "arm-0", (tuple(table.languages),), ("e",)) for arm in range(1, options.arms)
+    ]
+    for comparison in comparisons:
+        pairs = {"e": paired_cells(comparison, "e")}
+        multi_bootstrap(scores, pairs, comparison.level, effect(comparison).degrees)
     seconds["weights × statistics"] = round(time.perf_counter() - begin, 2)
     begin = time.perf_counter()
-    for arm in range(1, options.arms):
-        effect([table], f"arm-{arm}", "arm-0", [table.languages], ["e"], 0.95)
+    for comparison in comparisons:
+        effect(comparison)
     seconds["crossed intervals alone"] = round(time.perf_counter() - begin, 2)
     begin = time.perf_counter()
     by_rows(table, BY_ROWS)

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from xstilts.analysis.calibrate import LEAST_COVERAGE, MOST_COVERAGE, MOST_FALSE, WORLDS, calibrate, fault, settings
+from xstilts.analysis.comparison import Comparison
 from xstilts.analysis.components import ASSUMED, Design, estimate, spread_of
 from xstilts.analysis.effects import effect
 from xstilts.analysis.gain_by_distance import slope
@@ -18,10 +19,12 @@ from xstilts.cli import app
 RESULT = Path(__file__).parents[2] / "benchmarks" / "results" / "calibration.json"
 
 
-def effects(score_table, level=0.95):
-    whole = effect([score_table], "left", "right", [score_table.languages], ["e0"], level)
-    single = {code: effect([score_table], "left", "right", [[code]], ["e0"], level) for code in score_table.languages}
-    return whole, single
+def compare(table, *codes):
+    return Comparison((table,), "left", "right", (codes or tuple(table.languages),), ("e0",))
+
+
+def effects(table):
+    return effect(compare(table)), {code: effect(compare(table, code)) for code in table.languages}
 
 
 def test_components_come_back_from_the_studies_that_they_made():
@@ -112,7 +115,7 @@ def test_a_slope_that_is_none_is_covered_and_seldom_believed(replicates, languag
         parts = replace(ASSUMED, language=between, family=0.0)
         score_table = simulate(parts, replicates, languages, 150, 0.0, rng, True)
         distances = dict(zip(score_table.languages, rng.random(languages), strict=True))
-        found = slope([score_table], "left", "right", ["e0"], 0.95, None, {"distance": distances})
+        found = slope(compare(score_table), {"distance": distances})
         covered += found["low"] <= 0 <= found["high"]
         believed += found["p"] <= 0.05
     assert covered >= 0.93 * 400 and believed <= 0.075 * 400

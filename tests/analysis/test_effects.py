@@ -13,6 +13,7 @@ import pytest
 from scipy import stats
 
 from xstilts.analysis.bootstrap import multi_bootstrap, resample
+from xstilts.analysis.comparison import Comparison
 from xstilts.analysis.components import ASSUMED
 from xstilts.analysis.covariates import covariates
 from xstilts.analysis.diagnostics import degenerate_runs, improvement, selection
@@ -32,6 +33,15 @@ def cube_of(statistics, kind=classification, metric="accuracy", codes=("fi",)):
     sums = {cell: dict(zip(codes, array, strict=True)) for cell, array in statistics.items()}
     count = next(iter(statistics.values())).shape[1]
     return ScoreTable("t", kind, metric, sums, {code: np.arange(count) for code in codes}, count)
+
+
+def compare(tables, languages, encoders, left="a", right="b", **more):
+    return Comparison(tuple(tables), left, right, tuple(map(tuple, languages)), tuple(encoders), **more)
+
+
+def simulated(table, **more):
+    """The comparison of the two arms of a simulated study of one encoder."""
+    return compare([table], [table.languages], ["e0"], "left", "right", **more)
 
 
 def study(rng, encoders, replicates, clusters, gain, spread):
@@ -59,7 +69,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says(replicates, spread):
     rng = np.random.default_rng(sum(map(ord, str((replicates, spread)))))
     covered = 0
     for _ in range(400):
-        found = effect([study(rng, 2, replicates, 40, 0.02, spread)], "a", "b", [["fi"]], ["e0", "e1"], 0.95)
+        found = effect(compare([study(rng, 2, replicates, 40, 0.02, spread)], [["fi"]], ["e0", "e1"]))
         covered += found.low <= 2.0 <= found.high
     assert 0.92 <= covered / 400 <= (0.985 if replicates == 5 else 1), covered / 400
 
@@ -68,7 +78,7 @@ def test_equal_arms_differ_by_nothing():
     rng = np.random.default_rng(0)
     cells = study(rng, 2, 3, 20, 0.0, (1e-3, 1e-3, 1e-3)).cluster_stats
     same = {(arm, e, r): cells["a", e, r]["fi"][None] for arm in "ab" for e in ("e0", "e1") for r in range(3)}
-    found = effect([cube_of(same)], "a", "b", [["fi"]], ["e0", "e1"], 0.95)
+    found = effect(compare([cube_of(same)], [["fi"]], ["e0", "e1"]))
     assert found.estimate == 0
     assert abs(found.low) < 1e-9 and abs(found.high) < 1e-9
 
@@ -86,10 +96,10 @@ def test_the_estimate_is_the_mean_over_targets_of_the_mean_over_languages():
         }
 
     one, two = cube_of(cells(["fi", "tr"]), codes=["fi", "tr"]), cube_of(cells(["sw"]), codes=["sw"])
-    found = effect([one, two], "a", "b", [["fi", "tr"], ["sw"]], ["e"], 0.95)
+    found = effect(compare([one, two], [["fi", "tr"], ["sw"]], ["e"]))
     assert found.estimate == pytest.approx(((70 + 40) / 2 + 10) / 2, abs=1e-3)
-    assert effect([one], "a", "b", [["tr"]], ["e"], 0.95).estimate == pytest.approx(40, abs=1e-3)
-    assert effect([one], "b", "a", [["tr"]], ["e"], 0.95).estimate == pytest.approx(-40, abs=1e-3)
+    assert effect(compare([one], [["tr"]], ["e"])).estimate == pytest.approx(40, abs=1e-3)
+    assert effect(compare([one], [["tr"]], ["e"], "b", "a")).estimate == pytest.approx(-40, abs=1e-3)
     assert found.clusters == 8
 
 
@@ -109,7 +119,7 @@ def test_the_cluster_part_of_an_f1_score_agrees_with_a_paired_bootstrap_over_clu
         for r in range(2)
     }
     codes = ["fi", "tr", "sw"]
-    found = effect([cube_of(cells, tagging, "span_f1", codes)], "a", "b", [codes], ["e"], 0.95)
+    found = effect(compare([cube_of(cells, tagging, "span_f1", codes)], [codes], ["e"]))
 
     counts = rng.multinomial(150, np.full(150, 1 / 150), 4000).astype(float)
 
@@ -129,28 +139,28 @@ def test_replicates_are_paired_by_number():
         for r in range(4):
             share = common[r] + gain + rng.normal(0, 0.001)
             cells[arm, "e", r] = np.tile([1000 * share, 1000.0], (1, 30, 1))
-    found = effect([cube_of(cells)], "a", "b", [["fi"]], ["e"], 0.95)
+    found = effect(compare([cube_of(cells)], [["fi"]], ["e"]))
     assert found.high - found.low < 1.5
     assert found.low < 2.0 < found.high
     unpaired = {(arm, e, (r + (arm == "a")) % 4): v for (arm, e, r), v in cells.items()}
-    assert effect([cube_of(unpaired)], "a", "b", [["fi"]], ["e"], 0.95).high - found.high > 5
+    assert effect(compare([cube_of(unpaired)], [["fi"]], ["e"])).high - found.high > 5
 
 
 def test_one_replicate_is_refused_and_only_replicates_of_both_arms_count():
     cells = study(np.random.default_rng(0), 1, 3, 10, 0.0, (1e-3, 1e-3, 1e-3)).cluster_stats
     kept = {cell: v["fi"][None] for cell, v in cells.items() if cell[0] == "a" or cell[2] == 1}
     with pytest.raises(XstiltsError, match="1 replicate of encoder 'e0'"):
-        effect([cube_of(kept)], "a", "b", [["fi"]], ["e0"], 0.95)
+        effect(compare([cube_of(kept)], [["fi"]], ["e0"]))
     with pytest.raises(XstiltsError, match="0 replicates of encoder 'e9'"):
-        effect([cube_of(kept)], "a", "b", [["fi"]], ["e9"], 0.95)
+        effect(compare([cube_of(kept)], [["fi"]], ["e9"]))
 
 
 def test_encoders_of_one_kind_share_a_variance_and_others_do_not():
     rng = np.random.default_rng(3)
     one, two = (study(rng, 2, 3, 20, 0.0, (v, 0.0, 1e-7)).cluster_stats for v in (1e-6, 1e-2))
     cells = {cell: (two if cell[1] == "e1" else one)[cell]["fi"][None] for cell in one}
-    judge = [[cube_of(cells)], "a", "b", [["fi"]], ["e0", "e1"], 0.95]
-    apart, together = effect(*judge), effect(*judge, {"e0": "x", "e1": "x"})
+    comparison = compare([cube_of(cells)], [["fi"]], ["e0", "e1"])
+    apart, together = effect(comparison), effect(replace(comparison, encoder_kinds={"e0": "x", "e1": "x"}))
     assert apart.degrees == pytest.approx(2, abs=0.1) and together.degrees == pytest.approx(4, abs=0.1)
     assert apart.replicate_variance == pytest.approx(together.replicate_variance)
     assert apart.high - apart.low > 1.4 * (together.high - together.low)
@@ -159,7 +169,7 @@ def test_encoders_of_one_kind_share_a_variance_and_others_do_not():
 def test_the_interval_keeps_its_bounds_where_items_are_all_that_varies():
     rng = np.random.default_rng(0)
     found = [
-        effect([study(rng, 1, 3, 40, 0.0, (0.0, 0.0, 4e-3))], "a", "b", [["fi"]], ["e0"], 0.95) for _ in range(200)
+        effect(compare([study(rng, 1, 3, 40, 0.0, (0.0, 0.0, 4e-3))], [["fi"]], ["e0"])) for _ in range(200)
     ]
     assert max(one.high for one in found) < 10 * np.mean([one.high - one.estimate for one in found])
     assert min(one.degrees for one in found) >= 2
@@ -168,7 +178,7 @@ def test_the_interval_keeps_its_bounds_where_items_are_all_that_varies():
 def test_one_cluster_says_nothing_of_items():
     cells = study(np.random.default_rng(0), 1, 3, 1, 0.0, (1e-3, 0.0, 0.0))
     with pytest.raises(XstiltsError, match="one cluster"):
-        effect([cells], "a", "b", [["fi"]], ["e0"], 0.95)
+        effect(compare([cells], [["fi"]], ["e0"]))
 
 
 def test_a_run_that_lacks_a_language_is_named():
@@ -176,7 +186,7 @@ def test_a_run_that_lacks_a_language_is_named():
     both = cube_of({cell: np.concatenate([v["fi"][None]] * 2) for cell, v in cells.items()}, codes=("fi", "tr"))
     del both.cluster_stats["b", "e0", 2]["tr"]
     with pytest.raises(XstiltsError, match="no predictions of b e0 2 in tr"):
-        effect([both], "a", "b", [["fi", "tr"]], ["e0"], 0.95)
+        effect(compare([both], [["fi", "tr"]], ["e0"]))
 
 
 def test_languages_like_these_are_refused_below_eight_families():
@@ -185,16 +195,14 @@ def test_languages_like_these_are_refused_below_eight_families():
     assert "from 4 families" in refusal([["de", "fr", "hi", "tr", "fi", "eu"]], families)
     score_table = simulate(ASSUMED, 3, 5, 20, 0.0, np.random.default_rng(0), True)
     with pytest.raises(XstiltsError, match="4 families"):
-        random_language_effect(
-            [score_table], "left", "right", [score_table.languages], ["e0"], 0.95, simulated_families(5)
-        )
+        random_language_effect(simulated(score_table), simulated_families(5))
 
 
 def test_languages_like_these_count_families_alike_and_vary_more():
     score_table = simulate(replace(ASSUMED, family=9.0), 10, 15, 1000, 1.0, np.random.default_rng(0), True)
     families = simulated_families(15)
-    judge = [[score_table], "left", "right", [score_table.languages], ["e0"], 0.95]
-    these, like = effect(*judge), random_language_effect(*judge, families)
+    comparison = simulated(score_table)
+    these, like = effect(comparison), random_language_effect(comparison, families)
     cells = score_table.cells("left")
     by_family = [
         np.mean(
@@ -212,8 +220,8 @@ def test_a_paired_bootstrap_by_scipy_agrees_where_it_should():
     """Items alone: the same standard error. Replicates and items: the multi-bootstrap's variance is the sum of both
     parts, with (n − 1)/n of the replicates', and the part that both count is counted twice."""
     score_table = simulate(replace(ASSUMED, replicate=4.0, rest=50.0), 10, 3, 80, 1.0, np.random.default_rng(5), False)
-    found = effect([score_table], "left", "right", [score_table.languages], ["e0"], 0.95)
-    pairs = paired_cells([score_table], "left", "right", "e0")
+    found = effect(simulated(score_table))
+    pairs = paired_cells(simulated(score_table), "e0")
     items = np.mean([[score_table.cluster_stats[one][c][:, 0] - score_table.cluster_stats[other][c][:, 0] for c in score_table.languages]
                      for one, other in pairs], (0, 1)) * 100  # fmt: skip
     plain = stats.bootstrap((items,), np.mean, n_resamples=4000, method="percentile", rng=1)
@@ -269,14 +277,14 @@ def test_a_slope_is_that_of_least_squares_and_finds_what_was_planted():
         for code, array in of.items():
             if arm == "left":
                 array[:, 0] += 0.005 * x[code]
-    found = slope([score_table], "left", "right", ["e0"], 0.95, None, {"distance": x})
+    found = slope(simulated(score_table), {"distance": x})
     cells = score_table.cells("left")
     gains = [score_table.scores(cells, code).mean() - 50 for code in score_table.languages]
     line = stats.linregress(list(x.values()), gains)
     assert found["per_unit"] == pytest.approx(line.slope)
     assert found["low"] < 0.5 * np.std(list(x.values())) < found["high"] and found["p"] < 0.01
     z = {code: (value - 7) ** 2 + rng.normal() for code, value in x.items()}
-    adjusted = slope([score_table], "left", "right", ["e0"], 0.95, None, {"distance": x, "z": z})
+    adjusted = slope(simulated(score_table), {"distance": x, "z": z})
     design = np.stack([np.ones(15), list(x.values()), list(z.values())], 1)
     assert adjusted["per_unit"] == pytest.approx(np.linalg.lstsq(design, np.array(gains))[0][1])
     assert adjusted["with"] == ["z"]
@@ -287,7 +295,7 @@ def test_a_slope_is_missing_in_words_where_it_means_nothing():
     x = {code: float(position) for position, code in enumerate(score_table.languages)}
 
     def told(columns):
-        return slope([score_table], "left", "right", ["e0"], 0.95, None, columns)["missing"]
+        return slope(simulated(score_table), columns)["missing"]
 
     assert "3 languages are too few" in told({"distance": dict(list(x.items())[:3])})
     assert "does not vary" in told({"distance": x, "z": dict.fromkeys(x, 1.0)})
@@ -344,7 +352,7 @@ def test_what_english_dev_selects_stands_beside_what_an_oracle_would():
     (row,) = selection([cube_of(cells)], runs, ["fi"])
     assert (row["mean"], row["by_dev"], row["oracle"]) == (60.0, 60.0, 70.0)
     other = {("b", "e", r): np.array([[[100 * s, 100.0]] * 4]) for r, s in {1: 0.5, 2: 0.5, 3: 0.65}.items()}
-    told = improvement([cube_of({**cells, **other})], "a", "b", [["fi"]], ["e"])
+    told = improvement(compare([cube_of({**cells, **other})], [["fi"]], ["e"]))
     assert told["probability"] == pytest.approx((2 + 3 + 0.5 + 0.5) / 9, abs=1e-4)
 
 

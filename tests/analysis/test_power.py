@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from xstilts.analysis.calibrate import calibrate
+from xstilts.analysis.comparison import Comparison
 from xstilts.analysis.components import ASSUMED, Design
 from xstilts.analysis.effects import Effect, effect
 from xstilts.analysis.power import decision, decision_words, power, replicates_needed, table
@@ -19,14 +20,14 @@ from xstilts.cli import app
 STRONG = replace(ASSUMED, item=10.0, item_language=10.0, replicate_item=20.0, rest=100.0)
 
 
+def judge(table):
+    return effect(Comparison((table,), "left", "right", (tuple(table.languages),), ("e0",)))
+
+
 def test_power_is_the_share_of_simulated_studies_whose_interval_excludes_zero():
     rng = np.random.default_rng(0)
     for replicates in (3, 8):
-        found = [
-            effect([simulate(STRONG, replicates, 5, 60, 1.0, rng, False)], "left", "right",
-                   [[f"l{i}" for i in range(5)]], ["e0"], 0.95).low > 0
-            for _ in range(400)
-        ]  # fmt: skip
+        found = [judge(simulate(STRONG, replicates, 5, 60, 1.0, rng, False)).low > 0 for _ in range(400)]
         assert power(STRONG, Design(replicates, 5, 4, 60), 1.0, 0.95) == pytest.approx(np.mean(found), abs=0.07)
 
 
@@ -57,14 +58,14 @@ def test_as_many_replicates_as_were_named_do_decide():
     rng = np.random.default_rng(0)
     varying = replace(STRONG, replicate=4.0)
     small = simulate(varying, 5, 5, 2000, 0.4, rng, False)
-    first = effect([small], "left", "right", [small.languages], ["e0"], 0.95)
+    first = judge(small)
     assert verdict(first, 1.0) == UNDETERMINED
     needed = decision(first, 1.0, 1).replicates
     assert needed is not None
     words = []
     for gain in (0.0, 0.4, 0.7):
         large = simulate(varying, 2 * needed, 5, 2000, gain, rng, False)
-        words.append(verdict(effect([large], "left", "right", [large.languages], ["e0"], 0.95), 1.0))
+        words.append(verdict(judge(large), 1.0))
     assert UNDETERMINED not in words
 
 

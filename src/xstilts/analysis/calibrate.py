@@ -8,6 +8,7 @@ import numpy as np
 from scipy import stats
 
 from xstilts.analysis.bootstrap import multi_bootstrap, resample
+from xstilts.analysis.comparison import Comparison
 from xstilts.analysis.components import ASSUMED, Components
 from xstilts.analysis.effects import Effect, effect, paired_cells
 from xstilts.analysis.inference import random_language_effect, refusal
@@ -38,8 +39,8 @@ def _within(found: Effect, half: float) -> Effect:
     return replace(found, low=found.estimate - half, high=found.estimate + half)
 
 
-def _crossed(table: ScoreTable) -> Effect:
-    return effect([table], LEFT, RIGHT, [table.languages], _encoders(table), LEVEL)
+def _comparison(table: ScoreTable, **more: Any) -> Comparison:
+    return Comparison((table,), LEFT, RIGHT, (tuple(table.languages),), tuple(_encoders(table)), LEVEL, **more)
 
 
 def _one_source(table: ScoreTable, found: Effect) -> Intervals:
@@ -54,14 +55,13 @@ def _one_source(table: ScoreTable, found: Effect) -> Intervals:
 
 def _one_kind(table: ScoreTable, _: Effect) -> Intervals:
     kinds = dict.fromkeys(_encoders(table), "one")
-    pooled = effect([table], LEFT, RIGHT, [table.languages], list(kinds), LEVEL, kinds)
-    return {"crossed, one variance for all encoders": pooled}
+    return {"crossed, one variance for all encoders": effect(_comparison(table, encoder_kinds=kinds))}
 
 
 def _bootstraps(table: ScoreTable, found: Effect) -> Intervals:
     cells = list(table.cluster_stats)
     scores = dict(zip(cells, resample(table, cells, table.languages, RESAMPLES).T, strict=True))
-    pairs = {encoder: paired_cells([table], LEFT, RIGHT, encoder) for encoder in _encoders(table)}
+    pairs = {encoder: paired_cells(_comparison(table), encoder) for encoder in _encoders(table)}
     drawn = multi_bootstrap([scores], pairs, LEVEL, found.degrees)
     return {
         "multi-bootstrap": replace(found, low=drawn.low, high=drawn.high),
@@ -73,7 +73,7 @@ def _random_language_effect(table: ScoreTable) -> Effect | None:
     own = families(len(table.languages))
     if refusal([table.languages], own):
         return None
-    return random_language_effect([table], LEFT, RIGHT, [table.languages], _encoders(table), LEVEL, own)
+    return random_language_effect(_comparison(table), own)
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def _all_intervals(
 
     for number in range(studies):
         table = study(number, sampled=False)
-        crossed = _crossed(table)
+        crossed = effect(_comparison(table))
         intervals = {CROSSED: crossed}
         for method in setting.others:
             intervals |= method(table, crossed)

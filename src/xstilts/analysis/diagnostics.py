@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from xstilts.analysis.comparison import Comparison
 from xstilts.analysis.effects import paired_cells
 from xstilts.runs.score_table import ScoreTable
 from xstilts.training.degenerate import degenerate
@@ -12,22 +13,16 @@ from xstilts.training.degenerate import degenerate
 Row = dict[str, Any]
 
 
-def improvement(
-    tables: Sequence[ScoreTable],
-    left: str,
-    right: str,
-    languages: Sequence[Sequence[str]],
-    encoders: Sequence[str],
-) -> Row:
+def improvement(comparison: Comparison) -> Row:
     """How two arms compare run by run: `probability` that one run of `left` scores above one of `right` (mean over
     languages and targets; all pairs of runs, ties count half; Agarwal et al. 2021), and the standard deviations over
     replicates of either arm and of the paired difference, pooled over encoders."""
     chances, spreads = [], []
-    for encoder in encoders:
-        pairs = paired_cells(tables, left, right, encoder)
+    for encoder in comparison.encoders:
+        pairs = paired_cells(comparison, encoder)
         one, other = (
             np.mean([np.mean([table.scores(cells, code) for code in codes], 0)
-                     for table, codes in zip(tables, languages, strict=True)], 0)
+                     for table, codes in zip(comparison.tables, comparison.languages, strict=True)], 0)
             for cells in ([a for a, _ in pairs], [b for _, b in pairs])
         )  # fmt: skip
         chances.append(float(((one[:, None] > other) + 0.5 * (one[:, None] == other)).mean()))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from xstilts.analysis.comparison import Comparison
 from xstilts.errors import XstiltsError
 from xstilts.runs.score_table import Cell, ScoreTable
 
@@ -108,26 +109,18 @@ class Spread:
         return float(sum(t**2 * variance for variance, t in quantiles) ** 0.5)
 
 
-def effect(
-    tables: Sequence[ScoreTable], left: str, right: str, languages: Sequence[Sequence[str]], encoders: Sequence[str],
-    level: float, kinds: Mapping[str, str] | None = None,
-) -> Effect:  # fmt: skip
+def effect(comparison: Comparison) -> Effect:
     """score(left) − score(right): the mean over targets of the mean over languages, encoders as fixed blocks.
 
-    Args:
-        tables: one per target; `languages`: those of each target that count; `level`: coverage, 0 to 1; `kinds`: of
-            which kind an encoder is (default: each of its own). Encoders that differ in nothing but the seed of their
-            pretraining are of one kind.
-
-    Both arms' replicates are paired by number. The variance of the mean is V(replicates) + V(clusters) − V(both), the
+    Replicates of both arms are paired by number. The variance of the mean is V(replicates) + V(clusters) − V(both), the
     two-way random-effects estimate (Searle, Casella and McCulloch 1992, ch. 4) with replicates nested in encoders and
     item clusters crossed with them. Replicates and clusters (less what both count) have intervals of their own by
     Student's t, and the half widths add up in squares (Zou and Donner 2008): degrees of freedom that are estimated for
     the sum, as Satterthwaite's, make intervals of few replicates too narrow. Each kind of encoder has a replicate
     variance of its own (Welch 1947).
-    Raises XstiltsError where an encoder has fewer than two replicates of both arms.
+    Raises XstiltsError if an encoder has fewer than two replicates of both arms, or a target no language.
     """
-    for table, codes in zip(tables, languages, strict=True):
+    for table, codes in zip(comparison.tables, comparison.languages, strict=True):
         if not codes:
             raise XstiltsError(
                 "inconsistent",
@@ -135,7 +128,7 @@ def effect(
                 "nothing is left to judge",
                 "hold some out",
             )
-    return weighted(tables, left, right, even(languages), encoders, level, kinds)
+    return weighted(comparison, even(comparison.languages))
 
 
 def even(languages: Sequence[Sequence[str]]) -> Weights:
@@ -143,40 +136,27 @@ def even(languages: Sequence[Sequence[str]]) -> Weights:
     return [dict.fromkeys(codes, 1.0 / (len(languages) * len(codes))) for codes in languages]
 
 
-def weighted(
-    tables: Sequence[ScoreTable], left: str, right: str, weights: Weights, encoders: Sequence[str], level: float,
-    kinds: Mapping[str, str] | None = None,
-) -> Effect:  # fmt: skip
+def weighted(comparison: Comparison, weights: Weights) -> Effect:
     """A weighted sum of the languages' differences, such as a mean or a slope, with its interval as in `effect`."""
-    found = all_gains(tables, left, right, [list(weight) for weight in weights], encoders)
-    blocks = blocks_of(found, tables, weights, kinds)
-    return interval(blocks, spread(blocks), level)
+    blocks = blocks_of(all_gains(comparison), comparison, weights)
+    return interval(blocks, spread(blocks), comparison.level)
 
 
-def all_gains(
-    tables: Sequence[ScoreTable],
-    left: str,
-    right: str,
-    languages: Sequence[Sequence[str]],
-    encoders: Sequence[str],
-) -> dict[str, Gains]:
+def all_gains(comparison: Comparison) -> dict[str, Gains]:
     """The gains of each encoder."""
-    return {encoder: gains(tables, left, right, languages, encoder) for encoder in encoders}
+    return {encoder: gains(comparison, encoder) for encoder in comparison.encoders}
 
 
-def blocks_of(
-    found: Mapping[str, Gains], tables: Sequence[ScoreTable], weights: Weights, kinds: Mapping[str, str] | None
-) -> list[Block]:
+def blocks_of(gains: Mapping[str, Gains], comparison: Comparison, weights: Weights) -> list[Block]:
     """A weighted sum of the languages' gains, a block for each encoder."""
-    return [each.block(tables, weights, (kinds or {}).get(encoder, encoder)) for encoder, each in found.items()]
+    return [each.block(comparison.tables, weights, comparison.kind(encoder)) for encoder, each in gains.items()]
 
 
-def gains(
-    tables: Sequence[ScoreTable], left: str, right: str, languages: Sequence[Sequence[str]], encoder: str
-) -> Gains:  # fmt: skip
+def gains(comparison: Comparison, encoder: str) -> Gains:
     """The differences of one encoder's paired replicates in each language; raises XstiltsError below two, and where a
     run was not scored in one of the languages."""
-    pairs = paired_cells(tables, left, right, encoder)
+    tables, languages = comparison.tables, comparison.languages
+    pairs = paired_cells(comparison, encoder)
     ones, others = [one for one, _ in pairs], [other for _, other in pairs]
     for table, codes in zip(tables, languages, strict=True):
         for cell in {*ones, *others}:
@@ -246,8 +226,9 @@ def _clusters(tables: Sequence[ScoreTable], weights: Weights) -> list[np.ndarray
     ]
 
 
-def paired_cells(tables: Sequence[ScoreTable], left: str, right: str, encoder: str) -> list[tuple[Cell, Cell]]:
+def paired_cells(comparison: Comparison, encoder: str) -> list[tuple[Cell, Cell]]:
     """Cells of both arms with the same replicate; an arm without replicates (a baseline) pairs with every one."""
+    tables, left, right = comparison.tables, comparison.left, comparison.right
     shared = [
         {(r, s) for _, _, r in table.cells(left, encoder) for s in _partner(table, right, encoder, r)}
         for table in tables

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from xstilts.analysis.comparison import Comparison
 from xstilts.analysis.effects import all_gains, blocks_of, interval, spread
 from xstilts.languages import distance_matrix
 from xstilts.randomness import generator
-from xstilts.runs.score_table import ScoreTable
 
 DRAWS = 20_000
 PER_COVARIATE = 5
@@ -48,10 +48,7 @@ def rank_correlation(distances: np.ndarray, gains: np.ndarray) -> tuple[float, f
     return rho, float((np.abs(null) >= abs(rho) - 1e-12).mean()), len(orders)
 
 
-def slope(
-    tables: Sequence[ScoreTable], left: str, right: str, encoders: Sequence[str], level: float,
-    kinds: Mapping[str, str] | None, columns: Mapping[str, Mapping[str, float]],
-) -> dict[str, Any]:  # fmt: skip
+def slope(comparison: Comparison, columns: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
     """Slope of the gain on the first of `columns` with the others held fixed, in points per standard deviation.
 
     Args:
@@ -63,7 +60,8 @@ def slope(
     column, from permuting the languages. Says `missing` in place of numbers where too few languages are left, or the
     columns cannot be told apart.
     """
-    having = dict.fromkeys(code for table in tables for code in table.clusters)
+    tables = zip(comparison.tables, comparison.languages, strict=True)
+    having = dict.fromkeys(code for table, counted in tables for code in table.clusters if code in counted)
     codes = [c for c in having if all(not math.isnan(column.get(c, math.nan)) for column in columns.values())]
     told = {"with": list(columns)[1:], "languages": len(codes)}
     if len(codes) < max(4, PER_COVARIATE * len(columns) if len(columns) > 2 else len(columns) + 3):
@@ -76,22 +74,19 @@ def slope(
     design = np.vstack([np.ones(len(codes)), (values - values.mean(1, keepdims=True)) / spread_out[:, None]]).T
     if np.linalg.cond(design) > 1e6:
         return {**told, "missing": "the columns say the same"}
-    found = _line(tables, left, right, encoders, level, kinds, codes, design)
+    found = _line(comparison, codes, design)
     return {**told, **found, "per_unit": found["slope"] / float(spread_out[0])}
 
 
-def _line(
-    tables: Sequence[ScoreTable], left: str, right: str, encoders: Sequence[str], level: float,
-    kinds: Mapping[str, str] | None, codes: Sequence[str], design: np.ndarray,
-) -> dict[str, Any]:  # fmt: skip
-    held = [[code for code in codes if code in table.clusters] for table in tables]
+def _line(comparison: Comparison, codes: Sequence[str], design: np.ndarray) -> dict[str, Any]:
+    held = tuple(tuple(code for code in codes if code in counted) for counted in comparison.languages)
     counts = {code: sum(code in own for own in held) for code in codes}
-    gains = all_gains(tables, left, right, held, encoders)
+    gains = all_gains(replace(comparison, languages=held))
 
     def blocks(shares: np.ndarray) -> list[Any]:
         share = dict(zip(codes, shares, strict=True))
         weights = [{code: share[code] / counts[code] for code in own} for own in held]
-        return blocks_of(gains, tables, weights, kinds)
+        return blocks_of(gains, comparison, weights)
 
     def mean(shares: np.ndarray) -> float:
         return float(np.mean([block.differences.mean() for block in blocks(shares)]))
@@ -105,7 +100,7 @@ def _line(
     noise = max(alone - spread(blocks(np.full(n, 1 / n))).total, 0.0) / (1 - 1 / n)
     own = blocks(solver[1])
     beyond = max(residual - noise, 0.0) * float((solver[1] ** 2).sum())
-    effect = interval(own, replace(spread(own), language=beyond, language_degrees=n - k), level)
+    effect = interval(own, replace(spread(own), language=beyond, language_degrees=n - k), comparison.level)
     reduced = np.delete(design, 1, 1)
     fitted = reduced @ (np.linalg.pinv(reduced) @ gained)
     orders = _orders(n)

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from xstilts.analysis.comparison import Comparison
 from xstilts.analysis.effects import Block, Effect, Gains, Weights, all_gains, blocks_of, interval, spread
 from xstilts.errors import XstiltsError
 from xstilts.languages import language
-from xstilts.runs.score_table import ScoreTable
 
 FEWEST_FAMILIES = 8
 FIXED_LANGUAGES, RANDOM_LANGUAGES = "fixed-language inference", "random-language inference"
@@ -36,10 +36,7 @@ def refusal(languages: Sequence[Sequence[str]], families: Mapping[str, str]) -> 
     )
 
 
-def random_language_effect(
-    tables: Sequence[ScoreTable], left: str, right: str, languages: Sequence[Sequence[str]], encoders: Sequence[str],
-    level: float, families: Mapping[str, str], kinds: Mapping[str, str] | None = None,
-) -> Effect:  # fmt: skip
+def random_language_effect(comparison: Comparison, families: Mapping[str, str]) -> Effect:
     """As `effects.effect`, with languages within families random as well, each family counting alike.
 
     Families are the first stage of the sample, so that the variance between the families' means holds that between
@@ -47,24 +44,27 @@ def random_language_effect(
     the mean over families of the mean over their languages: a mean over languages would mostly speak of the largest.
     Raises XstiltsError below eight families, and as `effect` does.
     """
-    told = refusal(languages, families)
-    if told:
+    languages = comparison.languages
+    if reason := refusal(languages, families):
         raise XstiltsError(
-            "inconsistent", f"'{left} - {right}': {told}", "nothing can be said of other languages", "hold out more"
+            "too-few",
+            f"'{comparison.left} - {comparison.right}': {reason}",
+            "nothing can be said of other languages",
+            "hold out more",
         )
     weights = by_family(languages, families)
-    found = all_gains(tables, left, right, languages, encoders)
-    blocks = blocks_of(found, tables, weights, kinds)
+    gains = all_gains(comparison)
+    blocks = blocks_of(gains, comparison, weights)
     names = list(dict.fromkeys(families[code] for codes in languages for code in codes))
     between, noise = 0.0, 0.0
-    for own in _apart(found, tables, weights, families, kinds):
+    for own in _apart(gains, comparison, weights, families):
         apart = spread(own)
         between += float(np.mean([block.differences.mean() for block in own])) ** 2
         noise += apart.replicate + apart.cluster - apart.shared
     correction = len(names) / (len(names) - 1)
     beyond = max(correction * (between - noise), 0.0)
     whole = replace(spread(blocks), language=beyond, language_degrees=len(names) - 1)
-    return interval(blocks, whole, level)
+    return interval(blocks, whole, comparison.level)
 
 
 def by_family(languages: Sequence[Sequence[str]], families: Mapping[str, str]) -> Weights:
@@ -78,17 +78,16 @@ def by_family(languages: Sequence[Sequence[str]], families: Mapping[str, str]) -
 
 
 def _apart(
-    found: Mapping[str, Gains], tables: Sequence[ScoreTable], weights: Weights, families: Mapping[str, str],
-    kinds: Mapping[str, str] | None,
-) -> Iterator[list[Block]]:  # fmt: skip
+    gains: Mapping[str, Gains], comparison: Comparison, weights: Weights, families: Mapping[str, str]
+) -> Iterator[list[Block]]:
     """How far each family's part in the weighted sum is from the part that all families have on average."""
 
     def only(counts: Callable[[int, str], bool]) -> list[Block]:
         chosen = [{c: w * counts(n, c) for c, w in weight.items()} for n, weight in enumerate(weights)]
-        return blocks_of(found, tables, chosen, kinds)
+        return blocks_of(gains, comparison, chosen)
 
     held = [{families[code] for code in weight} for weight in weights]
-    whole = [only(lambda n, _, target=target: n == target) for target in range(len(tables))]  # type: ignore[misc]
+    whole = [only(lambda n, _, target=target: n == target) for target in range(len(weights))]  # type: ignore[misc]
     for name in dict.fromkeys(families[code] for weight in weights for code in weight):
         own = only(lambda _, code, name=name: families[code] == name)  # type: ignore[misc]
         for target, names in enumerate(held):

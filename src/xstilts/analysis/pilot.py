@@ -1,15 +1,16 @@
 """Variance components from the predictions of an earlier run."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from xstilts.analysis.analyse import counted
+from xstilts.analysis.comparison import Comparison, compare_arms
 from xstilts.analysis.components import Components, estimate
-from xstilts.analysis.effects import effect
+from xstilts.analysis.effects import Effect, effect
 from xstilts.analysis.inference import families_of
 from xstilts.errors import XstiltsError
-from xstilts.runs.reader import encoder_kinds, read_run
+from xstilts.runs.reader import read_run
 
 
 def components_of(run: Path) -> tuple[Components, int, list[str]]:
@@ -19,22 +20,20 @@ def components_of(run: Path) -> tuple[Components, int, list[str]]:
     or with one only, say nothing of languages and are left out. Raises XstiltsError where none is left.
     """
     earlier = read_run(run)
-    study, plan = earlier.study, earlier.plan
-    tables = {target: earlier.score_table(target) for target in earlier.labelled}
-    encoders = sorted({cell[1] for table in tables.values() for cell in table.cluster_stats if cell[1]})
+    tables = [earlier.score_table(target) for target in earlier.labelled]
+    encoders = sorted({cell[1] for table in tables for cell in table.cluster_stats if cell[1]})
     found, clusters, names = [], [], []
-    for contrast in study["contrasts"]:
-        chosen = [tables[target] for target in contrast["targets"]]
-        shared = [code for code in plan["held_out"] if all(code in counted(table, [code]) for table in chosen)]
+    for contrast in earlier.study["contrasts"]:
+        comparison = compare_arms(earlier, contrast["left"], contrast["right"], contrast["targets"], encoders=encoders)
+        shared = [code for code in comparison.languages[0] if all(code in codes for codes in comparison.languages)]
         if len(shared) < 2:
             continue
 
-        def one(codes: list[str], chosen=chosen, contrast=contrast):  # type: ignore[no-untyped-def]
-            held = [codes] * len(chosen)
-            return effect(chosen, contrast["left"], contrast["right"], held, encoders, 0.95, encoder_kinds(plan))
+        def among(*codes: str, comparison: Comparison = comparison) -> Effect:
+            return effect(replace(comparison, languages=(codes,) * len(comparison.tables)))
 
-        whole = one(shared)
-        found.append(estimate(whole, {code: one([code]) for code in shared}, families_of(shared)))
+        whole = among(*shared)
+        found.append(estimate(whole, {code: among(code) for code in shared}, families_of(shared)))
         clusters.append(whole.clusters)
         names.append(contrast["contrast"])
     if not found:

@@ -1,12 +1,13 @@
 """The comparisons that a run can make for a claim, and what it lacks for them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from xstilts.analysis.comparison import compare_arms
 from xstilts.analysis.effects import Effect, effect
 from xstilts.claims.derived_arms import best, pooled, renamed, scaled, swapped
 from xstilts.claims.entries import NINE, Comparison, canonical, means, wanted
-from xstilts.runs.reader import Run, encoder_kinds
+from xstilts.runs.reader import Run
 from xstilts.runs.score_table import ScoreTable
 from xstilts.tasks.xtreme import TARGETS
 
@@ -133,5 +134,5 @@ def _measures(
 
 def _effect(run: Run, tables: dict[str, ScoreTable], left: str, right: str, level: float) -> Effect:
     """The difference of two arms in the held-out languages, mean over tasks of XTREME, as a contrast has it."""
-    held_out = [_held_out(run, task) for task in tables]
-    return effect(list(tables.values()), left, right, held_out, run.encoders, level, encoder_kinds(run.plan))
+    comparison = compare_arms(run, left, right, [run.targets[task] for task in tables], level=level)
+    return effect(replace(comparison, tables=tuple(tables.values())))

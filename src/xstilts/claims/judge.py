@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from xstilts.analysis.comparison import compare_arms
 from xstilts.analysis.effects import Effect, effect
 from xstilts.analysis.verdicts import answer, as_json, verdict
 from xstilts.claims.config_checks import CHECKS, other_encoders
@@ -94,10 +95,8 @@ def _unlearnt(run: Run, rows: list[dict[str, Any]]) -> list[str]:
 
 def _beats_baseline(run: Run, target: str, arm: str) -> bool | None:
     """Whether an arm is better than the baseline in the held-out languages; None where that cannot be told."""
-    table = run.score_table(target)
-    codes = [code for code in run.plan["held_out"] if code in table.clusters]
     try:
-        return effect([table], arm, BASELINE, [codes], run.encoders, run.study["level"]).low > 0
+        return effect(compare_arms(run, arm, BASELINE, [target])).low > 0
     except XstiltsError:  # there is no baseline, or one replicate of the arm
         return None
 

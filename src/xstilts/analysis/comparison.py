@@ -1,0 +1,57 @@
+"""Two arms to be compared: their score tables and the languages, encoders and level that count."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from xstilts.runs.reader import Run, encoder_kinds
+from xstilts.runs.score_table import ScoreTable
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The difference `left` − `right` that an estimate is of.
+
+    tables: one per target; languages: for each table, those that count; level: coverage of intervals, 0 to 1;
+    encoder_kinds: encoder → kind, for encoders that differ in nothing but their pretraining seed. Replicates of one kind
+    share a variance; an encoder without an entry is a kind of its own.
+    """
+
+    tables: tuple[ScoreTable, ...]
+    left: str
+    right: str
+    languages: tuple[tuple[str, ...], ...]
+    encoders: tuple[str, ...]
+    level: float = 0.95
+    encoder_kinds: Mapping[str, str] = field(default_factory=dict)
+
+    def kind(self, encoder: str) -> str:
+        """The kind of an encoder, by default the encoder itself."""
+        return self.encoder_kinds.get(encoder, encoder)
+
+
+def compare_arms(
+    run: Run,
+    left: str,
+    right: str,
+    targets: Sequence[str],
+    *,
+    level: float | None = None,
+    encoders: Sequence[str] | None = None,
+    languages: Sequence[str] | None = None,
+) -> Comparison:
+    """Compare two arms of a run on some of its targets.
+
+    By default at the study's level, for all encoders, in the held-out languages. Of `languages`, each target counts
+    those it is scored in. Raises XstiltsError if a target has no predictions that can be read.
+    """
+    tables = tuple(run.score_table(target) for target in targets)
+    codes = run.plan["held_out"] if languages is None else languages
+    return Comparison(
+        tables,
+        left,
+        right,
+        tuple(tuple(code for code in codes if code in table.clusters) for table in tables),
+        tuple(run.encoders if encoders is None else encoders),
+        run.study["level"] if level is None else level,
+        encoder_kinds(run.plan),
+    )
