@@ -168,9 +168,7 @@ def test_encoders_of_one_kind_share_a_variance_and_others_do_not():
 
 def test_the_interval_keeps_its_bounds_where_items_are_all_that_varies():
     rng = np.random.default_rng(0)
-    found = [
-        effect(compare([study(rng, 1, 3, 40, 0.0, (0.0, 0.0, 4e-3))], [["fi"]], ["e0"])) for _ in range(200)
-    ]
+    found = [effect(compare([study(rng, 1, 3, 40, 0.0, (0.0, 0.0, 4e-3))], [["fi"]], ["e0"])) for _ in range(200)]
     assert max(one.high for one in found) < 10 * np.mean([one.high - one.estimate for one in found])
     assert min(one.degrees for one in found) >= 2
 
