@@ -21,11 +21,11 @@ import pyarrow.parquet as pq
 
 from xstilts.config.custom_tasks import read_task_file
 from xstilts.context import Context
-from xstilts.data.sources import available, rows
+from xstilts.data.examples import available, load_examples
 from xstilts.languages import all_languages
 from xstilts.models.encoders import load_tokenizer
 from xstilts.models.vocabulary import train_vocabulary
-from xstilts.tasks.types import FINE_TUNED
+from xstilts.tasks.task_types import FINE_TUNED
 
 REPEATS = 3
 HERE = Path(__file__).parent
@@ -36,7 +36,7 @@ def ours(name: str, split: str, codes: list[str], tokenizer: Any, data: Path, le
     task = read_task_file(HERE.parent / "tests" / "real_tasks.yaml")[name]
     count = 0
     for code in codes:
-        table = rows(task, split, code, data, {}).table
+        table = load_examples(task, split, code, data, {}).table
         FINE_TUNED[task.type].encode(table, task, tokenizer, length)
         count += len(table)
     return count
@@ -112,7 +112,9 @@ def made_tokenizer(data: Path) -> Any:
     texts = [" ".join(words) for file in sorted(data.glob("panx/train-*.tsv")) for words in tagged(file)["tokens"][::4]]
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        pq.write_table(pa.table({"text": texts, "text_b": pa.nulls(len(texts), pa.string())}), root / "rows.parquet")
+        pq.write_table(
+            pa.table({"text": texts, "text_b": pa.nulls(len(texts), pa.string())}), root / "examples.parquet"
+        )
         settings = {"model": "bpe", "size": 30_000, "alphabet": 4000}
         train_vocabulary(settings, {"text": root}, root / "made", Context(root))
         return load_tokenizer(root / "made")

@@ -23,7 +23,7 @@ from xstilts.data.prepare import prepare
 from xstilts.evaluation.predict import baseline, predict
 from xstilts.evaluation.retrieve import retrieve
 from xstilts.tasks.task import Task
-from xstilts.tasks.types import SCORED, main_metric
+from xstilts.tasks.task_types import SCORED, main_metric
 from xstilts.training.phases import fine_tune
 
 HERE = Path(__file__).parent
@@ -72,7 +72,7 @@ def run(name: str, known: dict[str, Task], options: argparse.Namespace, root: Pa
     case = CASES[name]
     task, code = task_of(name, case, known), case.get("language", "en")
     train, dev = (prepared(task, split, code, options.data, root) for split in ("train", "validation"))
-    rows = pq.read_metadata(train / "rows.parquet").num_rows
+    rows = pq.read_metadata(train / "examples.parquet").num_rows
     epochs, size = case.get("epochs", 2), 32
     examples = min(rows, options.updates * size // epochs)
     common = {"task": task.model_dump(mode="json"), "languages": [code], "max_length": case["max_length"],
@@ -94,7 +94,7 @@ def run(name: str, known: dict[str, Task], options: argparse.Namespace, root: Pa
     baseline(common, {"train": train, f"rows.{code}": dev}, folders[2], Context(root))
     summary = json.loads((folders[0] / "history.json").read_text())
     return {"task": name, "type": task.type, "metric": main_metric(task), "examples": summary["examples"],
-            "updates": summary["updates"], "dev_rows": pq.read_metadata(dev / "rows.parquet").num_rows,
+            "updates": summary["updates"], "dev_rows": pq.read_metadata(dev / "examples.parquet").num_rows,
             "model": scored(folders[1], task), "baseline": scored(folders[2], task),
             "baseline_is": SCORED[task.type].BASELINE, "seconds": round(seconds, 1)}  # fmt: skip
 

@@ -18,11 +18,11 @@ import yaml
 
 from xstilts.config.custom_tasks import read_task_file
 from xstilts.costs.sizes import QUANTILES, characters
-from xstilts.data.sources import available, rows
+from xstilts.data.examples import available, load_examples
 from xstilts.errors import XstiltsError
 from xstilts.languages import all_languages, language
 from xstilts.models.encoders import load_tokenizer
-from xstilts.tasks.types import SCORED
+from xstilts.tasks.task_types import SCORED
 
 TASKS = Path(__file__).parent.parent / "tests" / "real_tasks.yaml"
 ROWS = 2000
@@ -46,7 +46,7 @@ def main() -> None:
             codes = tuple(task.languages or [entry.code for entry in all_languages()])
             for code in available(task, split, codes, options.data, tasks):
                 try:
-                    table = rows(task, split, code, options.data, tasks).table.slice(0, ROWS)
+                    table = load_examples(task, split, code, options.data, tasks).table.slice(0, ROWS)
                 except XstiltsError as error:
                     print(f"# {name} {split} {code}: {error.what}")
                     continue

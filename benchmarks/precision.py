@@ -23,7 +23,7 @@ from xstilts.context import Context
 from xstilts.engine import Store, read_steps
 from xstilts.evaluation.predict import predict
 from xstilts.tasks.task import Task
-from xstilts.tasks.types import FINE_TUNED
+from xstilts.tasks.task_types import FINE_TUNED
 
 
 def both(step: Any, store: Store) -> tuple[float, dict[str, float], dict[str, float], float]:

@@ -29,7 +29,7 @@ from xstilts.languages import all_languages
 from xstilts.study.freeze import freeze
 from xstilts.study.plan import StudyPlan, build_plan
 from xstilts.study.run import freeze_plan
-from xstilts.tasks.source import WorldSource
+from xstilts.tasks.data_source import WorldSource
 from xstilts.tasks.task import Task
 
 INTERMEDIATE = ("anli_plus", "mnli", "qqp", "squad_v1", "squad_v2", "hellaswag", "ccg", "cosmosqa", "commonsenseqa")

@@ -47,7 +47,7 @@ def make_tokenizer(folder: Path, texts: list[str], size: int, model: str = "bpe"
     columns = {name: [str(i) for i in range(len(texts))] for name in ("id", "cluster_id", "language")}
     table = pa.table({**columns, "text": texts, "text_b": pa.nulls(len(texts), pa.string())}, mlm.SCHEMA)
     (folder / "text").mkdir(parents=True)
-    pq.write_table(table, folder / "text" / "rows.parquet")
+    pq.write_table(table, folder / "text" / "examples.parquet")
     (folder / "made").mkdir()
     train_vocabulary(
         {"model": model, "size": size, "alphabet": 200}, {"text": folder / "text"}, folder / "made", Context(folder)

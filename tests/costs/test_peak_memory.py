@@ -18,7 +18,7 @@ from xstilts.costs.sizes import QUANTILES, Size
 from xstilts.engine import Plan, Step, Store, run_step
 from xstilts.study.freeze import freeze
 from xstilts.study.plan import build_plan
-from xstilts.tasks.source import WorldSource
+from xstilts.tasks.data_source import WorldSource
 from xstilts.tasks.task import Task
 
 RECIPE = {"learning_rate": 1e-4, "micro_tokens": None, "precision": "fp32", "gradient_checkpointing": False}

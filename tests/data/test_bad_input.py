@@ -10,7 +10,7 @@ from support import changed
 from xstilts.config.custom_tasks import read_task_file
 from xstilts.config.load import builtin_studies, load_study
 from xstilts.data.check import check, texts_of
-from xstilts.data.sources import available, content, rows
+from xstilts.data.examples import available, content_digest, load_examples
 from xstilts.errors import XstiltsError
 from xstilts.study.freeze import freeze
 from xstilts.study.plan import build_plan
@@ -21,7 +21,7 @@ def found(folder, kind, records, source=None, **more):
     """The rows of JSON records, and what was wrong with the others."""
     (folder / "en").write_text("\n".join(map(json.dumps, records)))
     task = Task(name="t", type=kind, source={"format": "jsonl", "files": {"train": "{lang}"}, **(source or {})}, **more)
-    result = rows(task, "train", "en", folder, {})
+    result = load_examples(task, "train", "en", folder, {})
     return result.table, [problem.found for problem in result.problems]
 
 
@@ -57,14 +57,18 @@ def test_a_cluster_that_names_no_column_does_not_make_one_cluster_of_all_rows(tm
 def test_half_a_surrogate_pair_is_one_bad_row(tmp_path):
     (tmp_path / "en").write_text('{"text_a": "\\ud800", "label": "A"}\n{"text_a": "\\ud83d\\ude00", "label": "A"}\n')
     source = {"format": "jsonl", "files": {"train": "{lang}"}}
-    result = rows(Task(name="t", type="classification", labels=["A"], source=source), "train", "en", tmp_path, {})
+    result = load_examples(
+        Task(name="t", type="classification", labels=["A"], source=source), "train", "en", tmp_path, {}
+    )
     assert result.table["text_a"].to_pylist() == ["😀"] and len(result.problems) == 1
 
 
 def test_broken_quotes_and_long_texts_in_a_quoted_table(tmp_path):
     (tmp_path / "en").write_text(f'x\tA\n{"y" * 200_000}\tA\nz\rz\tA\nv\tA\n"open\tA\nw\tA\n')
     source = {"format": "table", "files": {"train": "{lang}"}, "quoted": True, "columns": {"text_a": 0, "label": 1}}
-    result = rows(Task(name="t", type="classification", labels=["A"], source=source), "train", "en", tmp_path, {})
+    result = load_examples(
+        Task(name="t", type="classification", labels=["A"], source=source), "train", "en", tmp_path, {}
+    )
     assert [text[0] for text in result.table["text_a"].to_pylist()] == ["x", "y", "v"]
     assert [problem.line for problem in result.problems] == [3, 6]
 
@@ -74,7 +78,7 @@ def test_files_of_another_format_are_refused(tmp_path, form, text):
     (tmp_path / "en").write_text(text)
     task = Task(name="t", type="qa", source={"format": form, "files": {"train": "{lang}"}})
     with pytest.raises(XstiltsError, match="is not"):
-        rows(task, "train", "en", tmp_path, {})
+        load_examples(task, "train", "en", tmp_path, {})
 
 
 def test_one_file_is_not_read_as_that_of_every_language(tmp_path):
@@ -98,7 +102,7 @@ def test_tasks_that_take_rows_of_others_in_vain(union, says, tmp_path):
     known = {"t": task, "other": Task(name="other", type="classification", source=lines),
              "text": Task(name="text", type="mlm", source=lines),
              "round": Task(name="round", type="classification", source={"union": ["t", "other"]})}  # fmt: skip
-    for read in (rows, content):
+    for read in (load_examples, content_digest):
         with pytest.raises(XstiltsError, match=says):
             read(task, "train", "en", tmp_path, known)
 

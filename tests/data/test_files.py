@@ -7,12 +7,12 @@ import pytest
 
 from xstilts.context import Context
 from xstilts.data import files
-from xstilts.data.prepare import accept, prepare, read_rows
-from xstilts.data.sources import available, content, rows
+from xstilts.data.examples import available, content_digest, load_examples
+from xstilts.data.prepare import accept, prepare, read_examples
 from xstilts.errors import MISSING, XstiltsError
-from xstilts.tasks.source import FileSource, TextSource, WorldSource
+from xstilts.tasks.data_source import FileSource, TextSource, WorldSource
 from xstilts.tasks.task import Task
-from xstilts.tasks.types import SCHEMAS
+from xstilts.tasks.task_types import SCHEMAS
 
 NLI = ("entailment", "neutral", "contradiction")
 COLUMNS = {"text_a": 0, "text_b": 1, "label": 2}
@@ -188,7 +188,7 @@ def test_a_missing_language_split_or_folder_is_refused_before_anything_is_read(t
     assert "sw.tsv" in refused(table_task(), tmp_path, "sw").what
     assert "did you mean 'train'" in refused(table_task(), tmp_path, split="trian").hint
     with pytest.raises(XstiltsError, match="data folder"):
-        rows(table_task(), "train", "en", None, {})
+        load_examples(table_task(), "train", "en", None, {})
 
 
 @pytest.mark.parametrize("pattern", ["../{lang}.tsv", "/etc/{lang}.tsv", "x/../../{lang}.tsv"])
@@ -231,17 +231,17 @@ def corpus(tmp_path):
 
 def test_raw_text_has_every_sentence_once_and_none_that_is_scored(corpus):
     folder, text, tasks = corpus
-    table = rows(text, "train", "en", folder, tasks).table
+    table = load_examples(text, "train", "en", folder, tasks).table
     assert table.schema == SCHEMAS["mlm"]
     assert sorted(table["text"].to_pylist()) == ["Bo ran", "free text"]
 
 
 def test_what_identifies_rows_follows_every_file_that_they_come_from(corpus):
     folder, text, tasks = corpus
-    seen = {content(text, "train", "en", folder, tasks)}
+    seen = {content_digest(text, "train", "en", folder, tasks)}
     for name in ("raw.en.txt", "ner.en.train.tsv", "ner.en.test.tsv"):
         (folder / name).write_text((folder / name).read_text() + "\nmore\tO\n")
-        seen.add(content(text, "train", "en", folder, tasks))
+        seen.add(content_digest(text, "train", "en", folder, tasks))
     assert len(seen) == 4
 
 
@@ -250,8 +250,8 @@ def test_raw_text_may_be_that_of_a_task_without_files(corpus):
     source = WorldSource(world=1, kind="nli", rows={"train": 3})
     world = Task(name="w", type="classification", labels=NLI, source=source)
     text = Task(name="text", type="mlm", source=TextSource(of_tasks={"w": "train"}))
-    assert len(rows(text, "train", "en", folder, {"w": world}).table)
-    assert content(text, "train", "en", folder, {"w": world})
+    assert len(load_examples(text, "train", "en", folder, {"w": world}).table)
+    assert content_digest(text, "train", "en", folder, {"w": world})
 
 
 def test_languages_are_available_where_their_file_is(tmp_path):
@@ -268,7 +268,7 @@ def test_prepared_rows_come_back_in_the_order_asked_for_and_an_empty_file_is_ref
     common = {"task": table_task().model_dump(mode="json"), "tasks": {}, "split": "train", "data": str(tmp_path)}
     for code in ("en", "tr"):
         prepare({**common, "language": code}, {}, out[code], Context(tmp_path))
-    assert read_rows([out["tr"], out["en"]])["text_a"].to_pylist() == ["tr", "en"]
+    assert read_examples([out["tr"], out["en"]])["text_a"].to_pylist() == ["tr", "en"]
     with pytest.raises(XstiltsError, match="'fi'"):
         prepare({**common, "language": "fi"}, {}, out["fi"], Context(tmp_path))
 
@@ -340,7 +340,7 @@ def test_scored_sentences_of_real_data_never_enter_raw_text(real_data):
     source = FileSource(format="tagged", files={s: pattern.replace("{split}", s) for s in ("train", "dev")})
     panx = Task(name="panx", type="tagging", labels=tags, source=source)
     text = Task(name="text", type="mlm", source=TextSource(of_tasks={"panx": "train"}, without={"panx": "dev"}))
-    table: pa.Table = rows(text, "train", "sw", real_data, {"panx": panx}).table
+    table: pa.Table = load_examples(text, "train", "sw", real_data, {"panx": panx}).table
     scored = {" ".join(t) for t in read(panx, real_data, "sw", "dev")["tokens"].to_pylist()}
     raw = [" ".join(t) for t in read(panx, real_data, "sw", "train")["tokens"].to_pylist()]
     assert not scored & set(table["text"].to_pylist())

@@ -6,7 +6,7 @@ import pytest
 
 from xstilts.config.custom_tasks import read_task_file
 from xstilts.data.check import splits
-from xstilts.data.sources import available, rows
+from xstilts.data.examples import available, load_examples
 from xstilts.languages import all_languages
 from xstilts.tasks.task import catalogue
 
@@ -47,7 +47,7 @@ def found(name, data):
     for split in splits(task):
         codes = task.languages or tuple(language.code for language in all_languages())
         for code in available(task, split, codes, data, TASKS):
-            part = rows(task, split, code, data, TASKS)
+            part = load_examples(task, split, code, data, TASKS)
             assert not part.withheld
             counts.setdefault(split, {})[code] = len(part.table) + part.unlabelled
             problems += part.problems

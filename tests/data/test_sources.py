@@ -9,8 +9,8 @@ import pytest
 
 from xstilts.context import Context
 from xstilts.data.check import check, texts_of
-from xstilts.data.prepare import accept, prepare, read_rows
-from xstilts.data.sources import available, content, rows
+from xstilts.data.examples import available, content_digest, load_examples
+from xstilts.data.prepare import accept, prepare, read_examples
 from xstilts.errors import MISSING, XstiltsError
 from xstilts.tasks.task import Task, catalogue, from_xtreme_folder
 
@@ -22,7 +22,7 @@ def entry(source, kind="classification", **more):
 
 
 def table(task, split="train", code="en", data=None, tasks=None, withheld=False):
-    found = rows(task, split, code, data, tasks or {})
+    found = load_examples(task, split, code, data, tasks or {})
     accept(task, split, code, found, withheld)
     return found.table
 
@@ -86,7 +86,7 @@ def test_a_copy_of_a_repository_gives_the_rows_that_the_catalogue_describes(hub)
     assert english["id"].equals(found["id"]) and english["cluster_id"].equals(found["cluster_id"])
     clusters = found["cluster_id"].to_pylist()
     assert clusters[0] == clusters[1] != clusters[2]
-    assert content(xnli, "train", "sw", hub, {}) != content(xnli, "train", "en", hub, {})
+    assert content_digest(xnli, "train", "sw", hub, {}) != content_digest(xnli, "train", "en", hub, {})
 
 
 def test_withheld_labels_of_the_hub_are_refused_unless_predictions_alone_are_wanted(hub):
@@ -96,7 +96,7 @@ def test_withheld_labels_of_the_hub_are_refused_unless_predictions_alone_are_wan
 
 
 def test_a_single_missing_label_is_a_bad_row_and_not_a_withheld_test_set(hub):
-    found = rows(catalogue()["xnli"], "validation", "sw", hub, {})
+    found = load_examples(catalogue()["xnli"], "validation", "sw", hub, {})
     assert [str(problem) for problem in found.problems] == [
         "facebook/xnli sw validation, row 2 (sw): no label; expected a gold label, as other rows have"
     ]
@@ -149,7 +149,7 @@ def test_a_union_has_the_rows_of_its_parts_in_proportion_and_tells_them_apart(hu
             write_split(hub / repository, config, split, {**columns, "label": labels}, {"label": class_names("", NLI)})
         write_card(hub / repository, {config: splits})
     known = catalogue()
-    found = rows(known["anli_plus"], "train", "en", hub, known)
+    found = load_examples(known["anli_plus"], "train", "en", hub, known)
     assert found.unlabelled == 1 and not found.problems
     assert [i.split("-")[0] for i in found.table["id"].to_pylist()] == ["snli", *["mnli"] * 2, *["anli"] * 6]
     assert found.table["label"].to_pylist() == ["entailment", *["entailment", "contradiction"] * 4]
@@ -275,7 +275,7 @@ def test_columns_that_make_a_list_and_blocks_of_lines(tmp_path):
     (tmp_path / "b.txt").write_text("scene\n1\nfirst\nsecond\n" * 2 + "scene\n")
     blocks = {"format": "blocks", "block": 4, "files": {"train": "b.txt"}}
     own = entry({**blocks, "columns": {"context": 0, "label": 1, "choices": [2, 3]}}, "multiple_choice")
-    found = rows(own, "train", "en", tmp_path, {})
+    found = load_examples(own, "train", "en", tmp_path, {})
     assert found.table["choices"].to_pylist() == [["first", "second"]] * 2
     assert [problem.found for problem in found.problems] == ["1 lines at the end"]
 
@@ -324,7 +324,7 @@ def broken(tmp_path):
 
 def test_every_bad_row_of_a_file_is_named_at_once(broken):
     folder, source = broken
-    found = rows(entry(source), "train", "en", folder, {})
+    found = load_examples(entry(source), "train", "en", folder, {})
     named = {problem.line: problem.found for problem in found.problems}
     for number, (_, fault) in enumerate(BROKEN, 1):
         assert named.get(number, "").startswith(fault) and bool(fault) == (number in named)
@@ -342,7 +342,7 @@ def test_bad_rows_that_are_skipped_are_counted_and_named_and_shift_no_other(brok
     out = tmp_path / "out"
     out.mkdir()
     prepare(arguments, {}, out, Context(tmp_path))
-    assert read_rows([out])["id"].to_pylist() == ["1", "11"]
+    assert read_examples([out])["id"].to_pylist() == ["1", "11"]
     left_out = json.loads((out / "left-out.json").read_text())
     assert len(left_out["problems"]) == 10
     assert left_out["problems"][0] == {"file": str(folder / "en.tsv"), "line": 2, "language": "en", "unit": "line",
@@ -365,11 +365,11 @@ def test_a_check_says_what_each_language_is_like(tmp_path):
         task, "train", ("en", "sw", "th"), tmp_path, {}, count, lambda code: seen if code == "en" else set()
     )
     facts, problems = english
-    assert (facts["rows"], facts["duplicates"], facts["overlap"], problems) == (3, 1, 1, [])
+    assert (facts["examples"], facts["duplicates"], facts["overlap"], problems) == (3, 1, 1, [])
     assert facts["labels"] == {"entailment": 1 / 3, "neutral": 2 / 3}
     assert (facts["median"], facts["longest"], facts["per_word"]) == (6, 6, 2)
     facts, problems = swahili
-    assert (facts["rows"], facts["bad"], facts["empty"], facts["overlap"]) == (1, 1, 1, 0)
+    assert (facts["examples"], facts["bad"], facts["empty"], facts["overlap"]) == (1, 1, 1, 0)
     assert "sw.tsv, line 2 (sw): empty text_b" in str(problems[0])
     facts, problems = thai
-    assert facts["rows"] == 0 and "th.tsv does not exist" in problems[0].file
+    assert facts["examples"] == 0 and "th.tsv does not exist" in problems[0].file

@@ -11,12 +11,12 @@ import pyarrow as pa
 import pytest
 
 from xstilts.data.world import LANGUAGES, SCHEMAS, World
+from xstilts.data.world.concepts import ABSENT, ANTONYM, CONCEPTS, HYPERNYM, SHARED
 from xstilts.data.world.grammar import grammar
 from xstilts.data.world.items import nli_pairs, paws_pairs
 from xstilts.data.world.lexicon import lexicons
 from xstilts.data.world.realisation import linearise
 from xstilts.data.world.semantics import SPLITS, Event
-from xstilts.data.world.vocabulary import ABSENT, ANTONYM, CONCEPTS, HYPERNYM, SHARED
 from xstilts.errors import XstiltsError
 from xstilts.languages import syntax_features
 

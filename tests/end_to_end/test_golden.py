@@ -45,7 +45,7 @@ def rows_of(root, entry, split, code):
 
 
 def table_digest(folder):
-    rows = pq.read_table(folder / "rows.parquet").to_pylist()
+    rows = pq.read_table(folder / "examples.parquet").to_pylist()
     return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode()).hexdigest()[:16]
 
 

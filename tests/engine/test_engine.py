@@ -18,7 +18,7 @@ from xstilts.engine import Plan, Step, Store, execute, local, read_steps, run_st
 from xstilts.engine.result import manifest
 from xstilts.engine.scheduler import Scheduler
 from xstilts.errors import MISSING, STEP_FAILED, XstiltsError
-from xstilts.tasks.source import WorldSource
+from xstilts.tasks.data_source import WorldSource
 from xstilts.tasks.task import Task
 
 
@@ -139,7 +139,7 @@ def test_a_result_that_lost_its_manifest_is_replaced(store):
     outcome, _ = run(plan_of(step()), store)
     assert not outcome.failed
     assert store.has(step().fingerprint)
-    assert (store.root / "damaged" / step().fingerprint / "rows.parquet").is_file()
+    assert (store.root / "damaged" / step().fingerprint / "examples.parquet").is_file()
 
 
 def test_a_writer_that_is_killed_leaves_no_result_and_the_next_one_succeeds(store):
@@ -147,7 +147,7 @@ def test_a_writer_that_is_killed_leaves_no_result_and_the_next_one_succeeds(stor
 import pathlib, time
 from xstilts.engine import Step, Store
 with Store(pathlib.Path({str(store.root)!r})).writing(Step(**{step().to_json()!r})) as out:
-    (out / "rows.parquet").write_text("half")
+    (out / "examples.parquet").write_text("half")
     print("writing", flush=True)
     time.sleep(60)
 """
@@ -169,14 +169,14 @@ with Store(pathlib.Path({str(store.root)!r})).writing(Step(**{step().to_json()!r
 def test_a_flipped_byte_is_found_set_aside_and_computed_again(store):
     plan = plan_of(step(), step("tr"))
     run(plan, store)
-    file = store.path(step().fingerprint) / "rows.parquet"
+    file = store.path(step().fingerprint) / "examples.parquet"
     sound = file.read_bytes()
     file.write_bytes(sound[:50] + bytes([sound[50] ^ 1]) + sound[51:])
     outcome, events = run(plan, store)
     assert [e["step"] for e in events if e["event"] == "damaged"] == [step().fingerprint]
     assert list(outcome.seconds) == [step().fingerprint]
     assert file.read_bytes() == sound
-    assert (store.root / "damaged" / step().fingerprint / "rows.parquet").read_bytes() != sound
+    assert (store.root / "damaged" / step().fingerprint / "examples.parquet").read_bytes() != sound
     assert run(plan, store)[0].seconds == {}
 
 
@@ -480,17 +480,17 @@ def test_two_machines_that_write_one_step_leave_a_whole_result(remote_store, tmp
 
 def test_a_damaged_remote_result_is_never_read_and_computed_again(remote_store, tmp_path):
     run_step(step(), remote_store("here"))
-    file = next((tmp_path / "bucket").rglob("rows.parquet"))
+    file = next((tmp_path / "bucket").rglob("examples.parquet"))
     sound = file.read_bytes()
     file.write_bytes(sound[:50] + bytes([sound[50] ^ 1]) + sound[51:])
     there = remote_store("there")
-    for read in (lambda: there.find(step().fingerprint, "rows.parquet"), lambda: there.open(step().fingerprint)):
+    for read in (lambda: there.find(step().fingerprint, "examples.parquet"), lambda: there.open(step().fingerprint)):
         with pytest.raises(XstiltsError, match="damaged"):
             read()
     assert not there.path(step().fingerprint).exists()
     outcome, _ = run(plan_of(step()), there)
     assert list(outcome.seconds) == [step().fingerprint]
-    assert (remote_store("third").open(step().fingerprint) / "rows.parquet").read_bytes() == sound
+    assert (remote_store("third").open(step().fingerprint) / "examples.parquet").read_bytes() == sound
 
 
 def test_a_local_store_that_was_copied_as_it_is_serves_behind_a_url(store, remote_store, tmp_path):
@@ -550,7 +550,7 @@ def test_a_step_alone_says_what_it_did_by_its_status(frozen):
     assert "already there: en" in xstilts("step", "--run", folder, first)
     listed = [line.split() for line in xstilts("step", "--run", folder, "--list").splitlines()]
     assert listed == [[f] for f in list(plan.steps)[1:3]] + [[last, *list(plan.steps)[1:3]]]
-    file = Store(folder.parent / "store").path(first) / "rows.parquet"
+    file = Store(folder.parent / "store").path(first) / "examples.parquet"
     file.write_bytes(b"damaged")
     assert "finished: en" in xstilts("step", "--run", folder, first)
     assert "which step is 'zz'" in xstilts("step", "--run", folder, "zz", expect=2)

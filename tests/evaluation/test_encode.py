@@ -7,11 +7,11 @@ import pytest
 from xstilts.context import Context
 from xstilts.data.prepare import prepare
 from xstilts.evaluation.encode import encoded_rows
+from xstilts.tasks.data_source import WorldSource
 from xstilts.tasks.encoding import Encoded
-from xstilts.tasks.source import WorldSource
 from xstilts.tasks.task import Task
 
-ARRAYS = ("ids", "offsets", "rows", "labels")
+ARRAYS = ("ids", "offsets", "examples", "labels")
 
 
 @pytest.fixture
@@ -53,8 +53,8 @@ def test_sequences_are_kept_mapped_and_equal(nli, tokenizer, tmp_path):
 
 def test_other_rows_in_the_same_place_are_encoded_anew(nli, tokenizer, tmp_path):
     before = encode(nli, tokenizer, tmp_path / "store")
-    table = pq.read_table(nli[0] / "rows.parquet")
-    pq.write_table(table.slice(5), nli[0] / "rows.parquet")
+    table = pq.read_table(nli[0] / "examples.parquet")
+    pq.write_table(table.slice(5), nli[0] / "examples.parquet")
     after = encode(nli, tokenizer, tmp_path / "store")
     assert (len(before), len(after)) == (20, 15)
 

@@ -147,7 +147,7 @@ def test_computing_activations_twice_changes_nothing(always, tmp_path):
 
 def test_the_masked_head_works_on_packed_batches(always, tmp_path):
     encoded = make_encoded(8)
-    encoded = Encoded(encoded.ids, encoded.offsets, encoded.rows, np.full(len(encoded.ids), -100))
+    encoded = Encoded(encoded.ids, encoded.offsets, encoded.examples, np.full(len(encoded.ids), -100))
 
     def corrupt(batch, rng):
         batch["labels"] = np.where((batch["input_ids"] != PAD) & (rng.random(batch["input_ids"].shape) < 0.3),

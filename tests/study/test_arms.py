@@ -19,7 +19,7 @@ from xstilts.errors import XstiltsError
 from xstilts.models.encoders import share_encoder, with_head, with_mlm_head
 from xstilts.study.freeze import freeze
 from xstilts.study.plan import build_plan
-from xstilts.tasks.source import WorldSource
+from xstilts.tasks.data_source import WorldSource
 from xstilts.tasks.task import Task
 from xstilts.training.budget import choose_rows, interleave, shares, turns
 from xstilts.training.phases import fine_tune

@@ -23,7 +23,7 @@ from xstilts.study.freeze import freeze
 from xstilts.study.plan import build_plan
 from xstilts.tasks.task import catalogue as known_tasks
 from xstilts.tasks.task import from_xtreme_folder
-from xstilts.tasks.types import SCORED
+from xstilts.tasks.task_types import SCORED
 from xstilts.tasks.xtreme import TARGETS
 
 INTERMEDIATE = ["anli_plus", "mnli", "qqp", "squad_v1", "squad_v2", "hellaswag", "ccg", "cosmosqa", "commonsenseqa"]

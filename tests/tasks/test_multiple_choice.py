@@ -11,8 +11,8 @@ from xstilts.evaluation.predict import run_model
 from xstilts.models.batching import micro_batches
 from xstilts.models.encoders import with_head
 from xstilts.tasks import multiple_choice
+from xstilts.tasks.data_source import WorldSource
 from xstilts.tasks.encoding import IGNORED, pad
-from xstilts.tasks.source import WorldSource
 from xstilts.tasks.task import BadRow, Task
 from xstilts.training.budget import join, updates
 from xstilts.training.loop import Part, train
@@ -47,7 +47,7 @@ def tensors(encoded, indices):
 
 def test_each_choice_is_read_after_the_context_and_the_question(encoded, tokenizer):
     texts = [tokenizer.decode(encoded.ids[a:b]) for a, b in zip(encoded.offsets[:-1], encoded.offsets[1:], strict=True)]
-    assert encoded.rows.tolist() == [0, 0, 0, 1, 1, 2, 2, 2, 2, 2, 3, 3]
+    assert encoded.examples.tolist() == [0, 0, 0, 1, 1, 2, 2, 2, 2, 2, 3, 3]
     assert encoded.labels.tolist() == [1, -100, -100, 0, -100, 3, *[-100] * 4, 1, -100]
     plain = tokenizer.decode(tokenizer("The old river", "who? a king")["input_ids"])
     assert texts[0] == plain
@@ -92,10 +92,10 @@ def test_a_batch_never_parts_the_choices_of_a_question(encoded):
             groups = micro_batches(encoded, indices, budget)
             assert sorted(np.concatenate(groups)) == sorted(indices)
             for group in groups:
-                rows = encoded.rows[group]
+                rows = encoded.examples[group]
                 first = encoded.labels[group] != IGNORED
                 assert all(
-                    (group[rows == row] == np.flatnonzero(encoded.rows == row)).all() and first[rows == row][0]
+                    (group[rows == row] == np.flatnonzero(encoded.examples == row)).all() and first[rows == row][0]
                     for row in np.unique(rows)
                 )
                 width = encoded.lengths[group].max()
@@ -109,7 +109,7 @@ def test_predictions_are_probabilities_over_the_choices_of_each_row(encoder_fold
     columns = multiple_choice.predict(extracted, encoded, make_table(), TASK)
     assert columns["gold"] == [1, 0, 3, 1]
     for row, (_, _, choices, _) in enumerate(ROWS):
-        logits = np.array(extracted)[encoded.rows == row]
+        logits = np.array(extracted)[encoded.examples == row]
         probabilities = np.exp(logits) / np.exp(logits).sum()
         assert len(logits) == len(choices)
         assert columns["prediction"][row] == probabilities.argmax()

@@ -14,13 +14,13 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, pr
 
 from support import tuning
 from xstilts.context import Context
-from xstilts.data.sources import rows
+from xstilts.data.examples import load_examples
 from xstilts.errors import XstiltsError
 from xstilts.evaluation.predict import baseline, predict
 from xstilts.models.encoders import load_tokenizer
 from xstilts.tasks import metrics, qa
+from xstilts.tasks.data_source import FileSource, WorldSource
 from xstilts.tasks.no_answer import fit_threshold, withhold
-from xstilts.tasks.source import FileSource, WorldSource
 from xstilts.tasks.task import Task
 from xstilts.training.phases import fine_tune
 
@@ -108,8 +108,8 @@ def cuts(encoded, table):
     offsets = np.concatenate([[0], np.cumsum(stops - starts)])
     rows = np.arange(len(found))
     alone = qa.Encoded(encoded.ids[tokens], offsets, rows, encoded.labels[found], None, encoded.spans[tokens])
-    texts = qa.n_best(best, alone, table.take(encoded.rows[found]))
-    return [(int(row), options[0][1]) for row, options in zip(encoded.rows[found], texts, strict=True)]
+    texts = qa.n_best(best, alone, table.take(encoded.examples[found]))
+    return [(int(row), options[0][1]) for row, options in zip(encoded.examples[found], texts, strict=True)]
 
 
 @pytest.mark.parametrize("max_length", [40, 128])
@@ -152,7 +152,7 @@ def test_windows_equal_those_of_the_library(tokenizer, like_xlmr, like_bert):
             max_length=max_length, stride=max_length // 3, return_overflowing_tokens=True,
             return_offsets_mapping=True,
         )  # fmt: skip
-        assert encoded.rows.tolist() == expected["overflow_to_sample_mapping"]
+        assert encoded.examples.tolist() == expected["overflow_to_sample_mapping"]
         for i in range(len(encoded)):
             tokens = slice(encoded.offsets[i], encoded.offsets[i + 1])
             assert encoded.ids[tokens].tolist() == expected["input_ids"][i]
@@ -179,7 +179,7 @@ def test_a_row_is_read_the_same_way_whatever_stands_beside_it(letters):
     alone = qa.encode(questions(QUESTIONS[:1]), QA, letters, 60)
     assert together.ids[: len(alone.ids)].tolist() == alone.ids.tolist()
     assert together.labels[: len(alone)].tolist() == alone.labels.tolist()
-    assert (together.rows == 0).sum() == len(alone)
+    assert (together.examples == 0).sum() == len(alone)
 
 
 def test_a_question_longer_than_the_sequence_is_cut_and_still_answered(letters):
@@ -192,13 +192,17 @@ def test_a_question_longer_than_the_sequence_is_cut_and_still_answered(letters):
 def test_a_window_without_the_whole_answer_is_a_null_window(letters):
     table = questions([*QUESTIONS[:1], ("Who?", QUESTIONS[0][1], "")], answers=[[{"text": "A king", "start": 44}], []])
     encoded = qa.encode(table, QA, letters, 40)
-    for i, row in enumerate(encoded.rows):
+    for i, row in enumerate(encoded.examples):
         spans = encoded.spans[encoded.offsets[i] : encoded.offsets[i + 1]]
         inside = spans[spans[:, 0] >= 0]
         whole = row == 0 and inside[0, 0] <= 44 and inside[-1, 1] >= 50
         assert (encoded.labels[i].tolist() != [0, 0]) == whole
     has = encoded.labels[:, 0] > 0
-    assert has[encoded.rows == 0].any() and not has[encoded.rows == 0].all() and not has[encoded.rows == 1].any()
+    assert (
+        has[encoded.examples == 0].any()
+        and not has[encoded.examples == 0].all()
+        and not has[encoded.examples == 1].any()
+    )
 
 
 def test_a_hidden_question_is_read_as_an_empty_one(letters):
@@ -222,7 +226,7 @@ def test_every_real_answer_is_cut_out_whole_and_mostly_exact(real_data, letters,
         own = {"files": {"test": pattern}, "languages": tuple(codes.split()), "numbered": ("test",)}
         source = FileSource(format="squad", **own)
         for code in codes.split():
-            table = rows(Task(name="q", type="qa", source=source), "test", code, real_data, {}).table
+            table = load_examples(Task(name="q", type="qa", source=source), "test", code, real_data, {}).table
             tables[pattern.partition("/")[0], code] = table.take(np.arange(0, len(table), len(table) // 120))
     texts = [text for table in tables.values() for text in table["context"].to_pylist()[::6]]
     for own, floor in ((letters, 1.0), (like_xlmr(texts, 3000), 0.85)):
@@ -362,7 +366,7 @@ def squad_run(tmp_path_factory, encoder_folder):
     items = [(q, c, a) for q, c, a in QUESTIONS[:3] for _ in range(8)]
     golds = [[] if i % 3 == 0 else [{"text": a, "start": c.index(a)}] for i, (_, c, a) in enumerate(items)]
     (root / "rows").mkdir()
-    pq.write_table(questions(items, golds), root / "rows" / "rows.parquet")
+    pq.write_table(questions(items, golds), root / "rows" / "examples.parquet")
     common = {"languages": ["en"], "max_length": 48, "mask_column": "", "weights": "", "device": "cpu"}
     encoder = encoder_folder("bert")
     for task in (SQUAD_V2, QA):

@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from xstilts.context import Context
+from xstilts.data.examples import load_examples
 from xstilts.data.prepare import prepare
-from xstilts.data.sources import rows
 from xstilts.errors import XstiltsError
 from xstilts.evaluation.retrieve import embed, retrieve
 from xstilts.models.encoders import load_base
 from xstilts.tasks import retrieval
+from xstilts.tasks.data_source import WorldSource
 from xstilts.tasks.metrics import pair_f1
 from xstilts.tasks.mining import fit_threshold, mine
 from xstilts.tasks.neighbours import nearest, neighbours, unit
-from xstilts.tasks.source import WorldSource
 from xstilts.tasks.task import Task
 
 BUCC = {"name": "bucc", "type": "retrieval", "mining": True, "metrics": ["f1"]}
@@ -42,7 +42,7 @@ def test_the_nearest_is_by_angle_and_the_first_of_equals_and_blocks_change_nothi
 
 def test_retrieval_finds_each_gold_candidate_whatever_the_order_of_rows():
     task = Task(name="pairs", type="retrieval", source=WorldSource(world=1, kind="retrieval", rows={"test": 12}))
-    table = rows(task, "test", "fi", None, {}).table
+    table = load_examples(task, "test", "fi", None, {}).table
     table = table.take(np.random.default_rng(0).permutation(len(table)))
     side, own, gold = (table[c].to_pylist() for c in ("side", "id", "gold"))
     number = {name: i for i, name in enumerate(sorted({g for g in gold if g}))}
@@ -245,7 +245,7 @@ def test_real_gold_pairs_are_mined_where_vectors_are_good(real_data):
     source = {"format": "bitext", "files": {"dev": "bucc2018/{lang}-en.dev.{lang}"},
               "english": "bucc2018/{lang}-en.dev.en", "gold": "bucc2018/{lang}-en.dev.gold"}  # fmt: skip
     task = Task(**BUCC, source=source)
-    table = rows(task, "dev", "zh", real_data, {}).table
+    table = load_examples(task, "dev", "zh", real_data, {}).table
     rng = np.random.default_rng(0)
     places = {name: i for i, name in enumerate(table["id"].to_pylist())}
     vectors = rng.normal(size=(len(table), 64)).astype(np.float32) + 0.5

@@ -8,13 +8,13 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from support import TEXTS
-from xstilts.data.sources import rows
+from xstilts.data.examples import load_examples
 from xstilts.tasks import classification, mlm, qa, retrieval, tagging
+from xstilts.tasks.data_source import WorldSource
 from xstilts.tasks.encoding import IGNORED, pad
 from xstilts.tasks.metrics import chunks, expected_calibration_error, macro_f1
-from xstilts.tasks.source import WorldSource
 from xstilts.tasks.task import Task
-from xstilts.tasks.types import SCHEMAS
+from xstilts.tasks.task_types import SCHEMAS
 
 NOWHERE = WorldSource(world=1, kind="nli", rows={"train": 1})
 TAGS = ("NOUN", "PROPN", "VERB", "DET", "ADP", "PUNCT")
@@ -183,7 +183,7 @@ def test_raw_sentences_are_joined_within_a_language_up_to_the_maximum(tokenizer)
     assert sequences[0] == [start, *ids[0], end, *ids[1], end]
     assert sequences[1] == [start, *ids[2], end, *ids[3], end]
     assert sequences[2] == [start, *ids[4][:30], end]
-    assert encoded.rows.tolist() == [0, 2, 4]
+    assert encoded.examples.tolist() == [0, 2, 4]
 
 
 def test_hidden_tokens_follow_the_stated_shares_and_special_tokens_are_left_alone(tokenizer):
@@ -227,11 +227,11 @@ def test_logits_of_hidden_positions_alone_equal_those_of_all_positions(kind, enc
 def test_artificial_rows_have_the_schema_of_their_task_type_and_can_be_encoded(kind, source, tokenizer):
     labels = {"nli": LABELS, "paws": ("0", "1")}.get(source, ())
     task = Task(name="t", type=kind, labels=labels, source=WorldSource(world=1, kind=source, rows={"train": 20}))
-    table = rows(task, "train", "tr", None, {}).table
+    table = load_examples(task, "train", "tr", None, {}).table
     assert table.schema == SCHEMAS[kind]
     module = {"classification": classification, "qa": qa, "retrieval": retrieval, "mlm": mlm}[kind]
     encoded = module.encode(table, task, tokenizer, 64)
-    assert set(encoded.rows.tolist()) == set(range(len(table)))
+    assert set(encoded.examples.tolist()) == set(range(len(table)))
 
 
 def test_every_metric_of_classification_is_a_function_of_sums_and_equals_its_definition():

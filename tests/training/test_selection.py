@@ -20,7 +20,7 @@ from xstilts.runs.score_table import read_score_table
 from xstilts.study.freeze import freeze
 from xstilts.study.plan import build_plan
 from xstilts.study.run import run_study
-from xstilts.tasks.source import WorldSource
+from xstilts.tasks.data_source import WorldSource
 from xstilts.tasks.task import Task
 from xstilts.training.phases import fine_tune
 
@@ -36,10 +36,10 @@ def rows(tmp_path_factory):
         folder = root / f"{split}.{code}"
         folder.mkdir()
         prepare({"task": entry, "tasks": {}, "split": split, "language": code}, {}, folder, Context(folder))
-    turned = pq.read_table(root / "validation.tr" / "rows.parquet").to_pylist()
+    turned = pq.read_table(root / "validation.tr" / "examples.parquet").to_pylist()
     for row in turned:  # so that they choose otherwise than English, which a model this small does not do by itself
         row["label"] = task.labels[(task.labels.index(row["label"]) + 1) % 3]
-    pq.write_table(pa.Table.from_pylist(turned), root / "validation.tr" / "rows.parquet")
+    pq.write_table(pa.Table.from_pylist(turned), root / "validation.tr" / "examples.parquet")
     return root, entry
 
 

@@ -18,8 +18,8 @@ from xstilts.errors import MISSING, XstiltsError
 from xstilts.models.batching import epochs, micro_batches, mixture, sorted_batches
 from xstilts.models.encoders import load_base, load_tokenizer, with_head
 from xstilts.tasks import classification, mlm
+from xstilts.tasks.data_source import WorldSource
 from xstilts.tasks.encoding import Encoded, ragged
-from xstilts.tasks.source import WorldSource
 from xstilts.tasks.task import Task
 from xstilts.training.budget import choose_rows, join, updates
 from xstilts.training.loop import Part, train
@@ -212,7 +212,7 @@ def test_joined_parts_keep_tokens_and_labels_of_the_chosen_rows_together():
             part.ids[part.offsets[row] : part.offsets[row + 1]].tolist()
         )
         assert whole.labels[i] == part.labels[row]
-    assert whole.rows.tolist() == [0, 1, 2]
+    assert whole.examples.tolist() == [0, 1, 2]
 
 
 def test_an_example_of_several_sequences_counts_as_one_in_an_update():
@@ -411,7 +411,7 @@ def test_masking_is_drawn_anew_in_every_update_and_equally_in_equal_runs(tokeniz
 
 def test_the_same_tokens_are_hidden_however_an_update_is_cut(encoder_folder, tmp_path):
     encoded, seen = make_encoded(), []
-    encoded = Encoded(encoded.ids, encoded.offsets, encoded.rows, np.full(len(encoded.ids), -100))
+    encoded = Encoded(encoded.ids, encoded.offsets, encoded.examples, np.full(len(encoded.ids), -100))
 
     def corrupt(batch, rng):
         batch["labels"] = np.where(rng.random(batch["input_ids"].shape) < 0.3, batch["input_ids"], -100)

@@ -24,7 +24,7 @@ from xstilts.analysis import analyse
 from xstilts.config.custom_tasks import read_task_file
 from xstilts.config.load import load_study
 from xstilts.context import Context
-from xstilts.data.sources import rows
+from xstilts.data.examples import load_examples
 from xstilts.engine import Step
 from xstilts.engine.store import Store
 from xstilts.engine.work import run_step
@@ -36,7 +36,7 @@ from xstilts.study.plan import build_plan
 from xstilts.study.results import gather
 from xstilts.study.run import freeze_plan
 from xstilts.tasks.task import Task
-from xstilts.tasks.types import SCHEMAS
+from xstilts.tasks.task_types import SCHEMAS
 from xstilts.translation import generate
 from xstilts.translation.codes import Direction, direction
 from xstilts.translation.generate import TOO_LONG, UNFINISHED, Search, translate_texts
@@ -134,14 +134,14 @@ def run(folder, kind, rows, inputs, entry=None, **more):
     """The new rows, the file of quality and that of rows left out."""
     (folder / "rows").mkdir(exist_ok=True)
     (folder / "out").mkdir(exist_ok=True)
-    pq.write_table(rows if isinstance(rows, pa.Table) else table(kind, rows), folder / "rows" / "rows.parquet")
+    pq.write_table(rows if isinstance(rows, pa.Table) else table(kind, rows), folder / "rows" / "examples.parquet")
     arguments = {
         "task": (entry or task(kind)).model_dump(mode="json"), "from": "en", "to": "de", "roundtrip": False, "beams": 2,
         "max_length": LONGEST, "batch_tokens": 64, "device": "cpu", "precision": "fp32", **more,
     }  # fmt: skip
     translate(arguments, {"rows": folder / "rows", **inputs}, folder / "out", Context(folder / "scratch"))
     told = [json.loads((folder / "out" / f"{name}.json").read_text()) for name in ("quality", "left-out")]
-    return pq.read_table(folder / "out" / "rows.parquet"), *told
+    return pq.read_table(folder / "out" / "examples.parquet"), *told
 
 
 PAIRS = [
@@ -387,7 +387,7 @@ def test_the_steps_run_in_the_engine_and_another_model_or_beam_is_another_step(t
     store = Store(tmp_path / "store")
     for step in wanted:
         run_step(step, store)
-    made, given = (pq.read_table(store.open(step.fingerprint) / "rows.parquet") for step in (wanted[2], wanted[1]))
+    made, given = (pq.read_table(store.open(step.fingerprint) / "examples.parquet") for step in (wanted[2], wanted[1]))
     assert made.schema == given.schema and set(made["id"].to_pylist()) <= set(given["id"].to_pylist())
 
 
@@ -568,7 +568,7 @@ def test_old_weights_are_read_without_running_what_they_hold(toy, tmp_path):
 
 def test_a_little_real_english_goes_out_and_stays_parallel(real_data, tmp_path):
     entry = read_task_file(Path(__file__).parents[1] / "real_tasks.yaml")["xnli"]
-    given = rows(entry, "validation", "en", real_data, {}).table.slice(0, 400)
+    given = load_examples(entry, "validation", "en", real_data, {}).table.slice(0, 400)
     for name in ("text_a", "text_b"):
         given = given.set_column(given.column_names.index(name), name, pc.utf8_lower(given[name]))
     (tmp_path / "raw").mkdir()

@@ -8,7 +8,7 @@ import yaml
 from pydantic import Field
 
 from xstilts.runs.reader import ArmFacts
-from xstilts.tasks.source import Entry
+from xstilts.tasks.data_source import Entry
 
 NINE = (
     "anli_plus", "mnli", "qqp", "squad_v1", "squad_v2", "hellaswag", "ccg", "cosmosqa", "commonsenseqa",

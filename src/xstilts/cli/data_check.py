@@ -15,7 +15,7 @@ from xstilts.cli.root import app
 from xstilts.errors import BAD_INPUT, XstiltsError
 
 COLUMNS = {
-    "language": "language", "split": "split", "rows": "rows", "bad": "bad", "empty": "empty",
+    "language": "language", "split": "split", "examples": "examples", "bad": "bad", "empty": "empty",
     "duplicates": "repeated", "overlap": "shared", "median": "median", "p95": "95 %", "longest": "longest",
     "per_word": "per word", "per_character": "per char", "balance": "labels",
 }  # fmt: skip
@@ -39,8 +39,8 @@ def data(
 ) -> None:
     """Check a task's data per language: sizes, labels, lengths, repetitions, overlap, and every bad row."""
     from xstilts.data.check import check, splits
-    from xstilts.data.problems import told
-    from xstilts.data.sources import available
+    from xstilts.data.examples import available
+    from xstilts.data.rejected_rows import summarise
     from xstilts.tasks.task import find_task
 
     if verb != "check":
@@ -65,7 +65,7 @@ def data(
         typer.echo(json.dumps({"task": name, "languages": facts, "problems": [p.as_json() for p in problems]}, indent=1,
                               ensure_ascii=False))  # fmt: skip
     else:
-        _print(facts, told(problems), len(problems))
+        _print(facts, summarise(problems), len(problems))
     unread = any("bad" not in row for row in facts)
     if unread or (problems and task.on_bad_row == "error"):
         raise typer.Exit(BAD_INPUT)
@@ -105,7 +105,7 @@ def _other(against: str, folder: Path | None, known: dict[str, Any]) -> Callable
 
 def _texts(texts_of: Any, task: Any, splits: list[str], folder: Path | None, known: Any, code: str) -> set[str]:
     """The texts of the other task in a language; none where it does not have the language."""
-    from xstilts.data.sources import available
+    from xstilts.data.examples import available
 
     found: set[str] = set()
     for split in splits:
@@ -128,7 +128,7 @@ def _print(facts: list[dict[str, Any]], problems: list[str], count: int) -> None
         if row.get("withheld"):
             console.print(f"note: {row['split']} in {row['language']}: gold labels are withheld", highlight=False)
         if row.get("unlabelled"):
-            console.print(f"note: {row['split']} in {row['language']}: {row['unlabelled']:,} rows without a gold label "
+            console.print(f"note: {row['split']} in {row['language']}: {row['unlabelled']:,} examples without a gold label "
                           "by the data's own account are left out", highlight=False)  # fmt: skip
     console.print(f"{count:,} bad row{'s' * (count != 1)}" + ":" * bool(count), highlight=False)
     for line in problems:

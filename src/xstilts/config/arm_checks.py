@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from xstilts.config.messages import Problem, Where, language_problems, mapping, setting, unknown
 from xstilts.config.schema import Arm
-from xstilts.tasks.types import FINE_TUNED
+from xstilts.tasks.task_types import FINE_TUNED
 
 COUNTED = {"near", "far", "diverse", "random", "stratified", "same-script", "other-script", "predicted", "held-out"}
 """The strategies that choose `count` languages; the others have a number of their own."""

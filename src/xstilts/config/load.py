@@ -34,7 +34,7 @@ from xstilts.config.messages import (
 from xstilts.config.schema import Study, parse_contrast
 from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.tasks.task import catalogue, catalogue_entries
-from xstilts.tasks.types import FINE_TUNED, READ, SCORED
+from xstilts.tasks.task_types import FINE_TUNED, READ, SCORED
 
 
 def builtin_studies() -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from xstilts.tasks.source import Entry
+from xstilts.tasks.data_source import Entry
 from xstilts.tasks.task import Task
 
 Positive = Annotated[int, Field(gt=0)]

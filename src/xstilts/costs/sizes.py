@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from xstilts.data.sources import rows
+from xstilts.data.examples import load_examples
 from xstilts.engine import Step, Store
 from xstilts.errors import XstiltsError
 from xstilts.languages import language
@@ -79,7 +79,7 @@ class Sizes:
     def _find(self, step: Step, exact: bool) -> Size:
         arguments, entry = step.arguments, step.arguments["task"]
         if self.store and "world" not in entry["source"] and self.store.has(step.fingerprint):
-            table = pq.read_table(self.store.find(step.fingerprint, "rows.parquet"))
+            table = pq.read_table(self.store.find(step.fingerprint, "examples.parquet"))
             return _counted(table, entry, arguments["language"])
         if _local(entry) and step.location.get("data") and entry["type"] != "mlm":
             return self._from_files(step, exact)
@@ -104,7 +104,7 @@ def _read_file(arguments: str, data: Path) -> Size | None:
     wanted = json.loads(arguments)
     tasks = {name: Task(**entry) for name, entry in wanted["tasks"].items()}
     try:
-        table = rows(Task(**wanted["task"]), wanted["split"], wanted["language"], data, tasks).table
+        table = load_examples(Task(**wanted["task"]), wanted["split"], wanted["language"], data, tasks).table
     except XstiltsError:
         return None
     return _counted(table, wanted["task"], wanted["language"])

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from xstilts.data.examples import Tasks, load_examples
 from xstilts.data.hub import splits_of
-from xstilts.data.problems import Problem
-from xstilts.data.sources import Tasks, rows
+from xstilts.data.rejected_rows import RejectedRow
 from xstilts.errors import XstiltsError
-from xstilts.tasks.source import FileSource, HubSource, WorldSource
+from xstilts.tasks.data_source import FileSource, HubSource, WorldSource
 from xstilts.tasks.task import Task
-from xstilts.tasks.types import READ
+from xstilts.tasks.task_types import READ
 
 SubWords = Callable[[list[str]], list[int]]
 """How many sub-words each text has."""
@@ -33,7 +33,7 @@ def splits(task: Task) -> tuple[str, ...]:
 def check(
     task: Task, split: str, codes: Iterable[str], data: Path | None, tasks: Tasks,
     sub_words: SubWords | None = None, against: Callable[[str], set[str]] | None = None,
-) -> Iterator[tuple[dict[str, Any], list[Problem]]]:  # fmt: skip
+) -> Iterator[tuple[dict[str, Any], list[RejectedRow]]]:  # fmt: skip
     """Per language what its rows are like, and every bad row in them.
 
     Args:
@@ -42,11 +42,14 @@ def check(
     """
     for code in codes:
         try:
-            found = rows(task, split, code, data, tasks)
+            found = load_examples(task, split, code, data, tasks)
         except XstiltsError as error:
-            yield {"language": code, "split": split, "rows": 0}, [Problem(error.what, 0, code, error.why, error.hint)]
+            yield (
+                {"language": code, "split": split, "examples": 0},
+                [RejectedRow(error.what, 0, code, error.why, error.hint)],
+            )
             continue
-        facts = {"language": code, "split": split, "rows": len(found.table), "bad": len(found.problems),
+        facts = {"language": code, "split": split, "examples": len(found.table), "bad": len(found.problems),
                  "empty": sum(problem.found.startswith("empty") for problem in found.problems),
                  "unlabelled": found.unlabelled, "withheld": found.withheld}  # fmt: skip
         texts = _texts(found.table, task)
@@ -67,7 +70,7 @@ def normal(text: str) -> str:
 
 def texts_of(task: Task, split: str, code: str, data: Path | None, tasks: Tasks) -> set[str]:
     """All texts of a task's rows in a language, in the form in which they are compared."""
-    table = rows(task, split, code, data, tasks).table
+    table = load_examples(task, split, code, data, tasks).table
     return {normal(text) for column in _texts(table, task) for text in column if text}
 
 

@@ -1,13 +1,13 @@
-"""Rows from local files: which files a pattern names, and the reading of them."""
+"""Examples from local files: which files a pattern names, and the reading of them."""
 
 from pathlib import Path
 
-from xstilts.data.build import Place, Rows, build
-from xstilts.data.formats import READERS
-from xstilts.data.records import NUMBERED, Files
+from xstilts.data.build_examples import Examples, Origin, build_examples
+from xstilts.data.line_formats import READERS
+from xstilts.data.record_formats import NUMBERED, Files
 from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.languages import language
-from xstilts.tasks.source import Described, FileSource
+from xstilts.tasks.data_source import Described, FileSource
 from xstilts.tasks.task import Task
 
 
@@ -76,12 +76,12 @@ def present(source: FileSource, split: str, code: str, data: Path) -> bool:
     return split in source.files and path_of(source, source.files[split], code, split, data).is_file()
 
 
-def read(task: Task, source: FileSource, split: str, code: str, data: Path) -> Rows:
+def read(task: Task, source: FileSource, split: str, code: str, data: Path) -> Examples:
     """The rows of one split and language; row ids follow the order of the file where it gives none."""
     return read_files(task, source, split, code, paths(source, split, code, data))
 
 
-def read_files(task: Task, source: FileSource, split: str, code: str, files: Files) -> Rows:
+def read_files(task: Task, source: FileSource, split: str, code: str, files: Files) -> Examples:
     """The rows of files that have been found already."""
-    place = Place(str(files["main"]), NUMBERED.get(source.format, "line"))
-    return build(task, source, READERS[source.format](files, source), place, split, code)
+    place = Origin(str(files["main"]), NUMBERED.get(source.format, "line"))
+    return build_examples(task, source, READERS[source.format](files, source), place, split, code)

@@ -1,4 +1,4 @@
-"""Rows from data sets of the hub: pinned revisions, from the network, the local cache, or a copy of the repository.
+"""Examples from data sets of the hub: pinned revisions, from the network, the local cache, or a copy of the repository.
 
 A copy of a repository in the hub's own format below the data folder (`DATA/facebook/xnli`) is read in its place.
 """
@@ -9,11 +9,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from xstilts.data.build import Place, Rows, build
+from xstilts.data.build_examples import Examples, Origin, build_examples
 from xstilts.data.files import fill, read_files, split_pattern
-from xstilts.data.records import Files, Item, pick, require
+from xstilts.data.record_formats import Files, Item, pick, require
 from xstilts.errors import XstiltsError, did_you_mean
-from xstilts.tasks.source import FileSource, HubSource
+from xstilts.tasks.data_source import FileSource, HubSource
 from xstilts.tasks.task import BadRow, Task
 
 
@@ -23,16 +23,16 @@ def mirror(hub: str, data: Path | None) -> Path | None:
     return folder if folder and folder.is_dir() else None
 
 
-def read_hub(task: Task, source: HubSource, split: str, code: str, data: Path | None) -> Rows:
+def read_hub(task: Task, source: HubSource, split: str, code: str, data: Path | None) -> Examples:
     """The rows of one split and language of a repository.
 
     Raises XstiltsError where nothing of that name, configuration, split or revision can be had.
     """
-    place = Place(f"{source.hub} {fill(source, source.config, code, split)} {split}".replace("  ", " "), "row")
-    return build(task, source, _items(source, split, code, data, place), place, split, code)
+    place = Origin(f"{source.hub} {fill(source, source.config, code, split)} {split}".replace("  ", " "), "row")
+    return build_examples(task, source, _items(source, split, code, data, place), place, split, code)
 
 
-def _items(source: HubSource, split: str, code: str, data: Path | None, place: Place) -> Iterator[Item]:
+def _items(source: HubSource, split: str, code: str, data: Path | None, place: Origin) -> Iterator[Item]:
     builder = _prepared(source, split, code, data)
     theirs = _theirs(source, split)
     starts = {column: fill(source, pattern, code, split) for column, pattern in source.starts.items()}
@@ -175,7 +175,7 @@ def _fetched(source: FileSource, path: str, folder: Path | None) -> Path:
         raise _unavailable(source.hub, f"{type(error).__name__}: {error}") from None
 
 
-def read_hub_files(task: Task, source: FileSource, split: str, code: str, data: Path | None) -> Rows:
+def read_hub_files(task: Task, source: FileSource, split: str, code: str, data: Path | None) -> Examples:
     """The rows of one split and language of a repository that holds plain files."""
     return read_files(task, source, split, code, hub_files(source, split, code, data))
 

@@ -9,15 +9,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xstilts.context import Context
-from xstilts.data.build import Rows
-from xstilts.data.problems import refuse
-from xstilts.data.sources import rows
+from xstilts.data.build_examples import Examples
+from xstilts.data.examples import load_examples
+from xstilts.data.rejected_rows import rejected_rows_error
 from xstilts.errors import XstiltsError
 from xstilts.tasks.task import Task
 
 
 def prepare(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
-    """Writes `rows.parquet`, one split of a task in one language, and `left-out.json`, the rows that are not in it.
+    """Writes `examples.parquet`, one split of a task in one language, and `left-out.json`, the rows that are not in it.
 
     arguments: `task` (its entry), `tasks` (entries of the tasks that it takes rows or text of), `split`, `language`,
     `content` (checksum of the source files), `data` (their folder), `labels_withheld` (whether rows may lack gold labels).
@@ -25,21 +25,21 @@ def prepare(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, conte
     task = Task(**arguments["task"])
     tasks = {name: Task(**entry) for name, entry in arguments["tasks"].items()}
     data = Path(arguments["data"]) if arguments.get("data") else None
-    found = rows(task, arguments["split"], arguments["language"], data, tasks)
+    found = load_examples(task, arguments["split"], arguments["language"], data, tasks)
     accept(task, arguments["split"], arguments["language"], found, arguments.get("labels_withheld", False))
-    pq.write_table(found.table, out / "rows.parquet")
+    pq.write_table(found.table, out / "examples.parquet")
     left_out = {"unlabelled": found.unlabelled, "problems": [problem.as_json() for problem in found.problems]}
     (out / "left-out.json").write_text(json.dumps(left_out, ensure_ascii=False))
 
 
-def accept(task: Task, split: str, code: str, found: Rows, withheld: bool) -> None:
+def accept(task: Task, split: str, code: str, found: Examples, withheld: bool) -> None:
     """Raises XstiltsError where rows may not be used: bad ones that are not to be skipped, no gold labels, none at all.
 
     A score against labels that are withheld would be a score against nothing, so that they are accepted only where
     `labels_withheld` says that predictions alone are wanted.
     """
     if found.problems and task.on_bad_row == "error":
-        raise refuse(task.name, found.problems)
+        raise rejected_rows_error(task.name, found.problems)
     if found.withheld and not withheld:
         raise XstiltsError(
             "bad-row",
@@ -56,6 +56,6 @@ def accept(task: Task, split: str, code: str, found: Rows, withheld: bool) -> No
         )
 
 
-def read_rows(folders: Sequence[Path]) -> pa.Table:
+def read_examples(folders: Sequence[Path]) -> pa.Table:
     """The rows of several `prepare` steps, one after the other."""
-    return pa.concat_tables([pq.read_table(folder / "rows.parquet") for folder in folders])
+    return pa.concat_tables([pq.read_table(folder / "examples.parquet") for folder in folders])

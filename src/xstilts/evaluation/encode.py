@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from xstilts.data.prepare import read_rows
+from xstilts.data.prepare import read_examples
 from xstilts.engine import Step, Store, checksum
 from xstilts.tasks.encoding import Encoded
 from xstilts.tasks.task import Task
-from xstilts.tasks.types import FINE_TUNED, SCORED, TRAINED
+from xstilts.tasks.task_types import FINE_TUNED, SCORED, TRAINED
 
-VERSION = 1
+VERSION = 2
 """Raised when a change of code moves what a text is encoded as."""
 
 
@@ -38,11 +38,11 @@ def encoded_rows(
 def _encoded(
     folders: tuple[Path, ...], task: str, tokenizer: Any, max_length: int, store: Path | None, mask_column: str
 ) -> tuple[pa.Table, Encoded]:
-    table, entry = read_rows(folders), Task(**json.loads(task))
+    table, entry = read_examples(folders), Task(**json.loads(task))
     if store is None:
         return table, _encode(table, entry, tokenizer, max_length, mask_column)
     arguments = {
-        "rows": [checksum(folder / "rows.parquet") for folder in folders],
+        "rows": [checksum(folder / "examples.parquet") for folder in folders],
         "task": json.loads(task),
         "tokenizer": _content(tokenizer),
         "max_length": max_length,

@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from xstilts.context import Context
-from xstilts.data.prepare import read_rows
+from xstilts.data.prepare import read_examples
 from xstilts.evaluation.encode import encoded_rows, row_folders
 from xstilts.models.batching import sorted_batches, to_tensors
 from xstilts.models.encoders import choose_device, load_tokenizer
@@ -19,7 +19,7 @@ from xstilts.models.packing import packed
 from xstilts.tasks import no_answer
 from xstilts.tasks.encoding import Encoded
 from xstilts.tasks.task import Task
-from xstilts.tasks.types import FINE_TUNED, TaskType
+from xstilts.tasks.task_types import FINE_TUNED, TaskType
 
 
 def predict(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
@@ -74,8 +74,8 @@ def baseline(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, cont
     arguments: `task`, `languages`; inputs: `train`, `rows.xx` for each language.
     """
     task = Task(**arguments["task"])
-    train = read_rows([inputs["train"]])
-    table = read_rows(row_folders(inputs, arguments["languages"]))
+    train = read_examples([inputs["train"]])
+    table = read_examples(row_folders(inputs, arguments["languages"]))
     predictions = beside(table, FINE_TUNED[task.type].baseline(train, table, task))
     pq.write_table(predictions, out / "predictions.parquet")
 

@@ -22,7 +22,7 @@ from xstilts.tasks import retrieval
 from xstilts.tasks.encoding import Encoded
 from xstilts.tasks.mining import fit_threshold
 from xstilts.tasks.task import Task
-from xstilts.tasks.types import main_metric
+from xstilts.tasks.task_types import main_metric
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from xstilts.engine import Step, Store, write_atomically
 from xstilts.runs.language_features import SUBWORDS
-from xstilts.tasks.types import READ
+from xstilts.tasks.task_types import READ
 
 TEXTS = 500
 """Rows of each language that are looked at."""
@@ -70,7 +70,7 @@ def _texts(steps: Mapping[str, Step], store: Store) -> dict[str, list[str]]:
             groups[told["task"]["name"], told["split"]][told["language"]] = fingerprint
     texts: dict[str, list[str]] = {}
     for code, fingerprint in max(groups.values(), key=len, default={}).items():
-        file = store.find(fingerprint, "rows.parquet")
+        file = store.find(fingerprint, "examples.parquet")
         columns = READ[rows[fingerprint]["task"]["type"]].TEXT_COLUMNS
         table = pq.read_table(file, columns=list(columns)).slice(0, TEXTS)
         texts[code] = [text for name in columns for text in map(_joined, table[name].to_pylist()) if text]
@@ -118,7 +118,7 @@ def subword_overlap(one: Collection[int], other: Collection[int]) -> float:
 def _sizes(step: Step, store: Store) -> dict[str, float]:
     """Logarithm of the characters of an encoder's pretraining text in each language; {} for one that was fetched."""
     rows = {key.removeprefix("rows."): of for key, of in step.inputs.items() if key.startswith("rows.")}
-    files = {code: file for code, of in rows.items() if (file := store.find(of, "rows.parquet"))}
+    files = {code: file for code, of in rows.items() if (file := store.find(of, "examples.parquet"))}
     counted = {code: pc.sum(pc.utf8_length(pq.read_table(file, columns=["text"])["text"])).as_py() or 0
                for code, file in files.items()}  # fmt: skip
     return {code: round(log(count), 6) for code, count in counted.items() if count}

@@ -59,7 +59,7 @@ def micro_batches(
 
 def _whole_rows(encoded: Encoded, indices: np.ndarray, budget: int) -> list[np.ndarray]:
     """As `micro_batches`, cut between rows only: each row counts as long as its longest sequence."""
-    rows = np.split(indices, np.flatnonzero(np.diff(encoded.rows[indices])) + 1)
+    rows = np.split(indices, np.flatnonzero(np.diff(encoded.examples[indices])) + 1)
     longest = [int(encoded.lengths[row].max()) for row in rows]
     groups: list[list[np.ndarray]] = []
     width = count = 0

@@ -54,6 +54,6 @@ def train_vocabulary(arguments: dict[str, Any], inputs: dict[str, Path], out: Pa
 
 def _texts(folders: list[Path]) -> Iterator[list[str]]:
     for folder in folders:
-        table = pq.read_table(folder / "rows.parquet", columns=["text", "text_b"])
+        table = pq.read_table(folder / "examples.parquet", columns=["text", "text_b"])
         for name in ("text", "text_b"):
             yield [text for text in table[name].to_pylist() if text]

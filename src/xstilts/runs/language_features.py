@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from xstilts.errors import XstiltsError
 from xstilts.runs.run_files import told
-from xstilts.tasks.source import Entry
+from xstilts.tasks.data_source import Entry
 
 SUBWORDS = "subwords.json"
 """In a run folder: what the study itself measures."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from xstilts.languages import MEASURES
-from xstilts.tasks.types import SCORED
+from xstilts.tasks.task_types import SCORED
 
 Count = Annotated[int, Field(ge=0)]
 Loss = Annotated[float, Field(allow_inf_nan=True)]

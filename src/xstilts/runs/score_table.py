@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from xstilts.errors import XstiltsError
-from xstilts.tasks.types import READ, SCORED, Scored
+from xstilts.tasks.task_types import READ, SCORED, Scored
 
 Cell = tuple[str, str, int]
 """Arm, encoder, replicate."""

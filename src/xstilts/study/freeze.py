@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from xstilts.config.schema import Study, parse_contrast
-from xstilts.data.sources import available, others
+from xstilts.data.examples import available, required_tasks
 from xstilts.engine import digest
 from xstilts.errors import XstiltsError
 from xstilts.languages import distance_matrix, split_languages
@@ -14,7 +14,7 @@ from xstilts.study.design_warnings import confounded, notes
 from xstilts.study.revisions import revisions, settled, unsettled
 from xstilts.study.source_languages import draw_sources
 from xstilts.tasks.task import Task, find_task, from_xtreme_folder
-from xstilts.tasks.types import main_metric
+from xstilts.tasks.task_types import main_metric
 
 FAST_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}
 
@@ -124,7 +124,7 @@ def _tasks(study: Study) -> dict[str, Task]:
         if study.data_source == "xtreme" and names[0] not in study.tasks:
             task = from_xtreme_folder(task)
         tasks[names.pop(0)] = task
-        names += [name for name in others(task) if name not in tasks]
+        names += [name for name in required_tasks(task) if name not in tasks]
     return tasks
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from xstilts.config.schema import Arm, Target
 from xstilts.costs.devices import rates
 from xstilts.costs.estimate import price
-from xstilts.data.sources import available
+from xstilts.data.examples import available
 from xstilts.errors import XstiltsError
 from xstilts.randomness import derive
 from xstilts.study.freeze import Frozen
@@ -13,7 +13,7 @@ from xstilts.study.source_languages import encoder_names, replicate_names
 from xstilts.study.steps import Cell, StudyPlan, add, all_rows, encoder_step, entry_of, rows_step
 from xstilts.study.trainings import intermediate_step, target_step
 from xstilts.tasks.task import Task
-from xstilts.tasks.types import FINE_TUNED
+from xstilts.tasks.task_types import FINE_TUNED
 from xstilts.training.schedule import ORACLE
 
 BASELINE = "baseline"

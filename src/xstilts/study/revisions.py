@@ -7,7 +7,7 @@ from typing import Any
 from xstilts.config.schema import Encoder, Study, Translator
 from xstilts.data.hub import mirror, resolve
 from xstilts.errors import XstiltsError
-from xstilts.tasks.source import FileSource, HubSource
+from xstilts.tasks.data_source import FileSource, HubSource
 from xstilts.tasks.task import Task
 
 MODELS = {"encoder": "encoders", "translator": "translators"}

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from xstilts.config.schema import Arm, Study, Training
-from xstilts.data.sources import available
+from xstilts.data.examples import available
 from xstilts.errors import XstiltsError
 from xstilts.languages import select
 from xstilts.languages.scores import read_scores

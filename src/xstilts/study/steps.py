@@ -6,7 +6,7 @@ from typing import Any
 
 from xstilts.config.schema import Encoder, Recipe
 from xstilts.costs.estimate import Estimate
-from xstilts.data.sources import content, others
+from xstilts.data.examples import content_digest, required_tasks
 from xstilts.engine import Plan, Step, checksum, digest
 from xstilts.randomness import derive
 from xstilts.study.freeze import Frozen
@@ -14,11 +14,11 @@ from xstilts.study.revisions import on_hub
 from xstilts.tasks.task import Task
 
 VERSIONS = {
-    "xstilts.data.prepare:prepare": 2,
+    "xstilts.data.prepare:prepare": 3,
     "xstilts.models.vocabulary:train_vocabulary": 1,
     "xstilts.models.encoders:fetch": 1,
     "xstilts.translation.models:fetch": 1,
-    "xstilts.translation.translate:translate": 1,
+    "xstilts.translation.translate:translate": 2,
     "xstilts.training.phases:pretrain": 2,
     "xstilts.training.phases:fine_tune": 3,
     "xstilts.evaluation.predict:predict": 3,
@@ -90,11 +90,12 @@ def rows_step(result: StudyPlan, task: Task, split: str, code: str, withheld: bo
     arguments = {
         "task": entry_of(task),
         "tasks": {
-            name: {**entry_of(frozen.tasks[name]), "languages": frozen.tasks[name].languages} for name in others(task)
+            name: {**entry_of(frozen.tasks[name]), "languages": frozen.tasks[name].languages}
+            for name in required_tasks(task)
         },
         "split": split,
         "language": code,
-        "content": content(task, split, code, frozen.data, frozen.tasks),
+        "content": content_digest(task, split, code, frozen.data, frozen.tasks),
         **({"labels_withheld": True} if withheld else {}),
     }
     location = {"data": str(frozen.data)} if frozen.data else {}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from xstilts.config.schema import Arm, Target, Training
-from xstilts.data.sources import available
+from xstilts.data.examples import available
 from xstilts.errors import XstiltsError
 from xstilts.randomness import derive
 from xstilts.study.source_languages import parts_of

@@ -15,15 +15,15 @@ IGNORED = -100
 class Encoded:
     """n sequences, flat: sequence i is `ids[offsets[i]:offsets[i + 1]]`.
 
-    ids: int32 [tokens]; offsets: int64 [n + 1]; rows: int64 [n], ascending, the row of the table that a sequence
-    came from; labels: int64 [n] or [n, j] per sequence, or [tokens] for one label per token; segments: uint8 [tokens]
+    ids: int32 [tokens]; offsets: int64 [n + 1]; examples: int64 [n], ascending, the number of the example that a
+    sequence comes from; labels: int64 [n] or [n, j] per sequence, or [tokens] for one label per token; segments: uint8 [tokens]
     where the tokenizer distinguishes the texts of a pair; spans: int32 [tokens, 2] where predictions need to know
-    which characters a token covers; together: the sequences of a row belong in one batch, in their order.
+    which characters a token covers; together: the sequences of an example belong in one batch, in their order.
     """
 
     ids: np.ndarray
     offsets: np.ndarray
-    rows: np.ndarray
+    examples: np.ndarray
     labels: np.ndarray
     segments: np.ndarray | None = None
     spans: np.ndarray | None = None

@@ -96,7 +96,7 @@ def extract(logits: "torch.Tensor", encoded: Encoded, indices: np.ndarray) -> li
 
 def predict(extracted: list[np.ndarray], encoded: Encoded, table: pa.Table, task: Task) -> dict[str, Any]:
     """Columns gold, prediction (numbers of choices) and score (the probability of the prediction)."""
-    parts = np.split(np.array(extracted, np.float64), np.flatnonzero(np.diff(encoded.rows)) + 1)
+    parts = np.split(np.array(extracted, np.float64), np.flatnonzero(np.diff(encoded.examples)) + 1)
     return {
         "gold": table["label"].to_pylist(),
         "prediction": [int(part.argmax()) for part in parts],

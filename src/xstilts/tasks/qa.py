@@ -183,7 +183,7 @@ def n_best(extracted: list[np.ndarray], encoded: Encoded, table: pa.Table) -> li
     """Per question (score, text) of the best spans of all its windows, the best first; no text twice and none empty."""
     contexts = table["context"].to_pylist()
     found: list[list[tuple[float, str]]] = [[] for _ in contexts]
-    for i, row in enumerate(encoded.rows):
+    for i, row in enumerate(encoded.examples):
         spans = encoded.spans[encoded.offsets[i] : encoded.offsets[i + 1]]  # type: ignore[index]
         _, first, last = extracted[i][1:].T.astype(int)
         edges = zip(extracted[i][1:, 0].tolist(), spans[first, 0].tolist(), spans[last, 1].tolist(), strict=True)
@@ -213,7 +213,7 @@ def predict(extracted: list[np.ndarray], encoded: Encoded, table: pa.Table, task
     it `no_answer.withhold` decides. A question with no span at all (an empty context) is answered by "".
     """
     nulls = np.full(len(table), np.inf, np.float32)
-    np.minimum.at(nulls, encoded.rows, np.array([spans[0, 0] for spans in extracted], np.float32))
+    np.minimum.at(nulls, encoded.examples, np.array([spans[0, 0] for spans in extracted], np.float32))
     found = n_best(extracted, encoded, table)
     best = [options[0] if options else (null, "") for options, null in zip(found, nulls.tolist(), strict=True)]
     columns = {

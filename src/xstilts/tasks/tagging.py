@@ -144,7 +144,7 @@ def extract(logits: "torch.Tensor", encoded: Encoded, indices: np.ndarray) -> li
 def predict(extracted: list[np.ndarray], encoded: Encoded, table: pa.Table, task: Task) -> dict[str, Any]:
     """Columns gold and prediction, lists of tags; the pieces of a long sentence are joined again."""
     predicted: list[list[str]] = [[] for _ in range(len(table))]
-    for tags, row in zip(extracted, encoded.rows, strict=True):
+    for tags, row in zip(extracted, encoded.examples, strict=True):
         predicted[row] += [task.labels[tag] for tag in tags]
     return {"gold": table["tags"].to_pylist(), "prediction": predicted}
 

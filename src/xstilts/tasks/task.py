@@ -9,7 +9,7 @@ import yaml
 from pydantic import Field, model_validator
 
 from xstilts.errors import XstiltsError, did_you_mean
-from xstilts.tasks.source import Entry, Source
+from xstilts.tasks.data_source import Entry, Source
 
 TypeName = Literal["classification", "tagging", "qa", "multiple_choice", "retrieval", "mlm"]
 Record = dict[str, Any]

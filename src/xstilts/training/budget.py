@@ -66,7 +66,7 @@ def _enough(wanted: int | None, present: int, what: str) -> int:
 
 def join(parts: list[Encoded], chosen: list[tuple[int, int]]) -> Encoded:
     """The sequences of the chosen (part, row) pairs in their order; `rows` numbers the pairs from 0."""
-    spans = [np.searchsorted(part.rows, np.arange(part.rows[-1] + 2)) for part in parts]
+    spans = [np.searchsorted(part.examples, np.arange(part.examples[-1] + 2)) for part in parts]
     taken = [
         (number, parts[p], sequence)
         for number, (p, row) in enumerate(chosen)
@@ -95,7 +95,7 @@ def updates(parts: list[Encoded], order: np.ndarray, size: int) -> list[dict[int
 
     order: examples by their number, those of the first part counted first, then those of the second, ….
     """
-    spans = [np.searchsorted(part.rows, np.arange(part.rows[-1] + 2)) for part in parts]
+    spans = [np.searchsorted(part.examples, np.arange(part.examples[-1] + 2)) for part in parts]
     starts = np.cumsum([0, *(len(span) - 1 for span in spans)])
     owner = np.searchsorted(starts, order, side="right") - 1
     result = []

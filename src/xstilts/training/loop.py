@@ -22,7 +22,7 @@ from xstilts.models.limits import MICRO_TOKENS, PACKED_TOKENS
 from xstilts.models.packing import packed
 from xstilts.randomness import derive, generator
 from xstilts.tasks.encoding import IGNORED, Encoded, pad
-from xstilts.tasks.types import Trained
+from xstilts.tasks.task_types import Trained
 from xstilts.training import parallel
 from xstilts.training.checkpoint import State
 from xstilts.training.schedule import Recipe, linear
@@ -135,7 +135,7 @@ def _micro_batches(
     """The forward passes of an update; those of each part are scaled so that the parts add up to the update's loss."""
     budgets = PACKED_TOKENS if unpadded else MICRO_TOKENS
     budget = recipe.micro_tokens or budgets[parts[0].model.device.type]
-    examples = {p: len(np.unique(parts[p].encoded.rows[indices])) for p, indices in update.items()}
+    examples = {p: len(np.unique(parts[p].encoded.examples[indices])) for p, indices in update.items()}
     result = []
     for p, indices in update.items():
         part = parts[p]

@@ -49,7 +49,7 @@ def pretrain(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, cont
         context.store,
     )  # fmt: skip
     model = new_encoder(arguments["config"], tokenizer, derive(seed, "weights")).to(device)
-    groups = np.unique(np.array(table["language"].to_pylist())[encoded.rows], return_inverse=True)[1]
+    groups = np.unique(np.array(table["language"].to_pylist())[encoded.examples], return_inverse=True)[1]
     size, count = arguments["batch_size"], arguments["updates"]
     weights = np.bincount(groups).astype(float) ** arguments["exponent"]
     drawn = mixture(groups, size * count, weights, generator(seed, "order"))
@@ -157,6 +157,6 @@ def _heads(encoder: Path, materials: list[TaskData], text: bool, seed: int, devi
 def _budget(parts: list[Part], batches: list[Update]) -> dict[str, Any]:
     """What was trained on: updates, tokens, and different examples, masked text left out."""
     tokens = sum(int(parts[p].encoded.lengths[drawn].sum()) for batch in batches for p, drawn in batch.items())
-    seen = {(p, row) for batch in batches for p, drawn in batch.items() for row in parts[p].encoded.rows[drawn].tolist()
+    seen = {(p, row) for batch in batches for p, drawn in batch.items() for row in parts[p].encoded.examples[drawn].tolist()
             if not parts[p].corrupt}  # fmt: skip
     return {"updates": len(batches), "tokens": tokens, "examples": len(seen)}

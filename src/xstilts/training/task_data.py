@@ -19,7 +19,7 @@ from xstilts.tasks import mlm
 from xstilts.tasks.encoding import Encoded
 from xstilts.tasks.no_answer import fit_threshold, withhold
 from xstilts.tasks.task import Task
-from xstilts.tasks.types import FINE_TUNED, TaskType, main_metric
+from xstilts.tasks.task_types import FINE_TUNED, TaskType, main_metric
 from xstilts.training.budget import choose_rows, join, shares, updates
 from xstilts.training.loop import Part, Update
 
@@ -108,7 +108,7 @@ def raw_text(
     table, encoded = encoded_rows(
         row_folders(inputs, told["languages"], "text"), told["task"], tokenizer, told["max_length"], context.store
     )
-    languages = np.array(table["language"].to_pylist())[encoded.rows]
+    languages = np.array(table["language"].to_pylist())[encoded.examples]
     names, groups = np.unique(languages, return_inverse=True)
     size = arguments["batch_size"]
     drawn = mixture(groups, count * size, np.ones(len(names)), generator(seed, "text"))

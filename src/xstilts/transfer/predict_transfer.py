@@ -12,7 +12,7 @@ from xstilts.errors import XstiltsError
 from xstilts.languages import all_languages, distance_matrix
 from xstilts.runs.language_features import Numbers, read_measured
 from xstilts.runs.reader import Run
-from xstilts.tasks.source import WorldSource
+from xstilts.tasks.data_source import WorldSource
 from xstilts.tasks.task import catalogue
 from xstilts.transfer.gains import Row, gains, signal
 from xstilts.transfer.model import Learnt, choose_penalty, learn, redrawn_weights, standardised, weights

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from xstilts.data.prepare import read_rows
+from xstilts.data.prepare import read_examples
 from xstilts.engine import Step, Store, read_steps, write_atomically
 from xstilts.errors import XstiltsError
 from xstilts.evaluation.subwords import SUBWORDS, TEXTS, bases, write_subwords
@@ -59,7 +59,7 @@ def _scores(base: str, steps: dict[str, Step], store: Store) -> tuple[Numbers, N
     h: Numbers = {name: {} for name in tasks}
     for name, (entry, length) in tasks.items():
         for code, fingerprint in rows[name].items():
-            table = read_rows([store.open(fingerprint)]).slice(0, TEXTS)
+            table = read_examples([store.open(fingerprint)]).slice(0, TEXTS)
             vectors, labels = _embeddings(store.open(base), table, Task(**entry), length)
             logme[name][code], h[name][code] = round(log_me(vectors, labels), 6), round(h_score(vectors, labels), 6)
     return logme, h

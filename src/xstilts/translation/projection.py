@@ -8,7 +8,7 @@ from typing import Any
 from xstilts.errors import XstiltsError
 from xstilts.tasks.metrics import SEGMENTED, chunks
 from xstilts.tasks.task import Task
-from xstilts.tasks.types import FINE_TUNED
+from xstilts.tasks.task_types import FINE_TUNED
 from xstilts.translation.marking import Passage, sentences
 
 Row = dict[str, Any]

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xstilts.context import Context
-from xstilts.data.prepare import read_rows
-from xstilts.data.problems import Problem
+from xstilts.data.prepare import read_examples
+from xstilts.data.rejected_rows import RejectedRow
 from xstilts.errors import XstiltsError
 from xstilts.randomness import generator
 from xstilts.tasks.task import Task
@@ -28,7 +28,7 @@ UNSPACED = ("ja", "zh")
 
 
 def translate(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
-    """Writes `rows.parquet`, the rows in another language, in the schema of the task's type with their ids and
+    """Writes `examples.parquet`, the rows in another language, in the schema of the task's type with their ids and
     clusters; `left-out.json`, the rows that have no translation and why; `quality.json`, how good it seems to be.
 
     arguments: `task` (its entry), `from` and `to` (languages), `roundtrip` (whether the rows are translated back into
@@ -40,7 +40,7 @@ def translate(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
     """
     task = Task(**arguments["task"])
     check_type(task)
-    table = read_rows([inputs["rows"]])
+    table = read_examples([inputs["rows"]])
     _check_language(table, arguments["from"])
     rows = table.to_pylist()
     texts = _texts(task, rows)
@@ -55,10 +55,11 @@ def translate(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
             _told(dropped),
             "look at what the model writes, or take another one",
         )
-    pq.write_table(pa.Table.from_pylist(kept, table.schema), out / "rows.parquet")
+    pq.write_table(pa.Table.from_pylist(kept, table.schema), out / "examples.parquet")
     place = f"{task.name} from {arguments['from']}"
     problems = [
-        Problem(place, row + 1, arguments["to"], why, "a translation", "row").as_json() for row, why in dropped.items()
+        RejectedRow(place, row + 1, arguments["to"], why, "a translation", "row").as_json()
+        for row, why in dropped.items()
     ]
     (out / "left-out.json").write_text(json.dumps({"unlabelled": 0, "problems": problems}, ensure_ascii=False))
     counts = {"rows": len(rows), "kept": len(kept), "dropped": Counter(dropped.values()), "sentences": len(texts)}

@@ -10,12 +10,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from xstilts.data.world.concepts import LANGUAGES, PATHS
 from xstilts.data.world.grammar import grammar
 from xstilts.data.world.lexicon import lexicons, shared_forms
-from xstilts.data.world.rows import ROWS
-from xstilts.data.world.vocabulary import LANGUAGES, PATHS
+from xstilts.data.world.tables import ROWS
 from xstilts.errors import XstiltsError, did_you_mean
-from xstilts.tasks.types import SCHEMAS as TYPES
+from xstilts.tasks.task_types import SCHEMAS as TYPES
 
 __all__ = ["LANGUAGES", "SCHEMAS", "World"]
 

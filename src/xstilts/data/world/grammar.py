@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from xstilts.data.world.vocabulary import LANGUAGES, PATHS
+from xstilts.data.world.concepts import LANGUAGES, PATHS
 from xstilts.languages import syntax_features
 
 Side = Literal["none", "before", "after"]

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from xstilts.data.world.semantics import Event, Profile, draw_events, sibling
-from xstilts.data.world.vocabulary import (
+from xstilts.data.world.concepts import (
     ABSENT,
     ADJECTIVES,
     ADPOSITIONS,
@@ -19,6 +18,7 @@ from xstilts.data.world.vocabulary import (
     WHERE,
     WHO,
 )
+from xstilts.data.world.semantics import Event, Profile, draw_events, sibling
 
 ENTAILMENT, NEUTRAL, CONTRADICTION = "entailment", "neutral", "contradiction"
 SCRAMBLED = 0.15

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from xstilts.data.world.vocabulary import CONCEPTS, FUNCTION_WORDS, INTERNATIONALISMS, LANGUAGES, PATHS, SHARED
+from xstilts.data.world.concepts import CONCEPTS, FUNCTION_WORDS, INTERNATIONALISMS, LANGUAGES, PATHS, SHARED
 from xstilts.randomness import generator
 
 _ONSETS = ["b", "d", "f", "g", "h", "k", "l", "m", "n", "p", "r", "s", "t", "v", "z", "ch", "sh", "tr", "kr", "st"]

@@ -1,8 +1,6 @@
 """From an event to a sentence: concepts put in the order of a grammar, with its markers, then spelled."""
 
-from xstilts.data.world.grammar import Grammar, Side
-from xstilts.data.world.semantics import Event
-from xstilts.data.world.vocabulary import (
+from xstilts.data.world.concepts import (
     ABSENT,
     AGREE_OTHER,
     AGREE_PERSON,
@@ -18,6 +16,8 @@ from xstilts.data.world.vocabulary import (
     WHERE,
     WHO,
 )
+from xstilts.data.world.grammar import Grammar, Side
+from xstilts.data.world.semantics import Event
 
 _SCRAMBLE = str.maketrans("SO", "OS")
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from xstilts.data.world.vocabulary import (
+from xstilts.data.world.concepts import (
     ABSENT,
     ADJECTIVES,
     ADPOSITIONS,

@@ -7,12 +7,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from xstilts.data import files, hub
-from xstilts.data.build import Rows
+from xstilts.data.build_examples import Examples
 from xstilts.data.world import World
 from xstilts.errors import XstiltsError, did_you_mean
-from xstilts.tasks.source import FileSource, HubSource, OwnSource, TextSource, UnionSource, WorldSource
+from xstilts.tasks.data_source import FileSource, HubSource, OwnSource, TextSource, UnionSource, WorldSource
 from xstilts.tasks.task import Task
-from xstilts.tasks.types import SCHEMAS
+from xstilts.tasks.task_types import SCHEMAS
 
 Tasks = dict[str, Task]
 
@@ -22,14 +22,14 @@ def _world(seed: int, code_mixing: float) -> World:
     return World(seed, code_mixing=code_mixing)
 
 
-def others(task: Task) -> tuple[str, ...]:
+def required_tasks(task: Task) -> tuple[str, ...]:
     """Names of the tasks whose rows or text a task takes."""
     if isinstance(task.source, UnionSource):
         return task.source.union
     return tuple(sorted({*task.source.of_tasks, *task.source.without})) if isinstance(task.source, TextSource) else ()
 
 
-def rows(task: Task, split: str, code: str, data: Path | None, tasks: Tasks) -> Rows:
+def load_examples(task: Task, split: str, code: str, data: Path | None, tasks: Tasks) -> Examples:
     """The rows of one split and language of a task, in the schema of its type, and what was wrong with others.
 
     Args:
@@ -44,12 +44,12 @@ def rows(task: Task, split: str, code: str, data: Path | None, tasks: Tasks) -> 
                 "unknown-name", f"task '{task.name}' has no split '{split}'", f"it has {', '.join(source.rows)}", ""
             )
         world = _world(source.world, source.code_mixing)
-        return Rows(world.table(source.kind, split, code, source.rows[split], **source.parameters))
+        return Examples(world.table(source.kind, split, code, source.rows[split], **source.parameters))
     if isinstance(source, HubSource):
         return hub.read_hub(task, source, split, code, data)
-    _check_others(task, tasks)
+    _check_required(task, tasks)
     if isinstance(source, UnionSource):
-        return _joined([rows(tasks[name], split, code, data, tasks) for name in source.union], source.union)
+        return _joined([load_examples(tasks[name], split, code, data, tasks) for name in source.union], source.union)
     if isinstance(source, OwnSource):
         raise XstiltsError("missing-data", f"the data of task '{task.name}' cannot be had openly", source.own,
                            "give the task a `source` of your own files in the study")  # fmt: skip
@@ -71,10 +71,10 @@ def _folder(task: Task, data: Path | None) -> Path:
     return data
 
 
-def _check_others(task: Task, tasks: Tasks, above: tuple[str, ...] = ()) -> None:
+def _check_required(task: Task, tasks: Tasks, above: tuple[str, ...] = ()) -> None:
     """Raises XstiltsError where a task takes rows of one that is unknown, of itself by way of others (`above`), or of
     another type than the union that it is part of."""
-    for name in others(task):
+    for name in required_tasks(task):
         if name not in tasks:
             raise XstiltsError("unknown-name", f"task '{task.name}' takes rows of an unknown task '{name}'",
                                "it is neither in the catalogue nor among your own tasks",
@@ -85,10 +85,10 @@ def _check_others(task: Task, tasks: Tasks, above: tuple[str, ...] = ()) -> None
         if isinstance(task.source, UnionSource) and tasks[name].type != task.type:
             raise XstiltsError("bad-row", f"task '{task.name}' joins '{name}' of type {tasks[name].type}",
                                f"it is of type {task.type} itself", "join tasks of one type")  # fmt: skip
-        _check_others(tasks[name], tasks, (*above, task.name))
+        _check_required(tasks[name], tasks, (*above, task.name))
 
 
-def _joined(parts: list[Rows], names: tuple[str, ...]) -> Rows:
+def _joined(parts: list[Examples], names: tuple[str, ...]) -> Examples:
     """The rows of several tasks as those of one; ids carry the name of the task that a row comes from."""
     tables = []
     for part, name in zip(parts, names, strict=True):
@@ -100,18 +100,18 @@ def _joined(parts: list[Rows], names: tuple[str, ...]) -> Rows:
         tables.append(table)
     problems = [problem for part in parts for problem in part.problems]
     unlabelled = sum(part.unlabelled for part in parts)
-    return Rows(pa.concat_tables(tables), problems, unlabelled, any(part.withheld for part in parts))
+    return Examples(pa.concat_tables(tables), problems, unlabelled, any(part.withheld for part in parts))
 
 
-def _text(task: Task, source: TextSource, code: str, data: Path | None, tasks: Tasks) -> Rows:
+def _text(task: Task, source: TextSource, code: str, data: Path | None, tasks: Tasks) -> Examples:
     """Distinct sentences of a language from all places that the source names, minus what is scored."""
     barred = {s for name, split in source.without.items() if _covers(tasks[name], split, code, data)
-              for s in _sentences(rows(tasks[name], split, code, data, tasks).table)}  # fmt: skip
+              for s in _sentences(load_examples(tasks[name], split, code, data, tasks).table)}  # fmt: skip
     texts: dict[str, None] = {}
-    result = Rows(pa.table({}))
+    result = Examples(pa.table({}))
     for name, split in source.of_tasks.items():
         if _covers(tasks[name], split, code, data):
-            found = rows(tasks[name], split, code, data, tasks)
+            found = load_examples(tasks[name], split, code, data, tasks)
             result.problems += found.problems
             texts.update(dict.fromkeys(_sentences(found.table)))
     for part in source.files:
@@ -156,15 +156,15 @@ def available(task: Task, split: str, codes: tuple[str, ...], data: Path | None,
     return [code for code in codes if _covers(task, split, code, data)]
 
 
-def content(task: Task, split: str, code: str, data: Path | None, tasks: Tasks) -> str:
+def content_digest(task: Task, split: str, code: str, data: Path | None, tasks: Tasks) -> str:
     """What identifies the rows besides the task's entry: checksums of the local files they come from."""
     source = task.source
     found: list[Path] = []
     digest = hashlib.sha256()
-    _check_others(task, tasks)
+    _check_required(task, tasks)
     if isinstance(source, UnionSource):
         for name in source.union:
-            digest.update(content(tasks[name], split, code, data, tasks).encode())
+            digest.update(content_digest(tasks[name], split, code, data, tasks).encode())
     elif isinstance(source, WorldSource | OwnSource) or data is None:
         return ""
     elif isinstance(source, HubSource | FileSource) and source.hub and not hub.mirror(source.hub, data):
@@ -178,7 +178,7 @@ def content(task: Task, split: str, code: str, data: Path | None, tasks: Tasks) 
             found += files.paths(part, "train", code, data).values() if files.present(part, "train", code, data) else []
         for name, other in [*source.of_tasks.items(), *source.without.items()]:
             if _covers(tasks[name], other, code, data):
-                digest.update(content(tasks[name], other, code, data, tasks).encode())
+                digest.update(content_digest(tasks[name], other, code, data, tasks).encode())
     for path in found:
         digest.update(_checksum(path, path.stat().st_mtime_ns))
     return digest.hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""What is wrong with rows: told all at once, with file, line and language, what was found and what was expected."""
+"""What is wrong with rows: summarise all at once, with file, line and language, what was found and what was expected."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -11,7 +11,7 @@ SHOWN = 20
 
 
 @dataclass(frozen=True)
-class Problem:
+class RejectedRow:
     """One row that cannot be used: `line` counts from 1 (0 where no line can be named), `unit` says what it counts."""
 
     file: str
@@ -30,9 +30,9 @@ class Problem:
         return asdict(self)
 
 
-def told(problems: Iterable[Problem]) -> list[str]:
+def summarise(problems: Iterable[RejectedRow]) -> list[str]:
     """A line per different problem of each file, the first of its kind with its place and the number of the others."""
-    kinds: dict[tuple[str, str, str], list[Problem]] = {}
+    kinds: dict[tuple[str, str, str], list[RejectedRow]] = {}
     for problem in problems:
         kinds.setdefault((problem.file, problem.found, problem.expected), []).append(problem)
     listed = [f"{same[0]}" + (f" (and {len(same) - 1:,} more such rows)" if len(same) > 1 else "")
@@ -40,11 +40,11 @@ def told(problems: Iterable[Problem]) -> list[str]:
     return listed[:SHOWN] + ([f"and {len(listed) - SHOWN:,} more kinds of bad rows"] if len(listed) > SHOWN else [])
 
 
-def refuse(task: str, problems: list[Problem]) -> XstiltsError:
+def rejected_rows_error(task: str, problems: list[RejectedRow]) -> XstiltsError:
     """The error that tells all of them."""
     return XstiltsError(
         "bad-row",
         f"task '{task}': {len(problems):,} bad row{'s' * (len(problems) != 1)}",
-        "\n".join(told(problems)),
+        "\n".join(summarise(problems)),
         "mend the rows, or set `on_bad_row: skip` in the task's entry to leave them out",
     )

@@ -8,42 +8,44 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xstilts.data.formats import Item
-from xstilts.data.problems import Problem
+from xstilts.data.line_formats import Item
+from xstilts.data.rejected_rows import RejectedRow
 from xstilts.randomness import generator
-from xstilts.tasks.source import Described
+from xstilts.tasks.data_source import Described
 from xstilts.tasks.task import BadRow, Record, Task
-from xstilts.tasks.types import READ, SCHEMAS
+from xstilts.tasks.task_types import READ, SCHEMAS
 
 BATCH = 10_000
 
 
 @dataclass
-class Rows:
+class Examples:
     """The rows of a split in a language: the table without its bad rows, these, how many rows have no gold label by
     the data's own account and were left out, and whether the gold labels of all of them are withheld."""
 
     table: pa.Table
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[RejectedRow] = field(default_factory=list)
     unlabelled: int = 0
     withheld: bool = False
 
 
 @dataclass(frozen=True)
-class Place:
+class Origin:
     """Where records come from: file or repository, and what their numbers count."""
 
     file: str
     unit: str = "line"
 
 
-def build(task: Task, source: Described, items: Iterable[Item], place: Place, split: str, code: str) -> Rows:
+def build_examples(
+    task: Task, source: Described, items: Iterable[Item], place: Origin, split: str, code: str
+) -> Examples:
     """The rows of the records of one split and language, in the schema of the task's type, read in batches.
 
     Ids and clusters are shared by all languages where the task is parallel, else they carry the language; both
     follow the order of the records, bad ones included, so that a row left out shifts no other.
     """
-    rows = Rows(pa.table({}))
+    rows = Examples(pa.table({}))
     lines: list[int] = []
     if source.shuffled:
         listed = list(items)
@@ -60,7 +62,7 @@ def build(task: Task, source: Described, items: Iterable[Item], place: Place, sp
 
 
 def _shaped(
-    task: Task, source: Described, items: Iterable[Item], place: Place, where: tuple[str, str], rows: Rows,
+    task: Task, source: Described, items: Iterable[Item], place: Origin, where: tuple[str, str], rows: Examples,
     lines: list[int],
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
     split, code = where
@@ -82,7 +84,7 @@ def _shaped(
                 lines.append(line)
                 yield row
         except BadRow as bad:
-            rows.problems.append(Problem(place.file, line, code, bad.found, bad.expected, place.unit))
+            rows.problems.append(RejectedRow(place.file, line, code, bad.found, bad.expected, place.unit))
 
 
 def _clusters(source: Described) -> Callable[[Record, int], Any]:
@@ -117,7 +119,7 @@ def _relabelled(record: Record, source: Described) -> Record | None:
     return record
 
 
-def _drop_repeated(rows: Rows, lines: list[int], place: Place, code: str) -> None:
+def _drop_repeated(rows: Examples, lines: list[int], place: Origin, code: str) -> None:
     """Keeps the first row of every id."""
     table = rows.table
     if len(table) == pc.count_distinct(table["id"]).as_py():
@@ -127,7 +129,9 @@ def _drop_repeated(rows: Rows, lines: list[int], place: Place, code: str) -> Non
     for position, name in enumerate(table["id"].to_pylist()):
         if name in seen:
             again = f"id '{name}' a second time"
-            rows.problems.append(Problem(place.file, lines[position], code, again, "ids that are unique", place.unit))
+            rows.problems.append(
+                RejectedRow(place.file, lines[position], code, again, "ids that are unique", place.unit)
+            )
         else:
             keep.append(position)
         seen.add(name)
@@ -135,7 +139,7 @@ def _drop_repeated(rows: Rows, lines: list[int], place: Place, code: str) -> Non
     rows.table = table.take(keep)
 
 
-def _judge_withheld(task: Task, rows: Rows, lines: list[int], place: Place, code: str) -> None:
+def _judge_withheld(task: Task, rows: Examples, lines: list[int], place: Origin, code: str) -> None:
     """Gold labels are withheld where no row has one; where some rows have one, the others are bad, except where a row
     without is the rule (sentences without a translation)."""
     kind = READ[task.type]
@@ -145,7 +149,7 @@ def _judge_withheld(task: Task, rows: Rows, lines: list[int], place: Place, code
     rows.withheld = pc.all(absent).as_py()
     if rows.withheld or kind.SPARSE_GOLD:
         return
-    what = Problem(place.file, 0, code, f"no {kind.GOLD}", "a gold label, as other rows have", place.unit)
+    what = RejectedRow(place.file, 0, code, f"no {kind.GOLD}", "a gold label, as other rows have", place.unit)
     pairs = zip(lines, absent.to_pylist(), strict=True)
     rows.problems += [replace(what, line=line) for line, missing in pairs if missing]
     rows.table = rows.table.filter(pc.invert(absent))

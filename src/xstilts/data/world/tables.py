@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from xstilts.data.world.concepts import WHAT, WHERE, WHO
 from xstilts.data.world.grammar import grammar
 from xstilts.data.world.items import Pair, documents, nli_pairs, paws_pairs, questions
 from xstilts.data.world.lexicon import lexicons
 from xstilts.data.world.realisation import ask, linearise, spell
 from xstilts.data.world.semantics import Event, Profile, draw_events
-from xstilts.data.world.vocabulary import WHAT, WHERE, WHO
 from xstilts.randomness import generator
 
 Row = tuple[Any, ...]

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from itertools import zip_longest
 from pathlib import Path
 
-from xstilts.data.records import NESTED, Files, Item, lines, require
+from xstilts.data.record_formats import NESTED, Files, Item, lines, require
 from xstilts.errors import XstiltsError
-from xstilts.tasks.source import FileSource, parts
+from xstilts.tasks.data_source import FileSource, parts
 from xstilts.tasks.task import BadRow
 
 

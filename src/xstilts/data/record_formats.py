@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xstilts.errors import XstiltsError, did_you_mean
-from xstilts.tasks.source import Column, Described, FileSource, parts
+from xstilts.tasks.data_source import Column, Described, FileSource, parts
 from xstilts.tasks.task import BadRow, Record
 
 Item = tuple[int, Record | BadRow]
