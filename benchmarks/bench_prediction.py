@@ -20,7 +20,7 @@ import torch
 from bench_training import PAD, make_model, now, product_rate, write
 from xstilts.costs.shapes import configured
 from xstilts.evaluation.predict import run_model
-from xstilts.models.encoders import choose_device
+from xstilts.models.hardware import choose_device
 from xstilts.randomness import generator
 from xstilts.tasks import classification
 from xstilts.tasks.encoding import Encoded, pad, ragged

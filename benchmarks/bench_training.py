@@ -31,7 +31,7 @@ from xstilts.context import Context
 from xstilts.costs.shapes import configured
 from xstilts.costs.sizes import Size, known_sizes
 from xstilts.models import packing
-from xstilts.models.encoders import choose_device
+from xstilts.models.hardware import choose_device
 from xstilts.models.trimming import trim
 from xstilts.randomness import generator
 from xstilts.tasks import classification

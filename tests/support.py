@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 import yaml
 from typer.testing import CliRunner
 
@@ -64,6 +65,16 @@ def tuning(entry, languages=("en",), examples=None, epochs=1, max_length=64, **m
         "recipe": {"learning_rate": 1e-3}, "seed": 1, "checkpoint": "last", "evaluate_every": 0, "oracle": [], "mask_column": "",
         "device": "cpu", **more,
     }  # fmt: skip
+
+
+def weights_of(model):
+    """A copy of all weights of a model, by name."""
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def equal_weights(first, second):
+    """Whether two mappings hold the same tensors, bit by bit."""
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 def changed(tmp_path: Path, **changes) -> str:

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -11,12 +10,12 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from support import tuning
+from support import equal_weights, tuning, weights_of
 from xstilts.context import Context
 from xstilts.data.prepare import prepare
-from xstilts.errors import MISSING, XstiltsError
+from xstilts.errors import XstiltsError
 from xstilts.models.batching import epochs, micro_batches, mixture, sorted_batches
-from xstilts.models.encoders import load_base, load_tokenizer, with_head
+from xstilts.models.encoders import with_head
 from xstilts.tasks import classification, mlm
 from xstilts.tasks.data_source import WorldSource
 from xstilts.tasks.encoding import Encoded, ragged
@@ -29,105 +28,6 @@ from xstilts.training.schedule import Recipe
 LABELS = ("entailment", "neutral", "contradiction")
 KINDS = ["xlm-roberta", "bert", "modernbert", "deberta-v2"]
 HEAD = "AutoModelForSequenceClassification"
-
-
-def weights(model):
-    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-
-
-def base_weights(model):
-    return {name: t for name, t in model.base_model.state_dict().items() if "pooler" not in name}
-
-
-def equal(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_head_is_fresh_and_seeded_and_the_encoder_under_it_unchanged(kind, encoder_folder):
-    folder = encoder_folder(kind)
-    torch.manual_seed(101)
-    first = with_head(folder, HEAD, LABELS, seed=5)
-    torch.manual_seed(202)
-    again, other = with_head(folder, HEAD, LABELS, seed=5), with_head(folder, HEAD, LABELS, seed=6)
-    stored = load_file(folder / "model.safetensors")
-    for name, tensor in base_weights(first).items():
-        assert torch.equal(tensor, stored[f"{first.base_model_prefix}.{name}"])
-    assert equal(weights(first), weights(again))
-    assert not equal(weights(first), weights(other))
-    assert equal(base_weights(first), base_weights(other))
-    assert first.config.id2label == dict(enumerate(LABELS))
-    assert {p.dtype for p in first.parameters()} == {torch.float32}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_trained_folder_loads_through_an_ordinary_pipeline(kind, encoder_folder, tokenizer, tmp_path):
-    model = with_head(encoder_folder(kind), HEAD, LABELS, seed=1).eval()
-    model.save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
-    pipeline = transformers.pipeline("text-classification", str(tmp_path), device="cpu")
-    text = "the old river"
-    said = {row["label"]: row["score"] for row in pipeline(text, top_k=None)}
-    with torch.no_grad():
-        expected = model(**tokenizer(text, return_tensors="pt")).logits.softmax(-1)[0].tolist()
-    assert [said[label] for label in LABELS] == pytest.approx(expected, abs=1e-6)
-
-
-def test_a_head_of_another_task_is_left_behind(encoder_folder, tokenizer, tmp_path):
-    one = with_head(encoder_folder("bert"), HEAD, LABELS, seed=1)
-    one.save_pretrained(tmp_path)
-    span = with_head(tmp_path, "AutoModelForQuestionAnswering", (), seed=2)
-    output = span(**tokenizer("the old river", return_tensors="pt"))
-    assert output.start_logits.shape == output.end_logits.shape
-    assert equal(base_weights(one), base_weights(span))
-    tags = with_head(tmp_path, "AutoModelForTokenClassification", ("A", "B", "C", "D"), seed=2)
-    assert tags.config.num_labels == 4
-    same = with_head(tmp_path, HEAD, LABELS, seed=2)
-    assert not torch.equal(same.classifier.weight, one.classifier.weight)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_old_weights_and_half_precision_weights_are_read_as_float32(encoder_folder, tmp_path, dtype):
-    source = encoder_folder("xlm-roberta")
-    config = json.loads((source / "config.json").read_text())
-    config["dtype"] = config["torch_dtype"] = str(dtype).removeprefix("torch.")
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    stored = {name: t.to(dtype) for name, t in load_file(source / "model.safetensors").items()}
-    torch.save(stored, tmp_path / "pytorch_model.bin")
-    model = with_head(tmp_path, HEAD, LABELS, seed=1)
-    assert {p.dtype for p in model.parameters()} == {torch.float32}
-    for name, tensor in base_weights(model).items():
-        assert torch.equal(tensor, stored[f"roberta.{name}"].float())
-
-
-def test_old_weights_that_run_code_are_refused(encoder_folder, tmp_path):
-    class Evil:
-        def __reduce__(self):
-            return Path.touch, (tmp_path / "ran",)
-
-    (tmp_path / "config.json").write_text((encoder_folder("bert") / "config.json").read_text())
-    torch.save({"bert.x": Evil()}, tmp_path / "pytorch_model.bin")
-    with pytest.raises(XstiltsError) as caught:
-        load_base(tmp_path)
-    assert str(tmp_path) in caught.value.what
-    assert not (tmp_path / "ran").exists()
-
-
-def test_an_encoder_that_is_not_there_is_named(tmp_path):
-    for load in (load_base, load_tokenizer):
-        with pytest.raises(XstiltsError) as caught:
-            load(tmp_path / "nothing")
-        assert caught.value.code == MISSING
-        assert "nothing" in caught.value.what
-
-
-def test_tokenizers_with_equal_words_but_other_settings_are_not_confused(tokenizer, tmp_path):
-    for name, inputs in (("a", ["input_ids"]), ("b", ["input_ids", "token_type_ids"])):
-        tokenizer.save_pretrained(tmp_path / name)
-        settings = json.loads((tmp_path / name / "tokenizer_config.json").read_text())
-        (tmp_path / name / "tokenizer_config.json").write_text(json.dumps({**settings, "model_input_names": inputs}))
-    assert "token_type_ids" not in load_tokenizer(tmp_path / "a")("x")
-    assert "token_type_ids" in load_tokenizer(tmp_path / "b")("x")
 
 
 def make_encoded(count=24, seed=0, longest=20):
@@ -242,7 +142,7 @@ def test_cutting_an_update_otherwise_does_not_change_it(encoder_folder, tmp_path
         context = Context(tmp_path / str(number))
         recipe = Recipe(1e-3, micro_tokens=budget, weight_decay=0.01)
         history = train([Part(model, classification, encoded)], updates_of(encoded)[:2], recipe, 3, 1, context).history
-        results.append((weights(model), [entry[name] for entry in history for name in ("loss", "gradient_norm")]))
+        results.append((weights_of(model), [entry[name] for entry in history for name in ("loss", "gradient_norm")]))
     for found, numbers in results[1:]:
         assert numbers == pytest.approx(results[0][1], rel=2e-6)
         worst = max(float((found[name] - results[0][0][name]).abs().max()) for name in found)
@@ -260,7 +160,7 @@ def run(folder, scratch, stop_after=0, choose_by=("score", "opposite")):
 
     def score():
         value = float(torch.sin(700 * model.classifier.out_proj.weight.detach().sum()))
-        scores.append((value, weights(model)))
+        scores.append((value, weights_of(model)))
         return {"score": value, "opposite": -value}
 
     def progress(share):
@@ -272,10 +172,10 @@ def run(folder, scratch, stop_after=0, choose_by=("score", "opposite")):
         [Part(model, classification, encoded)], updates_of(encoded), Recipe(5e-3), 3, 1, Context(scratch, progress),
         score, 3, choose_by, checkpoint_seconds=0.0,
     )  # fmt: skip
-    found = {"last": weights(model)}
+    found = {"last": weights_of(model)}
     for name in choose_by:
         state.restore(name)
-        found[name] = weights(model)
+        found[name] = weights_of(model)
     return found, state.history, scores
 
 
@@ -292,7 +192,7 @@ def test_a_run_that_was_stopped_ends_in_the_same_bits_as_one_that_was_not(encode
         resumed, again, scores = run(folder, scratch, choose_by=choose_by)
         assert len(scores) < 4 or stop_after == 2
         assert list(resumed) == ["last", *choose_by]
-        assert all(equal(resumed[name], whole[name]) for name in whole)
+        assert all(equal_weights(resumed[name], whole[name]) for name in whole)
         assert again == history
 
 
@@ -305,7 +205,7 @@ def test_a_checkpoint_of_another_form_is_begun_again(encoder_folder, tmp_path):
     save_file(load_file(file), file, {"notes": json.dumps({"update": 7, "history": [], "losses": []})})
     again, _, scores = run(folder, scratch)
     assert len(scores) == 4
-    assert all(equal(again[name], whole[name]) for name in whole)
+    assert all(equal_weights(again[name], whole[name]) for name in whole)
 
 
 def test_each_score_chooses_the_weights_that_it_is_best_for(encoder_folder, tmp_path):
@@ -313,9 +213,9 @@ def test_each_score_chooses_the_weights_that_it_is_best_for(encoder_folder, tmp_
     values = [value for value, _ in scores]
     assert len(values) == 4
     assert max(values) > values[-1]
-    assert equal(found["score"], scores[values.index(max(values))][1])
-    assert equal(found["opposite"], scores[values.index(min(values))][1])
-    assert equal(found["last"], scores[-1][1])
+    assert equal_weights(found["score"], scores[values.index(max(values))][1])
+    assert equal_weights(found["opposite"], scores[values.index(min(values))][1])
+    assert equal_weights(found["last"], scores[-1][1])
     assert [entry["score"] for entry in history if "score" in entry] == values
 
 
@@ -387,8 +287,8 @@ def test_phases_give_the_same_model_whatever_the_worker_did_before(tokenizer, en
         made.append((load_file(base / "model.safetensors"), load_file(tuned / "model.safetensors")))
         summary = json.loads((tuned / "history.json").read_text())
         assert (summary["updates"], summary["examples"]) == (4, 32)
-    assert equal(made[0][0], made[1][0])
-    assert equal(made[0][1], made[1][1])
+    assert equal_weights(made[0][0], made[1][0])
+    assert equal_weights(made[0][1], made[1][1])
 
 
 def test_masking_is_drawn_anew_in_every_update_and_equally_in_equal_runs(tokenizer, encoder_folder, tmp_path):

@@ -69,7 +69,7 @@ def arm_problems(
 
 def hidden_problems(where: Where, entry: Any, kinds: set[str]) -> Iterator[Problem]:
     """A text column to hide that no target has: the arm would have no cell. kinds: types of the study's targets."""
-    columns = {name for kind in kinds if kind in FINE_TUNED for name in FINE_TUNED[kind].TEXT_COLUMNS}
+    columns = {name for kind in kinds if kind in FINE_TUNED for name in FINE_TUNED[kind].MASKABLE}
     hidden = setting(entry, "mask_column")
     if hidden and columns:
         yield from unknown((*where, "mask_column"), str(hidden), dict.fromkeys(sorted(columns)), "text column")

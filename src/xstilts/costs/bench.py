@@ -18,7 +18,7 @@ import yaml
 from xstilts.costs.devices import Rates, user_file
 from xstilts.costs.estimate import estimates
 from xstilts.engine import Plan, Step, Store, run_step, write_atomically
-from xstilts.models.encoders import choose_device
+from xstilts.models.hardware import choose_device
 from xstilts.tasks.task import find_task
 
 PRECISIONS = ("fp32", "bf16")

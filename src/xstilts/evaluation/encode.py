@@ -13,9 +13,10 @@ import pyarrow as pa
 
 from xstilts.data.prepare import read_examples
 from xstilts.engine import Step, Store, checksum
+from xstilts.errors import XstiltsError
 from xstilts.tasks.encoding import Encoded
 from xstilts.tasks.task import Task
-from xstilts.tasks.task_types import FINE_TUNED, SCORED, TRAINED
+from xstilts.tasks.task_types import FINE_TUNED, SCORED, TRAINED, Scored, Trained
 
 VERSION = 2
 """Raised when a change of code moves what a text is encoded as."""
@@ -58,14 +59,22 @@ def _encoded(
 
 def _encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int, mask_column: str) -> Encoded:
     kind = FINE_TUNED.get(task.type) or SCORED.get(task.type) or TRAINED[task.type]
-    shown = table
-    if mask_column:
-        names = [name for name in kind.TEXT_COLUMNS if name != mask_column]
-        shown = shown.set_column(table.column_names.index(kind.TEXT_COLUMNS[0]), kind.TEXT_COLUMNS[0], table[names[0]])
-        shown = shown.set_column(
-            table.column_names.index(kind.TEXT_COLUMNS[1]), kind.TEXT_COLUMNS[1], pa.nulls(len(table), pa.string())
+    masked = _masked(table, task, kind, mask_column) if mask_column else table
+    return kind.encode(masked, task, tokenizer, max_length)
+
+
+def _masked(table: pa.Table, task: Task, kind: Scored | Trained, column: str) -> pa.Table:
+    """The table with nulls in a text column; raises XstiltsError if the task cannot do without it."""
+    texts = {name for name in kind.TEXT_COLUMNS if table[name].null_count < len(table)}
+    if column not in kind.MASKABLE or (len(table) and not texts > {column}):
+        usable = [name for name in kind.MASKABLE if texts > {name}]
+        raise XstiltsError(
+            "unsupported",
+            f"column '{column}' of task '{task.name}' cannot be masked",
+            "it has no text, or without it nothing is left to predict from",
+            f"mask {' or '.join(usable)}" if usable else "leave the task out of arms with `mask_column`",
         )
-    return kind.encode(shown, task, tokenizer, max_length)
+    return table.set_column(table.column_names.index(column), column, pa.nulls(len(table), table[column].type))
 
 
 @cache

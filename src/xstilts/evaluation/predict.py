@@ -7,13 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-import transformers
 
 from xstilts.context import Context
 from xstilts.data.prepare import read_examples
 from xstilts.evaluation.encode import encoded_rows, row_folders
 from xstilts.models.batching import sorted_batches, to_tensors
-from xstilts.models.encoders import choose_device, load_tokenizer
+from xstilts.models.encoders import load_model, load_tokenizer
+from xstilts.models.hardware import autocast, choose_device
 from xstilts.models.limits import PREDICTED_TOKENS
 from xstilts.models.packing import packed
 from xstilts.tasks import no_answer
@@ -25,8 +25,8 @@ from xstilts.tasks.task_types import FINE_TUNED, TaskType
 def predict(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
     """Writes `predictions.parquet`, one row per example of all languages, from one pass sorted by length.
 
-    arguments: `task`, `languages`, `max_length`, `mask_column`, `weights` (the model's folder below that of its step, "" for
-    itself), `device`, `precision`; inputs: `model`, `rows.xx`.
+    arguments: `task`, `languages`, `max_length`, `mask_column`, `weights` (the model's folder below that of its step,
+    "" for itself), `device`, `precision`; inputs: `model`, `rows.xx`.
     """
     task = Task(**arguments["task"])
     kind = FINE_TUNED[task.type]
@@ -37,7 +37,7 @@ def predict(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, conte
         row_folders(inputs, arguments["languages"]), arguments["task"], tokenizer, arguments["max_length"],
         context.store, arguments["mask_column"],
     )  # fmt: skip
-    model = getattr(transformers, kind.AUTO_CLASS).from_pretrained(folder).to(device)
+    model = load_model(kind.AUTO_CLASS, folder)[0].to(device)
     extracted = run_model(model, kind, encoded, tokenizer.pad_token_id, device, arguments["precision"], context)
     predictions = beside(table, kind.predict(extracted, encoded, table, task))
     threshold = getattr(model.config, "null_threshold", 0.0)  # absent where training had an answer to every question
@@ -61,11 +61,6 @@ def run_model(
             if context:
                 context.progress(done / len(encoded))
     return result
-
-
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Mixed precision where the study asks for bf16; weights stay in float32."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 def baseline(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:

@@ -13,9 +13,10 @@ import torch
 from xstilts.context import Context
 from xstilts.errors import XstiltsError
 from xstilts.evaluation.encode import encoded_rows, row_folders
-from xstilts.evaluation.predict import autocast, beside
+from xstilts.evaluation.predict import beside
 from xstilts.models.batching import sorted_batches, to_tensors
-from xstilts.models.encoders import choose_device, load_base, load_tokenizer
+from xstilts.models.encoders import load_base, load_tokenizer
+from xstilts.models.hardware import autocast, choose_device
 from xstilts.models.limits import PREDICTED_TOKENS
 from xstilts.models.packing import packed
 from xstilts.tasks import retrieval

@@ -1,9 +1,9 @@
-"""Encoders, and heads put on them: ordinary `transformers` classes, saved as ordinary folders."""
+"""Encoders and the heads on them: ordinary `transformers` classes, saved as ordinary folders."""
 
 import hashlib
 import logging
 import pickle
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,54 +12,128 @@ import transformers
 from safetensors import SafetensorError
 
 from xstilts.context import Context
-from xstilts.errors import XstiltsError
-from xstilts.models.heap import keep_memory
+from xstilts.errors import Kind, XstiltsError
+from xstilts.tasks.task_types import TRAINED
 
 logging.getLogger("transformers").setLevel(logging.ERROR)
 transformers.utils.logging.disable_progress_bar()
 
-LOADING_ERRORS = (OSError, ValueError, pickle.UnpicklingError, SafetensorError)
+MASKED_LM = TRAINED["mlm"].AUTO_CLASS
+LOADING_ERRORS = (
+    OSError, ValueError, RuntimeError, ImportError, KeyError, AssertionError, pickle.UnpicklingError, SafetensorError,
+)  # fmt: skip
 """What `transformers` raises for a folder that is absent, incomplete, corrupt or hostile."""
+
+_tokenizers: dict[str, Any] = {}
+
+
+def load_pretrained(auto_class: str, place: str | Path, **options: Any) -> Any:
+    """What the `transformers` auto class of that name loads from a folder or a hub repository.
+
+    Code that comes with the files never runs, and `.bin` weights are read by torch's weights-only loader. Raises
+    XstiltsError if nothing can be loaded, of kind 'unsafe' if that would need such code.
+    """
+    try:
+        return getattr(transformers, auto_class).from_pretrained(place, trust_remote_code=False, **options)
+    except LOADING_ERRORS as error:
+        raise cannot_load(place, error) from None
+
+
+def cannot_load(place: str | Path, error: Exception) -> XstiltsError:
+    """What one of `LOADING_ERRORS` means for the user."""
+    if "trust_remote_code" in str(error):
+        return XstiltsError(
+            "unsafe",
+            f"'{place}' needs Python code of its own",
+            "xstilts never runs code that comes with a model: it could do anything on this computer",
+            "use a model that `transformers` supports without `trust_remote_code`",
+        )
+    reason = str(error).strip().partition("\n")[0] or type(error).__name__
+    kind: Kind = "network" if "connect" in reason else "bad-file" if Path(place).is_dir() else "missing-model"
+    return XstiltsError(
+        kind,
+        f"cannot load '{place}'",
+        reason,
+        "give a folder in the format of `save_pretrained` or the name of a hub repository",
+    )
 
 
 def load_tokenizer(encoder: str | Path) -> Any:
     """The fast tokenizer of a model or vocabulary folder, or of a hub repository; equal files give one object.
 
-    Raises XstiltsError where there is none.
+    Raises XstiltsError if there is none.
     """
     files = [Path(encoder) / name for name in ("tokenizer.json", "tokenizer_config.json")]
     content = "".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file())
     if content not in _tokenizers or not content:
-        try:
-            _tokenizers[content] = transformers.AutoTokenizer.from_pretrained(encoder, use_fast=True)
-        except (OSError, ValueError) as error:
-            raise _cannot_load("tokenizer of", encoder, error) from None
+        _tokenizers[content] = load_pretrained("AutoTokenizer", encoder, use_fast=True)
     return _tokenizers[content]
 
 
-_tokenizers: dict[str, Any] = {}
+def load_model(auto_class: str, place: str | Path, **options: Any) -> tuple[Any, list[str]]:
+    """A model in float32, and the names of those weights of its head that the files lack: these are random.
+
+    Raises XstiltsError if the files cannot be loaded, lack weights of the encoder (its pooler aside) or hold weights
+    that are not finite.
+    """
+    options = {"dtype": torch.float32, "weights_only": True, "output_loading_info": True, **options}
+    model, info = load_pretrained(auto_class, place, **options)
+    if any(name.startswith("lm_predictions.") for name in info["unexpected_keys"]) and auto_class == MASKED_LM:
+        # DeBERTa-v3 stores its head under a name that `transformers` reads only with this setting
+        model, info = load_pretrained(auto_class, place, legacy=False, **options)
+    prefix = "" if model.base_model is model else f"{model.base_model_prefix}."
+    missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)
+    absent = [name for name in missing if name.startswith(prefix)]
+    if absent:
+        raise XstiltsError(
+            "bad-file",
+            f"the encoder in '{place}' is incomplete",
+            f"{len(absent)} of its weights are missing, such as {absent[0]}",
+            "download it again, or check that its configuration belongs to its weights",
+        )
+    check_finite(model, f"the model in '{place}'", "use another checkpoint of it")
+    return model, missing
+
+
+def load_base(encoder: str | Path) -> Any:
+    """The encoder without a head, in float32; raises XstiltsError as `load_model` does."""
+    return load_model("AutoModel", encoder)[0]
+
+
+def check_finite(model: Any, name: str, hint: str) -> None:
+    """Raises XstiltsError if a weight of the model is NaN or infinite."""
+    weights = dict(model.named_parameters())
+    broken = [key for key, weight in weights.items() if not weight.isfinite().all()]
+    if broken:
+        what = f"{name} has weights that are not finite"
+        raise XstiltsError("not-finite", what, f"{len(broken)} of {len(weights)} tensors, such as {broken[0]}", hint)
+
+
+def save(model: Any, tokenizer: Any, out: Path) -> None:
+    """Writes a model folder that every tool of the `transformers` family can load; raises XstiltsError if its weights
+    are not finite."""
+    check_finite(model, "the trained model", "lower the learning rate or warm up for longer")
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
 
 
 def fetch(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
-    """Writes an encoder from a local folder or the hub, with its masked-language-model head and its tokenizer.
+    """Writes an encoder from a local folder or the hub and its tokenizer, with its masked-language-model head if it
+    has one.
 
     arguments: `load` (folder or repository), `revision` (a commit of the repository), `random_weights` (keeps only
     the configuration, as a baseline), `seed` (of those weights), `content` (checksum of a local folder).
     """
     place, revision = arguments["load"], arguments["revision"] or None
-    classes = (transformers.AutoConfig, transformers.AutoTokenizer, transformers.AutoModelForMaskedLM)
-    try:
-        config = classes[0].from_pretrained(place, revision=revision, trust_remote_code=False)
-        tokenizer = classes[1].from_pretrained(place, revision=revision, trust_remote_code=False)
-        torch.manual_seed(arguments["seed"])
-        if arguments["random_weights"]:
-            model = classes[2].from_config(config)
-        else:
-            model = classes[2].from_pretrained(
-                place, revision=revision, dtype=torch.float32, trust_remote_code=False, weights_only=True
-            )
-    except LOADING_ERRORS as error:
-        raise _cannot_load("encoder", place, error) from None
+    config = load_pretrained("AutoConfig", place, revision=revision)
+    tokenizer = load_pretrained("AutoTokenizer", place, revision=revision)
+    auto_class = "AutoModel" if missing_heads(config.model_type, ["mlm"]) else MASKED_LM
+    torch.manual_seed(arguments["seed"])
+    if arguments["random_weights"]:
+        model = getattr(transformers, auto_class).from_config(config)
+    else:
+        model, missing = load_model(auto_class, place, revision=revision)
+        model = model.base_model if missing else model
     save(model, tokenizer, out)
 
 
@@ -75,18 +149,20 @@ def new_encoder(config: dict[str, Any], tokenizer: Any, seed: int) -> Any:
 
 
 def with_head(encoder: str | Path, auto_class: str, labels: Sequence[str], seed: int, **config: Any) -> Any:
-    """The encoder in a folder or on the hub under a fresh head; whatever head it had is left behind.
+    """The encoder in a folder or on the hub under a fresh head, without the head that it had.
 
     Args:
-        auto_class: name of a `transformers` auto class; `labels` become `id2label`, and without any the head has
-            the two outputs of a span; `seed` draws the head's weights.
+        auto_class: name of a `transformers` auto class.
+        labels: become `id2label`; without labels the head has the two outputs of a span.
+        seed: draws the weights of the head.
         config: further settings of the model's configuration.
 
-    Raises XstiltsError where nothing can be loaded. Remote code is never run; old `.bin` weights are read through
-    torch's weights-only loader, by `transformers` itself.
+    Raises XstiltsError if the encoder cannot be loaded or `transformers` has no such head for it.
     """
-    torch.manual_seed(seed)  # a BERT that was saved without a pooler is given a random one while it loads
+    torch.manual_seed(seed)  # loading draws a pooler for a BERT that was saved without one
     base = load_base(encoder)
+    if not _has_head(base.config.model_type, auto_class):
+        raise _no_head(encoder, auto_class.removeprefix("AutoModelFor"))
     names = labels or ("start", "end")
     settings = {"id2label": dict(enumerate(names)), "label2id": {label: i for i, label in enumerate(names)}, **config}
     for name, value in settings.items():
@@ -97,7 +173,7 @@ def with_head(encoder: str | Path, auto_class: str, labels: Sequence[str], seed:
     if any("pooler" not in name for name in [*missing, *unexpected]):
         raise XstiltsError(
             "unsupported",
-            f"the encoder in {encoder} does not fit {type(model).__name__}",
+            f"the encoder in '{encoder}' does not fit {type(model).__name__}",
             f"missing weights {missing[:3]}, unexpected {unexpected[:3]}",
             "check its configuration",
         )
@@ -105,12 +181,37 @@ def with_head(encoder: str | Path, auto_class: str, labels: Sequence[str], seed:
 
 
 def with_mlm_head(encoder: str | Path) -> Any:
-    """The encoder under the masked-language-model head that it was pretrained with; raises XstiltsError where it
-    cannot be loaded."""
-    try:
-        return transformers.AutoModelForMaskedLM.from_pretrained(encoder, dtype=torch.float32, trust_remote_code=False)
-    except LOADING_ERRORS as error:
-        raise _cannot_load("encoder", encoder, error) from None
+    """The encoder under the masked-language-model head of its pretraining; raises XstiltsError if it has none."""
+    if _has_head(load_pretrained("AutoConfig", encoder).model_type, MASKED_LM):
+        model, missing = load_model(MASKED_LM, encoder)
+        if not missing:
+            return model
+    raise _no_head(encoder, "masked language modelling")
+
+
+def missing_heads(model_type: str, task_types: Iterable[str]) -> list[str]:
+    """Those of the task types for which `transformers` has no head on encoders of that type.
+
+    >>> missing_heads("xlm-roberta", ["classification", "qa"])
+    []
+    >>> missing_heads("eurobert", ["classification", "qa", "multiple_choice"])
+    ['qa', 'multiple_choice']
+    """
+    return [name for name in task_types if name in TRAINED and not _has_head(model_type, TRAINED[name].AUTO_CLASS)]
+
+
+def _has_head(model_type: str, auto_class: str) -> bool:
+    configs, models = transformers.CONFIG_MAPPING, getattr(transformers, auto_class)._model_mapping
+    return model_type in configs and configs[model_type] in models
+
+
+def _no_head(encoder: str | Path, head: str) -> XstiltsError:
+    return XstiltsError(
+        "unsupported",
+        f"the encoder in '{encoder}' has no head for {head}",
+        "its weights or its class in `transformers` lack one",
+        "use another encoder, or leave out the tasks and `mlm` settings that need this head",
+    )
 
 
 def share_encoder(models: Sequence[Any]) -> None:
@@ -120,35 +221,3 @@ def share_encoder(models: Sequence[Any]) -> None:
     for model in models:
         setattr(model, model.base_model_prefix, shared)
         model.tie_weights()
-
-
-def load_base(encoder: str | Path) -> Any:
-    """The encoder without a head, in float32; raises XstiltsError where it cannot be loaded."""
-    try:
-        return transformers.AutoModel.from_pretrained(encoder, dtype=torch.float32, trust_remote_code=False)
-    except LOADING_ERRORS as error:
-        raise _cannot_load("encoder", encoder, error) from None
-
-
-def _cannot_load(what: str, encoder: str | Path, error: Exception) -> XstiltsError:
-    return XstiltsError(
-        "network",
-        f"cannot load the {what} '{encoder}'",
-        str(error).partition("\n")[0],
-        "give a folder in the format of `save_pretrained` or the name of a hub repository",
-    )
-
-
-def save(model: Any, tokenizer: Any, out: Path) -> None:
-    """Writes a model folder that every tool of the `transformers` family can load."""
-    model.save_pretrained(out)
-    tokenizer.save_pretrained(out)
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of that class ('cpu' or 'cuda'); raises XstiltsError where there is none."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise XstiltsError("missing-model", "no CUDA device here", "the study's plan asks for one", "give --device cpu")
-    if name == "cpu":
-        keep_memory()
-    return torch.device(name)

@@ -16,6 +16,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 
 from xstilts.models.dropout import dropout
+from xstilts.models.hardware import is_ampere
 from xstilts.models.limits import PACKED_FROM, PACKED_TYPES
 
 SLACK = {"cpu": 0.0, "cuda": 1.0}
@@ -43,11 +44,12 @@ class Group:
 class Packing:
     """How the real tokens of a padded batch [n, width] lie one after the other, the longest sequences first.
 
-    where: int64 [tokens], the place of each in the flattened batch; starts: int32 [n + 1], where sequences begin.
+    where: int64 [tokens], the place of each in the flattened batch; starts: int32 [n + 1], where sequences begin, None
+    if the device has no attention kernel for sequences of different lengths.
     """
 
     where: torch.Tensor
-    starts: torch.Tensor
+    starts: torch.Tensor | None
     groups: list[Group]
 
 
@@ -82,7 +84,8 @@ def packing_of(mask: torch.Tensor, slack: float) -> Packing:
     width, lengths = mask.shape[1], mask.sum(1)
     order = lengths.argsort(descending=True, stable=True)
     places = order[:, None] * width + torch.arange(width, device=mask.device)
-    starts = torch.nn.functional.pad(lengths[order].cumsum(0), (1, 0)).to(torch.int32)
+    ends = lengths[order].cumsum(0)
+    starts = torch.nn.functional.pad(ends, (1, 0)).to(torch.int32) if is_ampere(mask.device) else None
     groups: list[list[int]] = []
     for length in lengths[order].tolist():
         if not groups or length < (1 - slack) * groups[-1][0]:
@@ -141,9 +144,10 @@ def _attention(
     [1, tokens, heads, d]. `sliding_window`: how far tokens see to either side, plus 1."""
     rate = others["dropout"]
     q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
-    if q.is_cuda and q.dtype in (torch.bfloat16, torch.float16) and not rate:
+    starts = packing.starts
+    if starts is not None and q.dtype in (torch.bfloat16, torch.float16) and not rate:
         window = (-1, -1) if sliding_window is None else (sliding_window - 1, sliding_window - 1)
-        starts, longest = packing.starts, packing.groups[0].longest
+        longest = packing.groups[0].longest
         whole = varlen_attn(q, k, v, starts, starts, longest, longest, scale=scaling, window_size=window)
         assert isinstance(whole, torch.Tensor)
         return whole[None], None

@@ -9,14 +9,13 @@ from xstilts.data.examples import available, required_tasks
 from xstilts.engine import digest
 from xstilts.errors import XstiltsError
 from xstilts.languages import distance_matrix, split_languages
+from xstilts.models.hardware import choose_precision
 from xstilts.randomness import derive
 from xstilts.study.design_warnings import confounded, notes
 from xstilts.study.revisions import revisions, settled, unsettled
 from xstilts.study.source_languages import draw_sources
 from xstilts.tasks.task import Task, find_task, from_xtreme_folder
 from xstilts.tasks.task_types import main_metric
-
-FAST_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False
         tasks=tasks,
         data=data,
         device=device,
-        precision=_precision(study.precision, device),
+        precision=choose_precision(device) if study.precision == "auto" else study.precision,
         pool=split.pool,
         held_out=split.held_out,
         excluded=dict(split.excluded),
@@ -134,24 +133,6 @@ def _task(study: Study, tasks: dict[str, Task], target: str) -> Task:
 
 def _numbers(values: Any) -> list[float | None]:
     return [None if value != value else round(float(value), 6) for value in values]
-
-
-def _precision(asked: str, device: str) -> str:
-    """The precision asked for; 'auto' is bf16 wherever the device multiplies it faster than float32.
-
-    A processor is asked what it can do rather than timed: a timing beside other work could come out otherwise the next
-    day, and every result of a study follows from this.
-    """
-    if asked != "auto":
-        return asked
-    return "bf16" if device == "cuda" or FAST_BF16 & processor_flags() else "fp32"
-
-
-def processor_flags() -> set[str]:
-    """What the processor says that it can do, as Linux lists it; nothing elsewhere."""
-    file = Path("/proc/cpuinfo")
-    lines = file.read_text().splitlines() if file.is_file() else []
-    return {flag for line in lines if line.startswith(("flags", "Features")) for flag in line.split()}
 
 
 def _too_few(target: str, held_out: list[str], minimum: int, allow: bool) -> list[str]:

@@ -57,9 +57,7 @@ def _replicate(
     model = intermediate or base
     for target, entry in study.targets.items():
         task = frozen.tasks[entry.task or target]
-        if arm.mask_column and (
-            task.type not in FINE_TUNED or arm.mask_column not in FINE_TUNED[task.type].TEXT_COLUMNS
-        ):
+        if arm.mask_column and (task.type not in FINE_TUNED or arm.mask_column not in FINE_TUNED[task.type].MASKABLE):
             continue
         where = f"{target} after {name} · {encoder} {replicate}"
         if task.type in FINE_TUNED and entry.training:

@@ -16,12 +16,12 @@ from xstilts.tasks.task import Task
 VERSIONS = {
     "xstilts.data.prepare:prepare": 3,
     "xstilts.models.vocabulary:train_vocabulary": 1,
-    "xstilts.models.encoders:fetch": 1,
+    "xstilts.models.encoders:fetch": 2,
     "xstilts.translation.models:fetch": 1,
     "xstilts.translation.translate:translate": 2,
     "xstilts.training.phases:pretrain": 2,
-    "xstilts.training.phases:fine_tune": 3,
-    "xstilts.evaluation.predict:predict": 3,
+    "xstilts.training.phases:fine_tune": 4,
+    "xstilts.evaluation.predict:predict": 4,
     "xstilts.evaluation.predict:baseline": 1,
     "xstilts.evaluation.retrieve:retrieve": 2,
 }

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "cluster_id", "language", "text_a", "text_b", "label")])
 AUTO_CLASS = "AutoModelForSequenceClassification"
 TEXT_COLUMNS: tuple[str, ...] = ("text_a", "text_b")
+MASKABLE: tuple[str, ...] = ("text_a", "text_b")
 METRICS: tuple[str, ...] = ("accuracy", "macro_f1", "calibration_error")
 BASELINE = "majority label"
 GOLD = "label"
@@ -34,10 +35,11 @@ def complete(record: Record, task: Task) -> list[Record]:
 
 
 def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded:
-    """One sequence per row; the longer text is cut first where a pair does not fit."""
-    paired = "text_b" in table.column_names and table["text_b"].null_count < len(table)
-    second = [text or "" for text in table["text_b"].to_pylist()] if paired else None
-    ids, offsets, segments = tokenize(tokenizer, table["text_a"].to_pylist(), second, max_length)
+    """One sequence per row, of a pair or, if a column is empty, of the other one; the longer text of a pair is cut
+    first if it does not fit."""
+    present = [name for name in TEXT_COLUMNS if table[name].null_count < len(table)] or ["text_a"]
+    first, *second = ([text or "" for text in table[name].to_pylist()] for name in present)
+    ids, offsets, segments = tokenize(tokenizer, first, second[0] if second else None, max_length)
     number = {label: index for index, label in enumerate(task.labels)}
     labels = np.array([number.get(label, IGNORED) for label in table["label"].to_pylist()], np.int64)
     return Encoded(ids, offsets, np.arange(len(table)), labels, segments)

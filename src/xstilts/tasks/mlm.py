@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "cluster_id", "language", "text", "text_b")])
 AUTO_CLASS = "AutoModelForMaskedLM"
 TEXT_COLUMNS: tuple[str, ...] = ("text", "text_b")
+MASKABLE: tuple[str, ...] = ()
 GOLD = ""
 SPARSE_GOLD = False
 

@@ -21,6 +21,7 @@ SCHEMA = pa.schema(
 )
 AUTO_CLASS = "AutoModelForMultipleChoice"
 TEXT_COLUMNS: tuple[str, ...] = ("context", "question", "choices")
+MASKABLE: tuple[str, ...] = ("context", "question")
 METRICS: tuple[str, ...] = ("accuracy", "calibration_error")
 BASELINE = "the choice with the most letters"
 GOLD = "label"
@@ -59,7 +60,7 @@ def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Enco
     counts = []
     for context, question, choices, label in zip(*columns, strict=True):
         counts.append(len(choices))
-        first += [context or question] * len(choices)
+        first += [context or question or ""] * len(choices)
         second += [f"{question} {choice}" if context and question else choice for choice in choices]
         labels += [0 if label is None else label, *[IGNORED] * (len(choices) - 1)]
     ids, offsets, segments = tokenize(tokenizer, first, second, max_length)

@@ -24,6 +24,7 @@ SCHEMA = pa.schema(
 )
 AUTO_CLASS = "AutoModelForQuestionAnswering"
 TEXT_COLUMNS: tuple[str, ...] = ("context", "question")
+MASKABLE: tuple[str, ...] = ("question",)
 METRICS: tuple[str, ...] = (
     "f1", "exact_match", "f1_em", "mlqa_f1", "mlqa_exact_match", "mlqa_f1_em", "segmented_f1",
 )  # fmt: skip

@@ -17,6 +17,7 @@ from xstilts.tasks.task import BadRow, Record, Task, identity, text_of
 
 SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "cluster_id", "language", "side", "text", "gold")])
 TEXT_COLUMNS: tuple[str, ...] = ("text",)
+MASKABLE: tuple[str, ...] = ()
 METRICS: tuple[str, ...] = ("accuracy", "f1")
 BASELINE = "the same encoder with random weights"
 GOLD = "gold"

@@ -23,6 +23,7 @@ SCHEMA = pa.schema(
 )
 AUTO_CLASS = "AutoModelForTokenClassification"
 TEXT_COLUMNS: tuple[str, ...] = ("tokens",)
+MASKABLE: tuple[str, ...] = ()
 METRICS: tuple[str, ...] = ("span_f1", "token_accuracy")
 BASELINE = "English word look-up"
 GOLD = "tags"

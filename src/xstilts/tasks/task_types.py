@@ -30,6 +30,7 @@ class Scored(Protocol):
 
     SCHEMA: pa.Schema
     TEXT_COLUMNS: tuple[str, ...]
+    MASKABLE: tuple[str, ...]
     METRICS: tuple[str, ...]
     BASELINE: str
 
@@ -39,11 +40,13 @@ class Scored(Protocol):
 
 
 class Trained(Protocol):
-    """A type with a head that is trained."""
+    """A type with a head that is trained. `MASKABLE` names the text columns that an arm may mask in training and
+    prediction: what is left must still be a task."""
 
     SCHEMA: pa.Schema
     AUTO_CLASS: str
     TEXT_COLUMNS: tuple[str, ...]
+    MASKABLE: tuple[str, ...]
 
     def encode(self, table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded: ...
     def forward(self, model: Any, batch: dict[str, "torch.Tensor"]) -> "torch.Tensor": ...

@@ -15,9 +15,9 @@ import torch
 
 from xstilts.context import Context
 from xstilts.errors import XstiltsError
-from xstilts.evaluation.predict import autocast
 from xstilts.models.batching import micro_batches, to_tensors
 from xstilts.models.dropout import cheap_dropout
+from xstilts.models.hardware import autocast
 from xstilts.models.limits import MICRO_TOKENS, PACKED_TOKENS
 from xstilts.models.packing import packed
 from xstilts.randomness import derive, generator

@@ -15,7 +15,6 @@ from xstilts.errors import XstiltsError
 from xstilts.evaluation.encode import encoded_rows, row_folders
 from xstilts.models.batching import mixture
 from xstilts.models.encoders import (
-    choose_device,
     load_tokenizer,
     new_encoder,
     save,
@@ -23,6 +22,7 @@ from xstilts.models.encoders import (
     with_head,
     with_mlm_head,
 )
+from xstilts.models.hardware import choose_device
 from xstilts.models.trimming import merged, trim
 from xstilts.randomness import derive, generator
 from xstilts.tasks import mlm
