@@ -1,16 +1,99 @@
-"""How well an encoder's features fit a task before it is trained."""
+"""LogME and H-score: how well an untouched encoder's features fit an intermediate task in each language."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+
+from xstilts.data.prepare import read_examples
+from xstilts.engine import Step, Store, read_steps, write_atomically
+from xstilts.errors import XstiltsError
+from xstilts.evaluation.subwords import SUBWORDS, TEXTS, bases, write_subwords
+from xstilts.runs.language_features import MEASURED, Numbers, read_numbers
+from xstilts.runs.reader import STEPS, Run
+from xstilts.tasks.task import Task
 
 ITERATIONS = 100
 TOLERANCE = 1e-6
 
 
+def measure(run: Run, store: Store) -> None:
+    """Write LogME and H-score of a run's untouched encoders into the run folder, and `subwords.json` if it is missing.
+
+    Both are of the mean of an encoder's last hidden states on training examples of intermediate classification tasks
+    (the only type with one class per example). They replace what `transfer-features.json` says of them; the rest of the
+    file is kept. Raises XstiltsError if the store does not hold the run's encoders.
+    """
+    planned = read_steps(run.folder / STEPS)[0].steps
+    finished = store.finished(planned)
+    steps = {fingerprint: step for fingerprint, step in planned.items() if fingerprint in finished}
+    encoders = bases(steps, run.encoders)
+    if not encoders:
+        raise XstiltsError(
+            "missing-model",
+            f"{store.place} does not hold the encoders of {run.folder}",
+            "the run's steps are stored elsewhere",
+            "give the same --store as to `study`",
+        )
+    if not (run.folder / SUBWORDS).is_file():
+        write_subwords(run.folder, steps, run.encoders, store)
+    file = run.folder / MEASURED
+    measured = read_numbers(file)
+    for name, base in encoders.items():
+        for key, scores in _scores(base, steps, store).items():
+            measured[key] = {**measured.get(key, {}), name: scores}
+    write_atomically(file, json.dumps(measured, indent=1, ensure_ascii=False))
+
+
+def _scores(base: str, steps: dict[str, Step], store: Store) -> Numbers:
+    """Both scores {score: {task: {language: value}}} of the untouched encoder on the data of its first trainings."""
+    examples: dict[str, dict[str, str]] = defaultdict(dict)
+    tasks = {}
+    for step in steps.values():
+        if step.kind != "train" or step.inputs["encoder"] != base:
+            continue
+        for key, entry in step.arguments["tasks"].items():
+            if entry["task"]["type"] == "classification":
+                name, prefix = entry["task"]["name"], f"train.{key}."
+                tasks[name] = Task(**entry["task"]), entry["max_length"]
+                inputs = step.inputs.items()
+                examples[name] |= {put.removeprefix(prefix): of for put, of in inputs if put.startswith(prefix)}
+    scores: Numbers = {"logme": {name: {} for name in tasks}, "h_score": {name: {} for name in tasks}}
+    for name, (task, length) in tasks.items():
+        for code, fingerprint in examples[name].items():
+            table = read_examples([store.open(fingerprint)]).slice(0, TEXTS)
+            vectors, labels = _embeddings(store.open(base), table, task, length)
+            scores["logme"][name][code] = round(log_me(vectors, labels), 6)
+            scores["h_score"][name][code] = round(h_score(vectors, labels), 6)
+    return scores
+
+
+def _embeddings(folder: Path, table: pa.Table, task: Task, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean last hidden states [examples, hidden size] and class numbers [examples]."""
+    import torch
+
+    from xstilts.evaluation.retrieve import embed
+    from xstilts.models.encoders import load_base, load_tokenizer
+    from xstilts.tasks import classification
+
+    tokenizer, model = load_tokenizer(folder), load_base(folder)
+    encoded = classification.encode(table, task, tokenizer, length)
+    last = model.config.num_hidden_layers
+    vectors = embed(model, encoded, tokenizer.pad_token_id, torch.device("cpu"), [last])[0]
+    assert encoded.labels is not None
+    return vectors, encoded.labels
+
+
 def h_score(embeddings: np.ndarray, labels: np.ndarray) -> float:
     """tr(cov(f)⁻¹ cov(E[f|y])) of embeddings [n, d] and class numbers [n]: 0 to the number of classes − 1.
 
-    Bao et al. 2019, "An Information-Theoretic Approach to Transferability in Task Transfer Learning", eq. 2; the
-    pseudo-inverse stands in where features are not independent.
+    Bao et al. 2019, "An Information-Theoretic Approach to Transferability in Task Transfer Learning", eq. 2, with the
+    pseudo-inverse for features that are not independent.
+
+    >>> round(h_score(np.array([[0.0], [0.1], [5.0], [5.1]]), np.array([0, 0, 1, 1])), 2)
+    1.0
     """
     centred = embeddings - embeddings.mean(0)
     covariance = centred.T @ centred / len(centred)
@@ -22,38 +105,37 @@ def h_score(embeddings: np.ndarray, labels: np.ndarray) -> float:
 
 
 def log_me(embeddings: np.ndarray, labels: np.ndarray) -> float:
-    """Log of the maximum evidence per row of a linear model from embeddings [n, d] to class numbers [n].
+    """Log of the maximum evidence per example of a linear model from embeddings [n, d] to class numbers [n].
 
     You et al. 2021, "LogME: Practical Assessment of Pre-trained Models for Transfer Learning" (arXiv 2102.11005),
-    algorithm 1: one model for each class against the others, the mean of their evidence. Higher is better.
+    algorithm 1: one model for each class against the others, and the mean of their evidence. Higher is better.
     """
     n, d = embeddings.shape
     u, s, _ = np.linalg.svd(embeddings.astype(float), full_matrices=False)
-    found = []
-    for label in np.unique(labels):
-        y = (labels == label).astype(float)
-        found.append(_evidence(s**2, u.T @ y, float(y @ y), n, d))
-    return float(np.mean(found))
+    classes = [(labels == label).astype(float) for label in np.unique(labels)]
+    return float(np.mean([_evidence(s**2, u.T @ y, float(y @ y), n, d) for y in classes]))
 
 
 def _evidence(s2: np.ndarray, z: np.ndarray, yy: float, n: int, d: int) -> float:
-    """The evidence per row, where α (precision of the weights) and β (of the noise) make it largest.
+    """The evidence per example, maximised over α (precision of the weights) and β (precision of the noise).
 
     s2: squared singular values; z: the target in the basis of the left singular vectors; yy: its squared length.
     """
     outside = max(yy - float(z @ z), 0.0)  # what no weights can fit
+
+    def moments(t: float) -> tuple[float, float]:
+        """Squared lengths of the weights and of the residual at t = α / β."""
+        return float((s2 * z**2 / (s2 + t) ** 2).sum()), float((t**2 * z**2 / (s2 + t) ** 2).sum()) + outside
+
     alpha, beta = 1.0, 1.0
     for _ in range(ITERATIONS):
         t = alpha / beta
         gamma = float((s2 / (s2 + t)).sum())
-        m2 = float((s2 * z**2 / (s2 + t) ** 2).sum())
-        res2 = float((t**2 * z**2 / (s2 + t) ** 2).sum()) + outside
+        m2, res2 = moments(t)
         alpha, beta = gamma / max(m2, 1e-12), (n - gamma) / max(res2, 1e-12)
         if abs(alpha / beta - t) <= TOLERANCE * t:
             break
-    t = alpha / beta
-    m2 = float((s2 * z**2 / (s2 + t) ** 2).sum())
-    res2 = float((t**2 * z**2 / (s2 + t) ** 2).sum()) + outside
+    m2, res2 = moments(alpha / beta)
     log_det = float(np.log(alpha + beta * s2).sum()) + (d - len(s2)) * np.log(alpha)
     value = n * np.log(beta) + d * np.log(alpha) - n * np.log(2 * np.pi) - beta * res2 - alpha * m2 - log_det
     return float(value / (2 * n))

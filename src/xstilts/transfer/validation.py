@@ -1,90 +1,102 @@
-"""How well sources are ranked for languages that the model has not seen, beside what needs no model."""
+"""How well sources are ranked in languages and trainings that the model has not seen, and baselines for comparison."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from scipy import stats
+from sklearn.metrics import ndcg_score
 
-from xstilts.languages import distance_matrix, language
-from xstilts.runs.language_features import Numbers
-from xstilts.transfer.gains import Row
-from xstilts.transfer.model import Learnt, choose_penalty, standardised, weights
-from xstilts.transfer.ranking import ndcg, spearman
+from xstilts.languages import language
+from xstilts.transfer.features import nearest
+from xstilts.transfer.gains import Gain, groups
+from xstilts.transfer.model import TrainingSet, choose_penalty, weights
 
 MODEL, NEAREST, ENGLISH, RANDOM = "ridge", "nearest language", "English", "random"
-METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {"spearman": spearman, "ndcg@3": ndcg}
 LEVEL = 0.95
+TOP = 3
 
 Result = dict[str, Any]
 
 
+def spearman(scores: np.ndarray, gains: np.ndarray) -> float:
+    """Rank correlation [-1, 1]; 0 if all scores are equal, NaN if all gains are.
+
+    >>> spearman(np.array([0.1, 0.2, 0.3]), np.array([1.0, 3.0, 2.0]))
+    0.5
+    """
+    if np.ptp(gains) == 0 or np.ptp(scores) == 0:
+        return math.nan if np.ptp(gains) == 0 else 0.0
+    return float(stats.spearmanr(scores, gains).statistic)
+
+
+def ndcg(scores: np.ndarray, gains: np.ndarray) -> float:
+    """NDCG@3 (Järvelin and Kekäläinen 2002) of an order by `scores`, 0 to 1.
+
+    The three largest gains have relevance 3, 2 and 1, which count 2^r − 1. Equal scores share the value of their
+    places, so that constant scores get what a random order gets on average.
+
+    >>> ndcg(np.array([0.9, 0.5, 0.1]), np.array([5.0, 2.0, 1.0]))
+    1.0
+    """
+    relevance = np.zeros(len(gains))
+    best = np.argsort(-gains, kind="stable")[:TOP]
+    relevance[best] = [7, 3, 1][: len(best)]
+    return float(ndcg_score([relevance], [scores], k=TOP))
+
+
+METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {"spearman": spearman, "ndcg@3": ndcg}
+
+
 def family(code: str) -> str:
-    """A language's family; an isolate, or a language whose family is not known, is its own."""
+    """A language's family; an isolate, or a language without a known family, is its own."""
     return language(code).family or code
 
 
-def left_out(learnt: Learnt, rows: Sequence[Row], known: dict[str, Numbers], by: str) -> Result | None:
+def leave_out(data: TrainingSet, gains: Sequence[Gain], by: str) -> Result | None:
     """Spearman and NDCG@3 of each method in blocks (`language` or `family`) that are left out one after the other.
 
-    What is ranked are the arms of one training (encoder and replicate) in one language and target; the model has seen
-    neither the block nor that training, for the luck of a training is the same in all languages and would be learnt
-    from the others. `over_nearest` is the difference to the nearest language. None where there are fewer than two
-    blocks or trainings.
+    The arms of one training are ranked in one language and target. The model has seen neither the block nor that
+    training, because the luck of a training is the same in all languages and could be learnt from the others.
+    `over_nearest` is the difference from ranking by the nearest language. None if there are fewer than two blocks or
+    trainings.
     """
-    block = {code: code if by == "language" else family(code) for code in learnt.languages}
-    if len(set(block.values())) < 2 or len(learnt.units) < 2:
+    block = data.languages if by == "language" else np.array([family(code) for code in data.languages])
+    blocks, trainings = np.unique(block), np.unique(data.trainings)
+    if len(blocks) < 2 or len(trainings) < 2:
         return None
-    places = _places(rows)
-    gains = np.array([row.gain for row in rows])
-    x = standardised(rows, known, learnt.design)
+    points = np.array([gain.points for gain in gains])
+    ranked = [members for members in groups(gains).values() if np.ptp(points[members])]
     scores = {
-        MODEL: np.zeros(len(rows)), NEAREST: -_distances(rows), RANDOM: np.zeros(len(rows)),
-        ENGLISH: np.array([row.sources == ("en",) for row in rows], float),
-    }  # fmt: skip
-    blocks = sorted(set(block.values()))
-    values = {
-        (name, metric): np.full((len(blocks), len(learnt.units)), np.nan) for name in scores for metric in METRICS
+        MODEL: np.zeros(len(gains)),
+        NEAREST: -np.nan_to_num(nearest(gains), nan=2.0),  # an unknown distance is larger than any other
+        RANDOM: np.zeros(len(gains)),
+        ENGLISH: np.array([gain.sources == ("en",) for gain in gains], float),
     }
-    for i, out in enumerate(blocks):
-        inside = [code for code in learnt.languages if block[code] == out]
-        for j, unit in enumerate(learnt.units):
-            if found := [at for code in inside for at in places.get((unit, code), ())]:
-                rest = learnt.without(inside, unit)
-                scores[MODEL] = x @ weights(rest, choose_penalty(rest))
-                for (name, metric), cells in values.items():
-                    cells[i, j] = np.mean([METRICS[metric](scores[name][at], gains[at]) for at in found])
-    told = {name: {metric: mean(values[name, metric]) for metric in METRICS} for name in scores}
-    over = {metric: mean(values[MODEL, metric] - values[NEAREST, metric]) for metric in METRICS}
-    sizes = [len(at) for found in places.values() for at in found]
-    return {"by": by, "blocks": len(blocks), "units": len(learnt.units), "candidates": float(np.mean(sizes or [0])),
-            "methods": told, "over_nearest": over}  # fmt: skip
-
-
-def _places(rows: Sequence[Row]) -> dict[tuple[str, str], list[np.ndarray]]:
-    """(unit, language) -> the rows of each target, where there is an order to find."""
-    compared: dict[tuple, list[int]] = {}
-    for i, row in enumerate(rows):
-        compared.setdefault(row.compared, []).append(i)
-    found: dict[tuple[str, str], list[np.ndarray]] = {}
-    for (unit, _, code), at in compared.items():
-        if len({rows[i].gain for i in at}) > 1:
-            found.setdefault((unit, code), []).append(np.array(at))
-    return found
-
-
-def _distances(rows: Sequence[Row]) -> np.ndarray:
-    """Distance to the nearest source; one that is not known is farther than any other."""
-    codes = sorted({code for row in rows for code in (row.language, *row.sources)})
-    far = np.nan_to_num(distance_matrix(codes).values, nan=2.0)
-    return np.array([min(far[codes.index(row.language), codes.index(s)] for s in row.sources) for row in rows])
+    values = {(name, metric): np.full((len(blocks), len(trainings)), np.nan) for name in scores for metric in METRICS}
+    for i, j in np.ndindex(len(blocks), len(trainings)):
+        inside, trained = block == blocks[i], data.trainings == trainings[j]
+        lists, rest = [at for at in ranked if (inside & trained)[at[0]]], data.subset(~inside & ~trained)
+        if lists and len(rest.y):
+            scores[MODEL] = data.x @ weights(rest, choose_penalty(rest))
+            for (name, metric), cells in values.items():
+                cells[i, j] = np.mean([METRICS[metric](scores[name][at], points[at]) for at in lists])
+    return {
+        "by": by,
+        "blocks": len(blocks),
+        "units": len(trainings),
+        "candidates": float(np.mean([len(members) for members in ranked] or [0])),
+        "methods": {name: {metric: mean(values[name, metric]) for metric in METRICS} for name in scores},
+        "over_nearest": {metric: mean(values[MODEL, metric] - values[NEAREST, metric]) for metric in METRICS},
+    }
 
 
 def mean(values: np.ndarray) -> Result:
-    """Mean of values [blocks, units], NaN where there is none, with an interval whose ends are None for a single row or
-    column.
+    """The mean of values [blocks, trainings], NaN if missing, with a t interval: `low` and `high` are None for a single
+    row or column.
 
-    V(blocks) + V(units) − V(both), as for effects (Searle, Casella and McCulloch 1992, ch. 4), with t quantiles and
+    Its variance is V(blocks) + V(trainings) − V(both), as for effects (Searle, Casella and McCulloch 1992, ch. 4), with
     Satterthwaite's degrees of freedom: blocks share trainings, and trainings share blocks.
     """
     values = values[~np.isnan(values).all(1)]
