@@ -1,4 +1,4 @@
-"""Predicting transfer: what can be learnt is learnt, what is luck is not taken for skill, and nothing leaks."""
+"""Predicting transfer: real patterns are learnt, luck is not mistaken for skill, and nothing leaks."""
 
 import csv
 import itertools
@@ -20,12 +20,11 @@ from xstilts.runs.language_features import MEASURED, read_measured
 from xstilts.runs.reader import read_run
 from xstilts.transfer import predict_by_distance, predict_transfer, write_scores
 from xstilts.transfer.features import features
-from xstilts.transfer.gains import Row, gains, signal
-from xstilts.transfer.model import choose_penalty, learn, standardised, weights
+from xstilts.transfer.gains import Gain, gains, signal
+from xstilts.transfer.model import choose_penalty, standardised, training_set, weights
 from xstilts.transfer.predict_transfer import _warnings
-from xstilts.transfer.ranking import ndcg, spearman
 from xstilts.transfer.transferability import h_score, log_me
-from xstilts.transfer.validation import left_out, mean
+from xstilts.transfer.validation import leave_out, mean, ndcg, spearman
 
 SETS = [("en",), ("de",), ("fr",), ("hi",), ("ar",), ("ja",), ("tr", "sw")]
 LANGUAGES = ["es", "bg", "fa", "fi", "zh", "id", "ko", "ta", "eu", "he", "hu", "vi"]
@@ -37,28 +36,26 @@ def near(language, sources):
 
 
 def simulated(gain, units=4, languages=LANGUAGES, sets=SETS, tasks=("nli",), luck=0.0, noise=0.0, seed=0):
-    """Rows with gain(language, sources, task); luck is a training's own, the same in all languages."""
+    """Gains of gain(language, sources, task); each training's luck is the same in all languages."""
     rng = np.random.default_rng(seed)
     rows = []
     for unit in range(units):
         for task, sources in itertools.product(tasks, sets):
-            own = luck * rng.normal()
+            shift = luck * rng.normal()
             for code in languages:
                 if code not in sources:
-                    value = gain(code, sources, task) + own + noise * rng.normal()
+                    value = gain(code, sources, task) + shift + noise * rng.normal()
                     arm = f"{task} {' '.join(sources)}"
-                    rows.append(Row("r", "e", f"r:e:{unit}", arm, task, sources, "xnli", code, value))
+                    rows.append(Gain("r", "e", f"r:e:{unit}", arm, task, sources, "xnli", code, value))
     return rows
 
 
 def check(rows, by="language"):
-    return left_out(learn(rows, {}), rows, {}, by)
+    return leave_out(training_set(rows, {}), rows, by)
 
 
 def test_rank_metrics_by_hand():
-    rng = np.random.default_rng(0)
-    scores, found = rng.normal(size=9).round(1), rng.normal(size=9)
-    assert spearman(scores, found) == pytest.approx(stats.spearmanr(scores, found).statistic)
+    assert spearman(np.array([1.0, 2.0, 3.0, 4.0]), np.array([10.0, 30.0, 20.0, 40.0])) == pytest.approx(0.8)
     assert spearman(np.ones(5), np.arange(5.0)) == 0
     assert np.isnan(spearman(np.arange(5.0), np.ones(5)))
     value = np.array([9.0, 7.0, 5.0, 1.0])
@@ -68,7 +65,7 @@ def test_rank_metrics_by_hand():
     assert ndcg(-value, value) < ndcg(order, value) < 1
 
 
-def test_equal_scores_get_what_a_random_order_gets():
+def test_equal_scores_get_the_mean_over_random_orders():
     value = np.array([3.0, 1.0, 2.0, 0.0])
     drawn = [ndcg(np.array(order, float), value) for order in itertools.permutations(range(4))]
     assert ndcg(np.zeros(4), value) == pytest.approx(np.mean(drawn))
@@ -77,7 +74,7 @@ def test_equal_scores_get_what_a_random_order_gets():
 
 
 @pytest.mark.parametrize("shape", [(60, 5), (20, 30)], ids=["more rows", "more features"])
-def test_log_me_is_the_largest_evidence_that_there_is(shape):
+def test_log_me_is_the_maximum_evidence(shape):
     rng = np.random.default_rng(1)
     x = rng.normal(size=shape)
     labels = (x[:, 0] + rng.normal(0, 0.8, shape[0]) > 0).astype(int)
@@ -95,7 +92,7 @@ def test_log_me_is_the_largest_evidence_that_there_is(shape):
     assert log_me(x, labels) > log_me(x, rng.permutation(labels))
 
 
-def test_h_score_is_the_number_of_classes_told_apart_and_knows_no_scale():
+def test_h_score_counts_separable_classes_and_is_invariant_to_linear_maps():
     rng = np.random.default_rng(2)
     labels = np.repeat([0, 1, 2], 50)
     means = np.array([[0, 0, 0, 9.0], [0, 9.0, 0, 0], [0, 0, 0, 0]])
@@ -131,57 +128,60 @@ TAKEN = {"english": ["en"], "again": ["en"], "german": ["de"], "mixed": ["en"], 
 def test_a_gain_is_the_difference_to_the_same_replicate_without_the_phase(tmp_path):
     run = run_of(tmp_path, ARMS, TAKEN, gain=lambda arm, target: {"german": 20, "english": 10}.get(arm, 0))
     rows = gains([run])
-    assert {row.arm for row in rows} == {"english", "again", "german"}
-    assert {row.language for row in rows if row.arm == "english"} == {"de", "fi", "tr", "sw"}, "not the anchor"
-    assert {row.language for row in rows if row.arm == "german"} == {"fi", "tr", "sw"}, "not its own source"
-    assert {(row.arm, round(row.gain)) for row in rows} == {("english", 10), ("again", 0), ("german", 20)}
-    assert {row.sources for row in rows if row.arm == "again"} == {("en",)}
-    assert len({row.unit for row in rows}) == 3
-    with pytest.raises(XstiltsError, match="no gains to learn from on pawsx"):
+    assert {gain.arm for gain in rows} == {"english", "again", "german"}
+    assert {gain.language for gain in rows if gain.arm == "english"} == {"de", "fi", "tr", "sw"}, "not the anchor"
+    assert {gain.language for gain in rows if gain.arm == "german"} == {"fi", "tr", "sw"}, "not its source"
+    assert {(gain.arm, round(gain.points)) for gain in rows} == {("english", 10), ("again", 0), ("german", 20)}
+    assert {gain.sources for gain in rows if gain.arm == "again"} == {("en",)}
+    assert len({gain.training for gain in rows}) == 3
+    with pytest.raises(XstiltsError) as error:
         gains([run], "pawsx")
+    assert error.value.kind == "too-few" and "pawsx" in error.value.what
 
 
-def test_a_run_without_an_arm_to_compare_with_is_refused(tmp_path):
+def test_a_run_without_an_arm_without_the_phase_is_refused(tmp_path):
     run = run_of(tmp_path, {"english": ARMS["english"]}, {"english": ["en"]}, gain=lambda arm, target: 0)
-    with pytest.raises(XstiltsError, match="no arm without the intermediate phase"):
+    with pytest.raises(XstiltsError) as error:
         gains([run])
+    assert error.value.kind == "inconsistent"
     (tmp_path / "more").mkdir()
     alone = run_of(tmp_path / "more", {"none": {}, "english": ARMS["english"]}, {"english": ["en"]})
-    with pytest.raises(XstiltsError, match="nothing to compare"):
+    with pytest.raises(XstiltsError) as error:
         predict_transfer([alone])
+    assert error.value.kind == "too-few"
 
 
 def test_a_gain_that_follows_distance_is_predicted_in_languages_and_families_left_out():
     rows = simulated(lambda code, sources, task: -10 * near(code, sources), noise=0.3)
     for by in ("language", "family"):
-        found = check(rows, by)
-        assert found["methods"]["ridge"]["spearman"]["low"] > 0.6
-        assert found["methods"]["nearest language"]["spearman"]["mean"] > 0.8
-        assert found["methods"]["random"] == {
-            "spearman": {"mean": 0, "low": 0, "high": 0}, "ndcg@3": found["methods"]["random"]["ndcg@3"],
+        result = check(rows, by)
+        assert result["methods"]["ridge"]["spearman"]["low"] > 0.6
+        assert result["methods"]["nearest language"]["spearman"]["mean"] > 0.8
+        assert result["methods"]["random"] == {
+            "spearman": {"mean": 0, "low": 0, "high": 0}, "ndcg@3": result["methods"]["random"]["ndcg@3"],
         }  # fmt: skip
-        assert found["methods"]["ridge"]["ndcg@3"]["mean"] > found["methods"]["random"]["ndcg@3"]["mean"] + 0.2
+        assert result["methods"]["ridge"]["ndcg@3"]["mean"] > result["methods"]["random"]["ndcg@3"]["mean"] + 0.2
 
 
-def test_a_rule_that_the_nearest_language_gets_wrong_is_learnt():
-    found = check(simulated(lambda code, sources, task: 10 * near(code, sources), noise=0.3))
-    assert found["methods"]["ridge"]["spearman"]["low"] > 0.6
-    assert found["methods"]["nearest language"]["spearman"]["high"] < 0
-    assert found["over_nearest"]["spearman"]["low"] > 0
+def test_the_model_learns_that_distant_sources_are_better():
+    result = check(simulated(lambda code, sources, task: 10 * near(code, sources), noise=0.3))
+    assert result["methods"]["ridge"]["spearman"]["low"] > 0.6
+    assert result["methods"]["nearest language"]["spearman"]["high"] < 0
+    assert result["over_nearest"]["spearman"]["low"] > 0
 
 
-def test_the_luck_of_a_training_is_not_taken_for_skill():
-    """Luck is the same in all languages: who leaves out only languages would find it again in the others."""
+def test_the_luck_of_a_training_is_not_mistaken_for_skill():
+    """Luck is the same in all languages: leaving out only languages would find it again in the others."""
     values = []
-    for seed in range(12):
+    for seed in range(8):
         rows = simulated(lambda *_: 0.0, units=3, luck=3.0, noise=0.5, seed=seed)
-        found = check(rows)["methods"]["ridge"]["spearman"]
-        values.append(found["mean"])
-        assert found["low"] < 0.3
+        ridge = check(rows)["methods"]["ridge"]["spearman"]
+        values.append(ridge["mean"])
+        assert ridge["low"] < 0.3
     assert abs(np.mean(values)) < 0.15
 
 
-def test_gains_within_noise_are_told_and_real_ones_are_not():
+def test_the_f_test_tells_gains_within_noise_from_real_ones():
     idle = signal(simulated(lambda *_: 0.0, luck=2.0, noise=0.5))
     assert idle[0]["p"] > 0.05
     real = signal(simulated(lambda code, sources, task: 5 * len(sources), luck=0.3, noise=0.3))
@@ -191,84 +191,82 @@ def test_gains_within_noise_are_told_and_real_ones_are_not():
     assert 0.01 <= np.mean(np.array(drawn) < 0.05) <= 0.11
 
 
-def test_an_intermediate_task_that_is_worth_more_is_known_for_a_new_language():
+def test_the_better_intermediate_task_is_predicted_for_a_new_language():
     rows = simulated(lambda code, sources, task: {"nli": 0, "qa": 8}[task], tasks=("nli", "qa"), noise=0.5)
-    learnt = learn([row for row in rows if row.language != "fi"], {})
-    own = [row for row in rows if row.language == "fi" and row.unit == "r:e:0"]
-    scores = standardised(own, {}, learnt.design) @ weights(learnt, choose_penalty(learnt))
-    assert min(s for s, row in zip(scores, own, strict=True) if row.intermediate == "qa") > max(
-        s for s, row in zip(scores, own, strict=True) if row.intermediate == "nli"
-    )
+    data = training_set([gain for gain in rows if gain.language != "fi"], {})
+    new = [gain for gain in rows if gain.language == "fi" and gain.training == "r:e:0"]
+    scores = standardised(new, {}, data) @ weights(data, choose_penalty(data))
+    by_task = {task: [s for s, g in zip(scores, new, strict=True) if g.intermediate == task] for task in ("qa", "nli")}
+    assert min(by_task["qa"]) > max(by_task["nli"])
 
 
-def test_few_languages_few_families_and_one_training_are_told():
+def test_warnings_name_few_languages_few_families_and_a_single_training():
     rows = simulated(lambda code, sources, task: -near(code, sources), units=1, languages=["es", "it"])
-    assert check(rows) is None, "nothing can be said of a training that was not seen"
-    told = " ".join(_warnings(learn(rows, {}), [], signal(rows)))
-    assert "2 languages are too few" in told
-    assert "1 families" in told
-    assert "cannot tell whether arms differ" in told
+    assert check(rows) is None, "there is no second training to validate on"
+    warnings = " ".join(_warnings(training_set(rows, {}), [], signal(rows)))
+    assert "2 languages are too few" in warnings
+    assert "1 family" in warnings
+    assert "1 complete trainings" in warnings
 
 
-def test_a_training_in_which_no_arm_differs_is_named():
+def test_a_training_without_any_difference_between_arms_is_named():
     rows = simulated(lambda code, sources, task: -near(code, sources), units=3)
-    rows = [replace(row, gain=0.0) if row.unit == "r:e:1" else row for row in rows]
-    told = " ".join(_warnings(learn(rows, {}), [], signal(rows)))
-    assert "in 1 of 3 trainings no arm differs from another" in told and "(r:e:1)" in told
+    rows = [replace(gain, points=0.0) if gain.training == "r:e:1" else gain for gain in rows]
+    warnings = " ".join(_warnings(training_set(rows, {}), [], signal(rows)))
+    assert "in 1 of 3 trainings" in warnings and "(r:e:1)" in warnings
 
 
-def test_a_run_that_is_given_over_again_is_refused_and_shared_trainings_are_told(run, tmp_path):
+def test_a_repeated_run_is_refused_and_shared_trainings_are_warned_of(run, tmp_path):
     folders = [shutil.copytree(run.folder, tmp_path / name) for name in ("a", "b", "c")]
     trained = [Step("train", f"made:{i}", 1, {}) for i in range(4)]
-    for folder, own in zip(folders, (trained[:2], trained[:3], trained[2:]), strict=True):
+    for folder, steps in zip(folders, (trained[:2], trained[:3], trained[2:]), strict=True):
         plan = Plan()
-        for step in own:
+        for step in steps:
             plan.add(step)
         write_steps(folder / "steps.jsonl", plan, [])
     first, more, other = map(read_run, folders)
-    with pytest.raises(XstiltsError, match="over again") as caught:
+    with pytest.raises(XstiltsError) as error:
         predict_transfer([more, first])
-    assert f"leave {first.folder} out" in caught.value.hint
-    assert "1 training in common" in predict_transfer([more, other])["warnings"][0]
+    assert error.value.kind == "inconsistent" and str(first.folder) in error.value.hint
+    assert "share 1 training," in predict_transfer([more, other])["warnings"][0]
 
 
-def test_the_interval_of_a_mean_covers_the_truth_where_both_languages_and_trainings_vary():
+def test_the_interval_of_a_mean_covers_the_truth_if_languages_and_trainings_vary():
     rng = np.random.default_rng(3)
     covered = 0
     for _ in range(400):
         values = rng.normal(0, 1, (9, 1)) + rng.normal(0, 1, (1, 4)) + rng.normal(0, 1, (9, 4))
-        found = mean(values)
-        covered += found["low"] <= 0 <= found["high"]
+        interval = mean(values)
+        covered += interval["low"] <= 0 <= interval["high"]
     assert 0.92 <= covered / 400 <= 0.99
     values[0, 0] = np.nan
     assert mean(values)["low"] < mean(values)["mean"] < mean(values)["high"]
 
 
-def test_features_that_were_not_measured_are_named_and_measured_ones_are_used():
+def test_unmeasured_features_are_named_and_measured_ones_are_used():
     rows = simulated(lambda *_: 0.0, units=1, languages=["es", "fi"])
-    found = features(rows, {})
-    assert set(found.absent) == {"overlap", "fertility", "log_size", "logme", "h_score"}
+    unmeasured = {"overlap", "fertility", "log_size", "logme", "h_score"}
+    assert unmeasured <= training_set(rows, {}).absent.keys()
+    assert all(np.isnan(features(rows, {})[name]).all() for name in unmeasured)
     known = {"r": {"overlap": {"e": {"es": {"fr": 0.4, "de": 0.2, "tr": 0.1, "sw": 0.3}}},
                    "logme": {"e": {"nli": {"fr": -0.5, "tr": -0.7, "sw": -0.9}}}}}  # fmt: skip
-    found = features(rows, known)
-    column = dict(zip([(row.language, row.sources) for row in rows],
-                      found.values[:, found.names.index("overlap")], strict=True))  # fmt: skip
-    assert column["es", ("fr",)] == 0.4
-    assert column["es", ("tr", "sw")] == 0.3, "the source that shares most"
-    assert np.isnan(column["fi", ("fr",)])
-    logme = found.values[:, found.names.index("logme")]
-    assert [value for row, value in zip(rows, logme, strict=True) if len(row.sources) == 2] == [-0.8, -0.8]
-    distance = found.values[:, found.names.index("distance")]
-    assert distance[0] == pytest.approx(near("es", ("en",)))
+    table = features(rows, known)
+    overlap = dict(zip([(gain.language, gain.sources) for gain in rows], table["overlap"], strict=True))
+    assert overlap["es", ("fr",)] == 0.4
+    assert overlap["es", ("tr", "sw")] == 0.3, "the source that shares most"
+    assert np.isnan(overlap["fi", ("fr",)])
+    assert [value for gain, value in zip(rows, table["logme"], strict=True) if len(gain.sources) == 2] == [-0.8, -0.8]
+    assert table["distance"][0] == pytest.approx(near("es", ("en",)))
+    assert {"overlap", "logme"}.isdisjoint(training_set(rows, known).absent)
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", '{"log_size": {"enc": {"de": "much"}}}', '{"logsize": {}}'])
-def test_measurements_that_cannot_be_read_are_told(tmp_path, text):
+def test_unreadable_measurements_are_refused(tmp_path, text):
     run = run_of(tmp_path, {"none": {}, "english": ARMS["english"]}, TAKEN)
     (run.folder / MEASURED).write_text(text)
-    with pytest.raises(XstiltsError, match="cannot be read") as caught:
+    with pytest.raises(XstiltsError) as error:
         read_measured(run.folder)
-    assert caught.value.why
+    assert str(run.folder / MEASURED) in error.value.what and error.value.why
 
 
 @pytest.fixture(scope="module")
@@ -276,25 +274,25 @@ def run(tmp_path_factory):
     arms = {"none": {}, **{s: {"intermediate": "mnli", "languages": "given", "given": [s]} for s in ("de", "hi", "zh")}}
     worth = {"de": 4, "hi": 12, "zh": 8}
     folder = tmp_path_factory.mktemp("transfer")
-    found = run_of(folder, arms, {s: [s] for s in worth}, gain=lambda arm, target: worth.get(arm, 0), noise=0.5)
+    run = run_of(folder, arms, {s: [s] for s in worth}, gain=lambda arm, target: worth.get(arm, 0), noise=0.5)
     overlap = {code: {"de": 0.1, "hi": 0.3, "zh": 0.2, "it": 0.4} for code in ("fi", "tr", "sw", "de", "ta")}
-    (found.folder / MEASURED).write_text(json.dumps({"overlap": {"enc": overlap}}))
-    return found
+    (run.folder / MEASURED).write_text(json.dumps({"overlap": {"enc": overlap}}))
+    return run
 
 
-def test_a_new_language_gets_its_sources_ranked_with_how_sure_that_is(run):
-    found = predict_transfer([run], ["ta"], ["de", "hi", "zh", "it", "ta"])
-    ranking = found["rankings"]["ta"]
+def test_sources_are_ranked_for_a_new_language_with_intervals(run):
+    result = predict_transfer([run], ["ta"], ["de", "hi", "zh", "it", "ta"])
+    ranking = result["rankings"]["ta"]
     assert {row["source"] for row in ranking} == {"de", "hi", "zh", "it"}, "not the language itself"
     by = {row["source"]: row for row in ranking}
     assert by["hi"]["score"] > by["zh"]["score"] > by["de"]["score"]
     assert all(row["low"] <= row["score"] <= row["high"] for row in ranking)
     assert sum(row["best"] for row in ranking) == pytest.approx(1)
     assert sum(row["top"] for row in ranking) == pytest.approx(3)
-    assert "overlap" in found["weights"] and "fertility" in found["absent"]
+    assert "overlap" in result["weights"] and "fertility" in result["absent"]
 
 
-def test_a_language_that_is_ranked_for_is_not_learnt_from(run, tmp_path):
+def test_a_wanted_language_is_not_learnt_from(run, tmp_path):
     before = predict_transfer([run], ["fi"], ["de", "hi", "zh"])
     assert "fi" not in before["languages"]
     other = shutil.copytree(run.folder, tmp_path / run.folder.name)
@@ -311,20 +309,22 @@ def test_a_language_that_is_ranked_for_is_not_learnt_from(run, tmp_path):
     assert set(chosen.languages) == {"hi", "zh"}
     assert "no score" in chosen.excluded["es"]
     for code in ("tr", "hi"):
-        with pytest.raises(XstiltsError, match=f"'{code}' is held out"):
+        with pytest.raises(XstiltsError) as error:
             read_scores(tmp_path / "scores.csv", held_out=[code])
+        assert code in str(error.value)
     with (tmp_path / "scores.csv").open() as file:
         assert {row["target"] for row in csv.DictReader(file)} == {"fi"}
 
 
-def test_without_runs_there_is_only_distance(tmp_path):
-    found = predict_by_distance(["sw"], ["de", "tr", "kk", "sw", "ar"])
-    ranking = found["rankings"]["sw"]
+def test_without_runs_sources_are_ranked_by_distance(tmp_path):
+    result = predict_by_distance(["sw"], ["de", "tr", "kk", "sw", "ar"])
+    ranking = result["rankings"]["sw"]
     assert [row["source"] for row in ranking] == sorted(("de", "tr", "ar"), key=lambda code: near("sw", (code,)))
     assert all(row["low"] <= row["score"] <= row["high"] for row in ranking)
-    assert "only distance" in found["warnings"][0]
-    write_scores(tmp_path / "scores.csv", found["rankings"], found["languages"])
+    assert "distance only" in result["warnings"][0]
+    write_scores(tmp_path / "scores.csv", result["rankings"], result["languages"])
     scores = read_scores(tmp_path / "scores.csv", held_out=["sw"])
     assert max(scores, key=scores.get) == ranking[0]["source"]
-    with pytest.raises(XstiltsError, match="nothing to predict"):
+    with pytest.raises(XstiltsError) as error:
         predict_by_distance([])
+    assert error.value.kind == "bad-argument"

@@ -1,6 +1,6 @@
 """Gains of intermediate training: one for each arm, replicate, target and language of a run."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,53 +52,37 @@ def gains(runs: Sequence[Run], target: str = "") -> list[Gain]:
     """
     collected = [gain for run in runs for gain in _run_gains(run, target)]
     if not collected:
-        tasks = sorted({task for run in runs for task in run.study["tasks"].values()})
-        raise XstiltsError(
-            "unknown-name" if target and target not in tasks else "too-few",
-            f"there are no gains to learn from{f' on {target}' if target else ''}",
-            f"the targets are {', '.join(tasks)}; each needs finished arms with and without an intermediate task",
-            "finish the run, or choose another run or target",
-        )
+        tasks = ", ".join(sorted({task for run in runs for task in run.study["tasks"].values()}))
+        what = f"there are no gains to learn from{f' on {target}' if target else ''}"
+        why = f"the targets are {tasks}; each needs finished arms with and without an intermediate task"
+        raise XstiltsError("too-few", what, why, "finish the run, or choose another run or target")
     return collected
 
 
-def _run_gains(run: Run, only: str) -> list[Gain]:
+def _run_gains(run: Run, only: str) -> Iterator[Gain]:
     without = [arm for arm, facts in run.arms.items() if not facts.tasks and not facts.mlm and facts.role == "arm"]
     if not without:
-        raise XstiltsError(
-            "inconsistent",
-            f"{run.folder} has no arm without the intermediate phase",
-            "a gain is the difference from that arm",
-            "add an arm `none: {}` to the study",
-        )
+        what = f"{run.folder} has no arm without the intermediate phase"
+        raise XstiltsError("inconsistent", what, "a gain is the difference from it", "add `none: {}` to the arms")
+    trained = [budget for budget in run.budgets if budget.get("intermediate")]
+    examples = {(b["arm"], b["encoder"], b["replicate"]): b["intermediate"]["examples"] for b in trained}
     arms = {arm: facts for arm, facts in run.arms.items() if facts.tasks and not facts.mlm and facts.role != "baseline"}
-    examples = {
-        (budget["arm"], budget["encoder"], budget["replicate"]): budget["intermediate"]["examples"]
-        for budget in run.budgets
-        if budget.get("intermediate")
-    }
     anchor = run.plan["study"]["languages"]["anchor"]
-    collected = []
     for target in run.scored:
         task = run.study["tasks"][target]
-        if only and task != only:
+        if only not in ("", task):
             continue
         table = run.score_table(target)
         for cell in [cell for arm in arms for cell in table.cells(arm)]:
             arm, encoder, replicate = cell
             base = (without[0], encoder, replicate)
-            if base not in table.cluster_stats:
-                continue
-            label = "+".join(arms[arm].tasks) + (" translated" if arms[arm].translated else "")
             sources, count = run.sources(*cell), float(examples.get(cell) or np.nan)
+            label = "+".join(arms[arm].tasks) + (" translated" if arms[arm].translated else "")
             training = f"{run.name}:{encoder}:{replicate}"
-            for code in table.languages:
+            for code in table.languages if base in table.cluster_stats else ():
                 if code not in (*sources, anchor):
                     points = table.score(cell, code) - table.score(base, code)
-                    collected.append(
-                        Gain(run.name, encoder, training, arm, label, sources, task, code, points, count)
-                    )
-    return collected
+                    yield Gain(run.name, encoder, training, arm, label, sources, task, code, points, count)
 
 
 def signal(gains: Sequence[Gain]) -> list[dict]:
@@ -117,8 +101,8 @@ def signal(gains: Sequence[Gain]) -> list[dict]:
             if gain.language in shared:
                 points.setdefault((gain.arm, gain.training), []).append(gain.points)
         complete = [training for training in trainings if all((arm, training) in points for arm in arms)]
-        means = np.array([[np.mean(points[arm, training]) for training in complete] for arm in arms])
-        tests.append({"run": run, "target": target, "arms": len(arms), "units": len(complete), "p": _p_value(means)})
+        p = _p_value(np.array([[np.mean(points[arm, training]) for training in complete] for arm in arms]))
+        tests.append({"run": run, "target": target, "arms": len(arms), "units": len(complete), "p": p})
     return tests
 
 
@@ -127,8 +111,6 @@ def _p_value(means: np.ndarray) -> float | None:
     a, b = means.shape
     if a < 2 or b < 2:
         return None
-    centre = means.mean()
-    between = b * ((means.mean(1) - centre) ** 2).sum() / (a - 1)
-    residual = means - means.mean(1, keepdims=True) - means.mean(0) + centre
-    within = (residual**2).sum() / ((a - 1) * (b - 1))
+    residual = means - means.mean(1, keepdims=True) - means.mean(0) + means.mean()
+    between, within = b * means.mean(1).var(ddof=1), (residual**2).sum() / ((a - 1) * (b - 1))
     return float(stats.f.sf(between / within, a - 1, (a - 1) * (b - 1))) if within > 0 else float(between == 0)

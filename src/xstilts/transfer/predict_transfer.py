@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from xstilts.analysis.verdicts import rounded
 from xstilts.errors import XstiltsError
 from xstilts.languages import all_languages, distance_matrix
 from xstilts.runs.language_features import Numbers, read_measured
@@ -37,13 +38,10 @@ def predict_transfer(
     measured = {run.name: read_measured(run.folder) for run in runs}
     learnt_from = [gain for gain in gains(runs, target) if gain.language not in wanted]
     if len({(gain.intermediate, gain.sources) for gain in learnt_from}) < 2:
-        raise XstiltsError(
-            "too-few",
-            "there is nothing to compare in these runs",
-            "a ranking is learnt from arms with different sources or intermediate tasks, in languages other than "
-            f"{', '.join(wanted) or 'those trained on'}",
-            "give a run with several arms, or fewer languages with --for",
-        )
+        others = ", ".join(wanted) or "those trained on"
+        why = f"a ranking is learnt from arms with different sources or tasks, in languages other than {others}"
+        hint = "give a run with several arms, or fewer languages with --for"
+        raise XstiltsError("too-few", "there is nothing to compare in these runs", why, hint)
     data = training_set(learnt_from, measured)
     penalty = choose_penalty(data)
     coefficients = weights(data, penalty)
@@ -51,15 +49,15 @@ def predict_transfer(
     checks = [check for by in ("language", "family") if (check := leave_out(data, learnt_from, by))]
     tests = signal(learnt_from)
     sources = [code for code in candidates or _pool(runs) if code not in wanted]
-    languages, names = sorted(set(data.languages.tolist())), data.design.names
+    languages, names = sorted(set(data.languages.tolist())), data.names
     return {
         "rows": len(learnt_from),
         "languages": languages,
         "units": len(set(data.trainings)),
         "families": sorted({family(code) for code in languages}),
         "penalty": penalty,
-        "absent": data.design.absent,
-        "weights": {names[i]: round(float(coefficients[i]), 6) for i in order if names[i] not in data.design.absent},
+        "absent": data.absent,
+        "weights": {names[i]: round(float(coefficients[i]), 6) for i in order if names[i] not in data.absent},
         "validation": checks,
         "signal": tests,
         "warnings": [*warnings, *_warnings(data, checks, tests)],
@@ -98,17 +96,21 @@ def _rankings(
             for c in contexts
             for task, source in choices
         ]
-        x = standardised(alone, measured, data.design).reshape(len(contexts), len(choices), -1).mean(0)
+        x = standardised(alone, measured, data).reshape(len(contexts), len(choices), -1).mean(0)
         scores, drawn = x @ coefficients, redrawn @ x.T
         low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
         place = (-drawn).argsort(1, kind="stable").argsort(1)
-        distances = dict(zip(candidates, distance_matrix([code, *candidates]).values[0, 1:], strict=True))
-        rows = [
-            {"source": source, "intermediate": task, "score": scores[i], "low": low[i], "high": high[i],
-             "top": (place[:, i] < TOP).mean(), "best": (place[:, i] == 0).mean(), "distance": distances[source]}
-            for i, (task, source) in enumerate(choices)
-        ]  # fmt: skip
-        rankings[code] = [_plain(rows[i]) for i in np.argsort(-scores, kind="stable")]
+        distances = distance_matrix([code, *candidates]).values[0, 1:]
+        rows = []
+        for i in np.argsort(-scores, kind="stable"):
+            task, source = choices[i]
+            distance = distances[candidates.index(source)]
+            rows.append({
+                "source": source, "intermediate": task, "score": scores[i], "low": low[i], "high": high[i],
+                "top": (place[:, i] < TOP).mean(), "best": (place[:, i] == 0).mean(),
+                "distance": None if np.isnan(distance) else distance,
+            })  # fmt: skip
+        rankings[code] = [rounded(row) for row in rows]
     return rankings
 
 
@@ -123,12 +125,8 @@ def predict_by_distance(wanted: Sequence[str], candidates: Sequence[str] = ()) -
     The interval is that of the distance. Candidates without a measured distance are left out.
     """
     if not wanted:
-        raise XstiltsError(
-            "bad-argument",
-            "there is nothing to predict",
-            "no runs and no languages were given",
-            "give run folders to learn from, or languages with --for",
-        )
+        hint = "give run folders to learn from, or languages with --for"
+        raise XstiltsError("bad-argument", "there is nothing to predict", "no runs and no languages were given", hint)
     known = [language.code for language in all_languages() if language.glottocode]
     sources = [code for code in candidates or known if code not in wanted]
     if not sources:
@@ -140,18 +138,12 @@ def predict_by_distance(wanted: Sequence[str], candidates: Sequence[str] = ()) -
 def _by_distance(code: str, candidates: Sequence[str]) -> list[Result]:
     matrix = distance_matrix([code, *candidates], intervals=True)
     pairs = [matrix.pair(0, int(i)) for i in np.flatnonzero(~np.isnan(matrix.values[0])) if i > 0]
-    return [
-        _plain({"source": pair.b, "intermediate": "", "score": -pair.value,
-                "low": None if pair.high is None else -pair.high, "high": None if pair.low is None else -pair.low,
-                "distance": pair.value})
-        for pair in sorted(pairs, key=lambda pair: (pair.value, pair.b))
-    ]  # fmt: skip
-
-
-def _plain(row: Result) -> Result:
-    """The row as a JSON object with six decimals, and None for NaN."""
-    numbers = {name: float(value) for name, value in row.items() if not isinstance(value, str) and value is not None}
-    return row | {name: None if np.isnan(value) else round(value, 6) for name, value in numbers.items()}
+    rows = []
+    for pair in sorted(pairs, key=lambda pair: (pair.value, pair.b)):
+        low, high = (None if end is None else -end for end in (pair.high, pair.low))
+        row = {"source": pair.b, "intermediate": "", "score": -pair.value, "low": low, "high": high}
+        rows.append(rounded(row | {"distance": pair.value}))
+    return rows
 
 
 def shared_trainings(runs: Sequence[Run]) -> list[str]:
@@ -160,12 +152,8 @@ def shared_trainings(runs: Sequence[Run]) -> list[str]:
     for small, large in itertools.combinations(sorted(runs, key=lambda run: len(run.trainings)), 2):
         if common := small.trainings & large.trainings:
             if common == small.trainings:
-                raise XstiltsError(
-                    "inconsistent",
-                    f"{small.folder} repeats {large.folder} or a part of it",
-                    "the same trainings would be counted twice",
-                    f"leave {small.folder} out",
-                )
+                what, why = f"{small.folder} repeats {large.folder} or a part of it", "its trainings would count twice"
+                raise XstiltsError("inconsistent", what, why, f"leave {small.folder} out")
             count = f"{len(common)} training{'s' if len(common) > 1 else ''}"
             warnings.append(f"{small.folder} and {large.folder} share {count}, which count twice")
     return warnings
@@ -187,35 +175,30 @@ def _in_world(run: Run, task: str) -> bool:
 
 def _warnings(data: TrainingSet, checks: Sequence[Result], tests: Sequence[Result]) -> list[str]:
     """What limits the ranking, in words."""
-    warnings = []
     languages, trainings = set(data.languages), sorted(set(data.trainings.tolist()))
     families = len({family(code) for code in languages})
-    if len(languages) < FEW_LANGUAGES:
-        warnings.append(f"{len(languages)} languages are too few to tell how well a new one is predicted "
-                        f"(at least {FEW_LANGUAGES} are needed)")  # fmt: skip
-    if families < FEW_FAMILIES:
-        warnings.append(f"the languages are from {families} {'family' if families == 1 else 'families'} only: "
-                        "the ranking may not hold for others")  # fmt: skip
-    if len(trainings) < FEW_TRAININGS:
-        warnings.append(f"with {len(trainings)} trainings of an encoder, the ranking's intervals are too narrow")
-    if idle := [training for training in trainings if not data.y[data.trainings == training].any()]:
-        warnings.append(f"in {len(idle)} of {len(trainings)} trainings all arms score the same, so that nothing is "
-                        f"learnt from them ({', '.join(idle)})")  # fmt: skip
+    idle = [training for training in trainings if not data.y[data.trainings == training].any()]
+    few = f"{len(languages)} languages are too few to tell how well new ones are predicted (fewer than {FEW_LANGUAGES})"
+    related = f"the languages are of {families} {'family' if families == 1 else 'families'}: others may differ"
+    narrow = f"with {len(trainings)} trainings of an encoder, the intervals are too narrow"
+    equal = f"in {len(idle)} of {len(trainings)} trainings all arms score the same ({', '.join(idle)})"
+    limits = [
+        (len(languages) < FEW_LANGUAGES, few),
+        (families < FEW_FAMILIES, related),
+        (len(trainings) < FEW_TRAININGS, narrow),
+        (bool(idle), equal),
+    ]
     for test in tests:
-        if test["p"] is None:
-            warnings.append(f"'{test['target']}': {test['units']} complete trainings are too few to test whether arms "
-                            "differ at all")  # fmt: skip
-        elif test["p"] > 1 - LEVEL:
-            warnings.append(f"'{test['target']}': gains are within noise: arms differ no more than replicates do "
-                            f"(p = {test['p']:.2f}, {test['run']})")  # fmt: skip
+        name, p = test["target"], test["p"]
+        few = f"'{name}': {test['units']} complete trainings are too few to test whether arms differ at all"
+        noise = f"'{name}': gains are within noise: arms differ no more than replicates do"
+        limits += [(p is None, few), (p is not None and p > 1 - LEVEL, f"{noise} (p = {p or 0:.2f}, {test['run']})")]
     for check in checks:
-        low = check["over_nearest"]["spearman"]["low"]
-        if low is None or low <= 0:
-            warnings.append(f"with each {check['by']} left out, the ridge is not shown to rank better than the nearest "
-                            "language does")  # fmt: skip
-        if check["candidates"] < FEW_CANDIDATES and check["by"] == "language":
-            warnings.append(f"{check['candidates']:.1f} candidates per language on average: NDCG@3 means little")
-    return warnings
+        low, count = check["over_nearest"]["spearman"]["low"], check["candidates"]
+        unproven = f"with a {check['by']} left out, the ridge is not shown to rank better than the nearest language"
+        few = f"{count:.1f} candidates per language on average: NDCG@3 means little"
+        limits += [(low is None or low <= 0, unproven), (count < FEW_CANDIDATES and check["by"] == "language", few)]
+    return [text for applies, text in limits if applies]
 
 
 def write_scores(file: Path, rankings: dict[str, list[Result]], learned_from: Sequence[str]) -> None:

@@ -31,12 +31,8 @@ def measure(run: Run, store: Store) -> None:
     steps = {fingerprint: step for fingerprint, step in planned.items() if fingerprint in finished}
     encoders = bases(steps, run.encoders)
     if not encoders:
-        raise XstiltsError(
-            "missing-model",
-            f"{store.place} does not hold the encoders of {run.folder}",
-            "the run's steps are stored elsewhere",
-            "give the same --store as to `study`",
-        )
+        what = f"{store.place} does not hold the encoders of {run.folder}"
+        raise XstiltsError("missing-model", what, "its steps are stored elsewhere", "give the --store of `study`")
     if not (run.folder / SUBWORDS).is_file():
         write_subwords(run.folder, steps, run.encoders, store)
     file = run.folder / MEASURED

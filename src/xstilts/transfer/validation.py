@@ -9,7 +9,7 @@ from scipy import stats
 from sklearn.metrics import ndcg_score
 
 from xstilts.languages import language
-from xstilts.transfer.features import nearest
+from xstilts.transfer.features import features
 from xstilts.transfer.gains import Gain, groups
 from xstilts.transfer.model import TrainingSet, choose_penalty, weights
 
@@ -70,7 +70,7 @@ def leave_out(data: TrainingSet, gains: Sequence[Gain], by: str) -> Result | Non
     ranked = [members for members in groups(gains).values() if np.ptp(points[members])]
     scores = {
         MODEL: np.zeros(len(gains)),
-        NEAREST: -np.nan_to_num(nearest(gains), nan=2.0),  # an unknown distance is larger than any other
+        NEAREST: -np.nan_to_num(features(gains, {})["distance"], nan=2.0),  # an unknown one is the largest
         RANDOM: np.zeros(len(gains)),
         ENGLISH: np.array([gain.sources == ("en",) for gain in gains], float),
     }
