@@ -1,16 +1,18 @@
 """The concepts that the world can talk about, as integers, and the family tree: `world.yaml` read once."""
 
+from collections.abc import Iterable
 from importlib.resources import files
 from typing import Any
 
 import yaml
+
+from xstilts.errors import XstiltsError, did_you_mean
 
 ABSENT = -1
 
 _DECLARED: dict[str, Any] = yaml.safe_load(files(__package__).joinpath("world.yaml").read_text("utf-8"))
 _WORDS: dict[str, Any] = _DECLARED["vocabulary"]
 
-TREE: dict[str, Any] = _DECLARED["tree"]
 INTERNATIONALISMS: float = _DECLARED["lexicon"]["internationalisms"]
 
 CONCEPTS: list[str] = []
@@ -33,9 +35,8 @@ THINGS = [noun for noun in HYPERNYM if noun not in ANIMATE]
 SOCIAL_VERBS = _declare(_WORDS["social_verbs"])
 PRACTICAL_VERBS = _declare(_WORDS["practical_verbs"])
 ANTONYM: dict[int, int] = {}
-for _pair in _WORDS["adjectives"]:
-    _one, _other = _declare(_pair)
-    ANTONYM.update({_one: _other, _other: _one})
+for _adjective, _opposite in map(_declare, _WORDS["adjectives"]):
+    ANTONYM.update({_adjective: _opposite, _opposite: _adjective})
 ADJECTIVES = list(ANTONYM)
 PLACES = _declare(_WORDS["places"])
 ADPOSITIONS = _declare(_WORDS["adpositions"])
@@ -54,19 +55,24 @@ SHARED = [*NAMES, QUESTION_MARK]
 Path = tuple[tuple[str, float], ...]
 
 
-def _paths(tree: dict[str, Any] = TREE, above: Path = ()) -> dict[str, Path]:
+def _paths(tree: dict[str, Any], above: Path = ()) -> dict[str, Path]:
     """For each language the branches that lead to it from the root: (name, probability that a form survives)."""
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for name, below in tree.items():
-        if name == "keep":
-            continue
         if isinstance(below, dict):
-            found.update(_paths(below, (*above, (name, below["keep"]))))
-        else:
-            found[name] = (*above, (name, below))
-    return found
+            paths |= _paths(below, (*above, (name, below["keep"])))
+        elif name != "keep":
+            paths[name] = (*above, (name, below))
+    return paths
 
 
-PATHS = _paths()
+PATHS = _paths(_DECLARED["tree"])
 LANGUAGES: tuple[str, ...] = tuple(PATHS)
 """Codes of the languages of the world, English first."""
+
+
+def check_known(what: str, name: str, known: Iterable[str]) -> None:
+    """Raise XstiltsError if the artificial world has no `what` of this name."""
+    if name not in known:
+        hint = did_you_mean(name, known) or f"choose one of {', '.join(known)}"
+        raise XstiltsError("unknown-name", f"unknown {what} '{name}'", "the artificial world does not have it", hint)

@@ -1,28 +1,19 @@
-"""Pairs of sentences and questions as events, before any language: the same items in all languages."""
+"""Pairs of sentences and questions as events, before any language: the same items in all languages.
+
+Each function is an endless stream whose items follow from its arguments.
+"""
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from xstilts.data.world.concepts import (
-    ABSENT,
-    ADJECTIVES,
-    ADPOSITIONS,
-    ANTONYM,
-    HYPERNYM,
-    PLACES,
-    PRACTICAL_VERBS,
-    SOCIAL_VERBS,
-    TENSES,
-    TIMES,
-    WHAT,
-    WHERE,
-    WHO,
-)
-from xstilts.data.world.semantics import Event, Profile, draw_events, sibling
+from xstilts.data.world import concepts
+from xstilts.data.world.concepts import ABSENT, PRACTICAL_VERBS, SOCIAL_VERBS
+from xstilts.data.world.semantics import Event, Profile, draw_events
 
-ENTAILMENT, NEUTRAL, CONTRADICTION = "entailment", "neutral", "contradiction"
 SCRAMBLED = 0.15
 """Share of restatements that reorder subject and object in a language whose case marking allows it."""
+MODIFIERS = (("agent_adjective",), ("patient_adjective",), ("place", "adposition"), ("time",))
+"""Fields of an event that can be left out, those that belong together."""
 
 
 class Pair(NamedTuple):
@@ -44,35 +35,33 @@ class Question(NamedTuple):
     style: float
 
 
-def _choose(options: list[int], draw: float) -> int:
+def _choose(options: list[int], draw: float, but: int = ABSENT) -> int:
+    """One of the options other than `but`."""
+    options = [option for option in options if option != but]
     return options[int(draw * len(options))]
 
 
-def _other(options: list[int], taken: int, draw: float) -> int:
-    return _choose([option for option in options if option != taken], draw)
+def _sibling(noun: int, draw: float) -> int:
+    """Another noun of the same kind: a name for a name, else a member of the same category."""
+    kin = next(members for members in (concepts.NAMES, *concepts.MEMBERS.values()) if noun in members)
+    return _choose(kin, draw, but=noun)
 
 
 def _drop(event: Event, u: list[float], often: float = 0.5) -> Event:
     """The event with some of its modifiers left out."""
-    if event.agent_adjective != ABSENT and u[0] < often:
-        event = event._replace(agent_adjective=ABSENT)
-    if event.patient_adjective != ABSENT and u[1] < often:
-        event = event._replace(patient_adjective=ABSENT)
-    if event.place != ABSENT and u[2] < often:
-        event = event._replace(place=ABSENT, adposition=ABSENT)
-    if event.time != ABSENT and u[3] < often:
-        event = event._replace(time=ABSENT)
-    return event
+    dropped = [name for names, draw in zip(MODIFIERS, u, strict=False) if draw < often for name in names]
+    return event._replace(**dict.fromkeys(dropped, ABSENT))
 
 
 def _generalise(event: Event, u: list[float]) -> Event:
     """The event with a noun replaced by its hypernym, whose adjectives go with it."""
     if u[4] < 0.5:
-        return event._replace(agent=HYPERNYM[event.agent])
-    return event._replace(patient=HYPERNYM[event.patient])
+        return event._replace(agent=concepts.HYPERNYM[event.agent])
+    return event._replace(patient=concepts.HYPERNYM[event.patient])
 
 
 def _entailed(event: Event, u: list[float]) -> Event:
+    """The event with less said of it, or with its adverbial first if it is negated."""
     if event.negated:
         return event._replace(fronted=1)
     weaker = _drop(event, u)
@@ -84,81 +73,75 @@ def _contradicted(event: Event, u: list[float]) -> Event:
     described = [f for f in ("agent_adjective", "patient_adjective") if getattr(event, f) != ABSENT]
     if described and not event.negated and u[4] < 0.5:
         field = described[int(u[5] * len(described))]
-        opposite = {field: ANTONYM[getattr(event, field)]}
-        return _drop(event, u, 0.3)._replace(**opposite)
+        return _drop(event, u, 0.3)._replace(**{field: concepts.ANTONYM[getattr(event, field)]})
     return (event if event.negated else _drop(event, u, 0.3))._replace(negated=1 - event.negated)
 
 
 def _changed_word(event: Event, u: list[float]) -> Event:
     """The event with agent and patient exchanged, or one noun or the verb replaced by another of its kind."""
     if event.verb in SOCIAL_VERBS and u[5] < 0.25:
-        return swap_roles(event)
+        return _swap_roles(event)
     if u[5] < 0.5:
-        return event._replace(agent=sibling(event.agent, u[6]))
+        return event._replace(agent=_sibling(event.agent, u[6]))
     if u[5] < 0.75:
-        return event._replace(patient=sibling(event.patient, u[6]))
+        return event._replace(patient=_sibling(event.patient, u[6]))
     verbs = SOCIAL_VERBS if event.verb in SOCIAL_VERBS else PRACTICAL_VERBS
-    return event._replace(verb=_other(verbs, event.verb, u[6]))
+    return event._replace(verb=_choose(verbs, u[6], but=event.verb))
 
 
 def _undecided(event: Event, u: list[float], hard: float) -> Event:
     """An event that the first neither entails nor rules out."""
     if u[7] < hard:
         return _changed_word(_drop(event, u, 0.3), u)
+    tense = _choose(concepts.TENSES, u[6], but=event.tense)
     if event.negated or u[5] < 0.4:
-        return (event if event.negated else _drop(event, u, 0.3))._replace(tense=_other(TENSES, event.tense, u[6]))
+        return (event if event.negated else _drop(event, u, 0.3))._replace(tense=tense)
     if event.place != ABSENT and u[5] < 0.55:
-        return event._replace(adposition=_other(ADPOSITIONS, event.adposition, u[6]))
+        return event._replace(adposition=_choose(concepts.ADPOSITIONS, u[6], but=event.adposition))
     added = _added(event, u)
-    return added if added != event else event._replace(tense=_other(TENSES, event.tense, u[6]))
+    return added if added != event else event._replace(tense=tense)
 
 
 def _added(event: Event, u: list[float]) -> Event:
-    """The event with one more modifier where there is room for it."""
+    """The event with one more modifier if there is room for it."""
     if event.place == ABSENT and u[4] < 0.5:
-        return event._replace(place=_choose(PLACES, u[6]), adposition=_choose(ADPOSITIONS, u[8]))
+        adposition = _choose(concepts.ADPOSITIONS, u[8])
+        return event._replace(place=_choose(concepts.PLACES, u[6]), adposition=adposition)
     if event.time == ABSENT:
-        return event._replace(time=_choose(TIMES, u[6]))
+        return event._replace(time=_choose(concepts.TIMES, u[6]))
     if event.patient_adjective == ABSENT and event.verb in PRACTICAL_VERBS:
-        return event._replace(patient_adjective=_choose(ADJECTIVES, u[6]))
+        return event._replace(patient_adjective=_choose(concepts.ADJECTIVES, u[6]))
     return event
 
 
-def swap_roles(event: Event) -> Event:
+def _swap_roles(event: Event) -> Event:
     """Agent and patient exchanged, each with its adjective."""
-    return event._replace(
-        agent=event.patient,
-        agent_adjective=event.patient_adjective,
-        patient=event.agent,
-        patient_adjective=event.agent_adjective,
-    )
+    agent, agent_adjective, verb, patient, patient_adjective, *rest = event
+    return Event(patient, patient_adjective, verb, agent, agent_adjective, *rest)
 
 
-def nli_pairs(seed: int, split: str, n: int, hard: float) -> Iterator[Pair]:
-    """Premise and hypothesis; `hard` is the share of neutral pairs that differ by a content word or by roles."""
-    for event, u in draw_events(seed, ("nli", f"hard={hard}"), split, n, Profile()):
-        label = (ENTAILMENT, NEUTRAL, CONTRADICTION)[int(u[11] * 3)]
-        if label == ENTAILMENT:
-            second = _entailed(event, u)
-        elif label == NEUTRAL:
+def nli_pairs(seed: int, split: str, hard: float) -> Iterator[Pair]:
+    """Yield premises and hypotheses; `hard`: share of neutral pairs that differ by a content word or by roles."""
+    for event, u in draw_events(seed, ("nli", f"hard={hard}"), split, Profile()):
+        label = ("entailment", "neutral", "contradiction")[int(u[11] * 3)]
+        if label == "neutral":
             second = _undecided(event, u, hard)
         else:
-            second = _contradicted(event, u)
+            second = _entailed(event, u) if label == "entailment" else _contradicted(event, u)
         yield Pair(event, second, label, u[9])
 
 
-def paws_pairs(seed: int, split: str, n: int, passive: float) -> Iterator[Pair]:
-    """Sentences of the same words: "1" is a restatement, "0" also exchanges roles or adjectives."""
+def paws_pairs(seed: int, split: str, passive: float) -> Iterator[Pair]:
+    """Yield sentences of the same words: "1" is a restatement, "0" also exchanges roles or adjectives."""
     profile = Profile(social=1, place=0.8, time=1)
-    for event, u in draw_events(seed, ("paws", f"passive={passive}"), split, n, profile):
-        second = event
-        label = "1" if u[11] < 0.5 else "0"
+    for event, u in draw_events(seed, ("paws", f"passive={passive}"), split, profile):
+        second, label = event, "1" if u[11] < 0.5 else "0"
         if label == "0":
-            one, other = event.agent_adjective, event.patient_adjective
-            if one != other and u[0] < 0.3 and ABSENT not in (one, other):
-                second = event._replace(agent_adjective=other, patient_adjective=one)
+            adjectives = event.agent_adjective, event.patient_adjective
+            if len({ABSENT, *adjectives}) == 3 and u[0] < 0.3:
+                second = event._replace(agent_adjective=adjectives[1], patient_adjective=adjectives[0])
             else:
-                second = swap_roles(event)
+                second = _swap_roles(event)
         second = second._replace(passive=1) if u[1] < passive else second._replace(fronted=1)
         if u[2] < SCRAMBLED:
             second = second._replace(scrambled=1)
@@ -166,43 +149,35 @@ def paws_pairs(seed: int, split: str, n: int, passive: float) -> Iterator[Pair]:
         yield Pair(first, second, label, u[9])
 
 
-def questions(seed: int, split: str, n: int) -> Iterator[Question]:
-    """Two events with different verbs and a question about one of them."""
-    # One event in twelve has the verb of the one before it and cannot be paired: three for each question suffice.
-    stream = draw_events(seed, ("qa",), split, 3 * n + 64, Profile(place=0.8, negated=0))
+def questions(seed: int, split: str) -> Iterator[Question]:
+    """Yield two events with different verbs and a question about one of them."""
     waiting: Event | None = None
-    given = 0
-    for event, u in stream:
-        if given == n:
-            return
+    for event, u in draw_events(seed, ("qa",), split, Profile(place=0.8, negated=0)):
         if waiting is None or waiting.verb == event.verb:
             waiting = event
             continue
-        pair, asked = (waiting, event), int(u[0] * 2)
-        about = pair[asked]
-        wh = _choose([WHO, WHERE] if about.place != ABSENT else [WHO], u[1])
+        asked = int(u[0] * 2)
+        about = (waiting, event)[asked]
+        wh = _choose([concepts.WHO, concepts.WHERE] if about.place != ABSENT else [concepts.WHO], u[1])
         if u[2] < 0.4 and about.verb in PRACTICAL_VERBS:
-            wh = WHAT
-        yield Question(*pair, asked, wh, u[9])
-        waiting, given = None, given + 1
+            wh = concepts.WHAT
+        yield Question(waiting, event, asked, wh, u[9])
+        waiting = None
 
 
-def documents(seed: int, language: str, split: str, n: int) -> Iterator[Pair]:
-    """Two sentences about one event for pretraining: restated, extended or contradicted; no two languages alike."""
-    for event, u in draw_events(seed, ("text", language), split, n, Profile(), distinct=False):
-        first, second = event, event
-        if u[11] < 0.7:
-            second = _drop(event, u)
-            if u[5] < 0.3:
-                second = _generalise(second, u)
-            if u[6] < 0.3:
-                second = second._replace(fronted=1)
-            if u[7] < 0.05:
-                second = second._replace(passive=1)
-            if u[8] < SCRAMBLED:
-                second = second._replace(scrambled=1)
-            if u[11] < 0.3:
-                first, second = second, first
-        else:
-            second = _contradicted(event, u)
+def documents(seed: int, language: str, split: str) -> Iterator[Pair]:
+    """Yield two sentences about one event for pretraining: restated, extended or contradicted.
+
+    Each language has its own events: no two languages are parallel.
+    """
+    for event, u in draw_events(seed, ("text", language), split, Profile(), distinct=False):
+        if u[11] >= 0.7:
+            yield Pair(event, _contradicted(event, u), "", u[9])
+            continue
+        second = _drop(event, u)
+        if u[5] < 0.3:
+            second = _generalise(second, u)
+        forms = {"fronted": u[6] < 0.3, "passive": u[7] < 0.05, "scrambled": u[8] < SCRAMBLED}
+        second = second._replace(**{form: 1 for form, drawn in forms.items() if drawn})
+        first, second = (second, event) if u[11] < 0.3 else (event, second)
         yield Pair(first, second, "", u[9])

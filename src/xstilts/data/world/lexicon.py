@@ -1,4 +1,4 @@
-"""Words handed down a family tree: related languages share forms, and a share of forms is international."""
+"""Word forms inherited along a family tree: related languages share forms, and some forms are international."""
 
 from functools import cache
 
@@ -10,13 +10,13 @@ _VOWELS = ["a", "e", "i", "o", "u", "ai", "ou"]
 _CODAS = ["", "", "", "n", "r", "s", "l"]
 
 Origin = tuple[int, str]
-"""A form is named by its concept and by the branch on which it arose."""
+"""Identity of a form: its concept and the branch of the tree on which it arose."""
 
 
 def _origins(seed: int, language: str) -> list[Origin]:
     """The form of each concept in `language`, after the losses along its branches.
 
-    Function words are handed down within a family only and are never international.
+    Function words are inherited within a family only and are never international.
     """
     count = len(CONCEPTS)
     international = generator(seed, "world", "internationalisms").random(count) < INTERNATIONALISMS
@@ -43,7 +43,7 @@ def _coin(seed: int, origin: Origin, taken: set[str]) -> str:
 
 @cache
 def lexicons(seed: int) -> dict[str, list[str]]:
-    """For each language the form of every concept. English words are English; what others share with it too."""
+    """The form of every concept in each language; words that a language shares with English are English words."""
     spelling = {origin: CONCEPTS[origin[0]] for origin in _origins(seed, "en")}
     taken = set(CONCEPTS)
     lexicons: dict[str, list[str]] = {}
@@ -58,8 +58,8 @@ def lexicons(seed: int) -> dict[str, list[str]]:
     return lexicons
 
 
-def shared_forms(seed: int, language: str, other: str = "en") -> float:
-    """Share of the concepts for which two languages have the same form, names and punctuation left aside."""
-    one, two = lexicons(seed)[language], lexicons(seed)[other]
+def shared_forms(seed: int, language: str) -> float:
+    """Share of the concepts, without names and punctuation, that have the same form as in English."""
+    forms, english = lexicons(seed)[language], lexicons(seed)["en"]
     counted = [c for c in range(len(CONCEPTS)) if c not in SHARED]
-    return sum(one[c] == two[c] for c in counted) / len(counted)
+    return sum(forms[c] == english[c] for c in counted) / len(counted)
