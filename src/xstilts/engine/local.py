@@ -1,4 +1,4 @@
-"""Carries out a plan with worker processes on this machine."""
+"""Run a plan with worker processes on this machine."""
 
 import multiprocessing
 import os
@@ -26,20 +26,19 @@ def execute(
     """Runs what `wanted` still needs, the critical path first, and returns when nothing more can be run.
 
     Args:
-        report: is told of every event (`started`, `progress`, `finished`, `failed`, `damaged`, `retried`) as a dict.
+        report: called with each event (`plan`, `started`, `progress`, `finished`, `failed`, `damaged`, `retried`).
         jobs: number of steps at once; their worker processes keep their imports between steps.
         threads: threads of each worker; results depend on this number, never on `jobs`.
-        devices: ids of the GPUs at hand, in the form of CUDA_VISIBLE_DEVICES: a step sees those among
-            its `resources`, and no other step uses them meanwhile.
+        devices: ids of the available GPUs, as in CUDA_VISIBLE_DEVICES; a step sees as many as its `resources` say, and
+            no other step uses them meanwhile.
 
-    A failed step fails those that need it and nothing else. A step whose worker dies (killed, out of memory) is tried
-    once more, with nothing beside it. No step is begun whose memory, as planned and corrected by what was measured for
-    its kind, does not fit beside those that are running; one that fits nowhere is run alone. Raises XstiltsError where
-    the store cannot be written to: then no step can be finished.
+    A failed step stops only the steps that need it. A step whose worker dies (killed, out of memory) is retried once,
+    alone. A step waits until its memory (as planned, corrected by finished steps of its kind) is available; one that
+    needs more than there is runs alone. Raises XstiltsError of kind "store-full" if no step can finish.
     """
     scheduler = Scheduler(plan, store, wanted, report, TRIES, alone=True)
     report({"event": "plan", "steps": len(plan.steps), "todo": scheduler.todo, "slots": jobs})
-    total = {"steps": jobs, "gpus": len(devices), **_memory_at_hand()}
+    total = {"steps": jobs, "gpus": len(devices), **_available_memory()}
     workers: list[_Worker] = []
     try:
         while True:
@@ -68,7 +67,7 @@ class _Worker:
 def _hand_out(step: Step, store: Store, workers: list[_Worker], devices: Sequence[str], threads: int) -> None:
     """Gives the step to an idle worker that sees the right devices, or to a new one.
 
-    A worker keeps memory on its devices while it is idle: one that is in the way is ended.
+    An idle worker holds memory on its devices: those whose devices are needed are stopped.
     """
     for worker in [w for w in workers if not w.step and not w.process.is_alive()]:
         _discard(worker, workers)
@@ -81,15 +80,15 @@ def _hand_out(step: Step, store: Store, workers: list[_Worker], devices: Sequenc
         chosen = tuple(device for device in devices if device not in taken)[:count]
         for other in [w for w in workers if set(w.devices) & set(chosen)]:
             _discard(other, workers)
-        worker = _start(chosen, threads, hide=bool(devices))
+        worker = _start(chosen, threads, restrict=bool(devices))
         workers.append(worker)
     worker.step = step.fingerprint
-    with suppress(BrokenPipeError):  # its death is seen where its answer is awaited
+    with suppress(BrokenPipeError):  # `_listen` sees that the worker died
         worker.pipe.send((step.to_json(), store.place))
 
 
 def _listen(worker: _Worker, scheduler: Scheduler) -> None:
-    """Takes in one message of a worker, or its death."""
+    """Handles one message of a worker, or its death."""
     fingerprint = worker.step
     try:
         message = worker.pipe.recv() if worker.pipe.poll() else {}
@@ -107,11 +106,11 @@ def _listen(worker: _Worker, scheduler: Scheduler) -> None:
         scheduler.lose(fingerprint, "a worker process died")
 
 
-def _start(devices: tuple[str, ...], threads: int, hide: bool) -> _Worker:
-    """A new worker; `hide` hides all GPUs but `devices` from it."""
+def _start(devices: tuple[str, ...], threads: int, restrict: bool) -> _Worker:
+    """A new worker; `restrict` makes `devices` the only GPUs that it sees."""
     spawn = multiprocessing.get_context("spawn")
     pipe, end = spawn.Pipe()
-    process = spawn.Process(target=_serve, args=(end, os.getpid(), threads, ",".join(devices) if hide else None))
+    process = spawn.Process(target=_serve, args=(end, os.getpid(), threads, ",".join(devices) if restrict else None))
     process.start()
     end.close()
     return _Worker(process, pipe, devices)
@@ -123,7 +122,7 @@ def _discard(worker: _Worker, workers: list[_Worker]) -> None:
 
 
 def _end(worker: _Worker) -> None:
-    """Ends a worker at once: a step that is cut short resumes from its own checkpoint."""
+    """Kills a worker; its step resumes from a checkpoint."""
     worker.process.kill()
     worker.process.join()
     worker.process.close()
@@ -131,7 +130,7 @@ def _end(worker: _Worker) -> None:
 
 
 def _serve(pipe: Connection, parent: int, threads: int, visible: str | None) -> None:
-    """The life of a worker: step after step, until the driver ends it."""
+    """Runs steps in a worker process until the main process kills it."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(threads)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -153,19 +152,19 @@ def _serve(pipe: Connection, parent: int, threads: int, visible: str | None) -> 
 
 
 def _end_with(parent: int) -> None:
-    """A driver that is killed cannot stop its workers, so they look after it."""
+    """Ends this process once its parent is gone: a killed main process cannot stop its workers."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)
 
 
-def _memory_at_hand() -> dict[str, float]:
-    """GB that can be used, by the kernel and by the limits of this process's control group; empty where unknown."""
-    found = []
+def _available_memory() -> dict[str, float]:
+    """Available memory in GB by the kernel and the control group's limit; empty if unknown."""
+    limits = []
     with suppress(OSError, StopIteration, ValueError):
         lines = Path("/proc/meminfo").read_text().splitlines()
-        found.append(int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) * 1024 / 1e9)
+        limits.append(int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) * 1024 / 1e9)
     with suppress(OSError, ValueError):
         limit, used = (int(Path("/sys/fs/cgroup", name).read_text()) for name in ("memory.max", "memory.current"))
-        found.append((limit - used) / 1e9)
-    return {"memory": min(found)} if found else {}
+        limits.append((limit - used) / 1e9)
+    return {"memory": min(limits)} if limits else {}

@@ -1,4 +1,4 @@
-"""A frozen plan as a file, from which any scheduler can run step after step."""
+"""A frozen plan as a file, from which any scheduler can run single steps."""
 
 import json
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ def write_steps(file: Path, plan: Plan, wanted: Iterable[str]) -> None:
 def read_steps(file: Path) -> tuple[Plan, list[str]]:
     """The plan that `write_steps` wrote, and the fingerprints that are wanted.
 
-    Raises XstiltsError where there is no such file, or where a line is not the step that its fingerprint names.
+    Raises XstiltsError if the file is missing, or if a line is not the step that its fingerprint names.
     """
     if not file.is_file():
         hint = "name a run folder, or make one with `xstilts plan STUDY --freeze RUN`"
@@ -37,21 +37,22 @@ def read_steps(file: Path) -> tuple[Plan, list[str]]:
             except (ValueError, KeyError, TypeError, AttributeError):
                 same = False
             if not same:
-                why = "it is no step, or not the one that its fingerprint names"
-                raise XstiltsError(
-                    "bad-argument", f"line {number} of {file} cannot be used", why, "freeze the plan again"
-                )
+                why = "it does not hold the step that its fingerprint names"
+                raise XstiltsError("bad-file", f"line {number} of {file} cannot be used", why, "freeze the plan again")
             if is_wanted:
                 wanted.append(fingerprint)
     return plan, wanted
 
 
 def find(plan: Plan, name: str) -> Step:
-    """The step with that fingerprint, which may be cut short where it stays unique; raises XstiltsError."""
-    found = [name] if name in plan.steps else [f for f in plan.steps if name and f.startswith(name)]
-    if len(found) != 1:
-        why = f"{len(found)} fingerprints begin like that" if found else "no step of the plan has that fingerprint"
+    """The step with a fingerprint, or with a unique prefix of one; raises XstiltsError."""
+    matches = [name] if name in plan.steps else [f for f in plan.steps if name and f.startswith(name)]
+    if len(matches) != 1:
+        why = f"{len(matches)} fingerprints begin with it" if matches else "no step of the plan has that fingerprint"
         raise XstiltsError(
-            "bad-argument", f"which step is '{name}'?", why, "`xstilts step --list --run RUN` prints the fingerprints"
+            "unknown-name",
+            f"'{name}' does not name one step",
+            why,
+            "`xstilts step --list --run RUN` prints the fingerprints",
         )
-    return plan.steps[found[0]]
+    return plan.steps[matches[0]]

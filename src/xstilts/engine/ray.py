@@ -1,4 +1,4 @@
-"""Carries out a plan on a Ray cluster: each step a task with its cores, GPUs and memory."""
+"""Run a plan on a Ray cluster: each step is a task with its cores, GPUs and memory."""
 
 import logging
 import socket
@@ -20,32 +20,31 @@ from xstilts.engine.work import work
 from xstilts.errors import XstiltsError
 
 TRIES = 5
-"""More than on one machine: a node that goes away takes steps with it that did nothing wrong."""
+"""More than on one machine: a node that leaves takes healthy steps with it."""
 PATIENCE = 60.0
-"""Seconds until a file that was written on one machine is seen on all: network file systems remember its absence."""
+"""Seconds until all machines see a file that one wrote: network file systems cache its absence."""
 
 
 def execute_on_ray(plan: Plan, store: Store, wanted: list[str], report: Report, address: str, threads: int) -> Outcome:
     """As `execute`, on the Ray cluster at `address` (`auto`: the one that this machine belongs to).
 
-    A step asks Ray for `threads` cores, without GPUs for so many for each process that shares it; for its `gpus`,
-    which are all that it sees; and for its `memory` as planned and corrected by what was measured, or where
-    no machine has so much for all that the largest has. Where its worker or its node dies, it is begun again wherever
-    there is room. The store must be one that all machines reach: a shared folder under the same path, or a URL. Raises
-    XstiltsError where there is no cluster.
+    A step asks Ray for `threads` cores (for each of its processes, if it has no GPU), for its `gpus`, which are all that
+    it sees, and for its `memory` as planned and corrected, at most what the largest machine has. If its worker or node
+    dies, it starts again on any machine with room. All machines must reach the store: a shared folder under the same
+    path, or a URL. Raises XstiltsError if there is no cluster.
     """
     variables = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     try:
-        _knock(address)
+        _check_address(address)
         environment = {"env_vars": {**variables, "TOKENIZERS_PARALLELISM": "false"}}
         ray.init(address=address, runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError) as error:
         hint = "start one with `ray start --head`, join it on other machines, or check --address"
-        raise XstiltsError("missing-file", f"no Ray cluster at '{address}'", str(error), hint) from None
+        raise XstiltsError("network", f"no Ray cluster at '{address}'", str(error), hint) from None
     try:
         scheduler = Scheduler(plan, store, wanted, report, TRIES, alone=False)
         report({"event": "plan", "steps": len(plan.steps), "todo": scheduler.todo, "slots": _total(threads)["steps"]})
-        _tell_what_is_short(scheduler, threads)
+        _report_shortages(scheduler, threads)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         _drain(scheduler, threads, Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here}))
         return scheduler.outcome
@@ -53,15 +52,15 @@ def execute_on_ray(plan: Plan, store: Store, wanted: list[str], report: Report, 
         ray.shutdown()
 
 
-def _knock(address: str) -> None:
-    """Raises OSError where nobody listens at `host:port`: Ray itself goes on asking for many minutes."""
+def _check_address(address: str) -> None:
+    """Raises OSError if nothing listens at `host:port`: Ray itself would retry for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if port.isdigit():
         socket.create_connection((host, int(port)), timeout=10.0).close()
 
 
 def _drain(scheduler: Scheduler, threads: int, events: Queue) -> None:
-    """Keeps the cluster busy until nothing is ready; it may grow and shrink meanwhile."""
+    """Keeps the cluster busy until no step is ready; the cluster may grow and shrink meanwhile."""
     running: dict[Any, str] = {}
     try:
         while True:
@@ -81,37 +80,37 @@ def _drain(scheduler: Scheduler, threads: int, events: Queue) -> None:
 
 
 def _total(threads: int) -> dict[str, float]:
-    """What the cluster has now, in the terms of `Scheduler.take`, and at least one step of every kind: tasks that find no
-    room wait in Ray's own queue, which calls for machines where the cluster can grow."""
-    there = ray.cluster_resources()
-    cores, gpus, memory = (float(there.get(name, 0.0)) for name in ("CPU", "GPU", "memory"))
+    """The cluster's resources for `Scheduler.take`, at least one step: tasks without room wait in Ray's queue, from which
+    an autoscaling cluster learns that it must grow."""
+    resources = ray.cluster_resources()
+    cores, gpus, memory = (float(resources.get(name, 0.0)) for name in ("CPU", "GPU", "memory"))
     return {"steps": max(1.0, cores // threads), "gpus": gpus, "memory": memory / 1e9}
 
 
-def _tell_what_is_short(scheduler: Scheduler, threads: int) -> None:
+def _report_shortages(scheduler: Scheduler, threads: int) -> None:
     steps = [scheduler.plan.steps[f] for f in scheduler.todo]
     nodes = ray.nodes()
-    there = [node["Resources"] for node in nodes if node["Alive"]]
+    machines = [node["Resources"] for node in nodes if node["Alive"]]
     cores, gpus = [_cores(step.resources, threads) for step in steps], [step.resources.get("gpus", 0) for step in steps]
     for name, wanted, what in (("CPU", cores, "cores"), ("GPU", gpus, "GPUs")):
-        most, needed = max(node.get(name, 0) for node in there), max(wanted, default=0)
+        most, needed = max(machine.get(name, 0) for machine in machines), max(wanted, default=0)
         if needed > most:
-            why = f"steps need {needed:g} {what} of one machine, {most:g} are there: they wait for such a machine"
+            why = f"steps need {needed:g} {what} of one machine, the largest has {most:g}: they wait for a larger machine"
             scheduler.report({"event": "note", "why": why})
     if any(step.resources.get("memory", 0) > largest(nodes, step.resources, threads) > 0 for step in steps):
-        why = "the plan gives steps more memory than any machine has: each gets all of the largest, and may fail"
+        why = "some steps need more memory than any machine has: each gets all of the largest one, and may fail"
         scheduler.report({"event": "note", "why": why})
 
 
 def _cores(resources: Resources, threads: int) -> int:
-    """Cores of a step: its threads, and without GPUs those of each process that shares it."""
+    """Cores of a step: its threads, times the processes that share it if it has no GPU."""
     return threads * (1 if resources.get("gpus") else round(resources.get("ranks", 1)))
 
 
 def largest(nodes: list[Mapping[str, Any]], resources: Resources, threads: int) -> float:
-    """The most memory, in GB, of a machine that has the cores and GPUs for a step; 0 where there is no such machine."""
-    there, cores = [node["Resources"] for node in nodes if node["Alive"]], _cores(resources, threads)
-    fitting = [r for r in there if r.get("CPU", 0) >= cores and r.get("GPU", 0) >= resources.get("gpus", 0)]
+    """Memory in GB of the largest machine with enough cores and GPUs for a step; 0 if there is none."""
+    machines, cores = [node["Resources"] for node in nodes if node["Alive"]], _cores(resources, threads)
+    fitting = [r for r in machines if r.get("CPU", 0) >= cores and r.get("GPU", 0) >= resources.get("gpus", 0)]
     return max((r.get("memory", 0.0) / 1e9 for r in fitting), default=0.0)
 
 

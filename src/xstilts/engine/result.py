@@ -1,51 +1,81 @@
-"""One result as a folder of files with a manifest, written last, of their sizes and checksums."""
+"""One result: a folder of files and a manifest of their sizes and checksums, which is written last."""
 
 import hashlib
 import json
 import os
 import tempfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from xstilts.engine.step import Step
+from xstilts.errors import XstiltsError
 
 MANIFEST = "manifest.json"
 
 
 def seal(folder: Path, step: Step) -> None:
-    """Writes the manifest of the files in the folder, and syncs all of it to the disk."""
+    """Writes the manifest of the files in a folder and syncs everything to the disk."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     for file in files:
         sync(file)
-    manifest = {
+    record = {
         "step": step.to_json(),
-        "files": {str(f.relative_to(folder)): [f.stat().st_size, checksum(f)] for f in files},
+        "files": {f.relative_to(folder).as_posix(): [f.stat().st_size, checksum(f)] for f in files},
     }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False))
+    (folder / MANIFEST).write_text(json.dumps(record, indent=1, ensure_ascii=False))
     sync(folder / MANIFEST)
     sync(folder)
 
 
+def parse_manifest(text: str | bytes, origin: object) -> dict[str, Any]:
+    """The record in a manifest; `files` holds (size in bytes, SHA-256) by path below the result's folder.
+
+    Raises XstiltsError of kind "damaged" for text of another shape, and "unsafe" for a path that would leave the
+    result's folder: whoever reads a store must not be made to write elsewhere.
+    """
+    try:
+        record = json.loads(text)
+        files = {str(name): (int(size), str(digest)) for name, (size, digest) in record["files"].items()}
+        folder = str(record.get("folder", ""))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise XstiltsError(
+            "damaged", f"{origin} is not a manifest", f"{type(error).__name__}: {error}", "run the study again"
+        ) from None
+    for name in [*files, *([folder] if folder else [])]:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or not path.parts or {"\\", "\0"} & set(name) or name == MANIFEST:
+            raise XstiltsError(
+                "unsafe",
+                f"{origin} names a file outside its result",
+                repr(name),
+                "do not use this store: it was forged",
+            )
+    return record | {"files": files, "folder": folder}
+
+
 def manifest(folder: Path) -> dict[str, tuple[int, str]]:
     """Size in bytes and SHA-256 of each file of a result, by its path below `folder`."""
-    return dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"])
+    return dict(parse_manifest((folder / MANIFEST).read_bytes(), folder / MANIFEST)["files"])
 
 
 def damage(folder: Path) -> str:
-    """What of a result differs from its manifest, in words; an empty string where nothing does."""
+    """How a result differs from its manifest, in words; "" if it does not."""
     try:
         recorded = manifest(folder)
-    except (OSError, ValueError, KeyError) as error:
+    except OSError as error:
         return f"{folder / MANIFEST}: {error}"
-    for name, one in recorded.items():
+    except XstiltsError as error:
+        return f"{error.what}: {error.why}"
+    for name, entry in recorded.items():
         if not (folder / name).is_file():
             return f"{folder / name} is missing"
-        if differs(folder / name, one):
+        if differs(folder / name, entry):
             return f"{folder / name} does not have the checksum in its manifest"
     return ""
 
 
 def differs(file: Path, recorded: tuple[int, str]) -> bool:
-    """Whether the file lacks the recorded size or checksum."""
+    """Whether a file is absent or has another size or checksum than recorded."""
     size, digest = recorded
     return not file.is_file() or file.stat().st_size != size or checksum(file) != digest
 
@@ -57,7 +87,7 @@ def checksum(file: Path) -> str:
 
 
 def sync(path: Path) -> None:
-    """Has the disk hold a file, or the names in a folder, before it returns."""
+    """Flushes a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -66,7 +96,7 @@ def sync(path: Path) -> None:
 
 
 def write_atomically(file: Path, text: str) -> None:
-    """Replaces a text file in one move, so that a reader sees the old content or the new one."""
+    """Replaces a text file in one move: a reader sees the old content or the new one, never a part."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False, encoding="utf-8") as temporary:
         temporary.write(text)

@@ -1,4 +1,4 @@
-"""What every executor shares: which step is next, what happened to each, and what is tried again."""
+"""The order of steps, their outcomes and retries: what all executors share."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
@@ -8,7 +8,8 @@ from heapq import heappop, heappush
 from typing import Any
 
 from xstilts.engine.step import Plan, Step
-from xstilts.engine.store import Store, StoreFull
+from xstilts.engine.store import Store
+from xstilts.errors import XstiltsError
 
 Report = Callable[[dict[str, Any]], None]
 Resources = Mapping[str, float]
@@ -16,25 +17,24 @@ Resources = Mapping[str, float]
 
 @dataclass
 class Outcome:
-    """What happened to a plan: seconds per step that was run, and the error text of each that failed."""
+    """The outcome of a plan: seconds of each step that ran, and the error text of each that failed."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
 
 class Scheduler:
-    """The state of a plan that is being carried out.
+    """The state of a running plan.
 
     Args:
-        tries: how often a step is begun whose worker dies.
-        alone: whether such a step is tried again with nothing beside it, so that the guilty one is known and what was
-            short (memory) is not shared.
+        tries: how often a step may start if its worker dies.
+        alone: whether such a step is retried alone, which identifies the cause and frees all memory for it.
     """
 
     def __init__(self, plan: Plan, store: Store, wanted: list[str], report: Report, tries: int, alone: bool) -> None:
         self.plan, self.store, self.report, self.tries, self.alone = plan, store, report, tries, alone
         self.outcome = Outcome()
-        finished = self._sound()
+        finished = self._finished()
         self.todo = plan.needed(finished, wanted)
         self.running: dict[str, Resources] = {}
         self._priority, self._successors = plan.priority(), plan.successors()
@@ -48,11 +48,11 @@ class Scheduler:
             self._make_ready(fingerprint)
 
     def take(self, total: Resources) -> Step | None:
-        """The step to begin now, the head of the critical path first; None where nothing is ready or none fits.
+        """The step to start now, the head of the critical path first; None if none is ready or none fits.
 
-        `total` is what there is, besides `steps` at once also `gpus` and `memory` (GB), no limit where not named. A
-        step that needs more than all of it runs with nothing beside it that uses the same. One that must wait holds
-        back the less urgent ones that would take what it waits for.
+        `total` holds the available resources: `steps` at once, `gpus` and `memory` (GB); what it does not name is
+        unlimited. A step that needs more than the total runs without others that use the same resource. A waiting step
+        blocks steps of lower priority that would take what it waits for.
         """
         if self._suspects or (self.alone and self._deaths.keys() & self.running.keys()):
             if self.running or not self._suspects:
@@ -71,11 +71,11 @@ class Scheduler:
         return None
 
     def settle(self, fingerprint: str, result: Mapping[str, Any]) -> None:
-        """Takes note of what `work` returned; raises StoreFull where no step can be finished any more."""
+        """Records what `work` returned; raises XstiltsError of kind "store-full" if no step can finish any more."""
         if "full" in result:
-            raise StoreFull(*result["full"])
+            raise XstiltsError(*result["full"])
         if "failed" in result:
-            self._fail(fingerprint, result["failed"])
+            self._fail(fingerprint, result["failed"], result.get("trace", ""))
             return
         del self.running[fingerprint]
         self._deaths.pop(fingerprint, None)
@@ -89,7 +89,7 @@ class Scheduler:
                 self._make_ready(successor)
 
     def lose(self, fingerprint: str, why: str) -> None:
-        """Takes note that the step's worker died, and has it tried again unless that happened too often."""
+        """Records that the step's worker died, and queues the step again unless that happened too often."""
         self._deaths[fingerprint] += 1
         if self._deaths[fingerprint] == self.tries:
             self._fail(fingerprint, f"its worker died {self.tries} times (killed, or out of memory?): {why}")
@@ -106,19 +106,19 @@ class Scheduler:
         return self.plan.steps[fingerprint]
 
     def _resources(self, step: Step) -> Resources:
-        """What the plan says, and of memory what steps of the kind have taught so far."""
+        """The planned resources, with memory corrected by finished steps of the same kind."""
         resources = {"steps": 1, **step.resources, "memory": self._memory(step)}
         return {name: amount for name, amount in resources.items() if amount}
 
     def _learn(self, step: Step, measured: float) -> None:
-        """Notes the most that a step of the kind took, and the most that one took of what was planned for it."""
+        """Updates the largest memory of the step's kind, and the largest ratio of measured to planned memory."""
         self._most[step.kind] = max(self._most.get(step.kind, 0.0), measured)
         if planned := step.resources.get("memory"):
             self._error[step.kind] = max(self._error.get(step.kind, 0.0), measured / planned)
 
     def _memory(self, step: Step) -> float:
-        """GB: as planned, corrected by the largest error of its kind; where plans were too low, up to the most that
-        was measured and no further, since a worker also holds what earlier steps left in it."""
+        """GB that a step is expected to take: as planned, times the largest error of its kind, but never above the most
+        that was measured if the plan was too low: a worker also holds what earlier steps left in it."""
         planned, most = step.resources.get("memory", 0.0), self._most.get(step.kind, 0.0)
         if not planned:
             return most
@@ -129,17 +129,17 @@ class Scheduler:
             queue = self._ready[self.plan.steps[fingerprint].resources.get("gpus", 0)]
             heappush(queue, (-self._priority[fingerprint], fingerprint))
 
-    def _fail(self, fingerprint: str, why: str) -> None:
+    def _fail(self, fingerprint: str, why: str, trace: str = "") -> None:
         del self.running[fingerprint]
         self._deaths.pop(fingerprint, None)
         self.outcome.failed[fingerprint] = why
-        self.report({"event": "failed", "step": fingerprint, "why": why})
+        self.report({"event": "failed", "step": fingerprint, "why": why, **({"trace": trace} if trace else {})})
 
-    def _sound(self) -> set[str]:
-        """The steps that are finished; what is damaged on this machine is set aside."""
-        there = sorted(self.store.finished(self.plan.steps))
+    def _finished(self) -> set[str]:
+        """The finished steps; damaged results on this machine are set aside first."""
+        present = sorted(self.store.finished(self.plan.steps))
         with ThreadPoolExecutor() as threads:
-            damaged = {f: why for f, why in zip(there, threads.map(self.store.inspect, there), strict=True) if why}
+            damaged = {f: why for f, why in zip(present, threads.map(self.store.inspect, present), strict=True) if why}
         for fingerprint, why in damaged.items():
             self.report({"event": "damaged", "step": fingerprint, "why": why})
-        return {f for f in there if f not in damaged or self.store.has(f)}
+        return {f for f in present if f not in damaged or self.store.has(f)}

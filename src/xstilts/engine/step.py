@@ -1,9 +1,9 @@
-"""A study as plain data: steps, and the plan that orders them."""
+"""Steps and plans as plain data."""
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -12,12 +12,10 @@ from typing import Any
 class Step:
     """One cached unit of work: a pure function of its arguments and inputs.
 
-    `function` is the dotted name `package.module:function`, called as
-    `function(arguments, inputs, out, context)`; `inputs` maps a name to the fingerprint of another step.
-    `location` holds what says where data lies but not what it is, and so does not enter the fingerprint;
-    neither do `label`, `cost` (seconds on one core, a rough estimate used for order and time left) and `resources`:
-    what the step occupies while it runs, `gpus` (devices of one machine) and `memory` (GB), nothing where not named,
-    and `ranks`, the processes that share it.
+    `function` is the dotted name `package.module:function`, called as `function(arguments, inputs, out, context)`;
+    `inputs` maps a name to the fingerprint of another step. The fingerprint leaves out `location` (where data are, not
+    what they are), `label`, `cost` (estimated seconds on one core, for order and time left) and `resources`: what the
+    step occupies while it runs, `gpus` (devices of one machine), `memory` (GB) and `ranks` (processes that share it).
     """
 
     kind: str
@@ -37,17 +35,7 @@ class Step:
 
     def to_json(self) -> dict[str, Any]:
         """The step as a JSON object, from which `Step(**object)` makes an equal step."""
-        return {
-            "kind": self.kind,
-            "function": self.function,
-            "version": self.version,
-            "arguments": dict(self.arguments),
-            "inputs": dict(self.inputs),
-            "location": dict(self.location),
-            "label": self.label,
-            "cost": self.cost,
-            "resources": dict(self.resources),
-        }
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def digest(value: Any) -> str:
@@ -64,7 +52,7 @@ class Plan:
     requested: int = 0
 
     def add(self, step: Step) -> str:
-        """Adds the step and returns its fingerprint; `requested` counts what was asked for before merging."""
+        """Adds the step and returns its fingerprint; `requested` counts calls, before deduplication."""
         missing = [name for name, fingerprint in step.inputs.items() if fingerprint not in self.steps]
         if missing:
             raise KeyError(f"inputs {missing} of step '{step.label}' are not in the plan")
@@ -72,7 +60,7 @@ class Plan:
         return self.steps.setdefault(step.fingerprint, step).fingerprint
 
     def priority(self) -> dict[str, float]:
-        """Per step the cost of the longest chain that starts with it: the critical path has the most."""
+        """Per step the cost of the most expensive path that starts with it; the critical path has the highest."""
         result: dict[str, float] = {}
         successors = self.successors()
         for fingerprint in reversed(self.steps):
@@ -89,7 +77,7 @@ class Plan:
         return result
 
     def needed(self, finished: Iterable[str], wanted: Iterable[str]) -> list[str]:
-        """The steps still to be run for `wanted`, in order: a finished step hides what led to it."""
+        """The steps still to run for `wanted`, in order; what only a finished step needs is left out."""
         done = set(finished)
         needed = {w for w in wanted if w not in done}
         for fingerprint in reversed(self.steps):
@@ -98,7 +86,7 @@ class Plan:
         return [fingerprint for fingerprint in self.steps if fingerprint in needed]
 
     def ready(self, finished: Iterable[str], todo: Iterable[str]) -> list[str]:
-        """Those of `todo` whose inputs are all finished, the head of the critical path first."""
+        """The steps of `todo` whose inputs are all finished, the head of the critical path first."""
         done, priority = set(finished), self.priority()
         ready = [fingerprint for fingerprint in todo if done.issuperset(self.steps[fingerprint].inputs.values())]
         return sorted(ready, key=lambda fingerprint: (-priority[fingerprint], fingerprint))

@@ -1,8 +1,9 @@
-"""Finished steps on disk, addressed by fingerprint; a result is there whole and verified, or not at all."""
+"""Finished steps on disk, addressed by fingerprint; a result is complete and verified, or absent."""
 
 import errno
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -16,18 +17,15 @@ from xstilts.engine.result import MANIFEST, damage, differs, manifest, seal, syn
 from xstilts.engine.step import Step
 from xstilts.errors import XstiltsError
 
-BARRED = (errno.EROFS, errno.EACCES, errno.ENOTDIR)
-
-
-class StoreFull(XstiltsError):
-    """The store cannot be written to, so that no step can be finished."""
+FINGERPRINT = re.compile(r"[0-9a-f]{32}")
+NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.ENOTDIR)
 
 
 class Store:
     """A folder of finished steps: `results/ab/abcd…/` each with a manifest of sizes and checksums.
 
-    Where `place` is a URL (`s3://bucket/store`), the store is there, this folder is this machine's copy of what was
-    read or made here, and a step is finished once it is there.
+    If `place` is a URL (`s3://bucket/store`), the store is remote: the local folder is a copy of what this machine read
+    or made, and a step is finished once its result is at the URL.
     """
 
     def __init__(self, place: Path | str) -> None:
@@ -36,42 +34,45 @@ class Store:
 
     @property
     def place(self) -> str:
-        """What `Store(place)` makes an equal store from, in another process or on another machine."""
+        """The argument from which another process or machine makes an equal store."""
         return self.url or str(self.root)
 
     def path(self, fingerprint: str) -> Path:
-        """Where the result of a step lies or will lie on this machine."""
+        """The folder of a step's result on this machine; raises XstiltsError for a name that is no fingerprint."""
+        if not FINGERPRINT.fullmatch(fingerprint):
+            hint = "take fingerprints from the plan of a run"
+            raise XstiltsError("unsafe", f"'{fingerprint}' is not a fingerprint", "it is 32 hex digits", hint)
         return self.root / "results" / fingerprint[:2] / fingerprint
 
     def has(self, fingerprint: str) -> bool:
-        """Whether the step is finished; a half-written result has no manifest in its place."""
+        """Whether the step is finished: an incomplete result has no manifest."""
         if self.url:
             return remote.has(self.url, fingerprint)
         return (self.path(fingerprint) / MANIFEST).is_file()
 
     def finished(self, fingerprints: Iterable[str]) -> set[str]:
-        """Those of the steps that are finished."""
+        """The steps that are finished."""
         names = list(fingerprints)
         with ThreadPoolExecutor(16) as threads:
-            return {name for name, there in zip(names, threads.map(self.has, names), strict=True) if there}
+            return {name for name, done in zip(names, threads.map(self.has, names), strict=True) if done}
 
     def open(self, fingerprint: str) -> Path:
         """The folder of a finished step, its checksums verified; raises XstiltsError otherwise.
 
-        A damaged result is set aside, so that the next run computes it anew.
+        A damaged result is set aside; the next run computes it again.
         """
         folder = self.path(fingerprint)
         if self.url and (not (folder / MANIFEST).is_file() or self.inspect(fingerprint)):
             self._fetch(fingerprint)
             return folder
         if not self.has(fingerprint):
-            raise _absent(fingerprint, f"{folder} does not exist")
+            raise _missing(fingerprint, f"{folder} does not exist")
         if broken := self.inspect(fingerprint):
             raise _damaged(fingerprint, broken)
         return folder
 
     def find(self, fingerprint: str, name: str) -> Path | None:
-        """One file of a result, its checksum verified; None where the step is not finished or has no such file."""
+        """One file of a result, its checksum verified; None if the step is not finished or has no such file."""
         folder = self.path(fingerprint)
         if self.url and not (folder / MANIFEST).is_file():
             return remote.find(self.url, fingerprint, name, self.root / "files" / fingerprint)
@@ -83,33 +84,33 @@ class Store:
         return folder / name
 
     def inspect(self, fingerprint: str) -> str:
-        """Sets a result on this machine aside where it is damaged, and says in words what was wrong, else ""."""
+        """Sets a damaged result on this machine aside and returns what is wrong with it, else ""."""
         damage = self.damage(fingerprint)
         if damage:
             self.set_aside(fingerprint)
         return damage
 
     def damage(self, fingerprint: str) -> str:
-        """What differs from the manifest on this machine, in words; an empty string where nothing does."""
+        """How a result on this machine differs from its manifest, in words; "" if it does not."""
         folder = self.path(fingerprint)
         if self.url and not (folder / MANIFEST).is_file():
             return ""
         return damage(folder)
 
     def set_aside(self, fingerprint: str) -> None:
-        """Moves a damaged result out of the way, where a person can still look at it."""
+        """Moves a damaged result to `damaged/`, where it can be examined."""
         target = self.root / "damaged" / fingerprint
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(target, ignore_errors=True)
-        with suppress(FileNotFoundError):  # another process was first
+        with suppress(FileNotFoundError):  # another process moved it first
             self.path(fingerprint).rename(target)
 
     @contextmanager
     def scratch(self, fingerprint: str) -> Iterator[Path]:
         """A folder that outlives a killed step, for checkpoints from which it resumes; removed when it is finished.
 
-        It belongs to one process at a time: a second one that runs the same step meanwhile, or any where the file
-        system has no locks, gets a folder of its own that ends with it.
+        One process owns it at a time. A second process that runs the same step, or any process on a file system without
+        locks, gets a temporary folder instead.
         """
         folder = self.root / "scratch" / fingerprint
         with _disk_errors(self.root):
@@ -118,8 +119,8 @@ class Store:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            with tempfile.TemporaryDirectory(prefix=fingerprint + "-", dir=self._temporary()) as own:
-                yield Path(own)
+            with tempfile.TemporaryDirectory(prefix=fingerprint + "-", dir=self._temporary()) as unshared:
+                yield Path(unshared)
         else:
             folder.mkdir(parents=True, exist_ok=True)
             yield folder
@@ -131,8 +132,8 @@ class Store:
     def writing(self, step: Step) -> Iterator[Path]:
         """A temporary folder that becomes the result of `step` when the block ends without an error.
 
-        Files are synced before the folder is renamed into place, so that a crash at any moment leaves either
-        the whole result or none; where another process was first, its equal result is kept.
+        Files are synced before the folder is renamed into place, so a crash leaves the whole result or none. If another
+        process finished first, its equal result stays.
         """
         with self._placing(step.fingerprint) as folder:
             yield folder
@@ -164,10 +165,10 @@ class Store:
 
     def _fetch(self, fingerprint: str) -> None:
         if not self.has(fingerprint):
-            raise _absent(fingerprint, f"it is not in {self.url}")
+            raise _missing(fingerprint, f"it is not in {self.url}")
         with self._placing(fingerprint) as folder:
             remote.pull(self.url, fingerprint, folder)
-            if damage(folder):  # on its way here, perhaps
+            if damage(folder):  # perhaps only in transit
                 remote.pull(self.url, fingerprint, folder)
             if broken := damage(folder):
                 remote.set_aside(self.url, fingerprint)
@@ -179,21 +180,21 @@ class Store:
         return folder
 
     def sweep(self, older_than: float = 30 * 24 * 3600.0) -> None:
-        """Removes what killed writers left behind more than `older_than` seconds ago: longer than any step runs."""
+        """Removes what killed writers left more than `older_than` seconds ago, which is longer than any step runs."""
         for folder in (self.root / "temporary").glob("*"):
             with suppress(FileNotFoundError):
                 if time.time() - folder.stat().st_mtime > older_than:
                     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _absent(fingerprint: str, why: str) -> XstiltsError:
-    hint = "run the study again: what is missing is computed"
-    return XstiltsError("missing-file", f"step {fingerprint} has no result", why, hint)
+def _missing(fingerprint: str, why: str) -> XstiltsError:
+    hint = "run the study again: it computes what is missing"
+    return XstiltsError("missing-data", f"step {fingerprint} has no result", why, hint)
 
 
 def _damaged(fingerprint: str, why: str) -> XstiltsError:
-    hint = "run the study again: damaged results are set aside and computed anew"
-    return XstiltsError("step-failed", f"the result of step {fingerprint} is damaged", why, hint)
+    hint = "run the study again: it sets damaged results aside and computes them again"
+    return XstiltsError("damaged", f"the result of step {fingerprint} is damaged", why, hint)
 
 
 @contextmanager
@@ -202,10 +203,10 @@ def _disk_errors(root: Path) -> Iterator[None]:
         yield
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        barred = error.errno in BARRED and str(error.filename or root).startswith(str(root))
-        if not full and not barred:
+        blocked = error.errno in NOT_WRITABLE and str(error.filename or root).startswith(str(root))
+        if not full and not blocked:
             raise
-        raise StoreFull(
+        raise XstiltsError(
             "store-full",
             f"cannot write to the store at {root}",
             f"{os.strerror(error.errno or 0)}: {error.filename or root}",

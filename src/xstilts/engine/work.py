@@ -1,4 +1,4 @@
-"""Runs a step: in this process, for whatever executor asks."""
+"""Run one step in this process, for any executor."""
 
 import importlib
 import resource
@@ -12,7 +12,7 @@ from typing import Any
 
 from xstilts.context import Context
 from xstilts.engine.step import Plan, Step
-from xstilts.engine.store import Store, StoreFull
+from xstilts.engine.store import Store
 from xstilts.errors import XstiltsError
 
 Progress = Callable[[float], None]
@@ -21,7 +21,8 @@ Progress = Callable[[float], None]
 def run_step(step: Step, store: Store, progress: Progress = lambda share: None) -> float:
     """Runs one step in this process and returns its seconds; its inputs must be finished.
 
-    Raises XstiltsError; an unexpected error inside the step is wrapped with the end of its traceback.
+    Raises XstiltsError. An unexpected error inside the step becomes one of kind "step-failed", with the original as its
+    cause.
     """
     begin = time.monotonic()
     inputs = {name: store.open(fingerprint) for name, fingerprint in step.inputs.items()}
@@ -38,15 +39,15 @@ def run_step(step: Step, store: Store, progress: Progress = lambda share: None) 
     except XstiltsError:
         raise
     except Exception as error:
-        trace = "".join(traceback.format_exception(*sys.exc_info()))
-        raise XstiltsError("step-failed", f"step '{step.label}' failed", f"{error!r}", trace) from None
+        hint = "look up its traceback in events.jsonl of the run folder, or run the step alone: xstilts --debug step"
+        raise XstiltsError("step-failed", f"step '{step.label}' failed", repr(error), hint) from error
     return time.monotonic() - begin
 
 
 def run_alone(plan: Plan, fingerprint: str, store: Store) -> float | None:
-    """Runs one step of a plan that no engine drives and returns its seconds; None where it was finished already.
+    """Runs one step of a plan without an executor and returns its seconds; None if it was already finished.
 
-    Raises XstiltsError with code 3 where inputs are not finished (damaged ones are set aside), 4 where the step fails.
+    Raises XstiltsError of kind "unfinished" if an input is missing or damaged, and what the step raises if it fails.
     """
     step = plan.steps[fingerprint]
     if store.has(fingerprint) and not store.inspect(fingerprint):
@@ -56,30 +57,28 @@ def run_alone(plan: Plan, fingerprint: str, store: Store) -> float | None:
     if missing:
         named = "; ".join(f"{plan.steps[f].label} ({f[:12]})" for f in missing[:3])
         raise XstiltsError(
-            "missing-file",
+            "unfinished",
             f"'{step.label}' cannot run yet",
             f"{len(missing)} of its {len(sources)} inputs are not in the store at {store.place}: {named}",
             "run these first; `xstilts step --ready --run RUN` prints what can run now",
         )
-    try:
-        return run_step(step, store)
-    except XstiltsError as error:
-        raise XstiltsError("step-failed", error.what, error.why, error.hint) from error
+    return run_step(step, store)
 
 
 def work(description: dict[str, Any], place: str, progress: Progress) -> dict[str, Any]:
-    """Runs a step for an executor, and says how it went in words that can be sent between processes.
+    """Runs a step for an executor and returns the outcome as plain data.
 
-    Returns `seconds` and `memory` (GB, the most that the process held meanwhile), or `failed` (why), or `full` (the
-    parts of an error after which no step can be finished).
+    It holds `seconds` and `memory` (GB, the peak of this process meanwhile); or `failed` (the error in words) and, for an
+    unexpected error, `trace`; or `full`, the arguments of an error after which no step can finish.
     """
     _forget_peak()
     try:
         seconds = run_step(Step(**description), Store(place), progress)
-    except StoreFull as error:
-        return {"full": error.args}
     except XstiltsError as error:
-        return {"failed": str(error)}
+        if error.kind == "store-full":
+            return {"full": error.args}
+        trace = {"trace": "".join(traceback.format_exception(error.__cause__))} if error.__cause__ else {}
+        return {"failed": str(error), **trace}
     return {"seconds": round(seconds, 3), "memory": round(_peak() / 1e9, 3)}
 
 
@@ -89,7 +88,7 @@ def _forget_peak() -> None:
 
 
 def _peak() -> float:
-    """Bytes: since `_forget_peak` on Linux, elsewhere since the process began."""
+    """Peak memory in bytes: since `_forget_peak` on Linux, elsewhere since the process started."""
     with suppress(OSError, StopIteration, ValueError):
         lines = Path("/proc/self/status").read_text().splitlines()
         return 1024.0 * int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
