@@ -13,7 +13,7 @@ from typing import Any
 from xstilts.context import Context
 from xstilts.engine.step import Plan, Step
 from xstilts.engine.store import Store
-from xstilts.errors import XstiltsError
+from xstilts.errors import STEP_FAILED, XstiltsError
 
 Progress = Callable[[float], None]
 
@@ -47,7 +47,8 @@ def run_step(step: Step, store: Store, progress: Progress = lambda share: None) 
 def run_alone(plan: Plan, fingerprint: str, store: Store) -> float | None:
     """Runs one step of a plan without an executor and returns its seconds; None if it was already finished.
 
-    Raises XstiltsError of kind "unfinished" if an input is missing or damaged, and what the step raises if it fails.
+    Raises XstiltsError of kind "unfinished" if an input is missing or damaged, and one with exit status 4 if the step
+    fails.
     """
     step = plan.steps[fingerprint]
     if store.has(fingerprint) and not store.inspect(fingerprint):
@@ -62,7 +63,12 @@ def run_alone(plan: Plan, fingerprint: str, store: Store) -> float | None:
             f"{len(missing)} of its {len(sources)} inputs are not in the store at {store.place}: {named}",
             "run these first; `xstilts step --ready --run RUN` prints what can run now",
         )
-    return run_step(step, store)
+    try:
+        return run_step(step, store)
+    except XstiltsError as error:
+        if error.code == STEP_FAILED:
+            raise
+        raise XstiltsError("step-failed", error.what, error.why, error.hint) from error
 
 
 def work(description: dict[str, Any], place: str, progress: Progress) -> dict[str, Any]:
