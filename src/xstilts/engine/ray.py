@@ -95,7 +95,9 @@ def _report_shortages(scheduler: Scheduler, threads: int) -> None:
     for name, wanted, what in (("CPU", cores, "cores"), ("GPU", gpus, "GPUs")):
         most, needed = max(machine.get(name, 0) for machine in machines), max(wanted, default=0)
         if needed > most:
-            why = f"steps need {needed:g} {what} of one machine, the largest has {most:g}: they wait for a larger machine"
+            why = (
+                f"steps need {needed:g} {what} of one machine, the largest has {most:g}: they wait for a larger machine"
+            )
             scheduler.report({"event": "note", "why": why})
     if any(step.resources.get("memory", 0) > largest(nodes, step.resources, threads) > 0 for step in steps):
         why = "some steps need more memory than any machine has: each gets all of the largest one, and may fail"
