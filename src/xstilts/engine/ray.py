@@ -28,8 +28,8 @@ PATIENCE = 60.0
 def execute_on_ray(plan: Plan, store: Store, wanted: list[str], report: Report, address: str, threads: int) -> Outcome:
     """As `execute`, on the Ray cluster at `address` (`auto`: the one that this machine belongs to).
 
-    A step asks Ray for `threads` cores (for each of its processes, if it has no GPU), for its `gpus`, which are all that
-    it sees, and for its `memory` as planned and corrected, at most what the largest machine has. If its worker or node
+    A step asks Ray for `threads` cores (for each of its processes, if it has no GPU), for its `gpus`, the only ones
+    that it sees, and for its `memory` as planned and corrected, at most what the largest machine has. If its worker or node
     dies, it starts again on any machine with room. All machines must reach the store: a shared folder under the same
     path, or a URL. Raises XstiltsError if there is no cluster.
     """
@@ -80,8 +80,8 @@ def _drain(scheduler: Scheduler, threads: int, events: Queue) -> None:
 
 
 def _total(threads: int) -> dict[str, float]:
-    """The cluster's resources for `Scheduler.take`, at least one step: tasks without room wait in Ray's queue, from which
-    an autoscaling cluster learns that it must grow."""
+    """The cluster's resources for `Scheduler.take`, at least one step: tasks without room wait in Ray's queue, so that an
+    autoscaling cluster grows."""
     resources = ray.cluster_resources()
     cores, gpus, memory = (float(resources.get(name, 0.0)) for name in ("CPU", "GPU", "memory"))
     return {"steps": max(1.0, cores // threads), "gpus": gpus, "memory": memory / 1e9}

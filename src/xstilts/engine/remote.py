@@ -111,7 +111,7 @@ def _folder(root: str, fingerprint: str) -> str:
 
 
 def _make(system: Any, folder: str) -> None:
-    """Makes a folder, except in object stores (all with asynchronous drivers): there a misspelt bucket would be created."""
+    """Makes a folder, except in object stores (all have asynchronous drivers): they would create a misspelt bucket."""
     if not system.async_impl:
         system.makedirs(folder, exist_ok=True)
 

@@ -1,4 +1,4 @@
-"""The languages to choose from, near to far, and why others are left out."""
+"""Rank candidate languages by distance, and say why some cannot be chosen."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ TRAITS = ("script", "family")
 
 @dataclass(frozen=True)
 class Candidates:
-    """Codes near to far from the anchor, ties by code, and those left out with the reason.
+    """Codes from near to far from the anchor, ties by code, and the excluded ones with the reason.
 
-    `matrix` covers the anchor first and then `codes`, in that order. `alike` holds the codes that are not left out for
-    their script or family, with a measured distance or without: what another measure may choose from.
+    `matrix` covers the anchor and then `codes`. `eligible` holds the codes that pass the script and family filters,
+    with a measured distance or without: the candidates for other measures.
     """
 
     anchor: str
     codes: tuple[str, ...]
     matrix: Distances
     excluded: dict[str, str]
-    alike: tuple[str, ...]
+    eligible: tuple[str, ...]
 
 
 def rank(
@@ -34,44 +34,44 @@ def rank(
     match: Sequence[str] = (),
     exclude: Sequence[str] = (),
 ) -> Candidates:
-    """Orders the candidates by their distance from the anchor; the anchor itself and repetitions are dropped.
+    """Orders the candidates by distance from the anchor, without the anchor itself and duplicates.
 
-    Left out are languages without a measured distance, those that differ from the anchor in a trait of `match`
-    (`script`, `family`) and those that share a trait of `exclude` with it. A trait that is not known neither matches
-    nor is it known to differ: such a language is left out too.
+    Excludes languages without a measured distance, those that differ from the anchor in a trait of `match` (`script`,
+    `family`) and those that share a trait of `exclude` with it. A language whose trait is unknown is
+    excluded either way.
     """
     for trait in (*match, *exclude):
         if trait not in TRAITS:
-            hint = did_you_mean(trait, TRAITS) or "Choose one of them."
-            why = f"Languages are matched or excluded by {' or '.join(TRAITS)}."
-            raise XstiltsError("unknown-name", f"Unknown trait '{trait}'", why, hint[0].upper() + hint[1:])
+            hint = did_you_mean(trait, TRAITS) or "choose one of them"
+            why = f"languages are matched or excluded by {' or '.join(TRAITS)}"
+            raise XstiltsError("unknown-name", f"unknown trait '{trait}'", why, hint)
     origin = language(anchor)
-    codes = sorted({language(one).code for one in candidates} - {origin.code})
+    codes = sorted({language(name).code for name in candidates} - {origin.code})
     matrix = distance_matrix([origin.code, *codes], measure=measure)
     missing = np.isnan(matrix.values[0])
-    excluded, alike = {}, []
+    excluded, eligible = {}, []
     for i, code in enumerate(matrix.codes[1:], 1):
-        reason = _unlike(language(code), origin, match) or _like(language(code), origin, exclude)
+        reason = _mismatch(language(code), origin, match) or _overlap(language(code), origin, exclude)
         if not reason:
-            alike.append(code)
+            eligible.append(code)
         if reason or missing[i]:
             excluded[code] = reason or matrix.why_missing(0, i)
     order = [int(i) for i in np.argsort(matrix.values[0], kind="stable") if i > 0 and matrix.codes[i] not in excluded]
-    kept = matrix.take([0, *order])
-    return Candidates(origin.code, kept.codes[1:], kept, excluded, tuple(alike))
+    ranked = matrix.take([0, *order])
+    return Candidates(origin.code, ranked.codes[1:], ranked, excluded, tuple(eligible))
 
 
-def _unlike(one: Language, origin: Language, traits: Sequence[str]) -> str:
+def _mismatch(entry: Language, origin: Language, traits: Sequence[str]) -> str:
     for trait in traits:
-        own, wanted = getattr(one, trait), getattr(origin, trait)
-        if own != wanted or not own:
-            return f"{trait} {own or 'not known'}, {wanted or 'a known one'} needed"
+        value, wanted = getattr(entry, trait), getattr(origin, trait)
+        if value != wanted or not value:
+            return f"{trait} {value or 'unknown'}, {wanted or 'a known one'} needed"
     return ""
 
 
-def _like(one: Language, origin: Language, traits: Sequence[str]) -> str:
+def _overlap(entry: Language, origin: Language, traits: Sequence[str]) -> str:
     for trait in traits:
-        own = getattr(one, trait)
-        if own == getattr(origin, trait) or not own:
-            return f"{trait} {own}, like {origin.code}" if own else f"{trait} not known"
+        value = getattr(entry, trait)
+        if value == getattr(origin, trait) or not value:
+            return f"{trait} {value}, like {origin.code}" if value else f"{trait} unknown"
     return ""

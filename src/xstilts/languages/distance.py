@@ -1,4 +1,4 @@
-"""How far apart languages are, on how many features that rests, and how sure it is."""
+"""Distances between languages, with the number of shared features and intervals."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,25 +10,24 @@ import numpy as np
 from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.languages.features import feature_groups, feature_matrix
 from xstilts.languages.identity import language
-from xstilts.languages.matrix_file import read_matrix
 from xstilts.languages.measures import MEASURES, Formula, Measure
+from xstilts.languages.user_tables import read_matrix
 from xstilts.randomness import generator
 
 DEFAULT = "syntax"
 MINIMUM_SHARED = MEASURES[DEFAULT].minimum
 RESAMPLES = 400
 LEVEL = 0.95
-# Pairs that are worked on at a time, so that what is in between stays in the processor's cache.
 BLOCK = 2048
+"""Pairs that are computed at a time, so that intermediate arrays fit the processor's cache."""
 
 
 @dataclass(frozen=True)
 class Distances:
-    """Distances among n languages: `values` [n, n], NaN where missing.
+    """Distances among n languages: `values` [n, n], NaN if missing.
 
-    `shared` [n, n] counts the features that both languages have observed (on the diagonal: the language's own), None
-    for a measure that rests on no features. `low` and `high` [n, n] are the ends of the intervals, None if they were
-    not asked for or the measure has none.
+    `shared` [n, n] counts the features observed in both languages, None for a measure without features. `low` and
+    `high` [n, n] are the ends of the intervals, None if not requested or if the measure has none.
     """
 
     codes: tuple[str, ...]
@@ -46,7 +45,7 @@ class Distances:
         return "\n".join(" ".join(cell.rjust(width) for cell in line) for line in lines)
 
     def pair(self, i: int, j: int) -> "Distance":
-        """The distance in row i and column j, with what is known of it."""
+        """The distance in row i and column j, with its interval and shared features."""
         low, high = (None if end is None else known_or_none(end[i, j]) for end in (self.low, self.high))
         shared = None if self.shared is None else int(self.shared[i, j])
         return Distance(self.codes[i], self.codes[j], float(self.values[i, j]), shared, low, high, self.measure)
@@ -54,7 +53,7 @@ class Distances:
     def take(self, rows: Sequence[int]) -> "Distances":
         """The distances among some of the languages, in the order given."""
         square = np.ix_(rows, rows)
-        shared, low, high = (None if one is None else one[square] for one in (self.shared, self.low, self.high))
+        shared, low, high = (None if table is None else table[square] for table in (self.shared, self.low, self.high))
         codes = tuple(self.codes[i] for i in rows)
         return Distances(codes, self.values[square], shared, self.measure, low, high, self.minimum)
 
@@ -67,10 +66,7 @@ class Distances:
 
 @dataclass(frozen=True)
 class Distance:
-    """The distance of two languages, NaN where it is not known; the rest is None where the measure does not have it.
-
-    `shared` counts the features observed in both, `low` and `high` end the 95 % interval.
-    """
+    """The distance of two languages, NaN if unknown; `shared` features and the 95 % interval, None without features."""
 
     a: str
     b: str
@@ -81,7 +77,7 @@ class Distance:
     measure: str = DEFAULT
 
     def __str__(self) -> str:
-        value = "not known" if np.isnan(self.value) else _short(self.value)
+        value = "unknown" if np.isnan(self.value) else _short(self.value)
         interval = "" if self.low is None or self.high is None else f" [{_short(self.low)}, {_short(self.high)}]"
         shared = "" if self.shared is None else f", {self.shared} shared features"
         return f"{self.a}–{self.b} {value}{interval}{shared} ({self.measure})"
@@ -97,48 +93,49 @@ def _short(value: float) -> str:
 
 
 def find_measure(name: str) -> Measure:
-    """The measure of that name, or an XstiltsError that names those there are."""
+    """The measure of that name; raises XstiltsError if there is none."""
     if name in MEASURES:
         return MEASURES[name]
-    hint = did_you_mean(name, MEASURES) or "Choose one of them, or give a file that ends in .csv."
-    raise XstiltsError(
-        "unknown-name", f"Unknown measure '{name}'", f"There are {', '.join(MEASURES)}.", hint[0].upper() + hint[1:]
-    )
+    hint = did_you_mean(name, MEASURES) or "choose one of them, or give a file that ends in .csv"
+    raise XstiltsError("unknown-name", f"unknown measure '{name}'", f"there are {', '.join(MEASURES)}", hint)
 
 
 def distance_matrix(
     codes: Sequence[str], minimum_shared: int | None = None, *, measure: str = DEFAULT, intervals: bool = False
 ) -> Distances:
-    """Distances among `codes` (anything that `language` resolves, n of them, order kept).
+    """Distances among `codes` (anything that `language` resolves), in their order.
 
     `measure` is a name in `MEASURES` or the path of a table of distances that ends in `.csv`. The default, `syntax`,
-    is Gower's coefficient on URIEL's syntax features: the mean of |a - b| over the features that both languages have
-    observed (Gower 1971, doi:10.2307/2528823), that is the share of features in which they differ. A pair with fewer
-    than `minimum_shared` such features (the measure's own number if None) is missing, never near and never far; the
-    diagonal is 0. `intervals` adds 95 % intervals by a bootstrap over groups of correlated features.
-    Raises XstiltsError for an unknown language or measure, a minimum below 1, or a file that is no such table.
+    is Gower's coefficient on URIEL's syntax features: the mean of |a - b| over the features observed in both languages
+    (Gower 1971, doi:10.2307/2528823), i.e. the share of features in which they differ. A pair with fewer than
+    `minimum_shared` such features (default: the measure's minimum) has distance NaN; the diagonal is 0. `intervals`
+    adds 95 % intervals by a bootstrap over groups of correlated features.
+    Raises XstiltsError for an unknown language or measure, a minimum below 1, or a file that is not such a table.
+
+    >>> distance_matrix(["en", "de", "tr"]).values.round(2).tolist()
+    [[0.0, 0.11, 0.42], [0.11, 0.0, 0.37], [0.42, 0.37, 0.0]]
     """
     if minimum_shared is not None and minimum_shared < 1:
         raise XstiltsError(
-            "too-few",
+            "bad-argument",
             f"minimum_shared is {minimum_shared}",
-            "A distance needs at least one feature that both languages have observed.",
-            f"Give a number from 1; the default is {MINIMUM_SHARED}.",
+            "a distance needs at least one feature observed in both languages",
+            f"give a number from 1; the default is {MINIMUM_SHARED}",
         )
     resolved = tuple(language(code).code for code in codes)
     if measure.endswith(".csv"):
         return Distances(resolved, _from_file(resolved, Path(measure)), None, measure)
-    known = find_measure(measure)
-    minimum = known.minimum if minimum_shared is None else minimum_shared
-    if known.direct is not None:
-        values = known.direct(resolved)
+    definition = find_measure(measure)
+    minimum = definition.minimum if minimum_shared is None else minimum_shared
+    if definition.direct is not None:
+        values = definition.direct(resolved)
         np.fill_diagonal(values, 0.0)
         return Distances(resolved, values, None, measure)
-    observed = (~np.isnan(feature_matrix(known.observed, resolved))).astype(float)
+    observed = (~np.isnan(feature_matrix(definition.observed, resolved))).astype(float)
     shared = (observed @ observed.T).astype(int)
     upper = np.triu_indices(len(resolved), 1)
     pairs = np.stack(upper, axis=1)
-    values = _square(len(resolved), upper, np.concatenate([np.empty(0), *_sums(known, resolved, pairs)]))
+    values = _square(len(resolved), upper, np.concatenate([np.empty(0), *_blocks(definition, resolved, pairs)]))
     missing = (shared < minimum) & ~np.eye(len(resolved), dtype=bool)
     values[missing] = np.nan
     if not intervals:
@@ -150,15 +147,17 @@ def distance_matrix(
 
 
 def distance(a: str, b: str, minimum_shared: int | None = None, *, measure: str = DEFAULT) -> Distance:
-    """The distance of two languages with its interval; the measure and the errors are those of `distance_matrix`."""
+    """The distance of two languages with its 95 % interval; arguments and errors as in `distance_matrix`.
+
+    >>> print(distance("en", "Turkish"))
+    en–tr 0.418 [0.246, 0.581], 89 shared features (syntax)
+    """
     return distance_matrix([a, b], minimum_shared, measure=measure, intervals=True).pair(0, 1)
 
 
 def interval_ends(measure: str, codes: Sequence[str], pairs: np.ndarray) -> np.ndarray:
-    """The lower and upper ends [2, pairs] of the intervals of the pairs of positions in `codes`, see `resample`.
-
-    NaN throughout for a measure that rests on no features.
-    """
+    """The lower and upper ends [2, pairs] of the intervals of pairs of positions in `codes`, see `resample`; NaN for a
+    measure without features."""
     if measure not in MEASURES or not MEASURES[measure].kind:
         return np.full((2, len(pairs)), np.nan)
     blocks = [resample(measure, codes, pairs[i : i + BLOCK]) for i in range(0, len(pairs), BLOCK)]
@@ -167,29 +166,29 @@ def interval_ends(measure: str, codes: Sequence[str], pairs: np.ndarray) -> np.n
 
 
 def resample(measure: str, codes: Sequence[str], pairs: np.ndarray) -> np.ndarray:
-    """Distances [RESAMPLES, pairs] of the pairs [pairs, 2] of positions in `codes`, with groups of features redrawn.
+    """Bootstrap distances [RESAMPLES, pairs] of pairs [pairs, 2] of positions in `codes`.
 
-    A bootstrap over groups of correlated features: single features are far from independent of each other, and
-    resampling them one by one gives intervals that are too narrow. All pairs see the same draws. The measure must be
-    one of features; NaN where a draw holds no feature that both languages have observed.
+    Groups of correlated features are resampled: single features are not independent, and resampling them one by one
+    gives intervals that are too narrow. All pairs share the draws. The measure must have features; NaN if a draw holds
+    no feature observed in both languages.
     """
-    known = find_measure(measure)
-    assert known.formula is not None
-    indicator, drawn = feature_groups(known.kind), _weights(known.kind)
-    x = feature_matrix(known.kind, codes)
+    definition = find_measure(measure)
+    assert definition.formula is not None
+    indicator, drawn = feature_groups(definition.kind), _weights(definition.kind)
+    x = feature_matrix(definition.kind, codes)
     blocks = []
     for start in range(0, len(pairs), BLOCK):
         i, j = pairs[start : start + BLOCK].T
-        sums = (drawn @ (term @ indicator).T for term in known.formula.terms(x[i], x[j]))
-        blocks.append(known.formula.combine(*sums))
+        sums = (drawn @ (term @ indicator).T for term in definition.formula.terms(x[i], x[j]))
+        blocks.append(definition.formula.combine(*sums))
     return np.concatenate([np.empty((RESAMPLES, 0)), *blocks], axis=1)
 
 
-def _sums(known: Measure, codes: Sequence[str], pairs: np.ndarray) -> Iterator[np.ndarray]:
+def _blocks(definition: Measure, codes: Sequence[str], pairs: np.ndarray) -> Iterator[np.ndarray]:
     """The distances of all pairs of positions, a block at a time."""
-    formula: Formula | None = known.formula
+    formula: Formula | None = definition.formula
     assert formula is not None
-    x = feature_matrix(known.kind, codes)
+    x = feature_matrix(definition.kind, codes)
     for start in range(0, len(pairs), BLOCK):
         i, j = pairs[start : start + BLOCK].T
         yield formula.combine(*(term.sum(axis=1) for term in formula.terms(x[i], x[j])))
@@ -197,19 +196,19 @@ def _sums(known: Measure, codes: Sequence[str], pairs: np.ndarray) -> Iterator[n
 
 @cache
 def _weights(kind: str) -> np.ndarray:
-    """How often each group of features was drawn [RESAMPLES, groups]; the same draws in every call."""
+    """How often each draw holds each group of features [RESAMPLES, groups]; the same in every call."""
     count = feature_groups(kind).shape[1]
     draws = generator("languages", "bootstrap").multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
     return draws.astype(float)
 
 
 def _quantiles(values: np.ndarray, at: list[float]) -> np.ndarray:
-    """Quantiles over the first axis; draws that hold nothing to go by are left out."""
-    found = np.quantile(values, at, axis=0)
+    """Quantiles over the first axis, without NaN."""
+    result = np.quantile(values, at, axis=0)
     for column in np.flatnonzero(np.isnan(values).any(axis=0)):
-        known = values[~np.isnan(values[:, column]), column]
-        found[:, column] = np.quantile(known, at) if len(known) else np.nan
-    return found
+        present = values[~np.isnan(values[:, column]), column]
+        result[:, column] = np.quantile(present, at) if len(present) else np.nan
+    return result
 
 
 def _square(n: int, upper: tuple[np.ndarray, np.ndarray], values: np.ndarray) -> np.ndarray:
@@ -220,10 +219,9 @@ def _square(n: int, upper: tuple[np.ndarray, np.ndarray], values: np.ndarray) ->
 
 
 def _from_file(codes: Sequence[str], path: Path) -> np.ndarray:
-    """The distances [n, n] of a user's table, NaN for languages that it does not hold."""
-    known, values = read_matrix(path)
-    place = [known.index(code) if code in known else -1 for code in codes]
-    rows = np.array(place, dtype=int)
-    found = np.where((rows[:, None] < 0) | (rows < 0), np.nan, values[np.ix_(rows, rows)])
-    np.fill_diagonal(found, 0.0)
-    return found
+    """The distances [n, n] in a user's table, NaN for languages that it does not hold."""
+    listed, values = read_matrix(path)
+    rows = np.array([listed.index(code) if code in listed else -1 for code in codes], dtype=int)
+    result = np.where((rows[:, None] < 0) | (rows < 0), np.nan, values[np.ix_(rows, rows)])
+    np.fill_diagonal(result, 0.0)
+    return result

@@ -1,4 +1,4 @@
-"""How much a choice of languages rests on the features that happen to be known, and on the measure."""
+"""How robust a choice of languages is to the documented features and to the measure."""
 
 import math
 from collections.abc import Sequence
@@ -14,17 +14,17 @@ from xstilts.languages.identity import language
 from xstilts.languages.measures import MEASURES
 from xstilts.languages.strategies import STRATEGIES
 
-# With more sets than this, finding the most diverse one anew in each draw would take longer than a look-up may.
-FEW_SETS = 20_000
+MOST_SETS = 20_000
+"""With more sets, finding the most diverse one in each bootstrap draw is too slow for a look-up."""
 BY_DISTANCE = ("near", "far", "same-script", "other-script")
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of a candidate: its distance from the anchor with the interval, and how firm its place is.
+    """A candidate's distance from the anchor with its interval, and how robust its choice is.
 
-    `probability` is the share of bootstrap draws of the features in which it belongs to the strategy's exact set,
-    `agree` names the measures by whose exact set it is chosen. None: the strategy or the measure does not have it.
+    `probability` is the share of bootstrap draws of the features in which it belongs to the strategy's exact set;
+    `agree` names the measures whose exact set holds it. None if the strategy or the measure does not define it.
     """
 
     language: str
@@ -41,7 +41,7 @@ class Evidence:
 
 
 def explain(strategy: str, known: Candidates, chosen: Sequence[str]) -> tuple[Evidence, ...]:
-    """The evidence on every candidate with a measured distance, near to far."""
+    """The evidence for every candidate with a measured distance, near to far."""
     k = len(chosen)
     probability = membership(strategy, known, k)
     agree = agreement(strategy, known, k)
@@ -50,13 +50,13 @@ def explain(strategy: str, known: Candidates, chosen: Sequence[str]) -> tuple[Ev
     )
     rows = []
     for i, code in enumerate(known.codes):
-        one, pair = language(code), known.matrix.pair(0, i + 1)
+        entry, pair = language(code), known.matrix.pair(0, i + 1)
         rows.append(
             Evidence(
                 language=code,
-                name=one.name,
-                script=one.script,
-                family=one.family,
+                name=entry.name,
+                script=entry.script,
+                family=entry.family,
                 chosen=code in chosen,
                 distance=pair.value,
                 shared=pair.shared,
@@ -72,17 +72,17 @@ def explain(strategy: str, known: Candidates, chosen: Sequence[str]) -> tuple[Ev
 def membership(strategy: str, known: Candidates, k: int) -> np.ndarray | None:
     """The share of bootstrap draws in which each candidate [n] belongs to the exact set of the strategy.
 
-    None for a strategy without one, a measure that rests on no features, and too many sets to compare in each draw.
+    None for a strategy without an exact set, a measure without features, and too many sets to compare in each draw.
     """
     measure, n = known.matrix.measure, len(known.codes)
     if strategy not in STRATEGIES or strategy == "random" or not getattr(MEASURES.get(measure), "kind", ""):
         return None
-    full = strategy == "diverse"  # the others look at the distances from the anchor only
-    if full and math.comb(n, k) > FEW_SETS:
+    full = strategy == "diverse"  # the others depend only on distances from the anchor
+    if full and math.comb(n, k) > MOST_SETS:
         return None
     pairs = np.array(list(combinations(range(n + 1), 2)) if full else [(0, i + 1) for i in range(n)])
     drawn = resample(measure, known.matrix.codes, pairs)
-    # A draw without any feature of a pair leaves its distance as it is; a pair that is missing stays missing.
+    # If a draw holds no feature of a pair, the pair keeps its distance; missing pairs stay missing.
     drawn = np.where(np.isnan(drawn), known.matrix.values[pairs[:, 0], pairs[:, 1]], drawn)
     count = np.zeros(n)
     for values in drawn:
@@ -96,25 +96,25 @@ def membership(strategy: str, known: Candidates, k: int) -> np.ndarray | None:
 
 
 def agreement(strategy: str, known: Candidates, k: int) -> dict[str, set[str]] | None:
-    """Measure -> the codes of its exact set, for every measure that knows enough of the candidates."""
+    """Measure -> the codes of its exact set, for every measure with enough candidates."""
     if strategy not in STRATEGIES or strategy == "random":
         return None
-    found = {}
+    sets = {}
     for name in MEASURES:
-        other = rank(known.alike, known.anchor, name)
-        if len(other.codes) < k:
+        ranked = rank(known.eligible, known.anchor, name)
+        if len(ranked.codes) < k:
             continue
         try:
-            chosen = STRATEGIES[strategy](other.codes, other.matrix.values, k, None)
+            chosen = STRATEGIES[strategy](ranked.codes, ranked.matrix.values, k, None)
         except XstiltsError:
             continue
-        codes = {other.codes[i] for i in chosen}
-        found[name] = codes - _tied(other, codes) if strategy in BY_DISTANCE else codes
-    return found
+        codes = {ranked.codes[i] for i in chosen}
+        sets[name] = codes - _tied(ranked, codes) if strategy in BY_DISTANCE else codes
+    return sets
 
 
 def _tied(known: Candidates, chosen: set[str]) -> set[str]:
-    """Those chosen at the same distance as one that was not: only the alphabet tells them apart."""
+    """Chosen codes at the same distance as one that was not chosen: only the alphabet separates them."""
     at = dict(zip(known.codes, known.matrix.values[0, 1:], strict=True))
     outside = [value for code, value in at.items() if code not in chosen]
     return {code for code in chosen if any(math.isclose(at[code], value) for value in outside)}

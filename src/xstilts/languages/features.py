@@ -1,4 +1,4 @@
-"""What is known of each language: its features in URIEL, which of them go together, and its relatives."""
+"""Typological features of languages from URIEL, groups of correlated features, and language families."""
 
 import csv
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from xstilts.languages.identity import DATA
 
 @cache
 def _lines(kind: str) -> tuple[tuple[str, ...], dict[str, str]]:
-    """The names of the features of a kind and code -> its row as text, read only when it is needed."""
+    """The names of the features of a kind, and its rows as text by language code."""
     header, *lines = (DATA / f"{kind}.csv").read_text(encoding="utf-8").splitlines()
     pairs = (line.partition(",") for line in lines)
     return tuple(header.split(",")[1:]), {code: cells for code, _, cells in pairs}
@@ -20,9 +20,9 @@ def _lines(kind: str) -> tuple[tuple[str, ...], dict[str, str]]:
 def feature_matrix(kind: str, codes: Sequence[str]) -> np.ndarray:
     """Values [languages, features] in 0..1 of a kind of features, NaN where not observed.
 
-    Kinds are `syntax`, `syntax-knn` (nothing missing: imputed by URIEL from relatives, neighbours and other features),
-    `phonology` and `inventory`. A value is the mean over URIEL's sources of a yes-or-no feature (Littell et al. 2017),
-    so that 1/2 marks sources that disagree.
+    Kinds are `syntax`, `syntax-knn` (complete: URIEL imputes missing values from relatives, neighbours and other
+    features), `phonology` and `inventory`. A value is the mean of a binary feature over URIEL's sources (Littell et al.
+    2017); 1/2 means that sources disagree.
     """
     names, rows = _lines(kind)
     nothing = "," * (len(names) - 1)
@@ -34,7 +34,7 @@ def feature_matrix(kind: str, codes: Sequence[str]) -> np.ndarray:
 def syntax_features() -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
     """The names of URIEL's syntax features [103] and code -> values [103]; see `feature_matrix`.
 
-    The arrays are shared and cannot be written to.
+    The arrays are shared and read-only.
     """
     names, rows = _lines("syntax")
     values = feature_matrix("syntax", list(rows))
@@ -44,9 +44,9 @@ def syntax_features() -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
 
 @cache
 def feature_groups(kind: str) -> np.ndarray:
-    """Groups of correlated features as an indicator [features, groups] of a kind; the imputed syntax has syntax's.
+    """Groups of correlated features of a kind as an indicator [features, groups]; `syntax-knn` has those of `syntax`.
 
-    Found once, when the tables were built: average linkage on 1 - |r|, cut where the mean |r| falls below .4.
+    Computed when the tables were built: average linkage on 1 - |r|, cut where the mean |r| falls below .4.
     """
     kind = kind.removesuffix("-knn")
     with (DATA / "groups.csv").open(encoding="utf-8", newline="") as file:
@@ -62,5 +62,5 @@ def _clades() -> dict[str, frozenset[str]]:
 
 
 def clades(code: str) -> frozenset[str]:
-    """The names of all groups of related languages that hold the language; none for an isolate."""
+    """The names of all genealogical groups of a language; none for an isolate."""
     return _clades()[code]

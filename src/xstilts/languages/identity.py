@@ -1,4 +1,4 @@
-"""Which language is meant: one table, many spellings."""
+"""Look languages up: one table, many codes and names."""
 
 import csv
 import re
@@ -10,7 +10,7 @@ from xstilts.errors import XstiltsError, did_you_mean
 
 DATA = Path(__file__).parent / "uriel"
 
-# Codes that data sets, older standards or neighbouring standards use for a language of the table.
+# Codes of older or neighbouring standards, as data sets use them.
 ALIASES = {
     "fil": "tl",
     "in": "id",
@@ -23,12 +23,11 @@ ALIASES = {
 
 @dataclass(frozen=True)
 class Language:
-    """A language, as the package names it everywhere.
+    """A language, as the package names it everywhere; empty or None means unknown.
 
-    `code` is the ISO 639-1 code where there is one, else ISO 639-3, as XTREME writes it; `iso639_3` is the individual
-    language behind it and `uriel` the row that its features come from, often that of the macrolanguage. `script` is an
-    ISO 15924 code, `latitude` and `longitude` are degrees of a point in the middle of the area. Empty or None: not
-    known.
+    `code` is the ISO 639-1 code if there is one, else ISO 639-3, as XTREME writes it. `iso639_3` is the individual
+    language behind it and `uriel` the row of its features, often that of the macrolanguage. `script` is an ISO 15924
+    code; `latitude` and `longitude` are the degrees of a point in the middle of the area.
     """
 
     code: str
@@ -61,8 +60,8 @@ def _by_code() -> dict[str, Language]:
     known = all_languages()
     index: dict[str, Language] = {}
     for attribute in ("code", "iso639_3", "uriel", "glottocode"):
-        for one in known:
-            index.setdefault(getattr(one, attribute), one)
+        for entry in known:
+            index.setdefault(getattr(entry, attribute), entry)
     index.pop("", None)
     for alias, code in ALIASES.items():
         index.setdefault(alias, index[code])
@@ -71,38 +70,41 @@ def _by_code() -> dict[str, Language]:
 
 @cache
 def _by_name() -> dict[str, tuple[Language, ...]]:
-    """Case-folded name -> languages, both with its remark in brackets and without."""
+    """Case-folded name, with and without its remark in brackets -> languages."""
     index: dict[str, dict[str, Language]] = {}
-    for one in all_languages():
-        for name in {one.name, one.name.partition(" (")[0]}:
-            index.setdefault(name.casefold(), {})[one.code] = one
-    return {name: tuple(meant.values()) for name, meant in index.items()}
+    for entry in all_languages():
+        for name in {entry.name, entry.name.partition(" (")[0]}:
+            index.setdefault(name.casefold(), {})[entry.code] = entry
+    return {name: tuple(matches.values()) for name, matches in index.items()}
 
 
 def language(query: str) -> Language:
-    """The language meant by a code of any standard, a tag with script or region, an alias or an English name.
+    """The language with a code of any standard, a tag with script or region, an alias or an English name.
 
-    A script in the tag replaces the usual one (`zh_Hant`); a region is accepted and ignored (`sw-KE`). A code in
-    lower case beats a name: `ga` is Irish, while `Ga`, which is also the name of a language, is ambiguous.
-    Raises XstiltsError where nothing or more than one language fits, naming the candidates.
+    A script in the tag replaces the usual one (`zh_Hant`); a region is ignored (`sw-KE`). A lower-case code beats a
+    name: `ga` is Irish, but `Ga`, which is also the name of a language, is ambiguous. Raises XstiltsError if no or more
+    than one language fits.
+
+    >>> language("Swahili").code, language("iw").code, language("zh_Hant").script
+    ('sw', 'he', 'Hant')
     """
     text = query.strip()
     code = _tagged(text)
     named = _by_name().get(text.casefold(), ())
-    if code is not None and (text == text.lower() or all(one.code == code.code for one in named)):
+    if code is not None and (text == text.lower() or all(entry.code == code.code for entry in named)):
         return code
-    meant = {one.code: one for one in ((code,) if code else ()) + named}
-    if len(meant) == 1:
-        return next(iter(meant.values()))
-    if meant:
-        options = ", ".join(f"{one.code} ({one.name})" for one in meant.values())
+    matches = {entry.code: entry for entry in ((code,) if code else ()) + named}
+    if len(matches) == 1:
+        return next(iter(matches.values()))
+    if matches:
+        options = ", ".join(f"{entry.code} ({entry.name})" for entry in matches.values())
         raise XstiltsError(
-            "bad-argument", f"'{query}' names more than one language", f"It may be {options}.", "Write the code."
+            "unknown-name", f"'{query}' names more than one language", f"it may be {options}", "write the code"
         )
-    spellings = [*_by_name(), *_by_code()] if len(text) > 3 else [one.code for one in all_languages()]
-    hint = did_you_mean(text.casefold(), spellings) or "Write an ISO 639 code, a Glottocode or the English name."
-    why = "No code and no English name in the table of languages is spelt so."
-    raise XstiltsError("unknown-name", f"Unknown language '{query}'", why, hint[0].upper() + hint[1:])
+    spellings = [*_by_name(), *_by_code()] if len(text) > 3 else [entry.code for entry in all_languages()]
+    hint = did_you_mean(text.casefold(), spellings) or "write an ISO 639 code, a Glottocode or the English name"
+    why = "it is neither a code nor an English name in the table of languages"
+    raise XstiltsError("unknown-name", f"unknown language '{query}'", why, hint)
 
 
 def _tagged(text: str) -> Language | None:
@@ -111,6 +113,6 @@ def _tagged(text: str) -> Language | None:
     if (plain := index.get(text.lower())) is not None:
         return plain
     tag = re.fullmatch(r"([A-Za-z]{2,3})(?:[-_]([A-Za-z]{4}))?(?:[-_](?:[A-Za-z]{2}|[0-9]{3}))?", text)
-    if tag is None or (found := index.get(tag[1].lower())) is None:
+    if tag is None or (entry := index.get(tag[1].lower())) is None:
         return None
-    return replace(found, script=tag[2].title()) if tag[2] else found
+    return replace(entry, script=tag[2].title()) if tag[2] else entry

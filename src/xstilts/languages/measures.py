@@ -1,4 +1,4 @@
-"""The ways to measure how far apart languages are, each a formula over pairs of languages."""
+"""Distance measures between languages, each a formula over pairs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,10 @@ Terms = tuple[np.ndarray, ...]
 
 @dataclass(frozen=True)
 class Formula:
-    """A distance that is a function of sums over features, so that features can be weighted or drawn anew.
+    """A distance that is a function of sums over features, so that features can be weighted or resampled.
 
-    `terms` takes the values of two languages [pairs, features] (NaN: not observed) and gives arrays of that shape, of
-    which `combine` takes the weighted sums over features, arrays of any one shape, and gives distances of that shape,
-    NaN where there is nothing to go by.
+    `terms` maps the values of two languages [pairs, features] (NaN: not observed) to arrays of that shape. `combine`
+    maps their weighted sums over features to distances, NaN if no feature was observed in both.
     """
 
     terms: Callable[[np.ndarray, np.ndarray], Terms]
@@ -41,14 +40,14 @@ def _products(a: np.ndarray, b: np.ndarray) -> Terms:
 
 
 def _cosine(ab: np.ndarray, aa: np.ndarray, bb: np.ndarray) -> np.ndarray:
-    """The cosine of two vectors; of a vector of nothing but zeros, 0."""
+    """The cosine of two vectors; 0 if one of them is zero."""
     norm = np.sqrt(aa * bb)
     return np.clip(np.divide(ab, norm, out=np.zeros(ab.shape), where=norm > 0), 0.0, 1.0)
 
 
 def _published_terms(a: np.ndarray, b: np.ndarray) -> Terms:
-    # A feature counts as present where any source has it, as absent where none has it or nobody knows; a language of
-    # which nothing is known has them all.
+    # A feature is present if any source has it, absent if none has it or none reports it; a language without any
+    # reported feature has all of them.
     x, y = (np.nan_to_num(one) > 0 for one in (a, b))
     return _products(*(np.where(one.any(axis=1, keepdims=True), one, True).astype(float) for one in (x, y)))
 
@@ -62,9 +61,8 @@ PUBLISHED = Formula(_published_terms, lambda *sums: 2 / np.pi * np.arccos(_cosin
 class Measure:
     """A named distance.
 
-    With a `formula` it rests on the kind of features `kind`, and `minimum` of those observed in both languages are
-    needed for a distance to count as known (0: whatever there is). Without, `direct` gives it for all pairs of codes
-    [n, n], NaN where missing.
+    With a `formula`, it is computed from features of a `kind`, and a pair needs `minimum` features observed in both
+    languages (0: any number). Otherwise `direct` gives it for all pairs of codes [n, n], NaN if missing.
     """
 
     about: str
@@ -75,35 +73,34 @@ class Measure:
 
     @property
     def observed(self) -> str:
-        """The kind of features whose observed values are counted as shared; empty: nothing to count."""
+        """The kind of features whose observed values count as shared, or ""."""
         return self.kind.removesuffix("-knn")
 
 
 def genetic(codes: Sequence[str]) -> np.ndarray:
-    """1 - cosine of the clades that hold each language [n, n]: 0 for the same branch, 1 for no known relation."""
-    held = [clades(code) for code in codes]
-    sizes = np.array([max(len(one), 1) for one in held], dtype=float)
-    common = np.array([[len(one & other) for other in held] for one in held], dtype=float)
-    return np.asarray(1.0 - common.reshape(len(held), len(held)) / np.sqrt(np.outer(sizes, sizes)))
+    """1 - cosine of the languages' clades [n, n]: 0 for the same branch, 1 for no known relation."""
+    groups = [clades(code) for code in codes]
+    sizes = np.array([max(len(group), 1) for group in groups], dtype=float)
+    common = np.array([[len(a & b) for b in groups] for a in groups], dtype=float)
+    return np.asarray(1.0 - common.reshape(len(groups), len(groups)) / np.sqrt(np.outer(sizes, sizes)))
 
 
 def geographic(codes: Sequence[str]) -> np.ndarray:
     """Great-circle distance in km between the points of the languages [n, n], by the haversine formula."""
-    known = [language(code) for code in codes]
-    lat, lon = (np.radians([np.nan if v is None else v for v in column]) for column in
-                ([one.latitude for one in known], [one.longitude for one in known]))  # fmt: skip
+    points = [(entry.latitude, entry.longitude) for entry in map(language, codes)]
+    lat, lon = np.radians(np.array(points, dtype=float).reshape(-1, 2)).T
     north, east = (np.sin((v[:, None] - v) / 2) ** 2 for v in (lat, lon))
     return np.asarray(2 * EARTH * np.arcsin(np.sqrt(np.clip(north + np.cos(lat)[:, None] * np.cos(lat) * east, 0, 1))))
 
 
 MEASURES = {
-    "syntax": Measure("share of the syntax features known of both that differ (Gower 1971)", "syntax", 30, GOWER),
-    "syntax-knn": Measure("cosine of syntax features, unknown ones imputed (Littell et al. 2017)", "syntax-knn", 0,
+    "syntax": Measure("share of the syntax features known for both that differ (Gower 1971)", "syntax", 30, GOWER),
+    "syntax-knn": Measure("cosine of syntax features, missing ones imputed (Littell et al. 2017)", "syntax-knn", 0,
                           COSINE),
-    "phonology": Measure("share of the phonology features known of both that differ", "phonology", 10, GOWER),
-    "inventory": Measure("share of the phoneme inventory's features known of both that differ", "inventory", 30, GOWER),
-    "genetic": Measure("cosine of the families and branches that hold the languages", direct=genetic),
+    "phonology": Measure("share of the phonology features known for both that differ", "phonology", 10, GOWER),
+    "inventory": Measure("share of the phoneme features known for both that differ", "inventory", 30, GOWER),
+    "genetic": Measure("cosine of the languages' families and branches", direct=genetic),
     "geographic": Measure("great circle in km between the languages' points", direct=geographic),
-    "lang2vec": Measure("recipe behind the published syntactic distances: what is unknown counts as absent", "syntax",
+    "lang2vec": Measure("recipe behind the published syntactic distances: unknown features count as absent", "syntax",
                         0, PUBLISHED),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Which languages to choose, how firm the choice is, and why others were left out."""
+"""Select source languages, with the evidence for the choice and the reasons for exclusions."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,10 +18,10 @@ STRATEGIES = (*BY_DISTANCE, "predicted")
 
 @dataclass(frozen=True)
 class Selection:
-    """The languages chosen, near to far, with the distance of each from the anchor and the features it rests on.
+    """The chosen languages, near to far, with their distances from the anchor and shared features.
 
-    `excluded` says of every candidate that could not be chosen why; `exact` is False for a seeded draw; `method` says
-    how, where there is more than one way. `shared` is empty for a measure that rests on no features.
+    `excluded` gives the reason for every candidate that could not be chosen; `exact` is False for a seeded draw;
+    `method` names the search method, if there are several. `shared` is empty for a measure without features.
     """
 
     strategy: str
@@ -37,19 +37,19 @@ class Selection:
 
     @cached_property
     def evidence(self) -> tuple[Evidence, ...]:
-        """What speaks for and against every candidate, near to far."""
+        """The evidence for every candidate, near to far."""
         return explain(self.strategy, self.known, self.languages) if self.known else ()
 
     def __str__(self) -> str:
         lines = [f"{self.strategy} of {self.anchor} by {self.measure}: {' '.join(self.languages)}"]
-        for one in self.evidence:
-            if one.chosen:
-                share = "" if one.probability is None else f"  P {one.probability:.2f}"
-                shared = "" if one.shared is None else f"  {one.shared} shared"
-                ends = "" if one.low is None or one.high is None else f" [{one.low:.3f}, {one.high:.3f}]"
-                about = f"  {one.script}  {one.family}"
-                lines.append(f"  {one.language}  {one.distance:.3f}{ends}{shared}{share}{about}")
-        return "\n".join([*lines, *(f"  left out: {code} ({why})" for code, why in self.excluded.items())])
+        for row in self.evidence:
+            if row.chosen:
+                share = "" if row.probability is None else f"  P {row.probability:.2f}"
+                shared = "" if row.shared is None else f"  {row.shared} shared"
+                ends = "" if row.low is None or row.high is None else f" [{row.low:.3f}, {row.high:.3f}]"
+                about = f"  {row.script}  {row.family}"
+                lines.append(f"  {row.language}  {row.distance:.3f}{ends}{shared}{share}{about}")
+        return "\n".join([*lines, *(f"  excluded: {code} ({why})" for code, why in self.excluded.items())])
 
 
 def select(
@@ -65,23 +65,26 @@ def select(
     exclude: Sequence[str] = (),
     scores: Mapping[str, float] | None = None,
 ) -> Selection:
-    """Chooses k of the candidates by their distance from the anchor.
+    """Selects k of the candidates by their distance from the anchor.
 
     `near` and `far` take the k nearest or farthest; `diverse` the set whose smallest distance, among its members and
     to the anchor, is largest (max-min); `random` any k; `stratified` k that are equally spaced over the range of
     distances; `same-script` and `other-script` the k nearest among those with the anchor's script or with another;
-    `predicted` the k with the highest of `scores` (see `read_scores`). With `exact=False` the choice is a draw that
-    follows from `seed`, as each strategy in `xstilts.languages.strategies` describes; `random` is always such a draw.
-    Candidates without a measured distance are never chosen; `match` and `exclude` leave out further ones, see `rank`.
+    `predicted` the k with the highest of `scores` (see `read_scores`). With `exact=False` the choice is a random draw
+    seeded by `seed`, as each strategy in `xstilts.languages.strategies` describes; `random` is always such a draw.
+    Candidates without a measured distance are never chosen; `match` and `exclude` filter further, see `rank`.
     Raises XstiltsError for an unknown strategy, measure, trait or language, or for too few candidates.
+
+    >>> select("far", ["ar", "de", "hi", "sw", "tr"], 2).languages
+    ('tr', 'sw')
     """
     if strategy not in STRATEGIES:
-        hint = did_you_mean(strategy, STRATEGIES) or "Choose one of them."
+        hint = did_you_mean(strategy, STRATEGIES) or "choose one of them"
         raise XstiltsError(
             "unknown-name",
-            f"Unknown language strategy '{strategy}'",
-            f"There are {', '.join(STRATEGIES)}.",
-            hint[0].upper() + hint[1:],
+            f"unknown language strategy '{strategy}'",
+            f"there are {', '.join(STRATEGIES)}",
+            hint,
         )
     match = (*match, *(("script",) if strategy == "same-script" else ()))
     exclude = (*exclude, *(("script",) if strategy == "other-script" else ()))
@@ -111,30 +114,28 @@ def _method(strategy: str, n: int, k: int, exact: bool) -> str:
     if strategy != "diverse":
         return ""
     sets = math.comb(n if exact else max(k, math.ceil(n / 2)), k)
-    way = "all compared" if sets < EXHAUSTIVE else "too many to compare: greedy, then exchanges until none improves"
+    way = "all compared" if sets < EXHAUSTIVE else "too many to compare: greedy start, then improving exchanges"
     return f"{sets:,} sets, {way}"
 
 
 def _scored(known: Candidates, scores: Mapping[str, float]) -> Candidates:
     """Only the candidates that have a score."""
-    kept = [i for i, code in enumerate(known.codes, 1) if code in scores]
-    matrix = known.matrix.take([0, *kept])
+    positions = [i for i, code in enumerate(known.codes, 1) if code in scores]
+    matrix = known.matrix.take([0, *positions])
     missing = {code: "no score" for code in known.codes if code not in scores}
-    return Candidates(known.anchor, matrix.codes[1:], matrix, known.excluded | missing, known.alike)
+    return Candidates(known.anchor, matrix.codes[1:], matrix, known.excluded | missing, known.eligible)
 
 
 def _require(known: Candidates, k: int) -> None:
     if k < 1:
-        raise XstiltsError(
-            "too-few", f"Cannot choose {k} languages", "A selection has at least one.", "Give a k from 1."
-        )
+        raise XstiltsError("too-few", f"cannot choose {k} languages", "a selection has at least one", "give a k from 1")
     if len(known.codes) < k:
         left_out = "; ".join(f"{code}: {reason}" for code, reason in known.excluded.items())
         usable = f"{len(known.codes)} can be chosen ({', '.join(known.codes) or 'none'})"
         raise XstiltsError(
             "bad-argument",
-            f"Cannot choose {k} languages",
+            f"cannot choose {k} languages",
             f"Of the candidates besides '{known.anchor}', {usable}."
             + (f" Left out: {left_out}." if left_out else " None was left out."),
-            "Give more candidates or a smaller k.",
+            "give more candidates or a smaller k",
         )

@@ -1,4 +1,4 @@
-"""Which languages may be trained on and which are only ever evaluated on."""
+"""Split languages into a source pool and a held-out set."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from xstilts.randomness import generator
 
 @dataclass(frozen=True)
 class Split:
-    """Languages near to far on either side; `excluded` says why a language is not in the pool though nobody asked.
+    """Both sides, near to far.
 
-    A language without a measured distance cannot be trained on: it stands in `excluded` and at the end of `held_out`
-    (not there if it was asked never to be held out).
+    A language without a measured distance cannot be a source: it is in `excluded`, with the reason, and at the end of
+    `held_out` unless it may never be held out.
     """
 
     pool: tuple[str, ...]
@@ -36,20 +36,23 @@ def split_languages(
     never_held_out: Sequence[str] = (),
     seed: int = 0,
 ) -> Split:
-    """Splits the candidates into a source pool and a held-out set that both reach from near to far.
+    """Splits the candidates into a source pool and a held-out set that both range from near to far.
 
     `held_out` in (0, 1) is the share of measured candidates to hold out. They are sorted by distance and cut into
-    consecutive strata (pairs for one half), of which each gives its share to both sides; a forced language counts
-    towards its stratum, and what it takes too much of is made up for in the strata after it. Within these bounds
-    every script is split as evenly as it can be, ties by a draw that follows from `seed`. Raises XstiltsError for a
-    share out of range, a forced language that is no candidate or is forced both ways, and a side left empty.
+    consecutive strata (pairs for one half), each of which gives its share to both sides; a forced language counts
+    towards its stratum, and later strata compensate an excess. Within these bounds every script is split as evenly as
+    possible, ties by a draw seeded by `seed`. Raises XstiltsError for a share out of range, a forced language that is
+    not a candidate or is forced to both sides, and an empty side.
+
+    >>> split_languages(["ar", "de", "hi", "sw", "tr", "zh"]).held_out
+    ('zh', 'hi', 'tr')
     """
     if not 0 < held_out < 1:
         raise XstiltsError(
             "bad-argument",
             f"held_out is {held_out}",
-            "It is the share of languages to hold out.",
-            "Give a number between 0 and 1.",
+            "it is the share of languages to hold out",
+            "give a number between 0 and 1",
         )
     known = rank(candidates, anchor)
     out, keep = _forced(known, always_held_out, never_held_out)
@@ -64,36 +67,36 @@ def split_languages(
         reasons = "".join(f" {code}: {reason}." for code, reason in known.excluded.items())
         raise XstiltsError(
             "too-few",
-            f"The {empty} would be empty",
-            f"There are {len(measured)} candidates with a measured distance from '{known.anchor}'.{reasons}",
-            "Give more candidates, another share, or force fewer of them to one side.",
+            f"the {empty} would be empty",
+            f"there are {len(measured)} candidates with a measured distance from '{known.anchor}'.{reasons}",
+            "give more candidates, another share, or force fewer of them to one side",
         )
     return Split(pool, held + unmeasured, known.excluded, known.anchor)
 
 
 def _forced(known: Candidates, always: Sequence[str], never: Sequence[str]) -> tuple[set[str], set[str]]:
-    """The codes forced out of the pool and into it, all of them candidates and none in both."""
-    out, keep = ({language(one).code for one in side} for side in (always, never))
+    """The codes forced out of the pool and into it: candidates, and none in both."""
+    out, keep = ({language(name).code for name in side} for side in (always, never))
     if both := out & keep:
         raise XstiltsError(
             "bad-argument",
             f"'{min(both)}' is forced to both sides",
-            "A language is either held out or in the source pool.",
-            "Take it from always_held_out or from never_held_out.",
+            "a language is either held out or in the source pool",
+            "take it from always_held_out or from never_held_out",
         )
-    if strange := (out | keep) - {*known.codes, *known.excluded}:
+    if strangers := (out | keep) - {*known.codes, *known.excluded}:
         raise XstiltsError(
             "bad-argument",
-            f"'{min(strange)}' is forced to one side but is not to be split",
-            f"The candidates are {', '.join(sorted({*known.codes, *known.excluded}))}.",
-            "Add it to the candidates or do not force it.",
+            f"'{min(strangers)}' is forced to one side but is not a candidate",
+            f"the candidates are {', '.join(sorted({*known.codes, *known.excluded}))}",
+            "add it to the candidates or do not force it",
         )
     return out, keep
 
 
 @dataclass(frozen=True)
 class Stratum:
-    """Neighbours in distance: all of them, those on which nothing is forced, and how many of these to hold out."""
+    """Languages at similar distances: all codes, those that are not forced, and how many of these to hold out."""
 
     codes: tuple[str, ...]
     free: tuple[str, ...]
@@ -101,7 +104,7 @@ class Stratum:
 
 
 def _strata(measured: Sequence[str], share: float, out: set[str], keep: set[str]) -> list[Stratum]:
-    """Consecutive blocks of `measured` (near to far), as many as the smaller side gets one language from each."""
+    """Consecutive blocks of `measured` (near to far), one for each language of the smaller side."""
     n = len(measured)
     target = int(share * n + 0.5)
     blocks = max(1, min(target, n - target))
@@ -118,20 +121,20 @@ def _strata(measured: Sequence[str], share: float, out: set[str], keep: set[str]
 
 
 def _balanced(strata: list[Stratum], forced: set[str], draw: np.random.Generator) -> set[str]:
-    """The forced codes and, of each stratum, as many as are due, so that scripts are split in equal shares.
+    """The forced codes and the due number of each stratum, chosen so that scripts are split in equal shares.
 
-    Minimises the sum over scripts of (held out - share of the script's languages) squared, one stratum after the
-    other from a random start until nothing improves.
+    Minimises the sum over scripts of (held out - share of the script's languages) squared by coordinate descent over
+    strata from a random start.
     """
-    script = {code: language(code).script for one in strata for code in one.codes}
+    script = {code: language(code).script for stratum in strata for code in stratum.codes}
     total = Counter(script.values())
-    share = (len(forced) + sum(one.due for one in strata)) / max(len(script), 1)
+    share = (len(forced) + sum(stratum.due for stratum in strata)) / max(len(script), 1)
 
     def imbalance(held: set[str]) -> float:
         counts = Counter(script[code] for code in held)
-        return round(sum((counts[one] - share * n) ** 2 for one, n in total.items()), 9)
+        return round(sum((counts[name] - share * n) ** 2 for name, n in total.items()), 9)
 
-    options = [[set(chosen) for chosen in combinations(one.free, one.due)] for one in strata]
+    options = [[set(chosen) for chosen in combinations(stratum.free, stratum.due)] for stratum in strata]
     choice = [sets[draw.integers(len(sets))] for sets in options]
     best, improved = imbalance(forced.union(*choice)), True
     while improved:

@@ -1,8 +1,8 @@
-"""The ways to choose k languages, each a function of the distances.
+"""Strategies to choose k languages, each a function of distances.
 
-A strategy takes the codes of n candidates near to far from the anchor, their distances `d` [n + 1, n + 1] (the anchor
-in row 0, then the candidates in order), k, and a source of randomness: None for the one exact set, else for a draw.
-It gives the k positions chosen, ascending.
+A strategy takes the codes of n candidates, near to far, their distances `d` [n + 1, n + 1] (the anchor in row 0, then
+the candidates in order), k, and a generator for a random draw, or None for the exact set. It returns the k chosen
+positions in ascending order.
 """
 
 import math
@@ -32,7 +32,7 @@ def far(codes: Sequence[str], d: np.ndarray, k: int, draw: Draw) -> list[int]:
 
 
 def closest(codes: Sequence[str], d: np.ndarray, k: int, draw: Draw) -> list[int]:
-    """The k nearest, so that distance confounds as little as it can; a draw takes any k."""
+    """The k nearest, which confounds distance least; a draw takes any k."""
     return list(range(k)) if draw is None else random(codes, d, k, draw)
 
 
@@ -43,10 +43,10 @@ def random(codes: Sequence[str], d: np.ndarray, k: int, draw: Draw) -> list[int]
 
 
 def stratified(codes: Sequence[str], d: np.ndarray, k: int, draw: Draw) -> list[int]:
-    """Equally spaced over the range of distances, both ends included; a draw aims at a random point of each k-th.
+    """Equally spaced over the range of distances, with both ends; a draw aims at a random point of each k-th.
 
-    The languages are those that miss the points by the least in sum. An assignment that keeps the order is among the
-    best ones, so that it is found by dynamic programming.
+    The languages minimise the summed deviation from these points. Some best assignment keeps the order, so dynamic
+    programming finds one.
     """
     at = d[0, 1:]
     if draw is not None:
@@ -71,22 +71,22 @@ def stratified(codes: Sequence[str], d: np.ndarray, k: int, draw: Draw) -> list[
 def diverse(codes: Sequence[str], d: np.ndarray, k: int, draw: Draw) -> list[int]:
     """The set whose smallest distance, among its members and to the anchor, is largest (max-min).
 
-    Ties go to the larger sum and then to the code; a draw optimises inside a random half. Exact where there are fewer
-    than a million sets.
+    Ties go to the larger sum, then to the code; a draw optimises within a random half. Exact for fewer than a million
+    sets.
     """
     n = len(codes)
     pool = list(range(n)) if draw is None else _draw(draw, range(n), max(k, math.ceil(n / 2)))
     pool.sort(key=lambda i: codes[i])
     rows = np.array([0, *(i + 1 for i in pool)])
-    # A set with a pair that cannot be compared must never win.
+    # A set with an unknown distance must never win.
     within = np.nan_to_num(d[np.ix_(rows, rows)], nan=-np.inf)
     best = exhaustive(within, k) if math.comb(len(pool), k) < EXHAUSTIVE else exchange(within, k)
     if spread(within, best)[0] == -np.inf:
         raise XstiltsError(
             "too-few",
-            f"No {k} of the candidates can all be compared with one another",
-            "The distance of some pairs is not known: they share too few observed features.",
-            "Give other candidates or a smaller k.",
+            f"no {k} of the candidates have known distances to one another",
+            "some pairs share too few observed features",
+            "give other candidates or a smaller k",
         )
     return sorted(pool[i - 1] for i in best)
 

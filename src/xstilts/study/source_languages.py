@@ -6,7 +6,7 @@ from xstilts.config.schema import Arm, Study, Training
 from xstilts.data.examples import available
 from xstilts.errors import XstiltsError
 from xstilts.languages import select
-from xstilts.languages.scores import read_scores
+from xstilts.languages.user_tables import read_scores
 from xstilts.randomness import INDEPENDENT, derive
 from xstilts.study.translators import check_translators, translatable
 from xstilts.tasks.task import Task
