@@ -12,10 +12,11 @@ import pytest
 from rich.console import Console
 
 from xstilts.errors import XstiltsError
-from xstilts.report import print_report, write_page
+from xstilts.report.page import write_page
 from xstilts.report.charts import contrasts_chart, distance_chart, heat_map, languages_chart, svg
 from xstilts.report.sentences import doubts, expectation, remarks
 from xstilts.report.tables import budget_table, by_distance, interval, score_table, signed, slug
+from xstilts.report.terminal import print_report
 
 DISTANCES = {"en": 0.0, "de": 0.11, "sw": 0.43, "es": 0.13, "tr": 0.42, "qu": None}
 HELD_OUT = ["es", "tr", "qu"]
