@@ -9,7 +9,10 @@ from xstilts.cli.root import group
 from xstilts.errors import XstiltsError
 from xstilts.report.console import emit, say
 
-_EXAMPLES = "Examples:\n\n  xstilts bench device                 in about a minute\n\n  xstilts bench device --device cuda --json"
+_EXAMPLES = (
+    "Examples:\n\n  xstilts bench device                 in about a minute\n\n"
+    "  xstilts bench device --device cuda --json"
+)
 bench = group("bench", "Measure this computer.", _EXAMPLES)
 
 

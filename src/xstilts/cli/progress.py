@@ -41,7 +41,8 @@ class Watcher:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.progress.stop()
+        if self.console.is_terminal:
+            self.progress.stop()
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Take in an event, of now or with the `time` at which it was logged."""

@@ -1,5 +1,6 @@
 """The app that every verb is added to, and how errors are printed."""
 
+import os
 import sys
 from typing import Any
 
@@ -29,12 +30,11 @@ class Group(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-def group(
-    name: str, about: str, epilog: str, cls: type[Group] = Group, no_args_is_help: bool = True
-) -> typer.Typer:
+def group(name: str, about: str, epilog: str, cls: type[Group] = Group, no_args_is_help: bool = True) -> typer.Typer:
     """A group of sub-commands that is added to the app."""
-    sub = typer.Typer(name=name, cls=cls, help=about, epilog=epilog, no_args_is_help=no_args_is_help,
-                      rich_markup_mode="rich")
+    sub = typer.Typer(
+        name=name, cls=cls, help=about, epilog=epilog, no_args_is_help=no_args_is_help, rich_markup_mode="rich"
+    )
     app.add_typer(sub)
     return sub
 
@@ -73,10 +73,12 @@ def main() -> None:
         sys.stderr.write("\nstopped; run the same command again to continue\n")
         sys.exit(130)
     except BrokenPipeError:  # the reader of a pipe has seen enough
-        sys.stdout = None  # type: ignore[assignment]
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except typer.TyperException as error:
+        sys.exit(print_error(error) if error.format_message() else BAD_INPUT)  # it is empty if help was printed
     except Exception as error:
-        if debug and not isinstance(error, typer.TyperException):
+        if debug:
             raise
         sys.exit(print_error(error))
     sys.exit(status if isinstance(status, int) else 0)
@@ -106,5 +108,10 @@ def _explain(error: Exception) -> tuple[str, str, str, int]:
         name = error.filename2 or error.filename
         what = f"cannot use {name}" if name else "cannot read or write"
         status = MISSING if isinstance(error, FileNotFoundError) or not name else BAD_INPUT
-        return what, error.strerror or str(error) or repr(error), "check the path, its permissions and the network", status
+        return (
+            what,
+            error.strerror or str(error) or repr(error),
+            "check the path, its permissions and the network",
+            status,
+        )
     return f"unexpected {type(error).__name__}", str(error) or "it has no message", _DEBUG, 1

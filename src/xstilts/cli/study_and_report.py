@@ -9,8 +9,21 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from xstilts.cli.options import ALLOW_FEW, DATA, DEVICE, QUICK, REPLICATES, RUN, SEED, SOURCE, STORE, STUDY
-from xstilts.cli.options import cores, planned_study
+from xstilts.cli.options import (
+    ALLOW_FEW,
+    DATA,
+    DEVICE,
+    QUICK,
+    REPLICATES,
+    RUN,
+    SEED,
+    SOURCE,
+    STORE,
+    STUDY,
+    Row,
+    cores,
+    planned_study,
+)
 from xstilts.cli.root import app
 from xstilts.errors import XstiltsError
 from xstilts.report.console import say
@@ -47,7 +60,7 @@ def study(
     from xstilts.study.run import run_study
 
     _check_options(engine, address, jobs, device)
-    changes = {"replicates": replicates, "seed": seed, "data_source": source}
+    changes: Row = {"replicates": replicates, "seed": seed, "data_source": source}
     planned = planned_study(name, data, device, allow_few, quick, resolved=True, ranks=ranks, **changes)
     out = out or Path("runs") / (planned.frozen.study.name + ("-quick" if quick else ""))
     for warning in planned.frozen.warnings:

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from xstilts.errors import XstiltsError
 
+NONE = "–"
 Part = str | tuple[str, str]
 """Text, or text and its style."""
 
@@ -49,6 +50,9 @@ def print_table(
     headings: Sequence[str], rows: Iterable[Sequence[Part]], title: str = "", console: Console | None = None
 ) -> None:
     """Print a table; headings that begin with `>` are of columns of numbers, which are never broken."""
+    console = console or Console()
+    if title:
+        console.print()
     table = Table(title=_text([title]) if title else None, title_style="bold", title_justify="left",
                   box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))  # fmt: skip
     for heading in headings:
@@ -58,13 +62,39 @@ def print_table(
         )
     for row in rows:
         table.add_row(*(_text([cell]) for cell in row))
-    (console or Console()).print(table)
+    console.print(table)
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    """Format a value with fixed digits; a dash if there is none."""
+    return NONE if value is None else f"{value:.{digits}f}"
+
+
+def signed(value: float | None, digits: int = 2) -> str:
+    """Format a difference with its sign; what rounds to zero has none."""
+    if value is None:
+        return NONE
+    text = f"{value:+.{digits}f}"
+    return text if float(text) else f"{0:.{digits}f}"
+
+
+def interval(effect: dict[str, Any], digits: int = 2) -> str:
+    """Format `low` and `high` of an effect; without them, as with a single replicate, it has no interval.
+
+    >>> interval({"low": -0.5, "high": 2.0}), interval({"low": None, "high": None})
+    ('[-0.50, +2.00]', 'no interval')
+    """
+    if effect["low"] is None or effect["high"] is None:
+        return "no interval"
+    return f"[{signed(effect['low'], digits)}, {signed(effect['high'], digits)}]"
 
 
 def emit(data: Any, as_json: bool, as_csv: bool = False, rows: Iterable[dict[str, Any]] | None = None) -> bool:
     """Print `data` as JSON, or `rows` (by default `data`) as CSV; whether one of them was asked for."""
     if as_json and as_csv:
-        raise XstiltsError("bad-argument", "--json and --csv are both given", "output has one format", "give one of them")
+        raise XstiltsError(
+            "bad-argument", "--json and --csv are both given", "output has one format", "give one of them"
+        )
     if as_json:
         print(json.dumps(data, indent=1, ensure_ascii=False))
     elif as_csv:
