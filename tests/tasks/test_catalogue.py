@@ -203,8 +203,7 @@ def test_a_study_on_the_benchmarks_folder_ends_in_a_submission_that_has_no_mista
     with pytest.raises(XstiltsError) as caught:
         check(tmp_path / "handed-in")
     assert "test-sw" not in caught.value.why and "test-bg.tsv: missing" in caught.value.why
-    assert "did you mean 'english'" in invoke(
-        "submit", run, "--arm", "englisch", "--out", "x", code=2)
+    assert "did you mean 'english'" in invoke("submit", run, "--arm", "englisch", "--out", "x", code=2)
 
 
 def test_data_are_checked_on_the_command_line(benchmark):
