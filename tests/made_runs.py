@@ -55,7 +55,8 @@ def make_run(folder, arms=None, targets=tuple(TARGETS), gain=gain_of, noise=0.0,
         "level": 0.95, "equivalence": 1.0, "labels_withheld": [], "arms": arms,
         "roles": {name: arm.get("role", "arm") for name, arm in arms.items()},
         "tasks": {t: t for t in targets}, "types": dict.fromkeys(targets, "classification"),
-        "metrics": dict.fromkeys(targets, "accuracy"), "also": {t: [] for t in targets},
+        "metrics": dict.fromkeys(targets, "accuracy"), "also": {t: [] for t in targets}, "store": "", "examples": {},
+        "encoder_steps": {},
     }  # fmt: skip
     plan = {
         "study": {"encoders": encoders, "intermediate": trainings, "languages": {"anchor": "en"}},

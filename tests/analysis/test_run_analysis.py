@@ -14,7 +14,7 @@ from xstilts.analysis.pilot import components_of
 from xstilts.config.schema import Measured
 from xstilts.errors import XstiltsError
 from xstilts.languages import MEASURES
-from xstilts.report.page import write_page
+from xstilts.report import write_page
 
 LANGUAGES = ["de", "tr", "fi", "sw", "th", "vi", "zh", "ja"]  # eight families
 SHARES = {"english": 0.6, "far": 0.75}
@@ -44,6 +44,7 @@ def write_run(folder, replicates=10, languages=LANGUAGES):
         "metrics": dict.fromkeys(("one", "two"), "accuracy"), "also": {"one": [], "two": []},
         "types": dict.fromkeys(("one", "two"), "classification"), "tasks": {"one": "one", "two": "two"},
         "arms": {"english": {"intermediate": "nli"}, "far": {"intermediate": "nli", "languages": "far"}},
+        "store": "", "examples": {}, "encoder_steps": {},
     }  # fmt: skip
     plan = {
         "study": {"encoders": {"xlmr": {"load": "", "seeds": 2}}, "intermediate": {}, "languages": {"anchor": "en"}},

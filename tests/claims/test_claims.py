@@ -138,7 +138,7 @@ def test_one_replicate_tests_nothing(tmp_path):
 
 
 def test_a_mixture_that_holds_the_target_is_marked_where_it_is_compared(tmp_path):
-    marks = {name: f"intermediate '{name}'{by} and target 'xnli' are one task twice (nli)"
+    marks = {name: f"intermediate '{name}'{by} and target 'xnli' are both NLI: gains may be extra same-task training"
              for name, by in (("several", " (by mnli)"), ("mnli", ""))}  # fmt: skip
     run = make_run(tmp_path / "run", {"none": {}, "multi": {"intermediate": "several"}}, items=100)
     run.plan["warnings"] = list(marks.values())

@@ -1,4 +1,4 @@
-"""What a tokenizer makes of the languages of a study: measured with the encoder's own, on texts that mean something."""
+"""Features of languages from an encoder's own tokenizer, measured on the texts that a study scores."""
 
 import json
 import shutil
@@ -10,8 +10,8 @@ import pytest
 
 from xstilts.analysis.covariates import covariates
 from xstilts.engine import Step, Store
-from xstilts.evaluation.subwords import SUBWORDS, fertility, measure_subwords, subword_overlap, write_subwords
-from xstilts.runs.language_features import MEASURED, read_measured
+from xstilts.evaluation.subwords import fertility, measure_subwords, subword_overlap
+from xstilts.runs.run_files import FEATURES, SUBWORDS, read_language_features, write_json
 
 SAID = {
     "en": ["the old river is wide", "a town"],
@@ -23,9 +23,9 @@ SAID = {
 
 @pytest.fixture
 def made(tokenizer):
-    """A study carried out in a store, as its steps: a pretrained encoder, and a target scored in four languages."""
+    """Finished steps in a store and the step of each encoder: one pretrained, and a target scored in four languages."""
 
-    def carried_out(store):
+    def finished(store):
         steps = {}
 
         def put(kind, label, arguments, inputs, write):
@@ -45,17 +45,17 @@ def made(tokenizer):
             ) for code, own in texts.items()}  # fmt: skip
 
         corpus = rows("text", "mlm", "train", {code: [code * 5] * 10 for code in [*SAID, "sw"]}, ("text", "text_b"))
-        put("pretrain", "pretrain enc", {}, corpus, tokenizer.save_pretrained)
+        encoders = {"enc": put("pretrain", "pretrain enc", {}, corpus, tokenizer.save_pretrained), "absent": "0" * 32}
         scored = rows("nli", "classification", "test", SAID, ("text_a", "text_b"))
         put("predict", "score", {}, scored, lambda folder: None)
-        return steps
+        return steps, encoders
 
-    return carried_out
+    return finished
 
 
-def test_sub_words_are_those_of_the_encoders_own_tokenizer_on_what_is_scored(made, tmp_path, tokenizer):
+def test_subwords_are_measured_with_the_encoders_own_tokenizer_on_the_scored_texts(made, tmp_path, tokenizer):
     store = Store(tmp_path / "store")
-    found = measure_subwords(made(store), ["enc", "absent"], store)
+    found = measure_subwords(*made(store), store)
     pieces = {code: tokenizer(texts, add_special_tokens=False)["input_ids"] for code, texts in SAID.items()}
     words = {code: sum(len(text.split()) for text in texts) for code, texts in SAID.items()}
     expected = {code: sum(map(len, pieces[code])) / words[code] for code in ("en", "fr")}
@@ -69,33 +69,33 @@ def test_sub_words_are_those_of_the_encoders_own_tokenizer_on_what_is_scored(mad
 def test_a_store_elsewhere_gives_the_same(made, tmp_path, monkeypatch):
     monkeypatch.setenv("XSTILTS_CACHE", str(tmp_path / "cache"))
     here, there = Store(tmp_path / "here"), Store(f"file://{tmp_path}/there")
-    expected = measure_subwords(made(here), ["enc"], here)
-    steps = made(there)
+    expected = measure_subwords(*made(here), here)
+    steps, encoders = made(there)
     shutil.rmtree(tmp_path / "cache")
-    assert measure_subwords(steps, ["enc"], there) == expected
+    assert measure_subwords(steps, encoders, there) == expected
 
 
-def test_a_study_that_is_not_finished_measures_what_there_is(made, tmp_path):
+def test_an_unfinished_study_measures_what_is_finished(made, tmp_path):
     store = Store(tmp_path / "store")
-    steps = made(store)
+    steps, encoders = made(store)
     for fingerprint, step in steps.items():
         if step.label in ("nli in fr", "pretrain enc"):
             shutil.rmtree(store.path(fingerprint))
-    assert measure_subwords(steps, ["enc"], store) == {"fertility": {}, "overlap": {}, "log_size": {}}
-    assert measure_subwords({}, ["enc"], store) == {"fertility": {}, "overlap": {}, "log_size": {}}
+    assert measure_subwords(steps, encoders, store) == {"fertility": {}, "overlap": {}, "log_size": {}}
+    assert measure_subwords({}, {}, store) == {"fertility": {}, "overlap": {}, "log_size": {}}
 
 
-def test_what_was_measured_enters_the_slopes_and_what_is_told_goes_before_it(made, tmp_path):
+def test_measured_features_are_covariates_and_given_ones_go_before_them(made, tmp_path):
     store = Store(tmp_path / "store")
-    write_subwords(tmp_path, made(store), ["enc"], store)
+    write_json(tmp_path, SUBWORDS, measure_subwords(*made(store), store))
     own = json.loads((tmp_path / SUBWORDS).read_text())
     found = covariates(tmp_path, ["en", "fr", "zh"], [["fr", "sw"], ["fr"]])
     assert found["fertility"]["fr"] == own["fertility"]["enc"]["fr"] and np.isnan(found["fertility"]["zh"])
     assert found["sub-word overlap"]["en"] == own["overlap"]["enc"]["en"]["fr"], "of a source without texts nothing"
     assert found["sub-word overlap"]["fr"] == 0.5
-    (tmp_path / MEASURED).write_text(json.dumps({"fertility": {"enc": {"fr": 9.0}}}))
+    (tmp_path / FEATURES).write_text(json.dumps({"fertility": {"enc": {"fr": 9.0}}}))
     assert covariates(tmp_path, ["fr"], [["en"]])["fertility"]["fr"] == 9.0
-    assert read_measured(tmp_path)["log_size"] == own["log_size"]
+    assert read_language_features(tmp_path)["log_size"] == own["log_size"]
 
 
 def test_fertility_and_overlap_by_hand():

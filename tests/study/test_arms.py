@@ -106,7 +106,7 @@ def test_a_translator_of_no_known_family_is_left_alone_with_a_note(tmp_path):
     arms = {"mt": {"intermediate": "nli", "languages": "all", "translated": "toy"}}
     frozen = freeze(load_study(own_study(tmp_path, arms, translators={"toy": {"load": "some/model"}})), None, "cpu")
     assert set(frozen.sources["mt"].popitem()[1]) == set(frozen.pool)
-    assert any("'toy': what it translates into is not known" in warning for warning in frozen.warnings)
+    assert any("'toy': its languages are not known" in warning for warning in frozen.warnings)
 
 
 def test_arms_of_one_task_draw_the_same_items(tmp_path):

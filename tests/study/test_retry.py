@@ -9,8 +9,7 @@ from xstilts.engine import Store
 from xstilts.study.freeze import freeze
 from xstilts.study.plan import build_plan
 from xstilts.study.results import gather
-from xstilts.study.retry import second_tries
-from xstilts.study.run import differences, freeze_plan
+from xstilts.study.run import differences, freeze_plan, second_tries
 
 
 @pytest.fixture(scope="module")

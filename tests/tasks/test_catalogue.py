@@ -10,8 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from typer.testing import CliRunner
 
-from support import invoke
+from made_runs import make_run
+from xstilts.cli import app
 from xstilts.config.custom_tasks import read_task_file
 from xstilts.config.load import load_study
 from xstilts.errors import XstiltsError
@@ -51,6 +53,12 @@ def test_every_entry_is_short_and_says_where_its_rows_come_from_and_under_which_
             assert re.fullmatch(r"[0-9a-f]{40}|refs/convert/parquet|", revision), name
         if task.type in SCORED:
             assert set(task.metrics) <= set(SCORED[task.type].METRICS)
+
+
+def invoke(*words, code=0):
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == code, result.output + repr(result.exception)
+    return result.output
 
 
 def test_tasks_are_listed_and_shown(tmp_path):
@@ -109,21 +117,19 @@ def test_a_study_takes_tasks_from_files_beside_it(tmp_path):
         load_study(path)
 
 
-def test_an_open_revision_is_told_by_the_plan_and_settled_by_the_study(tmp_path, monkeypatch):
+def test_the_plan_warns_of_an_unpinned_revision_and_the_study_pins_it(tmp_path, monkeypatch):
     path = study(tmp_path, tasks={"xnli": {"extends": "xnli", "source": {"hub": "facebook/xnli", "config": "{lang}"}}})
     planned = freeze(load_study(path), None, "cpu")
-    assert any("task 'xnli': revision unresolved" in warning for warning in planned.warnings)
+    assert any("task 'xnli': revision not pinned" in warning for warning in planned.warnings)
     monkeypatch.setattr(revisions, "resolve", lambda hub, ref: "a" * 40)
-    settled = freeze(load_study(path), None, "cpu", resolved=True)
-    assert settled.tasks["xnli"].source.revision == "a" * 40
-    assert not any("unresolved" in warning for warning in settled.warnings)
-    assert settled.describe()["revisions"] == {"xnli": "a" * 40}
-    assert set(build_plan(settled).plan.steps) != set(build_plan(planned).plan.steps)
+    pinned = freeze(load_study(path), None, "cpu", resolved=True)
+    assert pinned.tasks["xnli"].source.revision == "a" * 40
+    assert not any("not pinned" in warning for warning in pinned.warnings)
+    assert pinned.describe()["revisions"] == {"xnli": "a" * 40}
+    assert set(build_plan(pinned).plan.steps) != set(build_plan(planned).plan.steps)
 
 
-def test_models_without_a_revision_are_settled_too_by_what_the_cache_holds_where_there_is_no_network(
-    tmp_path, monkeypatch
-):
+def test_models_without_a_revision_are_pinned_to_the_cached_commit_without_a_network(tmp_path, monkeypatch):
     """A cache of the hub's own layout; the study's steps then name the commit."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
@@ -135,7 +141,7 @@ def test_models_without_a_revision_are_settled_too_by_what_the_cache_holds_where
         arms=idle | {"mt": {"intermediate": "nli", "languages": "far", "translated": "mt"}},
     )
     planned = freeze(load_study(path), None, "cpu")
-    told = "revision unresolved; `study` asks the hub for it and keeps to it"
+    told = "revision not pinned; `study` asks the hub for the current one and keeps it"
     assert {f"encoder 'small': {told}", f"translator 'mt': {told}"} <= set(planned.warnings)
     with pytest.raises(XstiltsError, match="cannot load the model 'some/encoder'"):
         freeze(load_study(path), None, "cpu", resolved=True)
@@ -147,9 +153,9 @@ def test_models_without_a_revision_are_settled_too_by_what_the_cache_holds_where
         (folder / "snapshots" / commit / "config.json").write_text("{}")
         (folder / "refs").mkdir()
         (folder / "refs" / "main").write_text(commit)
-    settled = freeze(load_study(path), None, "cpu", resolved=True)
-    assert not any("unresolved" in warning for warning in settled.warnings)
-    steps = build_plan(settled).plan.steps.values()
+    pinned = freeze(load_study(path), None, "cpu", resolved=True)
+    assert not any("not pinned" in warning for warning in pinned.warnings)
+    steps = build_plan(pinned).plan.steps.values()
     fetched = {s.arguments["load"]: s.arguments["revision"] for s in steps if s.kind == "fetch"}
     assert fetched == commits
 
@@ -203,7 +209,8 @@ def test_a_study_on_the_benchmarks_folder_ends_in_a_submission_that_has_no_mista
     with pytest.raises(XstiltsError) as caught:
         check(tmp_path / "handed-in")
     assert "test-sw" not in caught.value.why and "test-bg.tsv: missing" in caught.value.why
-    assert "did you mean 'english'" in invoke("submit", run, "--arm", "englisch", "--out", "x", code=2)
+    assert "did you mean 'english'" in str(CliRunner().invoke(
+        app, ["submit", str(run), "--arm", "englisch", "--out", "x"]).exception)  # fmt: skip
 
 
 def test_data_are_checked_on_the_command_line(benchmark):
@@ -219,32 +226,39 @@ def test_data_are_checked_on_the_command_line(benchmark):
     assert {part["split"]: part["overlap"] for part in report["languages"]} == {"train": 0, "validation": 1, "test": 0}
 
 
-def run_folder(folder, task, predictions, problems):
-    """What a run leaves behind, as far as a submission needs it: one language, one cell."""
+def run_folder(folder, task, kind, predictions, problems):
+    """A run of one target whose predictions are of one language and one cell."""
+    make_run(folder, {"none": {}}, (task,), replicates=1, items=1)
     count = len(predictions["prediction"])
-    cell = {"arm": ["none"] * count, "encoder": ["e"] * count, "replicate": [1] * count, "split": ["test"] * count}
-    (folder / "predictions").mkdir(parents=True)
-    pq.write_table(
-        pa.table({**cell, "language": ["sw"] * count, **predictions}), folder / f"predictions/{task}.parquet"
-    )
-    (folder / "study.json").write_text(json.dumps({"tasks": {task: task}, "labels_withheld": [task]}))
-    left_out = [{"rows": f"{task} test in sw", "unlabelled": 0, "problems": problems}] if problems else []
+    columns = {name: [value] * count for name, value in
+               {"arm": "none", "encoder": "enc", "replicate": 1, "split": "test", "language": "sw"}.items()}  # fmt: skip
+    table = pa.table({**columns, "cluster_id": predictions["example_id"], **predictions})
+    pq.write_table(table, folder / f"predictions/{task}.parquet")
+    facts = json.loads((folder / "study.json").read_text())
+    changes = {"labels_withheld": [task], "types": {task: kind}, "metrics": {task: SCORED[kind].METRICS[0]}}
+    (folder / "study.json").write_text(json.dumps(facts | changes))
+    record = {"label": "any", "step": "f", "task": task, "split": "test", "language": "sw", "translator": ""}
+    left_out = [{**record, "unlabelled": 0, "problems": problems}] if problems else []
     (folder / "left-out.json").write_text(json.dumps(left_out))
     return folder
 
 
+def problem(line):
+    return {"unit": "line", "line": line, "found": "nothing"}
+
+
 def test_a_row_left_out_never_shifts_a_line_of_a_submission(tmp_path):
     rows = {"example_id": ["test-0", "test-2", "test-3"], "prediction": ["neutral", "entailment", "entailment"]}
-    run = run_folder(tmp_path / "labels", "xnli", rows, [{"line": 2}, {"line": 5}])
+    run = run_folder(tmp_path / "labels", "xnli", "classification", rows, [problem(2), problem(5)])
     told = submit(run, tmp_path / "out", "none")
     assert told["filled"] == {"xnli/test-sw.tsv": 2}
     lines = (tmp_path / "out/xnli/test-sw.tsv").read_text().split("\n")
     assert lines == ["neutral", "entailment", "entailment", "entailment", "entailment", ""]
     rows = {"example_id": ["a", "b"], "prediction": ["neutral", "neutral"]}
-    with pytest.raises(XstiltsError, match="their places are unknown"):
-        submit(run_folder(tmp_path / "ids", "xnli", rows, [{"line": 2}]), tmp_path / "out", "none")
+    with pytest.raises(XstiltsError, match="their lines are unknown"):
+        submit(run_folder(tmp_path / "ids", "xnli", "classification", rows, [problem(2)]), tmp_path / "out", "none")
     rows = {"example_id": ["test-0"], "prediction": [["O", "B-PER"]]}
     with pytest.raises(XstiltsError, match="line by line"):
-        submit(run_folder(tmp_path / "tags", "panx", rows, [{"line": 2}]), tmp_path / "out", "none")
-    submit(run_folder(tmp_path / "whole", "panx", rows, []), tmp_path / "out", "none")
+        submit(run_folder(tmp_path / "tags", "panx", "tagging", rows, [problem(2)]), tmp_path / "out", "none")
+    submit(run_folder(tmp_path / "whole", "panx", "tagging", rows, []), tmp_path / "out", "none")
     assert (tmp_path / "out/panx/test-sw.tsv").read_text() == "O\nB-PER\n"

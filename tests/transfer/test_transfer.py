@@ -16,8 +16,8 @@ from made_runs import make_run
 from xstilts.engine import Plan, Step, write_steps
 from xstilts.errors import XstiltsError
 from xstilts.languages import distance_matrix, read_scores, select
-from xstilts.runs.language_features import MEASURED, read_measured
 from xstilts.runs.reader import read_run
+from xstilts.runs.run_files import FEATURES, read_language_features
 from xstilts.transfer import predict_by_distance, predict_transfer, write_scores
 from xstilts.transfer.features import features
 from xstilts.transfer.gains import Gain, gains, signal
@@ -263,10 +263,10 @@ def test_unmeasured_features_are_named_and_measured_ones_are_used():
 @pytest.mark.parametrize("text", ["{", "[1]", '{"log_size": {"enc": {"de": "much"}}}', '{"logsize": {}}'])
 def test_unreadable_measurements_are_refused(tmp_path, text):
     run = run_of(tmp_path, {"none": {}, "english": ARMS["english"]}, TAKEN)
-    (run.folder / MEASURED).write_text(text)
+    (run.folder / FEATURES).write_text(text)
     with pytest.raises(XstiltsError) as error:
-        read_measured(run.folder)
-    assert str(run.folder / MEASURED) in error.value.what and error.value.why
+        read_language_features(run.folder)
+    assert str(run.folder / FEATURES) in error.value.what and error.value.why
 
 
 @pytest.fixture(scope="module")
@@ -276,7 +276,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("transfer")
     run = run_of(folder, arms, {s: [s] for s in worth}, gain=lambda arm, target: worth.get(arm, 0), noise=0.5)
     overlap = {code: {"de": 0.1, "hi": 0.3, "zh": 0.2, "it": 0.4} for code in ("fi", "tr", "sw", "de", "ta")}
-    (run.folder / MEASURED).write_text(json.dumps({"overlap": {"enc": overlap}}))
+    (run.folder / FEATURES).write_text(json.dumps({"overlap": {"enc": overlap}}))
     return run
 
 

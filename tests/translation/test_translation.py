@@ -30,7 +30,7 @@ from xstilts.engine.store import Store
 from xstilts.engine.work import run_step
 from xstilts.errors import MISSING, STEP_FAILED, XstiltsError
 from xstilts.languages import all_languages
-from xstilts.report.page import write_page
+from xstilts.report import write_page
 from xstilts.study.freeze import freeze
 from xstilts.study.plan import build_plan
 from xstilts.study.results import gather
@@ -624,7 +624,7 @@ def test_a_study_trains_and_scores_arms_on_translations_of_its_anchor_rows(tmp_p
         assert cell["intermediate"]["examples"] == 60 - lost and cell["training"]["examples"] == 60
         assert cell["intermediate"]["languages"] == (["de"] if cell["arm"] == "translated" else ["en"])
         assert 0 < lost < 60 or cell["arm"] not in labels
-    left_out = {part["rows"]: part["problems"] for part in json.loads((run / "left-out.json").read_text())}
+    left_out = {part["label"]: part["problems"] for part in json.loads((run / "left-out.json").read_text())}
     result = analyse(run)
     assert {row["arm"] for row in result["scores"]} == {*study["arms"], "baseline"}
     html = write_page(result, run).read_text()

@@ -18,10 +18,10 @@ from xstilts.analysis.power import decision, decision_words
 from xstilts.analysis.verdicts import UNDETERMINED, answer, as_json, rounded, sentence, verdict
 from xstilts.errors import XstiltsError
 from xstilts.languages import MEASURES
-from xstilts.runs.reader import BASELINE, Run, encoder_kinds, read_json, read_run
+from xstilts.runs.reader import BASELINE, Run, encoder_kinds, read_run
+from xstilts.runs.run_files import AFTER_RETRY, BY_ORACLE, ESTIMATES, TRANSLATIONS, read_json
 from xstilts.runs.score_table import ScoreTable
 
-AFTER_RETRY, BY_ORACLE = "predictions-after-retry", "predictions-by-oracle"
 Result = dict[str, Any]
 
 
@@ -59,8 +59,8 @@ def analyse(run: Path) -> Result:
         "after_retry": _judge_variant(retried, encoders),
         "by_oracle": oracle and {**oracle, "checkpoints": checkpoints(tables, _score_tables(chosen), held_out)},
         "budgets": budgets,
-        "estimates": _optional(run / "estimates.json"),
-        "translations": _optional(run / "translations.json"),
+        "estimates": read_json(run, ESTIMATES, []),
+        "translations": read_json(run, TRANSLATIONS, []),
     }
 
 
@@ -85,11 +85,6 @@ def _judge_variant(run: Run, encoders: list[str]) -> Result | None:
         "verdicts": verdicts,
         "scores": [row for table in tables.values() for row in _scores(table, run.plan["held_out"])],
     }
-
-
-def _optional(file: Path) -> list[Result]:
-    """What a run keeps beside its predictions, nothing where it is older than that."""
-    return list(read_json(file)) if file.is_file() else []
 
 
 def _judge(run: Run, contrast: Result, encoders: list[str]) -> Result:

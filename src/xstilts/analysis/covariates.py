@@ -7,7 +7,7 @@ from pathlib import Path
 
 from xstilts.errors import XstiltsError
 from xstilts.languages import language
-from xstilts.runs.language_features import read_measured
+from xstilts.runs.run_files import read_language_features
 
 Columns = dict[str, dict[str, float]]
 
@@ -34,7 +34,7 @@ def covariates(run: Path, codes: Sequence[str], source_sets: Sequence[Sequence[s
 
 def _measured(run: Path, codes: Sequence[str], source_sets: Sequence[Sequence[str]]) -> Columns:
     """Columns of what is known of a run's texts; one that no language has a value of is left out."""
-    found = read_measured(run)
+    found = read_language_features(run)
     columns: Columns = {}
     for name, key in (("fertility", "fertility"), ("pretraining size", "log_size")):
         by_encoder = list(found.get(key, {}).values())

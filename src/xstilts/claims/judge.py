@@ -174,7 +174,7 @@ def _notes(claim: Claim, run: Run, rows: list[dict[str, Any]], learnt: bool) -> 
     if any(comparison.relation != "large" for comparison in claim.comparisons):
         notes.append(f"a difference inside ±{run.study['equivalence']:g} points counts as none that matters")
     notes += [
-        warning for warning in run.plan["warnings"] if "one task twice" in warning and _concerns(warning, run, rows)
+        warning for warning in run.plan["warnings"] if "same-task training" in warning and _concerns(warning, run, rows)
     ]
     kinds = {name: arm.languages for name, arm in run.arms.items()}
     if learnt and (told := answer([(row["left"], row["right"], row["verdict"]) for row in rows], kinds)):

@@ -1,13 +1,9 @@
 """What the steps of a run were estimated to take, beside what they took."""
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from xstilts.engine import Plan
-
-ESTIMATES = "estimates.json"
 
 
 def compared(plan: Plan, measured: Mapping[str, float]) -> list[dict[str, Any]]:
@@ -24,25 +20,6 @@ def compared(plan: Plan, measured: Mapping[str, float]) -> list[dict[str, Any]]:
             row["estimated_seconds"] += step.cost
             row["measured_seconds"] += measured[fingerprint]
     return list(rows.values())
-
-
-def read_event(line: str | bytes) -> dict[str, Any] | None:
-    """One line of a run's log; None for half a line, as a run leaves it that is killed or has no disk left."""
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) and "event" in event else None
-
-
-def measured_seconds(events: Path) -> dict[str, float]:
-    """Seconds of every step that a run's log says was finished, in whichever session that was."""
-    found = {}
-    for line in events.read_bytes().splitlines():
-        event = read_event(line)
-        if event and event["event"] == "finished":
-            found[event["step"]] = float(event["seconds"])
-    return found
 
 
 def comparison(rows: list[dict[str, Any]]) -> str:

@@ -1,64 +1,63 @@
 """Checks of a folder that is meant for the benchmark."""
 
 from pathlib import Path
-from typing import Any
 
 from xstilts.errors import XstiltsError
-from xstilts.evaluation.layout import Mistakes, compare_lines, mistaken, read, unexpected_files
-from xstilts.tasks.xtreme import TARGETS, Target
+from xstilts.evaluation.layout import Mistakes, all_mistakes, check_folder, compare_lines, read, unexpected_files
+from xstilts.tasks.xtreme import TARGETS
 
 
 def check(folder: Path, labels: Path | None = None) -> int:
-    """The number of files of a folder of predictions in which nothing is wrong.
+    """Check every file of a folder of predictions; returns the number of files.
 
     With `labels`, a folder in the same layout, numbers of lines, ends of sentences and question ids are compared
-    too, for the files that it has. Raises XstiltsError with every mistake of all files at once.
+    too, for the files that it has. Raises XstiltsError with every mistake of all files at once, or if `labels` has no
+    file to compare with.
     """
-    for given in (folder, *([labels] if labels else [])):
-        if not given.is_dir():
-            raise XstiltsError("missing-file", f"there is no folder {given}", "nothing to check", "check the path")
-    listed, files = unexpected_files(folder), 0
+    check_folder(folder)
+    mistakes, files, compared = unexpected_files(folder), 0, 0
+    if labels:
+        check_folder(labels)
     for task, target in TARGETS.items():
+        golds = [labels / task / target.file(code) if labels else None for code in target.languages]
+        compared += sum(gold is not None and gold.exists() for gold in golds)
         if not (folder / task).is_dir():
-            listed.append(f"{folder / task}: missing, with all {len(target.languages)} languages")
+            mistakes.append(f"{folder / task}: missing, with all {len(target.languages)} languages")
             continue
-        for code in target.languages:
-            mistakes = Mistakes(folder / task / target.file(code))
-            if mistakes.path.exists():
-                content = read(mistakes.path, target, mistakes, gold=False)
-                _check_ids(content, target, code, mistakes)
-                listed += _against_labels(content, target, labels / task if labels else None, code, mistakes)
-            else:
-                mistakes.add("missing")
-            listed += mistakes
+        for code, gold in zip(target.languages, golds, strict=True):
+            mistakes += _check_file(folder, task, code, gold if gold and gold.exists() else None)
             files += 1
-    if listed:
-        raise mistaken(listed, "mend these, then check again")
+    if labels and not compared:
+        raise XstiltsError("missing-file", f"{labels} has no labels of the benchmark", "nothing could be compared",
+                           "check the path: it needs folders such as xnli with files such as test-sw.tsv")  # fmt: skip
+    if mistakes:
+        raise all_mistakes(mistakes, "correct these, then check again")
     return files
 
 
-def _check_ids(content: Any, target: Target, code: str, mistakes: Mistakes) -> None:
-    """BUCC's ids begin with their language: the other one stands first, English second."""
-    for number, (one, english) in enumerate(content if target.kind == "pairs" else [], 1):
-        if not one.startswith(f"{code}-") or not english.startswith("en-"):
+def _check_file(folder: Path, task: str, code: str, labels: Path | None) -> list[str]:
+    """The mistakes in one file of predictions, and in the file of its labels if there is one."""
+    target = TARGETS[task]
+    mistakes = Mistakes(folder / task / target.file(code))
+    if not mistakes.path.exists():
+        return [f"{mistakes.path}: missing"]
+    content = read(mistakes.path, target, mistakes, gold=False)
+    for number, (first, second) in enumerate(content if target.kind == "pairs" else [], 1):
+        if not first.startswith(f"{code}-") or not second.startswith("en-"):
             mistakes.add(f"expected an id that begins with '{code}-', a tab, and one that begins with 'en-'", number)
-
-
-def _against_labels(content: Any, target: Target, labels: Path | None, code: str, mistakes: Mistakes) -> list[str]:
-    """Notes where predictions cannot belong to the labels; returns what is wrong with the labels themselves."""
-    if labels is None or not (labels / target.file(code)).exists() or (mistakes and not content):
-        return []
-    in_gold = Mistakes(labels / target.file(code))
-    gold = read(in_gold.path, target, in_gold, gold=True)
-    if in_gold:
-        return list(in_gold)
+    if labels is None or (mistakes and not content):
+        return list(mistakes)
+    in_labels = Mistakes(labels)
+    gold = read(labels, target, in_labels, gold=True)
+    if in_labels:
+        return [*mistakes, *in_labels]
     if target.kind == "answers":
-        known = {key for key, _ in gold}
+        questions = {key for key, _ in gold}
         for key in content:
-            if key not in known:
-                mistakes.add(f"'{key}' is no question of {in_gold.path}", key)
-        for key in sorted(known - content.keys()):
+            if key not in questions:
+                mistakes.add(f"'{key}' is no question of {labels}", key)
+        for key in sorted(questions - content.keys()):
             mistakes.add(f"no answer to question '{key}'")
     elif target.aligned:
-        compare_lines(content, gold, target, in_gold.path, mistakes)
-    return []
+        compare_lines(content, gold, target, labels, mistakes)
+    return list(mistakes)

@@ -1,16 +1,18 @@
 """Files in the benchmark's own layout: a folder per task, `test-{lang}.tsv` or `test-{lang}.json` in it.
 
-Reading never stops at a mistake: what is wrong goes into a `Mistakes`, with file and line.
+Reading never stops at a mistake: all mistakes in a file are collected in `Mistakes`, with their lines.
 """
 
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from xstilts.errors import XstiltsError, did_you_mean
+from xstilts.languages import language
 from xstilts.tasks.xtreme import TARGETS, Target
 
 SHOWN = 10
@@ -18,7 +20,7 @@ SHOWN = 10
 
 
 class Mistakes:
-    """What is wrong in one file. The same mistake in further lines is counted and not listed again."""
+    """The mistakes in one file. The same mistake in further lines is counted and not listed again."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -26,7 +28,7 @@ class Mistakes:
         self.count: Counter[str] = Counter()
 
     def add(self, what: str, where: int | str = 0) -> None:
-        """Notes a mistake in a line, counted from 1, or where a JSON string stands; 0 where no place can be named."""
+        """Add a mistake in a line, counted from 1, or in the line of a JSON string; 0 if no line can be named."""
         self.first.setdefault(what, where)
         self.count[what] += 1
 
@@ -43,14 +45,34 @@ class Mistakes:
         return bool(self.first)
 
 
-def mistaken(listed: list[str], hint: str) -> XstiltsError:
-    """The error that tells all of them."""
-    return XstiltsError("bad-file", f"{len(listed)} mistake{'s' * (len(listed) != 1)}", "\n       ".join(listed), hint)
+def all_mistakes(mistakes: list[str], hint: str) -> XstiltsError:
+    """The error that lists all of them."""
+    what = f"{len(mistakes)} mistake{'s' * (len(mistakes) != 1)}"
+    return XstiltsError("bad-file", what, "\n       ".join(mistakes), hint)
+
+
+def check_folder(folder: Path) -> None:
+    """Raises XstiltsError if there is no such folder."""
+    if not folder.is_dir():
+        why = "predictions and labels are folders with one folder per task"
+        raise XstiltsError("missing-file", f"there is no folder {folder}", why, "check the path")
+
+
+def read(path: Path, target: Target, mistakes: Mistakes, gold: bool) -> Any:
+    """The content of a file: lines, pairs, or for questions {id: answer}, if `gold` [(id, answers)]."""
+    if target.kind == "answers":
+        return read_questions(path, mistakes) if gold else read_answers(path, mistakes)
+    if target.kind != "pairs":
+        return read_lines(path, target, mistakes)
+    pairs = read_pairs(path, mistakes)
+    if gold and not pairs:
+        mistakes.add("no pair in it")
+    return pairs
 
 
 def read_lines(path: Path, target: Target, mistakes: Mistakes) -> list[str]:
-    """The stripped lines of a file of labels, indices or tags; for tags an empty line is the end of a sentence, and
-    there is one after the last."""
+    """The stripped lines of a file of labels, indices or tags. In a file of tags an empty line ends a sentence, also
+    the last one."""
     lines = _lines(path, mistakes)
     if target.kind == "tags" and lines and lines[-1]:
         lines.append("")
@@ -64,7 +86,7 @@ def read_lines(path: Path, target: Target, mistakes: Mistakes) -> list[str]:
 
 
 def _fault(value: str, target: Target) -> str:
-    """What is wrong with a line of labels, indices or tags; "" for nothing."""
+    """What is wrong with a line of labels, indices or tags; "" if nothing."""
     if target.kind == "indices":
         return "" if value.isascii() and value.isdigit() else f"'{value[:40]}' is no index (a number from 0)"
     if value in target.words or (target.kind == "tags" and not value):
@@ -84,7 +106,7 @@ def read_pairs(path: Path, mistakes: Mistakes) -> list[tuple[str, str]]:
 
 
 def read_answers(path: Path, mistakes: Mistakes) -> dict[str, str]:
-    """The answer to each question id of a JSON object, which may stand under a key `data`."""
+    """The answer to each question id in a JSON object, which may be the value of a key `data`."""
     pairs = _json(path, mistakes, _Pairs)
     pairs = dict(pairs).get("data", pairs) if isinstance(pairs, _Pairs) else pairs
     if not isinstance(pairs, _Pairs):
@@ -109,7 +131,7 @@ def read_questions(path: Path, mistakes: Mistakes) -> list[tuple[str, list[str]]
     try:
         articles = content["data"] if isinstance(content, dict) else content
         for question in (q for article in articles for p in article["paragraphs"] for q in p["qas"]):
-            questions.append((str(question["id"]), [str(answer["text"]) for answer in question["answers"]]))
+            questions.append((str(question["id"]), [answer["text"] for answer in question["answers"]]))
     except (KeyError, TypeError) as error:
         after = f"after question '{questions[-1][0]}'" if questions else "from its start"
         mistakes.add(f"not SQuAD JSON {after}: {error}", questions[-1][0] if questions else 0)
@@ -117,55 +139,55 @@ def read_questions(path: Path, mistakes: Mistakes) -> list[tuple[str, list[str]]
     for key, answers in questions:
         if not answers:
             mistakes.add(f"question '{key}' has no gold answer", key)
+        if not all(isinstance(answer, str) for answer in answers):
+            mistakes.add(f"the gold answer to question '{key}' is no text", key)
     if not questions:
         mistakes.add("no question in it")
     return questions
 
 
-def read(path: Path, target: Target, mistakes: Mistakes, gold: bool) -> Any:
-    """What a file holds, in the form of its task's kind; predictions and golds differ for questions only."""
-    if target.kind == "pairs":
-        pairs = read_pairs(path, mistakes)
-        if gold and not pairs:
-            mistakes.add("no pair in it")
-        return pairs
-    if target.kind == "answers":
-        return read_questions(path, mistakes) if gold else read_answers(path, mistakes)
-    return read_lines(path, target, mistakes)
-
-
 def compare_lines(predicted: list[str], gold: list[str], target: Target, labels: Path, mistakes: Mistakes) -> None:
-    """Notes where the lines of predictions cannot belong to those of the golds: their number, ends of sentences."""
-    unit, found, wanted = "lines", len(predicted), len(gold)
+    """Add a mistake if predictions cannot belong to the golds: by their number of lines, or by ends of sentences."""
+    unit, count, expected = "lines", len(predicted), len(gold)
     if target.kind == "tags":
-        unit, found, wanted = "sentences", predicted.count(""), gold.count("")
-        for number, (one, other) in enumerate(zip(predicted, gold, strict=False), 1):
-            if bool(one) != bool(other):
-                what = "a tag where a sentence ends" if one else "a sentence ends where one goes on"
-                mistakes.add(f"{what} in {labels} ({found:,} sentences, expected {wanted:,})", number)
+        unit, count, expected = "sentences", predicted.count(""), gold.count("")
+        for number, (tag, gold_tag) in enumerate(zip(predicted, gold, strict=False), 1):
+            if bool(tag) != bool(gold_tag):
+                what = "a tag where a sentence ends" if tag else "a sentence ends where one goes on"
+                mistakes.add(f"{what} in {labels} ({count:,} sentences, expected {expected:,})", number)
                 return
-    if found != wanted:
-        mistakes.add(f"{found:,} {unit}, expected {wanted:,} as in {labels}", min(len(predicted), len(gold)) + 1)
+    if count != expected:
+        mistakes.add(f"{count:,} {unit}, expected {expected:,} as in {labels}", min(len(predicted), len(gold)) + 1)
 
 
 def unexpected_files(folder: Path) -> list[str]:
-    """What lies in such a folder and belongs to no task or language, as text with the closest right name."""
-    found = []
-    for entry in sorted(folder.iterdir()):
-        if entry.name.startswith("."):
-            continue
+    """What is in such a folder and belongs to no task or language, each with the name that was probably meant."""
+    unexpected = []
+    for entry in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
         if entry.name not in TARGETS or not entry.is_dir():
-            found.append(_stranger(entry, "no task of the benchmark", list(TARGETS)))
+            unexpected.append(_unexpected(entry, "no task of the benchmark", did_you_mean(entry.name, TARGETS)))
             continue
         target = TARGETS[entry.name]
-        files = [target.file(language) for language in target.languages]
-        inside = (file for file in sorted(entry.iterdir()) if not file.name.startswith("."))
-        found += [_stranger(file, f"no file of {entry.name}", files) for file in inside if file.name not in files]
-    return found
+        names = [target.file(code) for code in target.languages]
+        for file in sorted(path for path in entry.iterdir() if not path.name.startswith(".")):
+            if file.name not in names:
+                unexpected.append(_unexpected(file, f"no file of {entry.name}", _same_language(file.name, names)))
+    return unexpected
 
 
-def _stranger(path: Path, what: str, known: list[str]) -> str:
-    return f"{path}: {what}" + (f", {guess}" if (guess := did_you_mean(path.name, known)) else "")
+def _unexpected(path: Path, what: str, guess: str) -> str:
+    return f"{path}: {what}" + (f", {guess}" if guess else "")
+
+
+def _same_language(name: str, names: list[str]) -> str:
+    """The question that names the file of the same language, under another code; else the closest name."""
+    match = re.fullmatch(r"test-(\w+)\.\w+", name)
+    try:
+        code = language(match.group(1)).code if match else ""
+    except XstiltsError:
+        code = ""
+    return next((f"did you mean '{known}'?" for known in names if code and known.startswith(f"test-{code}.")),
+                did_you_mean(name, names))  # fmt: skip
 
 
 class _Pairs(list[tuple[str, Any]]):
@@ -173,9 +195,10 @@ class _Pairs(list[tuple[str, Any]]):
 
 
 def _text(path: Path, mistakes: Mistakes) -> str:
+    """The text of a file without a byte order mark; "" if it cannot be read."""
     try:
         raw = path.read_bytes()
-        return raw.decode("utf-8")
+        return raw.decode("utf-8").removeprefix("\ufeff")
     except OSError as error:
         mistakes.add(f"cannot be read: {error.strerror}")
     except UnicodeDecodeError as error:
@@ -184,7 +207,7 @@ def _text(path: Path, mistakes: Mistakes) -> str:
 
 
 def _lines(path: Path, mistakes: Mistakes) -> list[str]:
-    """Stripped lines, ended as Python's text files end them: not at the other separators that Unicode knows."""
+    """Stripped lines, ended as Python's text files end them: not at the other separators of Unicode."""
     return [line.strip() for line in io.StringIO(_text(path, mistakes), newline=None)]
 
 
@@ -202,7 +225,7 @@ def _json(path: Path, mistakes: Mistakes, hook: Callable[..., Any] | None = None
 
 
 def _line_of(path: Path, value: str) -> int:
-    """The first line that holds a JSON string; 0 where it is written with escapes and cannot be found."""
+    """The first line that holds a JSON string; 0 if it is written with escapes and cannot be found."""
     text = path.read_text(encoding="utf-8")
     place = text.find(json.dumps(value, ensure_ascii=False))
     return text.count("\n", 0, place) + 1 if place >= 0 else 0

@@ -1,106 +1,85 @@
 """Scores of one folder of predictions against one of labels, both in the benchmark's layout."""
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from xstilts.errors import XstiltsError, did_you_mean
-from xstilts.evaluation.layout import Mistakes, compare_lines, mistaken, read, unexpected_files
+from xstilts.evaluation.layout import Mistakes, all_mistakes, check_folder, compare_lines, read, unexpected_files
 from xstilts.tasks import metrics
-from xstilts.tasks.metrics import Questions, Scores
+from xstilts.tasks.metrics import Scores
 from xstilts.tasks.xtreme import GROUPS, TARGETS, Target
 
 VERSIONS = ("xtreme-2020",)
 
 
-def _labels(gold: list[str], predicted: list[str], task: str, language: str) -> Scores:
-    return {"accuracy": metrics.accuracy(gold, predicted), "macro_f1": metrics.macro_f1(gold, predicted)}
-
-
-def _indices(gold: list[str], predicted: list[str], task: str, language: str) -> Scores:
-    return {"accuracy": metrics.accuracy(gold, predicted)}
-
-
-def _tags(gold: list[str], predicted: list[str], task: str, language: str) -> Scores:
-    official = metrics.chunk_f1([tag or "O" for tag in gold], [tag or "O" for tag in predicted])
-    if task != "udpos":
-        return official
-    words = [(g, p) for g, p in zip(gold, predicted, strict=True) if g]
-    return official | {"token_accuracy": metrics.accuracy(*zip(*words, strict=True))}
-
-
-def _pairs(gold: list[tuple[str, str]], predicted: list[tuple[str, str]], task: str, language: str) -> Scores:
-    return metrics.pair_f1(gold, predicted)
-
-
-def _answers(gold: Questions, predicted: dict[str, str], task: str, language: str) -> Scores:
-    normalise = (lambda text: metrics.mlqa_normal(text, language)) if task == "mlqa" else metrics.squad_normal
-    official = metrics.answer_scores(gold, predicted, normalise)
-    cut = metrics.answer_scores(gold, predicted, metrics.segmented) if language in metrics.SEGMENTED else official
-    return official | {"segmented_f1": cut["f1"]}
-
-
-SCORERS: dict[str, Callable[..., Scores]] = {
-    "labels": _labels,
-    "indices": _indices,
-    "tags": _tags,
-    "pairs": _pairs,
-    "answers": _answers,
-}
-"""Per kind of task the official metrics of one language and, under names of their own, corrected ones."""
+def _language_scores(task: str, code: str, gold: Any, predicted: Any) -> Scores:
+    """The official metrics of a task in one language and, under names of their own, corrected ones."""
+    kind = TARGETS[task].kind
+    if kind == "pairs":
+        return metrics.pair_f1(gold, predicted)
+    if kind == "answers":
+        normalise = partial(metrics.mlqa_normal, language=code) if task == "mlqa" else metrics.squad_normal
+        official = metrics.answer_scores(gold, predicted, normalise)
+        unspaced = code in metrics.SEGMENTED
+        segmented = metrics.answer_scores(gold, predicted, metrics.segmented) if unspaced else official
+        return official | {"segmented_f1": segmented["f1"]}
+    if kind == "tags":
+        official = metrics.chunk_f1([tag or "O" for tag in gold], [tag or "O" for tag in predicted])
+        words = [(g, p) for g, p in zip(gold, predicted, strict=True) if g]
+        return official | ({"token_accuracy": metrics.accuracy(*zip(*words, strict=True))} if task == "udpos" else {})
+    corrected = {"macro_f1": metrics.macro_f1(gold, predicted)} if kind == "labels" else {}
+    return {"accuracy": metrics.accuracy(gold, predicted)} | corrected
 
 
 def score(predictions: Path, labels: Path, version: str = "xtreme-2020") -> dict[str, Any]:
     """Points, 0 to 100, of every task, metric and language that both folders have.
 
     Keys: `tasks.<task>.<metric>` and `tasks.<task>.score` (the task's main figure), `tasks.<task>.languages.<lang>`,
-    `groups.<group>`, `all_task`: unweighted means, None where a part is missing. `missing` names each part,
+    `groups.<group>`, `all_task`: unweighted means, None if a part is missing. `missing` names each part,
     `unanswered` counts questions without an answer (they score 0), `ignored` names files that belong to no task.
-    Raises XstiltsError with every mistake in the files, and where nothing can be scored.
+    Raises XstiltsError with every mistake in the files, and if nothing can be scored.
     """
     if version not in VERSIONS:
         hint = did_you_mean(version, VERSIONS) or "leave --version out"
         raise XstiltsError("unknown-name", f"unknown version '{version}'", f"there is {', '.join(VERSIONS)}", hint)
-    for folder in (predictions, labels):
-        if not folder.is_dir():
-            raise XstiltsError("missing-file", f"there is no folder {folder}", "predictions and labels are folders with a sub-folder "
-                               "per task", "check the path")  # fmt: skip
-    missing, mistakes = _missing(predictions, labels), list[str]()
-    absent = {
-        task: {code for part in missing if part["task"] == task for code in part["languages"]} for task in TARGETS
-    }
+    check_folder(predictions)
+    check_folder(labels)
+    missing = _missing(predictions, labels)
+    absent = {(part["task"], code) for part in missing for code in part["languages"]}
+    mistakes: list[str] = []
     tasks: dict[str, Any] = {}
     unanswered: dict[str, dict[str, int]] = {}
     for task, target in TARGETS.items():
         by_language = {}
-        for code in (code for code in target.languages if code not in absent[task]):
-            gold, predicted, wrong = read_both(predictions, labels, task, code)
-            mistakes += wrong
-            if wrong:
+        for code in (code for code in target.languages if (task, code) not in absent):
+            gold, predicted, in_files = read_both(predictions, labels, task, code)
+            mistakes += in_files
+            if in_files:
                 continue
-            by_language[code] = SCORERS[target.kind](gold, predicted, task, code)
-            if target.kind == "answers" and (left := sum(key not in predicted for key, _ in gold)):
-                unanswered.setdefault(task, {})[code] = left
+            by_language[code] = _language_scores(task, code, gold, predicted)
+            if target.kind == "answers" and (count := sum(key not in predicted for key, _ in gold)):
+                unanswered.setdefault(task, {})[code] = count
         if by_language:
             tasks[task] = _task_means(by_language, target) | {"languages": by_language}
     if mistakes:
-        raise mistaken(mistakes, "mend the files; `xstilts submit check` lists all mistakes of a folder of predictions")
+        hint = "correct the files; `xstilts submit check` lists all mistakes in a folder of predictions"
+        raise all_mistakes(mistakes, hint)
     if not tasks:
-        raise XstiltsError(
-            "missing-file", "nothing to score", f"{predictions} and {labels} have no file of the benchmark in common",
-            "each needs folders such as xnli with files such as test-sw.tsv",
-        )  # fmt: skip
-    return {"version": version, "tasks": tasks, **_overall(tasks), "missing": missing, "unanswered": unanswered,
-            "ignored": unexpected_files(predictions)}  # fmt: skip
+        why = f"{predictions} and {labels} have no file of the benchmark in common"
+        hint = "each needs folders such as xnli with files such as test-sw.tsv"
+        raise XstiltsError("missing-file", "nothing to score", why, hint)
+    ignored = unexpected_files(predictions)
+    scores = {"version": version, "tasks": tasks, **_overall(tasks)}
+    return scores | {"missing": missing, "unanswered": unanswered, "ignored": ignored}
 
 
 def read_both(predictions: Path, labels: Path, task: str, code: str) -> tuple[Any, Any, list[str]]:
     """Golds and predictions of a task in a language, and every mistake in the two files."""
-    target, parts = TARGETS[task], []
-    for folder, is_gold in ((labels, True), (predictions, False)):
-        mistakes = Mistakes(folder / task / target.file(code))
-        parts.append((read(mistakes.path, target, mistakes, is_gold), mistakes))
-    (gold, in_gold), (predicted, in_predicted) = parts
+    target = TARGETS[task]
+    in_gold, in_predicted = (Mistakes(folder / task / target.file(code)) for folder in (labels, predictions))
+    gold = read(in_gold.path, target, in_gold, gold=True)
+    predicted = read(in_predicted.path, target, in_predicted, gold=False)
     if target.aligned and gold and predicted:
         compare_lines(predicted, gold, target, in_gold.path, in_predicted)
     return gold, predicted, [*in_gold, *in_predicted]
@@ -108,13 +87,13 @@ def read_both(predictions: Path, labels: Path, task: str, code: str) -> tuple[An
 
 def _missing(predictions: Path, labels: Path) -> list[dict[str, Any]]:
     """Languages of a task that one of the folders lacks, a record per task and folder."""
-    found = []
+    missing = []
     for task, target in TARGETS.items():
         for side, folder in (("predictions", predictions), ("labels", labels)):
             absent = [code for code in target.languages if not (folder / task / target.file(code)).exists()]
             if absent:
-                found.append({"task": task, "in": side, "languages": absent})
-    return found
+                missing.append({"task": task, "in": side, "languages": absent})
+    return missing
 
 
 def _task_means(by_language: dict[str, Scores], target: Target) -> dict[str, float | None]:

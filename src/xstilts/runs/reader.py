@@ -1,34 +1,33 @@
-"""A run folder as evidence: its arms by what they do, whatever the study calls them."""
+"""A run folder as evidence: its design, its scores, and the way from a prediction back to its example."""
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from xstilts.engine import read_steps
-from xstilts.errors import XstiltsError
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from xstilts.engine import Store, read_steps
+from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.randomness import INDEPENDENT
-from xstilts.runs.run_files import RUN, fault
-from xstilts.runs.score_table import ScoreTable, read_score_table
+from xstilts.runs.run_files import CELLS, PLAN, PREDICTIONS, STEPS, STUDY, read_json
+from xstilts.runs.score_table import ScoreTable, read_predictions, read_score_table
 from xstilts.tasks.xtreme import TARGETS
 
-PREDICTIONS = "predictions"
-"""In a run folder: the tables of predictions."""
-
-STEPS = "steps.jsonl"
-"""In a run folder: its plan, step by step."""
 BASELINE = "baseline"
 """The arm of trivial predictions, which no study declares."""
-AGAIN = "run `study` again, which writes the folder anew: its steps are kept"
+AGAIN = "run `xstilts study` again: it rewrites the folder from its finished steps"
 
 
 @dataclass(frozen=True)
 class ArmFacts:
-    """An arm by what comes between the encoder and the target task.
+    """What an arm puts between the encoder and the target task, whatever the study calls it.
 
     tasks: names of the intermediate tasks in the catalogue, sorted, none for the arm without the phase; languages: its
-    strategy, "english" only where the anchor is English; mlm: whether masked language modelling is mixed in;
+    strategy, "english" only if the anchor is English; mlm: whether masked language modelling is mixed in;
     translated: whether its data are machine translations; role: arm, control (also an arm without the phase whose
     target training is lengthened) or baseline (which withholds text).
     """
@@ -42,7 +41,16 @@ class ArmFacts:
 
 @dataclass(frozen=True)
 class Run:
-    """What `study` wrote into a run folder; predictions, in its folder `tables`, are read when they are asked for."""
+    """What `study` wrote into a run folder. Predictions, in its folder `tables`, are read when they are asked for.
+
+    From a prediction back to its example, here the examples that the arm `far` gets wrong in Swahili:
+
+    >>> run = read_run(Path("runs/mine"))  # doctest: +SKIP
+    >>> table = run.predictions("xnli", arm="far")  # doctest: +SKIP
+    >>> in_swahili = pc.equal(table["language"], "sw")  # doctest: +SKIP
+    >>> wrong = table.filter(pc.and_(in_swahili, pc.not_equal(table["prediction"], table["gold"])))  # doctest: +SKIP
+    >>> run.examples("xnli", "sw", wrong["example_id"])["text_a"]  # doctest: +SKIP
+    """
 
     folder: Path
     study: dict[str, Any]
@@ -51,6 +59,11 @@ class Run:
     tables: str = PREDICTIONS
     score_tables: dict[tuple[str, str], ScoreTable] = field(default_factory=dict, repr=False, compare=False)
 
+    @property
+    def name(self) -> str:
+        """The study's name and the folder, which tell its rows from those of other runs."""
+        return f"{self.study['name']} in {self.folder}"
+
     @cached_property
     def arms(self) -> dict[str, ArmFacts]:
         """Every arm of the study by name."""
@@ -58,13 +71,13 @@ class Run:
 
     @cached_property
     def targets(self) -> dict[str, str]:
-        """Task of XTREME -> the first target of the study that scores it, as far as the run has come."""
+        """Task of XTREME → the first target of the study that scores it, as far as the run has come."""
         named = [(self.study["tasks"][target], target) for target in self.scored]
         return {task: target for task, target in reversed(named) if task in TARGETS}
 
     @cached_property
     def trainings(self) -> set[str]:
-        """Fingerprints of the run's trainings, none where the folder does not say."""
+        """Fingerprints of the run's trainings; none if the folder holds no steps."""
         file = self.folder / STEPS
         steps = read_steps(file)[0].steps if file.is_file() else {}
         return {fingerprint for fingerprint, step in steps.items() if step.kind == "train"}
@@ -89,43 +102,92 @@ class Run:
         """The targets with labels and predictions."""
         return [target for target in self.labelled if self._file(target).is_file()]
 
-    def score_table(self, target: str, metric: str = "") -> ScoreTable:
-        """The predictions of a target, judged by its own metric unless another is given; read once.
+    def sources(self, arm: str, encoder: str, replicate: int) -> tuple[str, ...]:
+        """Languages of the intermediate training of one cell; raises XstiltsError if the plan has no such cell."""
+        shift = INDEPENDENT if self.study["arms"][arm].get("independent") else 0
+        drawn = self.plan["sources"][arm].get(f"{encoder}:{replicate + shift}")
+        if drawn is None:
+            raise self._mixed(f"plan.json has no sources of '{arm}' for replicate {replicate} of '{encoder}'")
+        return tuple(drawn)
 
-        Raises XstiltsError where there are none, or none that can be scored.
+    def score_table(self, target: str, metric: str = "") -> ScoreTable:
+        """The predictions of a target as scores, in its own metric unless another is given; read once.
+
+        Raises XstiltsError if there are none, or none that can be scored.
         """
         key = target, metric or self.study["metrics"][target]
         if key not in self.score_tables:
-            self.score_tables[key] = self._own(
-                read_score_table(self._file(target), self.study["types"][target], key[1])
-            )
+            table = read_score_table(self._file(target), self.study["types"][target], key[1])
+            for arm, encoder, _ in table.cluster_stats:
+                if arm not in (*self.study["arms"], BASELINE) or encoder not in (*self.encoders, ""):
+                    raise self._mixed(f"{self._file(target)} has cells of arm '{arm}' and encoder '{encoder}'")
+            self.score_tables[key] = table
         return self.score_tables[key]
 
-    def _own(self, score_table: ScoreTable) -> ScoreTable:
-        """The score_table, if its cells are of this run."""
-        for arm, encoder, _ in score_table.cluster_stats:
-            if arm not in (*self.study["arms"], BASELINE) or encoder not in (*self.encoders, ""):
-                raise self._mixed(f"{self._file(score_table.target)} has cells of arm '{arm}' and encoder '{encoder}'")
-        return score_table
+    def predictions(self, target: str, arm: str, encoder: str = "", replicate: int = 1) -> pa.Table:
+        """The predictions of one cell, a row for each example of every language; by default of the first encoder.
+
+        Raises XstiltsError if the run has no such cell.
+        """
+        table = read_predictions(self._file(target))
+        for name in ("arm", "encoder", "language"):
+            table = table.set_column(table.column_names.index(name), name, table[name].cast(pa.string()))
+        arms = sorted(set(table["arm"].to_pylist()))
+        if arm not in arms:
+            hint = did_you_mean(arm, arms) or "give the name of one of these arms"
+            what = f"the run has no predictions of arm '{arm}' for target '{target}'"
+            raise XstiltsError("unknown-name", what, f"it has {', '.join(arms)}", hint)
+        table = table.filter(pc.field("arm") == arm)
+        encoders, replicates = (sorted(set(table[name].to_pylist())) for name in ("encoder", "replicate"))
+        encoder = encoder or encoders[0]
+        cell = table.filter((pc.field("encoder") == encoder) & (pc.field("replicate") == replicate))
+        if not len(cell):
+            what = f"the run has no replicate {replicate} of encoder '{encoder}' for target '{target}'"
+            why = f"it has {', '.join(encoders)}, replicates {', '.join(map(str, replicates))}"
+            raise XstiltsError("unknown-name", what, why, "give another encoder or replicate")
+        return cell
+
+    def examples(
+        self, target: str, language: str, ids: Sequence[str] | pa.ChunkedArray | None = None, store: Path | str = ""
+    ) -> pa.Table:
+        """The examples that a target was scored on in a language, in the schema of its task type.
+
+        Args:
+            ids: the `example_id` of predictions, whose examples are returned in the same order; None: all examples.
+            store: where the finished steps are now, if they were moved; by default where the run left them.
+
+        Raises XstiltsError: "unknown-name" for a target or language that the run was not scored in, "missing-data" if
+        the store no longer holds the examples, "inconsistent" for an id that none of them has.
+        """
+        fingerprint = self.study["examples"].get(target, {}).get(language)
+        if not fingerprint:
+            scored = {name: ", ".join(codes) for name, codes in self.study["examples"].items()}
+            why = f"it scores {scored.get(target) or ', '.join(scored) or 'nothing'}"
+            raise XstiltsError("unknown-name", f"the run has no examples of '{target}' in '{language}'", why,
+                               did_you_mean(target, scored) or "give one of these")  # fmt: skip
+        place = store or self.study["store"]
+        file = Store(place).find(fingerprint, "examples.parquet") if place else None
+        if file is None:
+            why = f"step {fingerprint[:12]} is not in the store at {place}"
+            hint = "give the store's place, or run `xstilts study` again: it prepares what is missing"
+            raise XstiltsError("missing-data", f"the examples of '{target}' in '{language}' are gone", why, hint)
+        table = pq.read_table(file)
+        if ids is None:
+            return table
+        wanted = ids.to_pylist() if isinstance(ids, pa.ChunkedArray) else list(ids)
+        positions = pc.index_in(pa.array(wanted, pa.string()), value_set=table["id"].combine_chunks())
+        if positions.null_count:
+            absent = wanted[positions.is_null().index(True).as_py()]
+            why = f"none of the {len(table):,} examples in step {fingerprint[:12]} has this id"
+            hint = "give ids of predictions of this run, target and language"
+            raise XstiltsError("inconsistent", f"'{target}' in '{language}' has no example '{absent}'", why, hint)
+        return table.take(positions)
 
     def _mixed(self, why: str) -> XstiltsError:
         return XstiltsError("not-a-run", f"the predictions in {self.folder} are not those of its plan", why, AGAIN)
 
     def _file(self, target: str) -> Path:
         return self.folder / self.tables / f"{target}.parquet"
-
-    @property
-    def name(self) -> str:
-        """The study's name and the folder, by which its rows are known among those of other runs."""
-        return f"{self.study['name']} in {self.folder}"
-
-    def sources(self, arm: str, encoder: str, replicate: int) -> tuple[str, ...]:
-        """Languages of the intermediate training of one cell; raises XstiltsError where the plan has no such cell."""
-        shift = INDEPENDENT if self.study["arms"][arm].get("independent") else 0
-        drawn = self.plan["sources"][arm].get(f"{encoder}:{replicate + shift}")
-        if drawn is None:
-            raise self._mixed(f"plan.json has no sources of '{arm}' for replicate {replicate} of '{encoder}'")
-        return tuple(drawn)
 
 
 def encoder_kinds(plan: dict[str, Any]) -> dict[str, str]:
@@ -139,67 +201,42 @@ def encoder_kinds(plan: dict[str, Any]) -> dict[str, str]:
 
 
 def read_run(folder: Path) -> Run:
-    """Raises XstiltsError where the folder holds no run, one that is not finished, or one that was tampered with."""
-    if (folder / "plan.json").is_file() and not (folder / "study.json").is_file():
-        why = "study.json and predictions are written when its steps have been carried out"
-        hint = "wait until it has ended (`xstilts watch` shows how far it is), or run it again to go on"
+    """The run in a folder; raises XstiltsError if it holds none, one that is not finished, or files of several runs."""
+    if (folder / PLAN).is_file() and not (folder / STUDY).is_file():
+        why = "study.json and predictions are written after its last step"
+        hint = "wait until it ends (`xstilts watch` shows its progress), or run it again to continue"
         raise XstiltsError("unfinished", f"the study in {folder} is not finished", why, hint)
-    run = Run(folder, *(read_json(folder / name) for name in RUN))
-    if other := _of_another(run):
-        raise XstiltsError(
-            "not-a-run", f"{folder} holds no run that can be read", f"its files are not of one run: {other}", AGAIN
-        )
+    run = Run(folder, *(read_json(folder, name) for name in (STUDY, PLAN, CELLS)))
+    for kind, names, known, file in (
+        ("target", run.study["types"], run.plan["evaluated"], PLAN),
+        ("arm", run.study["arms"], run.plan["sources"], PLAN),
+        ("target", [cell["target"] for cell in run.budgets], run.study["types"], STUDY),
+        ("arm", [cell["arm"] for cell in run.budgets], (*run.study["arms"], BASELINE), STUDY),
+    ):
+        if absent := [name for name in names if name not in known]:
+            why = f"its files are of different runs: {file} does not have the {kind} '{absent[0]}'"
+            raise XstiltsError("not-a-run", f"{folder} holds no run that can be read", why, AGAIN)
     return run
 
 
-def _of_another(run: Run) -> str:
-    """What one file of a run folder speaks of and another does not know, in words."""
-    for what, names, known, file in (
-        ("target", run.study["types"], run.plan["evaluated"], "plan.json"),
-        ("arm", run.study["arms"], run.plan["sources"], "plan.json"),
-        ("target", [cell["target"] for cell in run.budgets], run.study["types"], "study.json"),
-        ("arm", [cell["arm"] for cell in run.budgets], (*run.study["arms"], BASELINE), "study.json"),
-    ):
-        if absent := [name for name in names if name not in known]:
-            return f"{file} does not have the {what} '{absent[0]}'"
-    return ""
-
-
-def read_json(file: Path) -> Any:
-    """What a JSON file of a run folder holds; raises XstiltsError where there is none, or one of another shape."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = f"{file.name} is missing" if isinstance(error, FileNotFoundError) else f"{file.name}: {error}"
-        raise XstiltsError(
-            "missing-file", f"{file.parent} holds no run", why, "give the folder that `study` wrote to"
-        ) from None
-    if wrong := fault(file.name, text):
-        raise XstiltsError("not-a-run", f"{file.parent} holds no run that can be read", f"{file.name}: {wrong}", AGAIN)
-    return json.loads(text)
-
-
 def _facts(run: Run, name: str, entry: dict[str, Any]) -> ArmFacts:
-    """How an arm's fields in a study are read: the one place that knows them."""
-    known = run.plan["study"]["intermediate"]
-    named = entry.get("intermediate") or ""
-    parts = list(known.get(named, {}).get("mixture") or [named])
-    mixed = entry.get("mlm") or {}
-    alone = not named or mixed.get("share") == 1
-    tasks = [] if alone else [known.get(part, {}).get("task") or part for part in parts]
+    """An arm's settings in terms of what it does: the one place that interprets them."""
+    settings = run.plan["study"]
+    trainings, anchor = settings["intermediate"], settings["languages"]["anchor"]
+    intermediate, mlm = entry.get("intermediate") or "", entry.get("mlm") or {}
+    parts = trainings.get(intermediate, {}).get("mixture") or [intermediate]
+    text_only = not intermediate or mlm.get("share") == 1
+    tasks = [] if text_only else [trainings.get(part, {}).get("task") or part for part in parts]
     languages = entry.get("languages", "english")
-    anchor = run.plan["study"]["languages"]["anchor"]
     if languages == "english" and anchor != "en":
         languages = f"only {anchor}"
     if languages == "given" and list(entry.get("given", ())) == ["en"]:
         languages = "english"
     if entry.get("anchor_share"):
         languages = f"english+{languages}"
-    role = (
-        "baseline"
-        if entry.get("mask_column")
-        else "control"
-        if entry.get("match_updates_of")
-        else run.study["roles"][name]
-    )
-    return ArmFacts(tuple(sorted(tasks)), languages, bool(mixed), bool(entry.get("translated")), role)
+    role = run.study["roles"][name]
+    if entry.get("mask_column"):
+        role = "baseline"
+    elif entry.get("match_updates_of"):
+        role = "control"
+    return ArmFacts(tuple(sorted(tasks)), languages, bool(mlm), bool(entry.get("translated")), role)

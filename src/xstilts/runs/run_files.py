@@ -1,18 +1,41 @@
-"""What the files of a run folder must hold to be read as a run; what else they hold is left alone."""
+"""The schema of a run folder: the name of every file, the model of its content, and how it is written and read."""
 
+import json
+import os
+import tempfile
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from xstilts.engine import write_atomically
+from xstilts.errors import XstiltsError
 from xstilts.languages import MEASURES
 from xstilts.tasks.task_types import SCORED
 
+STUDY, PLAN, CELLS = "study.json", "plan.json", "cells.json"
+"""The design, the frozen plan, and what each scored cell was trained on: without these there is no run."""
+STEPS, EVENTS = "steps.jsonl", "events.jsonl"
+"""The plan step by step, and the log of what happened."""
+LEFT_OUT, TRANSLATIONS, ESTIMATES = "left-out.json", "translations.json", "estimates.json"
+"""Examples that no step uses, the quality of translations, and estimated next to measured seconds."""
+SUBWORDS, FEATURES = "subwords.json", "transfer-features.json"
+"""Features of languages: measured by the study itself, and measured or written by hand for `predict-transfer`."""
+PREDICTIONS, AFTER_RETRY, BY_ORACLE = "predictions", "predictions-after-retry", "predictions-by-oracle"
+"""Folders of tables of predictions, one file a target."""
+ANALYSIS, REPORT, TABLES, CHARTS = "analysis.json", "report.html", "tables.csv", "charts"
+"""What is made from a run and can be made again."""
+
+Numbers = dict[str, Any]
+"""Features of languages, as in `LanguageFeatures`."""
 Count = Annotated[int, Field(ge=0)]
 Loss = Annotated[float, Field(allow_inf_nan=True)]
 
 
 class Part(BaseModel):
-    """Base of every part: values are what they are, and never a number that is none."""
+    """Base of every model: no value is converted, no number is NaN or infinite, and other keys are left alone."""
 
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
@@ -40,7 +63,11 @@ class Arm(Part):
 
 
 class StudyFacts(Part):
-    """`study.json`."""
+    """The design, as analysis and report need it, and where to find what the predictions were made from.
+
+    `store` is the folder or URL of finished steps; `examples` and `encoder_steps` are fingerprints in it: of the
+    examples of a target in a language, and of the step that fetched or pretrained an encoder.
+    """
 
     name: str
     question: str
@@ -59,20 +86,22 @@ class StudyFacts(Part):
     metrics: dict[str, str]
     also: dict[str, list[str]]
     labels_withheld: list[str]
+    store: str
+    examples: dict[str, dict[str, str]]
+    encoder_steps: dict[str, str]
 
     @model_validator(mode="after")
-    def _speaks_of_one_study(self) -> "StudyFacts":
+    def _names_are_defined(self) -> "StudyFacts":
         for target, kind in self.types.items():
             _known("target", (target,), self.tasks, self.metrics, self.also)
             _known(f"type of '{target}'", (kind,), SCORED)
             _known(f"metric of '{target}'", (self.metrics[target], *self.also[target]), SCORED[kind].METRICS)
         _known("arm", self.arms, self.roles)
         _known("measure", (self.measure,), MEASURES)
-        for each in (*self.contrasts, *self.controls):
-            _known(f"arm of '{each.contrast}'", (each.left, each.right), self.arms)
-            _known(
-                f"target of '{each.contrast}'", each.targets, [t for t in self.types if t not in self.labels_withheld]
-            )
+        scored = [target for target in self.types if target not in self.labels_withheld]
+        for contrast in (*self.contrasts, *self.controls):
+            _known(f"arm of '{contrast.contrast}'", (contrast.left, contrast.right), self.arms)
+            _known(f"target of '{contrast.contrast}'", contrast.targets, scored)
         return self
 
 
@@ -97,7 +126,7 @@ class Settings(Part):
 
 
 class PlanFacts(Part):
-    """`plan.json`."""
+    """All that was decided before the first step, with a hash of it."""
 
     study: Settings
     hash: str
@@ -114,7 +143,7 @@ class PlanFacts(Part):
 
 
 class Phase(Part):
-    """What one training was given, and how it went: a loss may be no number, which is how some trainings die."""
+    """What one training had, and how it went; the loss of a training that diverged is NaN or infinite."""
 
     languages: list[str]
     comparison_group: str
@@ -132,7 +161,7 @@ class Retrieval(Part):
 
 
 class Budget(Part):
-    """One cell of `cells.json`."""
+    """One scored cell."""
 
     target: str
     arm: str
@@ -145,7 +174,7 @@ class Budget(Part):
 
 
 class Estimate(Part):
-    """One kind of steps in `estimates.json`."""
+    """All steps of one kind that were run."""
 
     kind: str
     steps: Count
@@ -153,14 +182,35 @@ class Estimate(Part):
     measured_seconds: float
 
 
+class Prepared(Part):
+    """Which examples a step prepared or translated; `translator` is "" for examples as they are."""
+
+    label: str
+    step: str
+    task: str
+    split: str
+    language: str
+    translator: str
+
+
+class Problem(Part):
+    unit: str
+    line: Count
+    found: str
+
+
+class LeftOut(Prepared):
+    """The examples that a step left out: how many lack a gold label, and each that cannot be used."""
+
+    unlabelled: Count
+    problems: list[Problem]
+
+
 class Model(Part):
     name: str
 
 
-class Translation(Part):
-    """One translated split in `translations.json`."""
-
-    label: str
+class Translation(Prepared):
     rows: Count
     kept: Count
     unchanged: Count
@@ -168,33 +218,92 @@ class Translation(Part):
     model: Model
 
 
-RUN = ("study.json", "plan.json", "cells.json")
-"""The files without which there is no run."""
-SHAPES: dict[str, TypeAdapter[Any]] = {
-    **dict(zip(RUN, (TypeAdapter(StudyFacts), TypeAdapter(PlanFacts), TypeAdapter(list[Budget])), strict=True)),
-    "estimates.json": TypeAdapter(list[Estimate]),
-    "translations.json": TypeAdapter(list[Translation]),
+class LanguageFeatures(Part):
+    """{encoder: {language: number}}; of overlap {encoder: {language: {language: number}}}, of logme and h_score
+    {encoder: {task: {language: number}}}."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    fertility: dict[str, dict[str, float]] = {}
+    log_size: dict[str, dict[str, float]] = {}
+    overlap: dict[str, dict[str, dict[str, float]]] = {}
+    logme: dict[str, dict[str, dict[str, float]]] = {}
+    h_score: dict[str, dict[str, dict[str, float]]] = {}
+
+
+FILES: dict[str, TypeAdapter[Any]] = {
+    STUDY: TypeAdapter(StudyFacts),
+    PLAN: TypeAdapter(PlanFacts),
+    CELLS: TypeAdapter(list[Budget]),
+    ESTIMATES: TypeAdapter(list[Estimate]),
+    TRANSLATIONS: TypeAdapter(list[Translation]),
+    LEFT_OUT: TypeAdapter(list[LeftOut]),
+    SUBWORDS: TypeAdapter(LanguageFeatures),
+    FEATURES: TypeAdapter(LanguageFeatures),
 }
 
 
-def fault(name: str, text: str) -> str:
-    """What is wrong with a file's text, in words; "" where it has the shape that its name asks for."""
+def write_json(run: Path, name: str, content: Any) -> None:
+    """Replace a file of the run folder in one move; processes that write the same folder do not disturb each other."""
+    write_atomically(run / name, json.dumps(content, indent=1, ensure_ascii=False))
+
+
+def write_table(file: Path, table: pa.Table) -> None:
+    """Replace a Parquet file in one move."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.stem}-")
+    os.close(handle)
     try:
-        SHAPES[name].validate_json(text)
+        pq.write_table(table, temporary)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(file)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def read_json(run: Path, name: str, default: Any = None) -> Any:
+    """The checked content of a JSON file in a run folder.
+
+    Raises XstiltsError if its content is not what its model asks for, or if it is missing and has no `default`.
+    """
+    file = run / name
+    try:
+        text = file.read_text(encoding="utf-8")
+        FILES[name].validate_json(text)
+    except FileNotFoundError:
+        if default is not None:
+            return default
+        hint = "give the folder that `xstilts study` wrote to"
+        raise XstiltsError("missing-file", f"{run} holds no run", f"{name} is missing", hint) from None
+    except (OSError, UnicodeDecodeError) as error:
+        why = str(error)
     except ValidationError as error:
-        return told(error)
-    return ""
+        why = describe(error)
+    else:
+        return json.loads(text)
+    hint = "run `xstilts study` again: it rewrites the folder from its finished steps"
+    if name == FEATURES:
+        hint = "correct the file, or remove it and measure again"
+    raise XstiltsError("not-a-run", f"{file} cannot be read", why, hint)
 
 
-def told(error: ValidationError) -> str:
-    """The first mistake, and where it is."""
+def describe(error: ValidationError) -> str:
+    """The first mistake, after the place of it."""
     first = error.errors()[0]
-    return ": ".join(
-        [*([".".join(map(str, first["loc"]))] if first["loc"] else []), first["msg"].removeprefix("Value error, ")]
-    )
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}: " * bool(place) + first["msg"].removeprefix("Value error, ")
 
 
-def _known(what: str, names: Any, *among: Any) -> None:
+def _known(what: str, names: Any, *definitions: Any) -> None:
     for name in names:
-        if any(name not in one for one in among):
-            raise ValueError(f"{what}: nothing is known of '{name}'")
+        if any(name not in known for known in definitions):
+            raise ValueError(f"{what}: '{name}' is not defined")
+
+
+def read_language_features(run: Path) -> Numbers:
+    """All features of languages that a run folder holds; those of `transfer-features.json` go before the study's own.
+
+    Raises XstiltsError for a file that cannot be read.
+    """
+    measured, given = (read_json(run, name, {}) for name in (SUBWORDS, FEATURES))
+    return {key: {**measured.get(key, {}), **given.get(key, {})} for key in dict.fromkeys([*measured, *given])}

@@ -1,4 +1,4 @@
-"""Predictions as additive statistics: one array per cell and language, from which every number follows."""
+"""Predictions as additive statistics: one array per cell and language, from which every score is computed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ Cell = tuple[str, str, int]
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """The predictions of one target, summed over the rows of each item cluster.
+    """The predictions of one target, summed over the examples of each cluster.
 
-    cluster_stats: {(arm, encoder, replicate): {language: float [clusters of the language, k]}}; clusters: {language: int
-    [clusters of the language]}, numbers that are equal where languages share a cluster; `clustering` counts them all.
+    cluster_stats: {(arm, encoder, replicate): {language: float [clusters of the language, k]}}; clusters: {language:
+    int [clusters of the language]}, equal numbers in languages that share a cluster; clustering: how many in all.
     """
 
     target: str
@@ -70,51 +70,63 @@ class ScoreTable:
         return sorted(cell for cell in self.cluster_stats if cell[0] == arm and encoder in (None, cell[1]))
 
 
-def read_score_table(file: Path, kind: str, metric: str) -> ScoreTable:
-    """The score_table of a predictions file of the run folder.
+def read_predictions(file: Path, gold: bool = False, sparse: bool = False) -> pa.Table:
+    """A table of predictions of the run folder.
 
-    Raises XstiltsError where the file is absent or no table of predictions, an example occurs twice in a cell, or cells
-    of one language cover different examples: a mean over unequal items would mean nothing.
+    Args:
+        gold: whether each example needs a gold label and a prediction; `sparse`: whether some may lack them.
+
+    Raises XstiltsError if there is no such file, or if it is no table of predictions.
     """
     if not file.is_file():
-        raise XstiltsError(
-            "missing-file", f"no predictions at {file}", "the run has not scored this target", "run the study"
-        )
+        hint = "run the study again: it computes what is missing"
+        raise XstiltsError("missing-file", f"no predictions at {file}", "the run has not scored this target", hint)
     try:
         table = pq.read_table(file)
-        wrong = _fault(table, READ[kind].SPARSE_GOLD)
+        why = _fault(table, gold, sparse)
     except (pa.ArrowException, OSError) as error:
-        wrong = str(error).partition("\n")[0]
-    if wrong:
-        hint = "run the study again: its steps are kept, the table is written anew"
-        raise XstiltsError("bad-file", f"{file} cannot be read", wrong, hint)
+        why = str(error).partition("\n")[0]
+    if why:
+        hint = "run the study again: it writes the table anew from its finished steps"
+        raise XstiltsError("bad-file", f"{file} cannot be read", why, hint)
+    return table
+
+
+def read_score_table(file: Path, kind: str, metric: str) -> ScoreTable:
+    """The scores in a predictions file of the run folder.
+
+    kind: the task type. Raises XstiltsError if the file is absent or no table of predictions, an example occurs twice
+    in a cell, or cells of one language cover different examples: their scores could not be compared.
+    """
+    table = read_predictions(file, True, READ[kind].SPARSE_GOLD)
     scored = SCORED[kind]
     statistics = scored.statistics(table, metric)
     cell, cells = _codes(table, ["arm", "encoder", "replicate"])
     language, languages = _codes(table, ["language"])
     cluster, names = _codes(table, ["cluster_id"])
-    _check_items(table, cell, cells, language, languages, file)
+    _check_examples(table, cell, cells, language, languages, file)
     cluster_stats: dict[Cell, dict[str, np.ndarray]] = {}
     clusters = {name[0]: np.unique(cluster[language == number]) for number, name in enumerate(languages)}
     group = cell * len(languages) + language
     order = np.argsort(group, kind="stable")
     bounds = np.searchsorted(group[order], np.arange(len(cells) * len(languages) + 1))
-    for number, key in enumerate(cells):
-        parts = cluster_stats[key[0], key[1], int(key[2])] = {}
+    for number, (arm, encoder, replicate) in enumerate(cells):
+        by_language = cluster_stats[arm, encoder, int(replicate)] = {}
         for position, (code,) in enumerate(languages):
             place = number * len(languages) + position
             rows = order[bounds[place] : bounds[place + 1]]
             if len(rows):
                 where = np.searchsorted(clusters[code], cluster[rows])
-                parts[code] = np.zeros((len(clusters[code]), statistics.shape[1]))
-                np.add.at(parts[code], where, statistics[rows])
+                by_language[code] = np.zeros((len(clusters[code]), statistics.shape[1]))
+                np.add.at(by_language[code], where, statistics[rows])
     return ScoreTable(file.stem, scored, metric, cluster_stats, clusters, len(names))
 
 
-def _fault(table: pa.Table, sparse: bool) -> str:
-    """What a table of predictions lacks, in words; `sparse`: whether an example may lack gold and prediction."""
+def _fault(table: pa.Table, gold: bool, sparse: bool) -> str:
+    """What a table of predictions lacks, "" if nothing."""
     keys = ("arm", "encoder", "replicate", "language", "example_id", "cluster_id")
-    for name in (*keys, "gold", "prediction"):
+    labels = ("gold", "prediction") if gold else ()
+    for name in (*keys, *labels):
         if name not in table.column_names:
             return f"it has no column '{name}'"
         empty = table[name].null_count
@@ -141,23 +153,20 @@ def _codes(table: pa.Table, columns: list[str]) -> tuple[np.ndarray, list[tuple]
     return rank[inverse], [keys[present[i]] for i in np.argsort(first)]
 
 
-def _check_items(
+def _check_examples(
     table: pa.Table, cell: np.ndarray, cells: list[tuple], language: np.ndarray, languages: list[tuple], file: Path
 ) -> None:
+    """Raises XstiltsError unless all cells of a language cover the same examples, each once."""
     example = pc.dictionary_encode(table["example_id"]).combine_chunks().indices.to_numpy(zero_copy_only=False)
     for number, (code,) in enumerate(languages):
         rows = language == number
         items, owners = example[rows], cell[rows]
         sizes = np.bincount(owners, minlength=len(cells))
-        present = sizes[sizes > 0]
-        distinct = len(np.unique(items))
-        if (present != distinct).any() or len(np.unique(owners * (items.max() + 1) + items)) != len(items):
-            odd = (
-                cells[int(np.flatnonzero((sizes > 0) & (sizes != distinct))[0])] if (present != distinct).any() else ""
-            )
-            raise XstiltsError(
-                "not-a-run",
-                f"{file.name}: the cells do not cover the same examples in '{code}'",
-                f"{distinct} different examples, {odd or 'some cell'} has {int(present.min())} to {int(present.max())}",
-                "score all arms on the same rows; remove rows that occur twice",
-            )
+        present, distinct = sizes[sizes > 0], len(np.unique(items))
+        unequal = np.flatnonzero((sizes > 0) & (sizes != distinct))
+        if len(unequal) or len(np.unique(owners * (items.max() + 1) + items)) != len(items):
+            odd = cells[int(unequal[0])] if len(unequal) else "a cell"
+            what = f"{file.name}: the cells do not cover the same examples in '{code}'"
+            why = f"{distinct} different examples, {odd} has {int(present.min())} to {int(present.max())}"
+            hint = "score all arms on the same examples; remove those that occur twice"
+            raise XstiltsError("not-a-run", what, why, hint)

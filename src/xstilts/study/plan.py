@@ -2,21 +2,20 @@
 
 from dataclasses import replace
 
-from xstilts.config.schema import Arm, Target
+from xstilts.config.schema import Target
 from xstilts.costs.devices import rates
 from xstilts.costs.estimate import price
 from xstilts.data.examples import available
 from xstilts.errors import XstiltsError
 from xstilts.randomness import derive
+from xstilts.runs.reader import BASELINE
 from xstilts.study.freeze import Frozen
 from xstilts.study.source_languages import encoder_names, replicate_names
-from xstilts.study.steps import Cell, StudyPlan, add, all_rows, encoder_step, entry_of, rows_step
+from xstilts.study.steps import Cell, StudyPlan, add, encoder_step, entry_of, examples_step, examples_steps
 from xstilts.study.trainings import intermediate_step, target_step
 from xstilts.tasks.task import Task
 from xstilts.tasks.task_types import FINE_TUNED
 from xstilts.training.schedule import ORACLE
-
-BASELINE = "baseline"
 
 
 def build_plan(frozen: Frozen, retried: frozenset[str] = frozenset(), ranks: int = 1) -> StudyPlan:
@@ -24,7 +23,7 @@ def build_plan(frozen: Frozen, retried: frozenset[str] = frozenset(), ranks: int
 
     Args:
         retried: fingerprints of trainings that get another seed.
-        ranks: processes, and where the device is one GPUs, that share each training.
+        ranks: processes (GPUs, if the device is one) that share each training.
     """
     result = StudyPlan(frozen, retried=retried, ranks=ranks)
     study = frozen.study
@@ -33,73 +32,55 @@ def build_plan(frozen: Frozen, retried: frozenset[str] = frozenset(), ranks: int
         for name, arm in study.arms.items():
             for owner, replicate, randomness in replicate_names(study, arm):
                 if owner == encoder:
-                    _replicate(result, (name, arm), encoder, base, replicate, randomness)
-        for target, entry in study.targets.items():
-            _baseline(result, target, entry, encoder, first=number == 0)
+                    _replicate(result, name, encoder, base, replicate, randomness)
+        for target in study.targets:
+            _baseline(result, target, encoder, first=number == 0)
     result.estimates = price(result.plan, rates(frozen.device))
     return result
 
 
-def _replicate(
-    result: StudyPlan, named: tuple[str, Arm], encoder: str, base: str, replicate: int, randomness: str
-) -> None:
+def _replicate(result: StudyPlan, name: str, encoder: str, base: str, replicate: int, randomness: str) -> None:
     """All cells of one arm in one replicate."""
-    name, arm = named
-    frozen = result.frozen
-    study = frozen.study
+    frozen, study, arm = result.frozen, result.frozen.study, result.frozen.study.arms[name]
     intermediate = _intermediate(result, name, encoder, base, replicate, randomness)
-    first_tries = replace(result, retried=frozenset())  # a second try is as long, and changes nothing of this arm
-    longer = (
-        _intermediate(first_tries, arm.match_updates_of, encoder, base, replicate, randomness)
-        if arm.match_updates_of
-        else ""
-    )
+    longer = ""
+    if arm.match_updates_of:
+        first_tries = replace(result, retried=frozenset())  # a second try has as many updates
+        longer = _intermediate(first_tries, arm.match_updates_of, encoder, base, replicate, randomness)
     model = intermediate or base
     for target, entry in study.targets.items():
-        task = frozen.tasks[entry.task or target]
+        task = frozen.task_of(target)
         if arm.mask_column and (task.type not in FINE_TUNED or arm.mask_column not in FINE_TUNED[task.type].MASKABLE):
             continue
-        where = f"{target} after {name} · {encoder} {replicate}"
+        label = f"{target} after {name} · {encoder} {replicate}"
+        training = oracle = ""
         if task.type in FINE_TUNED and entry.training:
             trained = entry.training.task or entry.task or target  # targets of one training share it
             seed = derive(study.seed, randomness, trained, "target")
-            tuned = target_step(result, target, entry, model, seed, where, arm.mask_column, longer)
-            scored = _prediction(result, target, tuned, encoder, f"score {where}", arm.mask_column)
-            oracle = ""
-            if entry.oracle and not result.retried:  # the oracle stands beside the run as it was
-                oracle = _prediction(result, target, tuned, encoder, f"oracle of {where}", arm.mask_column, ORACLE)
-            result.cells.append(Cell(target, name, encoder, replicate, scored, intermediate, tuned, oracle))
+            training = target_step(result, target, model, seed, label, arm.mask_column, longer)
+            scored = _prediction(result, target, training, f"score {label}", arm.mask_column)
+            if entry.oracle and not result.retried:  # the oracle is compared with the run's first tries
+                oracle = _prediction(result, target, training, f"oracle of {label}", arm.mask_column, ORACLE)
         else:
-            scored = _prediction(result, target, model, encoder, f"score {where}")
-            result.cells.append(Cell(target, name, encoder, replicate, scored, intermediate))
+            scored = _prediction(result, target, model, f"score {label}")
+        result.cells.append(Cell(target, name, encoder, replicate, scored, intermediate, training, oracle))
 
 
 def _intermediate(result: StudyPlan, name: str, encoder: str, base: str, replicate: int, randomness: str) -> str:
-    """The intermediate training of an arm in one replicate, "" where it has none."""
+    """The intermediate training of an arm in one replicate, "" if it has none."""
     frozen, arm = result.frozen, result.frozen.study.arms[name]
     if not arm.intermediate:
         return ""
     sources = frozen.sources[name][randomness]
     seed = derive(frozen.study.seed, randomness, arm.intermediate, "intermediate")
-    label = f"{_shown(arm)} in {', '.join(sources)} · {encoder} {replicate}"
+    text = f", {arm.mlm.share:.0%} masked text" if arm.mlm else ""
+    translated = f", translated by {arm.translated}" if arm.translated else ""
+    label = f"{arm.intermediate}{text}{translated} in {', '.join(sources)} · {encoder} {replicate}"
     return intermediate_step(result, arm, base, sources, seed, label)
 
 
-def _shown(arm: Arm) -> str:
-    """An arm's intermediate phase in words."""
-    extras = [f"{arm.mlm.share:.0%} masked text"] if arm.mlm else []
-    extras += [f"translated by {arm.translated}"] if arm.translated else []
-    return ", ".join([arm.intermediate, *extras])
-
-
 def _prediction(
-    result: StudyPlan,
-    target: str,
-    model: str,
-    encoder: str,
-    label: str,
-    mask_column: str | None = None,
-    weights: str = "",
+    result: StudyPlan, target: str, model: str, label: str, mask_column: str | None = None, weights: str = ""
 ) -> str:
     """The step that scores a model on a target.
 
@@ -108,9 +89,8 @@ def _prediction(
         weights: the folder of the model below that of its step.
     """
     frozen = result.frozen
-    entry, languages = frozen.study.targets[target], frozen.evaluated[target]
-    task = frozen.tasks[entry.task or target]
-    inputs = all_rows(result, task, entry.test, languages, entry.labels_withheld)
+    entry, languages, task = frozen.study.targets[target], frozen.evaluated[target], frozen.task_of(target)
+    inputs = examples_steps(result, task, entry.test, languages, entry.labels_withheld)
     arguments = {
         "task": entry_of(task),
         "languages": list(languages),
@@ -125,7 +105,7 @@ def _prediction(
         arguments |= {"layers": list(entry.layers), "pooling": entry.pooling, "dev_languages": dev}
         if len(entry.layers) > 1:
             arguments["layer_languages"] = _layer_languages(frozen, target, dev)
-        inputs |= {f"dev.{code}": rows_step(result, task, entry.dev, code) for code in dev}
+        inputs |= {f"dev.{code}": examples_step(result, task, entry.dev, code) for code in dev}
     else:
         arguments |= {"mask_column": mask_column, "weights": weights}
     inputs["model"] = model
@@ -133,42 +113,37 @@ def _prediction(
 
 
 def _dev_languages(frozen: Frozen, entry: Target, task: Task, languages: tuple[str, ...]) -> list[str]:
-    """Where layer and margin are chosen: the margin in every language, a layer never in held-out ones."""
+    """The languages that choose the layer (never held-out ones) or, language by language, the mining threshold."""
     if not entry.dev:
         return []
-    known = available(task, entry.dev, languages, frozen.data, frozen.tasks)
-    return [code for code in known if task.mining or code not in frozen.held_out]
+    codes = available(task, entry.dev, languages, frozen.data, frozen.tasks)
+    return [code for code in codes if task.mining or code not in frozen.held_out]
 
 
 def _layer_languages(frozen: Frozen, target: str, dev: list[str]) -> list[str]:
-    """Where a layer is chosen; raises XstiltsError where only held-out languages have dev rows."""
-    found = [code for code in dev if code not in frozen.held_out]
-    if not found:
-        raise XstiltsError("too-few", f"target '{target}' has no language to choose its layer in",
-                           "all with `dev` rows are held out", "give it one layer, or hold out fewer")  # fmt: skip
-    return found
+    """The languages that choose a layer; raises XstiltsError if only held-out languages have dev examples."""
+    codes = [code for code in dev if code not in frozen.held_out]
+    if not codes:
+        what, why = f"target '{target}' has no language to choose its layer in", "all with `dev` examples are held out"
+        raise XstiltsError("too-few", what, why, "give it one layer, or hold out fewer languages")
+    return codes
 
 
-def _baseline(result: StudyPlan, target: str, entry: Target, encoder: str, first: bool) -> None:
-    """The baseline beside every score: trivial predictions, or for retrieval the encoder with random weights."""
-    frozen = result.frozen
-    task = frozen.tasks[entry.task or target]
+def _baseline(result: StudyPlan, target: str, encoder: str, first: bool) -> None:
+    """The baseline of every score: trivial predictions, or for retrieval the encoder with random weights."""
+    frozen, entry = result.frozen, result.frozen.study.targets[target]
+    task = frozen.task_of(target)
     if task.type not in FINE_TUNED:
         model = encoder_step(result, encoder, random_weights=True)
         label = f"score {target} with random weights · {encoder}"
-        scored = _prediction(result, target, model, encoder, label)
+        scored = _prediction(result, target, model, label)
         result.cells.append(Cell(target, BASELINE, encoder, 0, scored))
-        return
-    if not first or not entry.training or entry.labels_withheld:
-        return
-    anchor = frozen.study.languages.anchor
-    languages = frozen.evaluated[target]
-    trained = frozen.tasks[entry.training.task] if entry.training.task else task
-    inputs = {
-        "train": rows_step(result, trained, entry.training.train, anchor),
-        **all_rows(result, task, entry.test, languages),
-    }
-    arguments = {"task": entry_of(task), "languages": list(languages)}
-    label = f"score {target} by {FINE_TUNED[task.type].BASELINE}"
-    scored = add(result, "predict", "xstilts.evaluation.predict:baseline", label, arguments, inputs)
-    result.cells.append(Cell(target, BASELINE, "", 0, scored))
+    elif first and entry.training and not entry.labels_withheld:
+        languages = frozen.evaluated[target]
+        trained = frozen.tasks[entry.training.task] if entry.training.task else task
+        train = examples_step(result, trained, entry.training.train, frozen.study.languages.anchor)
+        inputs = {"train": train, **examples_steps(result, task, entry.test, languages)}
+        arguments = {"task": entry_of(task), "languages": list(languages)}
+        label = f"score {target} by {FINE_TUNED[task.type].BASELINE}"
+        scored = add(result, "predict", "xstilts.evaluation.predict:baseline", label, arguments, inputs)
+        result.cells.append(Cell(target, BASELINE, "", 0, scored))

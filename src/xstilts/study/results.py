@@ -1,4 +1,4 @@
-"""What a study leaves behind for its analysis: predictions, budgets, facts, and the rows that were left out."""
+"""What a study leaves for its analysis: its design, predictions, budgets, and the examples that were left out."""
 
 import json
 import shutil
@@ -9,105 +9,149 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xstilts.engine import Step, Store, write_atomically
-from xstilts.evaluation.subwords import write_subwords
-from xstilts.study.freeze import study_facts
-from xstilts.study.source_languages import encoder_names
+from xstilts.config.schema import parse_contrast
+from xstilts.engine import Step, Store
+from xstilts.evaluation.subwords import measure_subwords
+from xstilts.runs import run_files
+from xstilts.study.design_warnings import confounded
 from xstilts.study.steps import Cell, StudyPlan
-
-FACTS, CELLS, LEFT_OUT = "study.json", "cells.json", "left-out.json"
-TRANSLATIONS = "translations.json"
-PREDICTIONS, AFTER_RETRY, BY_ORACLE = "predictions", "predictions-after-retry", "predictions-by-oracle"
+from xstilts.tasks.task_types import main_metric
 
 
 def gather(planned: StudyPlan, store: Store, out: Path, second: StudyPlan | None = None) -> None:
-    """Writes `predictions/{target}.parquet`, a row per example of each complete cell, the cells' budgets, and what the
-    encoders' tokenizers make of the languages.
+    """Write the run folder from the finished steps: a table of predictions per target, with a row per example of each
+    complete cell, the cells' budgets, and all that is known of the examples, translations and tokenizers.
 
-    second: the plan with another try for dead trainings, whose cells go to `predictions-after-retry`. What is
-    predicted by weights that held-out languages chose goes to `predictions-by-oracle`.
+    second: the plan with another try for degenerate trainings, whose cells go to `predictions-after-retry`. Predictions
+    by weights that held-out languages chose go to `predictions-by-oracle`.
     """
-    written = _write_predictions(planned, store, out / PREDICTIONS, planned.cells)
-    cells = [_budget(planned, store, cell) for cell in written]
-    for folder in (AFTER_RETRY, BY_ORACLE):
+    complete = _write_predictions(planned, store, out / run_files.PREDICTIONS, planned.cells)
+    cells = [_budget(planned, store, cell) for cell in complete]
+    for folder in (run_files.AFTER_RETRY, run_files.BY_ORACLE):
         shutil.rmtree(out / folder, ignore_errors=True)
-    chosen = [replace(cell, predictions=cell.oracle) for cell in planned.cells if cell.oracle]
-    if chosen:
-        _write_predictions(planned, store, out / BY_ORACLE, chosen)
+    by_oracle = [replace(cell, predictions=cell.oracle) for cell in planned.cells if cell.oracle]
+    if by_oracle:
+        _write_predictions(planned, store, out / run_files.BY_ORACLE, by_oracle)
     if second:
         first = {cell.predictions for cell in planned.cells}
-        written = _write_predictions(second, store, out / AFTER_RETRY, second.cells)
-        tried = [cell for cell in written if cell.predictions not in first]
-        cells += [{**_budget(second, store, cell), "attempt": 2} for cell in tried]
-    write_atomically(out / CELLS, json.dumps(cells, ensure_ascii=False))
-    write_atomically(out / TRANSLATIONS, json.dumps(_translations(planned, store), indent=1, ensure_ascii=False))
-    write_atomically(out / LEFT_OUT, json.dumps(_left_out(planned, store), indent=1, ensure_ascii=False))
-    write_subwords(out, planned.plan.steps, encoder_names(planned.frozen.study), store)
-    write_atomically(out / FACTS, json.dumps(study_facts(planned.frozen), indent=1, ensure_ascii=False))
+        complete = _write_predictions(second, store, out / run_files.AFTER_RETRY, second.cells)
+        retried = [cell for cell in complete if cell.predictions not in first]
+        cells += [{**_budget(second, store, cell), "attempt": 2} for cell in retried]
+    contents = {
+        run_files.CELLS: cells,
+        run_files.TRANSLATIONS: _step_files(planned, store, "quality.json"),
+        run_files.LEFT_OUT: _step_files(planned, store, "left-out.json"),
+        run_files.SUBWORDS: measure_subwords(planned.plan.steps, planned.encoders, store),
+        run_files.STUDY: study_facts(planned, store),
+    }
+    for name, content in contents.items():
+        run_files.write_json(out, name, content)
+
+
+def study_facts(planned: StudyPlan, store: Store) -> dict[str, Any]:
+    """The content of `study.json`: the design, and where the examples and encoders of the run are."""
+    frozen, study = planned.frozen, planned.frozen.study
+    tasks = {target: frozen.task_of(target) for target in study.targets}
+    contrasts, controls = (
+        [parse_contrast(text, study.primary).model_dump() for text in texts]
+        for texts in (study.contrasts, study.controls)
+    )
+    examples = {
+        target: {code: planned.examples.get((tasks[target].name, entry.test, code, entry.labels_withheld), "")
+                 for code in frozen.evaluated[target]}
+        for target, entry in study.targets.items()
+    }  # fmt: skip
+    return {
+        "name": study.name,
+        "question": " ".join(study.question.split()),
+        "seed": study.seed,
+        "equivalence": study.equivalence,
+        "level": study.level,
+        "measure": study.measure,
+        "primary": list(study.primary),
+        "contrasts": contrasts,
+        "controls": controls,
+        "confounded": confounded(study),
+        "roles": {name: arm.role for name, arm in study.arms.items()},
+        "tasks": {target: task.name for target, task in tasks.items()},
+        "labels_withheld": [target for target, entry in study.targets.items() if entry.labels_withheld],
+        "metrics": {target: main_metric(task) for target, task in tasks.items()},
+        "also": {target: list(task.metrics[1:]) for target, task in tasks.items()},
+        "types": {target: task.type for target, task in tasks.items()},
+        "arms": {name: arm.model_dump(mode="json", exclude_defaults=True) for name, arm in study.arms.items()},
+        "store": store.place,
+        "examples": examples,
+        "encoder_steps": planned.encoders,
+    }
 
 
 def _write_predictions(planned: StudyPlan, store: Store, folder: Path, cells: list[Cell]) -> list[Cell]:
-    """Writes a table for each target, removes what an earlier plan left of others, and returns the complete cells."""
+    """Write a table for each target, remove those that an earlier plan left, and return the complete cells."""
     finished = store.finished(cell.predictions for cell in cells)
     complete = [cell for cell in cells if cell.predictions in finished]
     folder.mkdir(parents=True, exist_ok=True)
     for target in planned.frozen.study.targets:
-        tables = [_labelled(planned, store, cell) for cell in complete if cell.target == target]
-        if not tables:
-            (folder / f"{target}.parquet").unlink(missing_ok=True)
+        file = folder / f"{target}.parquet"
+        tables = [_cell_table(planned, store, cell) for cell in complete if cell.target == target]
+        if tables:
+            run_files.write_table(file, pa.concat_tables(tables))
         else:
-            temporary = folder / f".{target}.partial"
-            pq.write_table(pa.concat_tables(tables), temporary)
-            temporary.replace(folder / f"{target}.parquet")
+            file.unlink(missing_ok=True)
     return complete
 
 
-def _left_out(planned: StudyPlan, store: Store) -> list[dict[str, Any]]:
-    """The rows that are not in the data that a study used: per task, split and language their number, and each."""
-    found = []
-    for fingerprint, step in planned.plan.steps.items():
-        file = store.find(fingerprint, "left-out.json") if step.kind in ("rows", "translate") else None
-        if file:
-            part = json.loads(file.read_text(encoding="utf-8"))
-            if part["problems"] or part["unlabelled"]:
-                found.append({"rows": step.label, **part})
-    return found
-
-
-def _translations(planned: StudyPlan, store: Store) -> list[dict[str, Any]]:
-    """How good each translation seems to be: what `quality.json` of the steps that translate says."""
-    files = [
-        (step.label, store.find(f, "quality.json")) for f, step in planned.plan.steps.items() if "to" in step.arguments
-    ]  # two translators may go the same way
-    return [{"label": label, **json.loads(file.read_text(encoding="utf-8"))} for label, file in files if file]
-
-
-def told(part: dict[str, Any]) -> str:
-    """One record of `left-out.json` in words."""
-    problems = part["problems"]
-    words = [f"{part['unlabelled']:,} rows without a gold label"] if part["unlabelled"] else []
-    if problems:
-        first = problems[0]
-        words.append(f"{len(problems):,} bad rows, the first in {first['unit']} {first['line']}: {first['found']}")
-    return f"{part['rows']}: left out {' and '.join(words)}; all are in {LEFT_OUT}"
-
-
-def _labelled(planned: StudyPlan, store: Store, cell: Cell) -> pa.Table:
+def _cell_table(planned: StudyPlan, store: Store, cell: Cell) -> pa.Table:
     """A cell's predictions with the columns that say which cell it is."""
     table = pq.read_table(store.find(cell.predictions, "predictions.parquet"))
-    task = planned.frozen.study.targets[cell.target]
-    constant = {
+    constants: dict[str, str | int] = {
         "task": cell.target,
         "arm": cell.arm,
         "encoder": cell.encoder,
         "replicate": cell.replicate,
-        "split": task.test,
+        "split": planned.frozen.study.targets[cell.target].test,
     }
-    for position, (name, value) in enumerate(constant.items()):
-        kind = pa.int32() if isinstance(value, int) else pa.string()
-        column = pa.repeat(pa.scalar(value, kind), len(table))
-        table = table.add_column(position, name, column if isinstance(value, int) else column.dictionary_encode())
+    for position, (name, value) in enumerate(constants.items()):
+        if isinstance(value, int):
+            column = pa.repeat(pa.scalar(value, pa.int32()), len(table))
+        else:
+            column = pa.repeat(pa.scalar(value, pa.string()), len(table)).dictionary_encode()
+        table = table.add_column(position, name, column)
     return table
+
+
+def _step_files(planned: StudyPlan, store: Store, name: str) -> list[dict[str, Any]]:
+    """The content of a JSON file of the steps that prepare or translate examples, with what identifies them.
+
+    Of `left-out.json` only those are listed that leave an example out.
+    """
+    steps, records = planned.plan.steps, []
+    translators = {fingerprint: name for name, fingerprint in reversed(planned.translators.items())}
+    for fingerprint, step in steps.items():
+        file = store.find(fingerprint, name) if step.kind in ("rows", "translate") else None
+        content = json.loads(file.read_text(encoding="utf-8")) if file else {}
+        if not content or ("problems" in content and not content["problems"] and not content["unlabelled"]):
+            continue
+        translated = step.kind == "translate"
+        prepared = steps[step.inputs["rows"]].arguments if translated else step.arguments
+        language = prepared["language"]
+        if translated and not step.arguments["roundtrip"]:
+            language = step.arguments["to"]
+        records.append({
+            "label": step.label, "step": fingerprint, "task": prepared["task"]["name"], "split": prepared["split"],
+            "language": language, "translator": translators[step.inputs["model"]] if translated else "", **content,
+        })  # fmt: skip
+    return records
+
+
+def describe_left_out(record: dict[str, Any]) -> str:
+    """One record of `left-out.json` in words."""
+    problems, parts = record["problems"], []
+    if record["unlabelled"]:
+        parts.append(f"{record['unlabelled']:,} examples without a gold label")
+    if problems:
+        first = problems[0]
+        parts.append(f"{len(problems):,} bad examples, the first in {first['unit']} {first['line']}: {first['found']}")
+    return f"{record['label']}: left out {' and '.join(parts)}; all are in {run_files.LEFT_OUT}"
 
 
 def _budget(planned: StudyPlan, store: Store, cell: Cell) -> dict[str, Any]:
@@ -115,46 +159,32 @@ def _budget(planned: StudyPlan, store: Store, cell: Cell) -> dict[str, Any]:
     for retrieval the layer and how it was chosen."""
     result: dict[str, Any] = {name: getattr(cell, name) for name in ("target", "arm", "encoder", "replicate")}
     for phase, fingerprint in (("intermediate", cell.intermediate), ("training", cell.training)):
-        found = learnt(store, fingerprint) if fingerprint else None
-        if found:
+        summary = training_summary(store, fingerprint) if fingerprint else None
+        if summary:
             step = planned.plan.steps[fingerprint]
-            result[phase] = {
-                "languages": _languages(step.arguments["tasks"]),
-                "comparison_group": comparison_group(phase, step),
-                **found,
-            }
-    chosen = store.find(cell.predictions, "retrieval.json")
-    if chosen:
-        result["retrieval"] = json.loads(chosen.read_text(encoding="utf-8"))
+            languages = dict.fromkeys(code for task in step.arguments["tasks"].values() for code in task["languages"])
+            group = comparison_group(phase, step)
+            result[phase] = {"languages": list(languages), "comparison_group": group, **summary}
+    if retrieval := store.find(cell.predictions, "retrieval.json"):
+        result["retrieval"] = json.loads(retrieval.read_text(encoding="utf-8"))
     return result
 
 
-def learnt(store: Store, fingerprint: str) -> dict[str, Any] | None:
-    """What a finished training was given and how it went: examples, updates, tokens, first and last loss, and the
-    English-dev score of the weights that it left; None where it is not finished."""
+def training_summary(store: Store, fingerprint: str) -> dict[str, Any] | None:
+    """Examples, updates, tokens, first and last loss of a finished training, and the English-dev score of the weights
+    that it left; None if it is not finished."""
     file = store.find(fingerprint, "history.json")
     if not file:
         return None
-    summary = json.loads(file.read_text())
-    first, last = summary["history"][0], summary["history"][-1]
-    return {
-        **{name: summary[name] for name in ("examples", "updates", "tokens", "dev_score")},
-        "first_loss": first["loss"],
-        "loss": last["loss"],
-    }
+    record = json.loads(file.read_text(encoding="utf-8"))
+    losses = {"first_loss": record["history"][0]["loss"], "loss": record["history"][-1]["loss"]}
+    return {name: record[name] for name in ("examples", "updates", "tokens", "dev_score")} | losses
 
 
 def comparison_group(phase: str, step: Step) -> str:
-    """A name that trainings share which can be compared by loss and English dev: of the same phase and tasks, with as
-    much masked text and the same text withheld."""
+    """A name shared by trainings that can be compared by loss and English dev: of the same phase and tasks, with as
+    much masked text and the same text column withheld."""
     arguments = step.arguments
-    masked = arguments["mlm"]["share"] if arguments["mlm"] else 0
+    tasks, masked = " + ".join(arguments["tasks"]), arguments["mlm"]["share"] if arguments["mlm"] else 0
     longer = ", lengthened" if "longer" in step.inputs else ""
-    return (
-        f"{phase}: {' + '.join(arguments['tasks'])}, {masked:g} masked, '{arguments['mask_column']}' withheld{longer}"
-    )
-
-
-def _languages(tasks: dict[str, Any]) -> list[str]:
-    """The languages of a training's tasks."""
-    return list(dict.fromkeys(code for told in tasks.values() for code in told["languages"]))
+    return f"{phase}: {tasks}, {masked:g} masked, '{arguments['mask_column']}' withheld{longer}"

@@ -1,5 +1,5 @@
-"""Commits of what a study takes from the hub: data sets, encoders and translators that name none are asked for when
-the study is frozen, so that every fingerprint holds a commit."""
+"""Pins what a study takes from the hub: data sets, encoders and translators without a fixed revision get the commit
+that they have when the study is frozen, so that every fingerprint contains a commit."""
 
 from pathlib import Path
 from typing import Any
@@ -10,36 +10,46 @@ from xstilts.errors import XstiltsError
 from xstilts.tasks.data_source import FileSource, HubSource
 from xstilts.tasks.task import Task
 
-MODELS = {"encoder": "encoders", "translator": "translators"}
+SECTIONS = {"encoder": "encoders", "translator": "translators"}
+"""The sections of a study that name models."""
 
 
-def settled(study: Study, tasks: dict[str, Task], data: Path | None) -> tuple[Study, dict[str, Task]]:
-    """The study and its tasks with a commit wherever the revision was left open; raises XstiltsError where the hub
-    cannot be asked and nothing is cached."""
-    for section in MODELS.values():
-        entries = getattr(study, section)
-        own = {name: entry.model_copy(update={"revision": _commit(entry)}) if _open(entry) else entry
-               for name, entry in entries.items()}  # fmt: skip
-        study = study.model_copy(update={section: own})
-    return study, {name: _pinned(task, data) for name, task in tasks.items()}
+def pinned(study: Study, tasks: dict[str, Task], data: Path | None) -> tuple[Study, dict[str, Task]]:
+    """The study and its tasks with a commit in place of every revision that can change.
+
+    Raises XstiltsError if the hub cannot be asked and nothing is cached.
+    """
+    for section in SECTIONS.values():
+        entries = {
+            name: entry.model_copy(update={"revision": _commit(entry)}) if _open_model(entry) else entry
+            for name, entry in getattr(study, section).items()
+        }
+        study = study.model_copy(update={section: entries})
+    pinned_tasks = {}
+    for name, task in tasks.items():
+        source: Any = task.source
+        if _open_task(task, data):
+            source = source.model_copy(update={"revision": resolve(source.hub, source.revision)})
+        pinned_tasks[name] = task.model_copy(update={"source": source})
+    return study, pinned_tasks
 
 
-def unsettled(study: Study, tasks: dict[str, Task], data: Path | None) -> list[str]:
-    """What of the study has a revision that may be another one tomorrow, in sentences."""
-    named = [f"task '{task.name}'" for task in tasks.values() if _unpinned(task, data)]
-    named += [f"{kind} '{name}'" for kind, section in MODELS.items()
-              for name, entry in getattr(study, section).items() if _open(entry)]  # fmt: skip
-    return [f"{what}: revision unresolved; `study` asks the hub for it and keeps to it" for what in named]
+def unpinned(study: Study, tasks: dict[str, Task], data: Path | None) -> list[str]:
+    """A warning for each part of the study whose revision can change."""
+    names = [f"task '{task.name}'" for task in tasks.values() if _open_task(task, data)]
+    for kind, section in SECTIONS.items():
+        names += [f"{kind} '{name}'" for name, entry in getattr(study, section).items() if _open_model(entry)]
+    return [f"{name}: revision not pinned; `study` asks the hub for the current one and keeps it" for name in names]
 
 
 def revisions(tasks: dict[str, Task]) -> dict[str, str]:
     """The revisions of the data sets by task; those of models are in the study itself."""
-    found = {name: getattr(task.source, "revision", "") for name, task in tasks.items()}
-    return {name: revision for name, revision in found.items() if revision}
+    by_task = {name: getattr(task.source, "revision", "") for name, task in tasks.items()}
+    return {name: revision for name, revision in by_task.items() if revision}
 
 
 def on_hub(load: str) -> bool:
-    """Whether a model is in a hub repository, not a folder; raises XstiltsError for a path where there is no folder."""
+    """Whether a model is in a hub repository, not a folder; raises XstiltsError for a path without a folder."""
     if Path(load).is_dir():
         return False
     if Path(load).is_absolute() or load.startswith((".", "~")) or load.count("/") > 1:  # no repository is named so
@@ -48,41 +58,31 @@ def on_hub(load: str) -> bool:
     return True
 
 
-def _moves(revision: str) -> bool:
+def _changes(revision: str) -> bool:
+    """Whether a revision can be another commit tomorrow: a branch, or none."""
     return not revision or revision == "main" or revision.startswith("refs/")
 
 
-def _open(entry: Encoder | Translator) -> bool:
-    return bool(entry.load) and _moves(entry.revision) and on_hub(entry.load)
+def _open_model(entry: Encoder | Translator) -> bool:
+    return bool(entry.load) and _changes(entry.revision) and on_hub(entry.load)
+
+
+def _open_task(task: Task, data: Path | None) -> bool:
+    """Whether a task's examples come from a repository at a revision that can change; a local copy cannot."""
+    source = task.source
+    if not isinstance(source, HubSource | FileSource) or not source.hub or mirror(source.hub, data):
+        return False
+    return _changes(source.revision)
 
 
 def _commit(entry: Encoder | Translator) -> str:
-    """The commit that a model's revision is now; without a network the one in the local cache, which is loaded then."""
+    """The current commit of a model's revision; without a network the one in the local cache, which is loaded then."""
     import huggingface_hub
 
     try:
         file = huggingface_hub.hf_hub_download(entry.load, "config.json", revision=entry.revision or None)
     except (OSError, ValueError, huggingface_hub.errors.HfHubHTTPError) as error:
-        raise XstiltsError(
-            "network",
-            f"cannot load the model '{entry.load}'",
-            f"its revision is unresolved, and the hub cannot be asked: {' '.join(str(error).split())[:300]}",
-            "connect to the network once, or give the folder of the model",
-        ) from None
+        why = f"its revision is not pinned, and the hub cannot be asked: {' '.join(str(error).split())[:300]}"
+        hint = "connect to the network once, or give the folder of the model"
+        raise XstiltsError("network", f"cannot load the model '{entry.load}'", why, hint) from None
     return Path(file).parent.name  # the cache has a folder for each commit
-
-
-def _unpinned(task: Task, data: Path | None) -> bool:
-    """Whether a task's rows come from a repository at a revision that may move; a copy of it is what it is."""
-    source = task.source
-    if not isinstance(source, HubSource | FileSource) or not source.hub or mirror(source.hub, data):
-        return False
-    return _moves(source.revision)
-
-
-def _pinned(task: Task, data: Path | None) -> Task:
-    if not _unpinned(task, data):
-        return task
-    source: Any = task.source
-    pinned = source.model_copy(update={"revision": resolve(source.hub, source.revision)})
-    return task.model_copy(update={"source": pinned})

@@ -1,148 +1,127 @@
-"""Carries a planned study out and gathers what its cells predicted."""
+"""Runs a planned study: freezes its plan, executes its steps, tries degenerate trainings again, gathers results."""
 
 import json
-import socket
-import time
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from xstilts.costs.compare import ESTIMATES, compared, measured_seconds
-from xstilts.engine import Outcome, Plan, Report, Store, digest, write_atomically, write_steps
+from xstilts.costs.compare import compared
+from xstilts.engine import Outcome, Plan, Report, Store, digest, write_steps
 from xstilts.errors import XstiltsError
-from xstilts.runs.run_lock import claim
-from xstilts.study.results import FACTS, gather
-from xstilts.study.retry import second_tries
+from xstilts.runs.events import event_log
+from xstilts.runs.run_files import ESTIMATES, PLAN, STEPS, STUDY, write_json
+from xstilts.study.plan import build_plan
+from xstilts.study.results import comparison_group, gather, training_summary
 from xstilts.study.steps import StudyPlan
-
-PLAN, STEPS, EVENTS = "plan.json", "steps.jsonl", "events.jsonl"
-PROGRESS_SECONDS = 10.0
-"""How often a step's progress enters the log of events: a study of days would fill it."""
-
+from xstilts.training.degenerate import degenerate
 
 Executor = Callable[[Plan, Store, list[str], Report], Outcome]
 
 
 def run_study(planned: StudyPlan, store: Store, out: Path, executor: Executor, watch: Report) -> None:
-    """Runs every step that is not in the store and writes the run folder: plan, events, study, cells, predictions,
-    and what steps took beside their estimates.
+    """Run every step that is not in the store and write the run folder.
 
-    Raises XstiltsError with code 4 where steps failed; what the other steps made is kept, and the predictions of
+    `estimates.json` compares what steps took with their estimates, for the steps that this call ran.
+
+    Raises XstiltsError "step-failed" if steps failed; the results of the other steps are kept, and the predictions of
     the cells that are complete are written all the same.
     """
-    out.mkdir(parents=True, exist_ok=True)
     store.sweep()
-    with (out / EVENTS).open("a+", encoding="utf-8") as log:
-        claim(log)
-        report = _reporter(log, watch)
-        failed: dict[str, str] = {}
-        try:
-            second = _execute(planned, store, out, executor, report, failed)
-        finally:
-            with suppress(OSError):  # of a full disk, perhaps: the error that is on its way says so
-                report({"event": "ended", "failed": len(failed)})
-    rows = compared(planned.plan, measured_seconds(out / EVENTS))
-    write_atomically(out / ESTIMATES, json.dumps(rows, indent=1))
+    with event_log(out, watch) as report:
+        for change in freeze_plan(planned, out):
+            report({"event": "note", "why": change})
+        outcome = executor(planned.plan, store, planned.wanted, report)
+        second = second_tries(planned, store)
+        if second:
+            report({"event": "note", "why": "degenerate trainings are tried once more with another seed"})
+            planned.plan.steps |= second.plan.steps
+            planned.translators |= second.translators
+            write_steps(out / STEPS, planned.plan, [*planned.wanted, *second.wanted])
+            retried = executor(planned.plan, store, second.wanted, report)
+            outcome = Outcome(outcome.seconds | retried.seconds, outcome.failed | retried.failed)
+    write_json(out, ESTIMATES, compared(planned.plan, outcome.seconds))
     gather(planned, store, out, second)
-    if failed:
-        labels = [f"{planned.plan.steps[f].label}: {why}" for f, why in failed.items()]
+    if outcome.failed:
+        count = len(outcome.failed)
+        labels = [f"{planned.plan.steps[f].label}: {why}" for f, why in outcome.failed.items()]
         raise XstiltsError(
             "step-failed",
-            f"{len(failed)} step{'s' if len(failed) > 1 else ''} failed; all others are kept",
+            f"{count} step{'s' * (count > 1)} failed; the results of all others are kept",
             "\n".join(labels[:5]),
-            "mend the cause and run the same command again: only what is missing is computed",
+            "fix the cause and run the same command again: it computes only what is missing",
         )
 
 
-def _execute(
-    planned: StudyPlan, store: Store, out: Path, executor: Executor, report: Report, failed: dict[str, str]
-) -> StudyPlan | None:
-    """Runs the plan, and then another try of what came to nothing, whose plan is returned; fills `failed`."""
-    for change in freeze_plan(planned, out):
-        report({"event": "note", "why": change})
-    failed |= executor(planned.plan, store, planned.wanted, report).failed
-    second = second_tries(planned, store)
-    if second:
-        report({"event": "note", "why": "trainings that came to nothing are tried once more with another seed"})
-        planned.plan.steps |= second.plan.steps
-        write_steps(out / STEPS, planned.plan, [*planned.wanted, *second.wanted])
-        failed |= executor(planned.plan, store, second.wanted, report).failed
-    return second
-
-
-def _reporter(log: TextIO, watch: Report) -> Report:
-    """Tells events to the log, which may end in a line that was cut short, and to whoever watches."""
-    told: dict[str, float] = {}
-    if log.tell():
-        log.seek(log.tell() - 1)
-        if log.read() != "\n":
-            log.write("\n")
-
-    def report(event: dict[str, Any]) -> None:
-        now, progress = time.time(), event["event"] == "progress"
-        if not progress or now - told.get(event["step"], 0.0) > PROGRESS_SECONDS:
-            if progress:
-                told[event["step"]] = now
-            where = {"host": socket.gethostname()} if event["event"] == "plan" else {}
-            log.write(json.dumps({"time": round(now, 2), **event, **where}) + "\n")
-            log.flush()
-        watch(event)
-
-    return report
+def second_tries(planned: StudyPlan, store: Store) -> StudyPlan | None:
+    """The plan with another seed for each degenerate training, and what follows from it; None if there is none."""
+    groups: dict[str, dict[str, None]] = defaultdict(dict)
+    for cell in planned.cells:
+        for phase, fingerprint in (("intermediate", cell.intermediate), ("training", cell.training)):
+            if fingerprint:
+                groups[comparison_group(phase, planned.plan.steps[fingerprint])][fingerprint] = None
+    retried: set[str] = set()
+    for trainings in groups.values():
+        finished = {name: summary for name in trainings if (summary := training_summary(store, name))}
+        flags = degenerate(list(finished.values()))
+        retried |= {name for name, is_degenerate in zip(finished, flags, strict=True) if is_degenerate}
+    return build_plan(planned.frozen, frozenset(retried), planned.ranks) if retried else None
 
 
 def freeze_plan(planned: StudyPlan, out: Path) -> list[str]:
-    """Writes what was decided before the first step, and the steps as such, so that each can be run alone.
+    """Write what was decided before the first step, and the steps, so that each can be run on its own.
 
-    Where an earlier plan differs, it is kept beside the new one, and what has changed is returned in words. So are the
-    facts that go with its predictions: they would be analysed by another split of languages.
+    An earlier plan that differs is kept under another name, and the differences are returned in words. So is the
+    `study.json` that belongs to it: its predictions have another split of languages.
     """
     description = json.loads(json.dumps(planned.frozen.describe() | {"steps": list(planned.plan.steps)}))
-    file, changed = out / PLAN, []
-    if file.is_file():
-        earlier = _earlier(file)
-        changed = differences(earlier, description) + _other_data(earlier["steps"], planned)
-        if changed:
-            kept = f"plan-{digest([earlier['hash'], earlier['steps']])[:8]}.json"
-            write_atomically(out / kept, json.dumps(earlier, indent=1))
-            if (out / FACTS).is_file():
-                (out / FACTS).replace(out / kept.replace("plan", "study"))
-            changed = [f"this is another plan than before, which is kept as {kept}", *changed]
-    write_atomically(file, json.dumps(description, indent=1, ensure_ascii=False))
+    earlier, changes = _earlier_plan(out), []
+    if earlier:
+        changes = differences(earlier, description) + _other_inputs(earlier["steps"], planned)
+    if earlier and changes:
+        name = f"plan-{digest([earlier['hash'], earlier['steps']])[:8]}.json"
+        write_json(out, name, earlier)
+        with suppress(FileNotFoundError):
+            (out / STUDY).replace(out / name.replace("plan", "study"))
+        changes = [f"this plan differs from the earlier one, which is kept as {name}", *changes]
+    write_json(out, PLAN, description)
     write_steps(out / STEPS, planned.plan, planned.wanted)
-    return changed
+    return changes
 
 
-def _other_data(earlier: list[str], planned: StudyPlan) -> list[str]:
-    """Steps that take in something from outside, and did not so before: other files, or another way to read them."""
-    new = [step for f, step in planned.plan.steps.items() if not step.inputs and f not in set(earlier)]
+def _other_inputs(earlier: list[str], planned: StudyPlan) -> list[str]:
+    """The steps that read data or encoders and are new: other files, or another way to read them."""
+    known = set(earlier)
+    new = [step for f, step in planned.plan.steps.items() if not step.inputs and f not in known]
     labels = ", ".join(step.label for step in new[:3]) + (", …" if len(new) > 3 else "")
-    return [f"{len(new)} steps have no result yet that begin with data or encoders: {labels}"] if new else []
+    return [f"{len(new)} steps that read data or encoders are new: {labels}"] if new else []
 
 
-def _earlier(file: Path) -> dict[str, Any]:
-    """The plan that a run folder holds; raises XstiltsError where it is none."""
+def _earlier_plan(out: Path) -> dict[str, Any] | None:
+    """The plan that a run folder holds, None if it holds none; raises XstiltsError for a file that is no plan."""
     try:
-        found = json.loads(file.read_bytes())
-        _ = found["hash"][:8]
+        plan = json.loads((out / PLAN).read_bytes())
+        plan["hash"][:8], plan["steps"]
+    except FileNotFoundError:
+        return None
     except (ValueError, KeyError, TypeError):
-        raise XstiltsError("bad-setting", f"{file.parent} holds something else than a run", f"{file.name} is no plan of a study",
+        raise XstiltsError("not-a-run", f"{out} holds something other than a run", f"{PLAN} is no plan of a study",
                            "name another run folder, or remove the file") from None  # fmt: skip
-    return dict(found)
+    return dict(plan)
 
 
 def differences(earlier: Any, later: Any, where: str = "") -> list[str]:
-    """The settings of two plans that differ, each in words; hash, steps and warnings follow from them."""
+    """The settings of two plans that differ, each in words; not hash, steps and warnings, which follow from them.
+
+    >>> differences({"study": {"seed": 1}, "hash": "a"}, {"study": {"seed": 2}, "hash": "b"})
+    ['study.seed: 1 is now 2']
+    """
     if not isinstance(earlier, dict) or not isinstance(later, dict):
         return [] if earlier == later else [f"{where}: {_short(earlier)} is now {_short(later)}"]
-    follow = ("hash", "steps", "warnings")
-    names = [name for name in dict.fromkeys([*earlier, *later]) if where or name not in follow]
-    return [
-        told
-        for name in names
-        for told in differences(earlier.get(name), later.get(name), f"{where}.{name}" if where else name)
-    ]
+    names = [n for n in dict.fromkeys([*earlier, *later]) if where or n not in ("hash", "steps", "warnings")]
+    places = {name: f"{where}.{name}" if where else name for name in names}
+    return [text for name in names for text in differences(earlier.get(name), later.get(name), places[name])]
 
 
 def _short(value: Any) -> str:

@@ -1,15 +1,16 @@
 """Which languages the arms of a study train on: a draw for each replicate, frozen with the plan."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from xstilts.config.schema import Arm, Study, Training
 from xstilts.data.examples import available
 from xstilts.errors import XstiltsError
-from xstilts.languages import select
+from xstilts.languages import language, select
 from xstilts.languages.user_tables import read_scores
 from xstilts.randomness import INDEPENDENT, derive
-from xstilts.study.translators import check_translators, translatable
 from xstilts.tasks.task import Task
+from xstilts.translation.known import known_targets
 
 
 def encoder_names(study: Study) -> list[str]:
@@ -27,43 +28,45 @@ def replicate_names(study: Study, arm: Arm) -> list[tuple[str, int, str]]:
     return [(e, r, f"{e}:{r + shift}") for e in encoder_names(study) for r in range(1, study.replicates + 1)]
 
 
-def draw_sources(
-    study: Study, tasks: dict[str, Task], pool: tuple[str, ...], held_out: tuple[str, ...], data: Path | None
-) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Per arm and randomness name the languages of its intermediate training.
-
-    Raises XstiltsError where an arm has none, one that it may not train on, or one that its translator lacks.
-    """
-    check_translators(study)
-    result: dict[str, dict[str, tuple[str, ...]]] = {}
-    for name, arm in study.arms.items():
-        result[name] = {}
-        if not arm.intermediate:
-            continue
-        among = held_out if arm.languages == "held-out" else pool
-        candidates, parts = translatable(study, arm, among), parts_of(study, arm.intermediate)
-        for training in parts.values():
-            if not arm.translated:
-                candidates = tuple(available(tasks[training.task], training.train, candidates, data, tasks))
-        if arm.languages == "given" and not arm.translated:
-            _present(name, arm, parts, tasks, data)
-        for _, _, randomness in replicate_names(study, arm):
-            result[name][randomness] = _draw(study, name, arm, candidates, randomness, held_out)
-    return result
-
-
 def parts_of(study: Study, name: str) -> dict[str, Training]:
     """The trainings of single tasks that an intermediate training consists of, each with its task named."""
-    named = study.intermediate[name].mixture or {name: 1.0}
-    parts = {part: study.intermediate[part] for part in named}
+    parts = {part: study.intermediate[part] for part in study.intermediate[name].mixture or (name,)}
     return {part: training.model_copy(update={"task": training.task or part}) for part, training in parts.items()}
 
 
+def draw_sources(
+    study: Study, tasks: dict[str, Task], pool: tuple[str, ...], held_out: tuple[str, ...], data: Path | None
+) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Per arm and name of randomness the languages of its intermediate training.
+
+    Raises XstiltsError if an arm has no language, one that it may not train on, or one that its task or translator
+    lacks.
+    """
+    sources: dict[str, dict[str, tuple[str, ...]]] = {}
+    for name, arm in study.arms.items():
+        _check_translators(study, name, arm)
+        sources[name] = {}
+        if not arm.intermediate:
+            continue
+        candidates = translatable(study, arm, held_out if arm.languages == "held-out" else pool)
+        for training in parts_of(study, arm.intermediate).values() if not arm.translated else ():
+            task, split = tasks[training.task], training.train
+            candidates = tuple(available(task, split, candidates, data, tasks))
+            absent = set(arm.given) - set(available(task, split, arm.given, data, tasks))
+            if arm.languages == "given" and absent:
+                what = f"arm '{name}': task '{training.task}' has no {split} examples in {', '.join(sorted(absent))}"
+                hint = "give it others, or `translated`"
+                raise XstiltsError("bad-setting", what, "the arm is given these languages", hint)
+        for _, _, randomness in replicate_names(study, arm):
+            sources[name][randomness] = _draw(study, name, candidates, randomness, held_out)
+    return sources
+
+
 def _draw(
-    study: Study, name: str, arm: Arm, candidates: tuple[str, ...], randomness: str, held_out: tuple[str, ...]
+    study: Study, name: str, candidates: tuple[str, ...], randomness: str, held_out: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """The languages of an arm's data, the anchor first where it keeps a share."""
-    anchor = study.languages.anchor
+    """The languages of an arm's data, with the anchor first if it keeps a share."""
+    arm, anchor = study.arms[name], study.languages.anchor
     if arm.languages == "english":
         return (anchor,)
     if arm.languages == "given":
@@ -71,49 +74,51 @@ def _draw(
     elif arm.languages == "all":
         chosen = candidates
     else:
-        chosen = _select(study, name, arm, candidates, derive(study.seed, randomness, "languages"), held_out)
-    _check_held_out(name, arm, chosen, held_out)
+        chosen = _select(study, name, candidates, derive(study.seed, randomness, "languages"), held_out)
+    leaked = [code for code in chosen if code in held_out]
+    if leaked and arm.role == "arm":
+        raise XstiltsError("leak", f"arm '{name}' trains on held-out languages: {', '.join(leaked)}",
+                           "arms are judged by languages that no arm was trained on",
+                           "name them in `languages.never_held_out`, or give the arm `role: control`")  # fmt: skip
     if not chosen:
-        raise XstiltsError("bad-setting", f"arm '{name}' has no language to train on", "its tasks have no rows in those it may choose",
-                           "give the study more languages, or the arm others")  # fmt: skip
+        why = "its tasks have no examples in those that it may choose"
+        hint = "give the study more languages, or the arm others"
+        raise XstiltsError("bad-setting", f"arm '{name}' has no language to train on", why, hint)
     return (anchor, *chosen) if arm.anchor_share else chosen
 
 
 def _select(
-    study: Study, name: str, arm: Arm, candidates: tuple[str, ...], seed: int, held_out: tuple[str, ...]
+    study: Study, name: str, candidates: tuple[str, ...], seed: int, held_out: tuple[str, ...]
 ) -> tuple[str, ...]:
+    arm, anchor = study.arms[name], study.languages.anchor
     strategy = "random" if arm.languages == "held-out" else arm.languages
     scores = read_scores(Path(arm.scores), held_out=held_out) if strategy == "predicted" else None
     try:
         return select(
-            strategy, candidates, arm.count, anchor=study.languages.anchor, exact=arm.exact, seed=seed, scores=scores
+            strategy, candidates, arm.count, anchor=anchor, exact=arm.exact, seed=seed, scores=scores
         ).languages
     except XstiltsError as error:
-        raise XstiltsError(
-            "bad-setting",
-            f"arm '{name}': {error.what}",
-            error.why,
-            f"lower its `count` below {arm.count}, or give the study more languages; {error.hint}",
-        ) from None
+        hint = f"lower its `count` below {arm.count}, or give the study more languages; {error.hint}"
+        raise XstiltsError(error.kind, f"arm '{name}': {error.what}", error.why, hint) from None
 
 
-def _present(
-    name: str, arm: Arm, parts: dict[str, Training], tasks: dict[str, Task], data: Path | None
-) -> None:  # fmt: skip
-    """Raises XstiltsError where a task of the arm has no rows in a language that it is given."""
-    for training in parts.values():
-        there = available(tasks[training.task], training.train, arm.given, data, tasks)
-        absent = [code for code in arm.given if code not in there]
-        if absent:
-            raise XstiltsError("bad-setting", f"arm '{name}': task '{training.task}' has no {training.train} rows in "
-                               f"{', '.join(absent)}", "the arm is given these languages",
-                               "give it others, or `translated`")  # fmt: skip
+def translatable(study: Study, arm: Arm, codes: Iterable[str]) -> tuple[str, ...]:
+    """The languages that an arm's translator is known to translate into; all, if it is not known or none is used."""
+    known = known_targets(study.translators[arm.translated].load) if arm.translated and not arm.pivot else None
+    return tuple(code for code in codes if known is None or language(code).code in known)
 
 
-def _check_held_out(name: str, arm: Arm, chosen: tuple[str, ...], held_out: tuple[str, ...]) -> None:
-    """Raises XstiltsError where an arm that is no control would train on languages that it is judged by."""
-    kept = [code for code in chosen if code in held_out]
-    if kept and arm.role == "arm":
-        raise XstiltsError("leak", f"arm '{name}' trains on held-out languages: {', '.join(kept)}",
-                           "arms are judged by languages that no arm was trained on",
-                           "name them in `languages.never_held_out`, or give the arm `role: control`")  # fmt: skip
+def _check_translators(study: Study, name: str, arm: Arm) -> None:
+    """Raises XstiltsError if an arm is given, or pivots through, a language that its translator does not translate
+    into, or if the translator back is known not to translate into the anchor. Otherwise its step would fail late."""
+    if not arm.translated:
+        return
+    anchor, back = study.languages.anchor, study.translators[arm.translated].back or arm.translated
+    ways = [(arm.translated, arm.pivot), (back, anchor)] if arm.pivot else []
+    for translator, code in ways + [(arm.translated, code) for code in arm.given if code != anchor]:
+        load = study.translators[translator].load
+        known, wanted = known_targets(load), language(code)
+        if known is not None and wanted.code not in known:
+            what = f"arm '{name}': translator '{translator}' does not translate into {wanted.name} ({wanted.code})"
+            why = f"{load} translates into {', '.join(sorted(known))}"
+            raise XstiltsError("bad-setting", what, why, "give the arm one of these languages, or another translator")

@@ -1,10 +1,10 @@
-"""A study's steps as plain data, and what they are made of: rows, encoders, translators."""
+"""A study's steps as plain data, and what they are made of: examples, encoders, translators."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xstilts.config.schema import Encoder, Recipe
+from xstilts.config.schema import Encoder, Recipe, Translator
 from xstilts.costs.estimate import Estimate
 from xstilts.data.examples import content_digest, required_tasks
 from xstilts.engine import Plan, Step, checksum, digest
@@ -25,13 +25,15 @@ VERSIONS = {
     "xstilts.evaluation.predict:baseline": 1,
     "xstilts.evaluation.retrieve:retrieve": 2,
 }
-"""Raised when a change of code moves a step's results, so that old results are not taken for new ones."""
+"""Raised when a change of code changes a step's results, so that old results are not taken for new ones."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One scored combination, and the steps that made it: `intermediate` and `training` are "" where there is none, and
-    so is `oracle`, the predictions by weights that the held-out languages chose."""
+    """One scored combination and the fingerprints of its steps; "" for those that it does not have.
+
+    oracle: the predictions by weights that were chosen on held-out languages.
+    """
 
     target: str
     arm: str
@@ -45,7 +47,11 @@ class Cell:
 
 @dataclass
 class StudyPlan:
-    """The graph of a study's steps and the cells that its analysis reads."""
+    """The graph of a study's steps and the cells that its analysis reads.
+
+    encoders, translators: the fingerprint of the step that fetches or pretrains each; examples: of the step that
+    prepares them, by task, split, language and whether labels are withheld.
+    """
 
     frozen: Frozen
     plan: Plan = field(default_factory=Plan)
@@ -53,8 +59,9 @@ class StudyPlan:
     estimates: dict[str, Estimate] = field(default_factory=dict)
     retried: frozenset[str] = frozenset()
     ranks: int = 1
-    rows: dict[tuple[str, str, str, bool], str] = field(default_factory=dict)
-    """Steps that prepare rows, by task, split, language and whether labels are withheld: most are asked for often."""
+    encoders: dict[str, str] = field(default_factory=dict)
+    translators: dict[str, str] = field(default_factory=dict)
+    examples: dict[tuple[str, str, str, bool], str] = field(default_factory=dict)
 
     @property
     def wanted(self) -> list[str]:
@@ -63,36 +70,45 @@ class StudyPlan:
         return list(dict.fromkeys(names))
 
 
-def add(result: StudyPlan, kind: str, function: str, label: str, arguments: dict[str, Any], inputs: dict[str, str],
-         location: dict[str, str] | None = None) -> str:  # fmt: skip
+def add(
+    result: StudyPlan,
+    kind: str,
+    function: str,
+    label: str,
+    arguments: dict[str, Any],
+    inputs: dict[str, str] | None = None,
+    location: dict[str, str] | None = None,
+) -> str:
+    """Add a step to the plan and return its fingerprint."""
     ranks = result.ranks if kind in ("train", "pretrain") else 1
     resources = ({"gpus": ranks} if arguments.get("device") == "cuda" else {}) | ({"ranks": ranks} if ranks > 1 else {})
-    step = Step(kind, function, VERSIONS[function], arguments, inputs, location or {}, label, resources=resources)
+    version = VERSIONS[function]
+    step = Step(kind, function, version, arguments, inputs or {}, location or {}, label, resources=resources)
     return result.plan.add(step)
 
 
 def entry_of(task: Task) -> dict[str, Any]:
-    """What identifies a task for a step. Not what only describes it (licence, citation, title), nor its list of
-    languages, so that a language added to an entry costs only itself, nor metrics that judge nothing, nor settings
-    left alone."""
-    told = {"licence", "citation", "title", "defaults", "verified", "languages"}
-    entry = task.model_dump(mode="json", exclude=told, exclude_defaults=True)
+    """What identifies a task for a step.
+
+    Left out are what only describes it (licence, citation, title), its list of languages, so that another language
+    needs only its own steps, metrics that it is not judged by, and settings left at their defaults.
+    """
+    described = {"licence", "citation", "title", "defaults", "verified", "languages"}
+    entry = task.model_dump(mode="json", exclude=described, exclude_defaults=True)
     return {**entry, "metrics": entry["metrics"][:1]} if "metrics" in entry else entry
 
 
-def rows_step(result: StudyPlan, task: Task, split: str, code: str, withheld: bool = False) -> str:
-    """The step that prepares a split of a task in one language."""
+def examples_step(result: StudyPlan, task: Task, split: str, code: str, withheld: bool = False) -> str:
+    """The step that prepares a split of a task in one language; most are asked for often and made once."""
     key = task.name, split, code, withheld
-    if key in result.rows:
+    if key in result.examples:
         result.plan.requested += 1
-        return result.rows[key]
+        return result.examples[key]
     frozen = result.frozen
+    tasks = {name: frozen.tasks[name] for name in required_tasks(task)}
     arguments = {
         "task": entry_of(task),
-        "tasks": {
-            name: {**entry_of(frozen.tasks[name]), "languages": frozen.tasks[name].languages}
-            for name in required_tasks(task)
-        },
+        "tasks": {name: {**entry_of(other), "languages": other.languages} for name, other in tasks.items()},
         "split": split,
         "language": code,
         "content": content_digest(task, split, code, frozen.data, frozen.tasks),
@@ -100,48 +116,67 @@ def rows_step(result: StudyPlan, task: Task, split: str, code: str, withheld: bo
     }
     location = {"data": str(frozen.data)} if frozen.data else {}
     label = f"{task.name} {split} in {code}"
-    result.rows[key] = add(result, "rows", "xstilts.data.prepare:prepare", label, arguments, {}, location)
-    return result.rows[key]
+    result.examples[key] = add(result, "rows", "xstilts.data.prepare:prepare", label, arguments, {}, location)
+    return result.examples[key]
 
 
-def all_rows(
+def examples_steps(
     result: StudyPlan, task: Task, split: str, languages: tuple[str, ...], withheld: bool = False
 ) -> dict[str, str]:
-    return {f"rows.{code}": rows_step(result, task, split, code, withheld) for code in languages}
+    """The inputs `rows.xx` of a step that reads a split in several languages."""
+    return {f"rows.{code}": examples_step(result, task, split, code, withheld) for code in languages}
 
 
 def recipe_of(recipe: Recipe, precision: str) -> dict[str, Any]:
+    """The arguments of a training that say how weights are updated."""
     return {**recipe.model_dump(mode="json"), "precision": precision}
 
 
+def model_of(entry: Encoder | Translator) -> dict[str, str]:
+    """What identifies the files of a model: its repository and revision, or the checksums of a local folder's files.
+
+    Raises XstiltsError for a path without a folder.
+    """
+    content = ""
+    if not on_hub(entry.load):
+        files = sorted(path for path in Path(entry.load).iterdir() if path.is_file())
+        content = digest([[path.name, checksum(path)] for path in files])
+    return {"load": entry.load, "revision": entry.revision, "content": content}
+
+
 def encoder_step(result: StudyPlan, name: str, random_weights: bool = False) -> str:
-    """The step that fetches or makes an encoder."""
+    """The step that fetches or pretrains an encoder, or gives it random weights."""
     study = result.frozen.study
-    own, entry = entry_of_encoder(study.encoders, name)
-    if entry.pretrain is None:
-        arguments = {
-            "load": entry.load,
-            "revision": entry.revision,
-            "content": folder_content(entry.load),
-            "random_weights": random_weights,
-            "seed": derive(study.seed, name, "random weights"),
-        }
+    kind = name if name in study.encoders else name.rpartition("-")[0]
+    entry = study.encoders[kind]
+    if entry.pretrain:
+        fingerprint = _pretraining(result, name, kind, random_weights)
+    else:
+        seed = derive(study.seed, name, "random weights")
+        arguments = {**model_of(entry), "random_weights": random_weights, "seed": seed}
         kind, label = ("random", f"{name} with random weights") if random_weights else ("fetch", f"fetch {name}")
-        return add(result, kind, "xstilts.models.encoders:fetch", label, arguments, {})
-    pretraining = entry.pretrain
-    corpus = result.frozen.tasks[pretraining.corpus]
-    frozen = result.frozen
+        fingerprint = add(result, kind, "xstilts.models.encoders:fetch", label, arguments)
+    if not random_weights:
+        result.encoders[name] = fingerprint
+    return fingerprint
+
+
+def _pretraining(result: StudyPlan, name: str, kind: str, random_weights: bool) -> str:
+    """The step that pretrains an encoder, or gives it random weights; the seeds of a kind share a vocabulary."""
+    frozen, study = result.frozen, result.frozen.study
+    pretraining = study.encoders[kind].pretrain
+    assert pretraining is not None
+    corpus = frozen.tasks[pretraining.corpus]
     languages = tuple(sorted((study.languages.anchor, *frozen.pool, *frozen.held_out)))
-    rows = all_rows(result, corpus, "train", languages)
+    texts = examples_steps(result, corpus, "train", languages)
     words = pretraining.vocabulary.model_dump(mode="json")
-    vocabulary = add(result, "vocabulary", "xstilts.models.vocabulary:train_vocabulary", f"vocabulary of {own}",
-                      words, rows)  # fmt: skip
-    updates = 0 if random_weights else pretraining.updates
+    function, label = "xstilts.models.vocabulary:train_vocabulary", f"vocabulary of {kind}"
+    vocabulary = add(result, "vocabulary", function, label, words, texts)
     arguments = {
         "config": pretraining.config,
         "task": entry_of(corpus),
         "languages": list(languages),
-        "updates": updates,
+        "updates": 0 if random_weights else pretraining.updates,
         "batch_size": pretraining.batch_size,
         "masked": pretraining.masked,
         "exponent": pretraining.exponent,
@@ -150,22 +185,14 @@ def encoder_step(result: StudyPlan, name: str, random_weights: bool = False) -> 
         "seed": derive(study.seed, name, "pretraining"),
         "device": frozen.device,
     }
-    kind, label = ("pretrain", f"pretrain {name}") if updates else ("random", f"{name} with random weights")
-    inputs = {"vocabulary": vocabulary, **rows}
+    kind, label = ("random", f"{name} with random weights") if random_weights else ("pretrain", f"pretrain {name}")
+    inputs = {"vocabulary": vocabulary, **texts}
     return add(result, kind, "xstilts.training.phases:pretrain", label, arguments, inputs)
 
 
-def folder_content(load: str) -> str:
-    """What identifies a model in a local folder: its files' checksums; "" for a hub repository.
-
-    Raises XstiltsError for a path where there is no folder.
-    """
-    if on_hub(load):
-        return ""
-    files = sorted(path for path in Path(load).iterdir() if path.is_file())
-    return digest([[path.name, checksum(path)] for path in files])
-
-
-def entry_of_encoder(encoders: dict[str, Encoder], name: str) -> tuple[str, Encoder]:
-    own = name if name in encoders else name.rpartition("-")[0]
-    return own, encoders[own]
+def translator_step(result: StudyPlan, name: str) -> str:
+    """The step that fetches a translator."""
+    arguments = model_of(result.frozen.study.translators[name])
+    function = "xstilts.translation.models:fetch"
+    result.translators[name] = add(result, "fetch", function, f"fetch translator {name}", arguments)
+    return result.translators[name]

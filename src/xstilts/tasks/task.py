@@ -35,7 +35,7 @@ class Defaults(Entry):
 class Task(Entry):
     """A data set with a task type, labels and metrics; *intermediate* and *target* are roles, not kinds of task.
 
-    labels: our label words. metrics: the first one judges the task. family: tasks of one family are one task twice
+    labels: our label words. metrics: the first one judges the task. family: tasks of one family are one task
     (MNLI and XNLI). parallel: rows of equal ids are the same item in all languages. unanswerable: questions may have
     no answer (SQuAD v2), and only then may a prediction be empty. mining: pairs of translations are mined among
     sentences of which most have none (BUCC). on_bad_row: `skip` leaves bad rows out and names them, `error` refuses

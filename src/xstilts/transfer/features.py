@@ -7,7 +7,7 @@ import numpy as np
 
 from xstilts.languages import distance_matrix, language
 from xstilts.languages.features import feature_matrix
-from xstilts.runs.language_features import Numbers
+from xstilts.runs.run_files import Numbers
 from xstilts.transfer.gains import Gain
 
 MEANS = {"fertility": False, "log_size": False, "logme": True, "h_score": True}

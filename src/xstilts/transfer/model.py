@@ -8,7 +8,7 @@ from scipy import stats
 from sklearn.linear_model import Ridge
 
 from xstilts.randomness import generator
-from xstilts.runs.language_features import Numbers
+from xstilts.runs.run_files import Numbers
 from xstilts.transfer.features import features
 from xstilts.transfer.gains import Gain, groups
 

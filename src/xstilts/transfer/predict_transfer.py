@@ -10,8 +10,8 @@ import numpy as np
 from xstilts.analysis.verdicts import rounded
 from xstilts.errors import XstiltsError
 from xstilts.languages import all_languages, distance_matrix
-from xstilts.runs.language_features import Numbers, read_measured
 from xstilts.runs.reader import Run
+from xstilts.runs.run_files import Numbers, read_language_features
 from xstilts.tasks.data_source import WorldSource
 from xstilts.tasks.task import catalogue
 from xstilts.transfer.gains import Gain, gains, signal
@@ -35,7 +35,7 @@ def predict_transfer(
     Raises XstiltsError if there is nothing to learn from, or one run is a part of another.
     """
     warnings = shared_trainings(runs) + _artificial(runs)
-    measured = {run.name: read_measured(run.folder) for run in runs}
+    measured = {run.name: read_language_features(run.folder) for run in runs}
     learnt_from = [gain for gain in gains(runs, target) if gain.language not in wanted]
     if len({(gain.intermediate, gain.sources) for gain in learnt_from}) < 2:
         others = ", ".join(wanted) or "those trained on"

@@ -1,6 +1,5 @@
 """LogME and H-score: how well an untouched encoder's features fit an intermediate task in each language."""
 
-import json
 from collections import defaultdict
 from pathlib import Path
 
@@ -8,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 
 from xstilts.data.prepare import read_examples
-from xstilts.engine import Step, Store, read_steps, write_atomically
+from xstilts.engine import Step, Store, read_steps
 from xstilts.errors import XstiltsError
-from xstilts.evaluation.subwords import SUBWORDS, TEXTS, bases, write_subwords
-from xstilts.runs.language_features import MEASURED, Numbers, read_numbers
-from xstilts.runs.reader import STEPS, Run
+from xstilts.evaluation.subwords import TEXTS, measure_subwords
+from xstilts.runs.reader import Run
+from xstilts.runs.run_files import FEATURES, STEPS, SUBWORDS, Numbers, read_json, write_json
 from xstilts.tasks.task import Task
 
 ITERATIONS = 100
@@ -29,18 +28,17 @@ def measure(run: Run, store: Store) -> None:
     planned = read_steps(run.folder / STEPS)[0].steps
     finished = store.finished(planned)
     steps = {fingerprint: step for fingerprint, step in planned.items() if fingerprint in finished}
-    encoders = bases(steps, run.encoders)
+    encoders = {name: step for name, step in run.study["encoder_steps"].items() if step in finished}
     if not encoders:
         what = f"{store.place} does not hold the encoders of {run.folder}"
         raise XstiltsError("missing-model", what, "its steps are stored elsewhere", "give the --store of `study`")
     if not (run.folder / SUBWORDS).is_file():
-        write_subwords(run.folder, steps, run.encoders, store)
-    file = run.folder / MEASURED
-    measured = read_numbers(file)
+        write_json(run.folder, SUBWORDS, measure_subwords(steps, encoders, store))
+    measured = read_json(run.folder, FEATURES, {})
     for name, base in encoders.items():
         for key, scores in _scores(base, steps, store).items():
             measured[key] = {**measured.get(key, {}), name: scores}
-    write_atomically(file, json.dumps(measured, indent=1, ensure_ascii=False))
+    write_json(run.folder, FEATURES, measured)
 
 
 def _scores(base: str, steps: dict[str, Step], store: Store) -> Numbers:

@@ -1,0 +1,97 @@
+"""The log of a run: what happened to its steps, in which session, and whether a process still writes it."""
+
+import fcntl
+import json
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from xstilts.engine import Report
+from xstilts.runs.run_files import EVENTS
+
+PROGRESS_SECONDS = 10.0
+"""How often the progress of a step is logged: more often would fill the log of a study that runs for days."""
+
+
+@contextmanager
+def event_log(run: Path, watch: Report) -> Iterator[Report]:
+    """Open a run's log for appending; yields a function that logs an event and then hands it to `watch`.
+
+    In the log each event has its `time` (seconds since 1970) and its `session`, which is another one whenever a study
+    is started; the event `plan` also names the `host`. The last event of a session is `ended`, with the number of
+    steps that failed, unless the process was killed.
+    """
+    session, logged, failed = uuid.uuid4().hex[:8], dict[str, float](), set[str]()
+    run.mkdir(parents=True, exist_ok=True)
+    with (run / EVENTS).open("a+", encoding="utf-8") as log:
+        lock(log)
+        if log.tell():
+            log.seek(log.tell() - 1)
+            log.write("" if log.read() == "\n" else "\n")  # after a line that a killed process left unfinished
+
+        def report(event: dict[str, Any]) -> None:
+            now, step = time.time(), event.get("step", "")
+            if event["event"] != "progress" or now - logged.get(step, 0.0) > PROGRESS_SECONDS:
+                if event["event"] == "progress":
+                    logged[step] = now
+                if event["event"] == "failed":
+                    failed.add(step)
+                host = {"host": socket.gethostname()} if event["event"] == "plan" else {}
+                log.write(json.dumps({"time": round(now, 2), "session": session, **event, **host}) + "\n")
+                log.flush()
+            watch(event)
+
+        try:
+            yield report
+        finally:
+            with suppress(OSError):  # a full disk, perhaps: the error that is being raised says so
+                report({"event": "ended", "failed": len(failed)})
+
+
+def read_event(line: str | bytes) -> dict[str, Any] | None:
+    """One line of a log; None for an unfinished line, as a killed process or a full disk leaves it.
+
+    >>> read_event('{"event": "ended", "failed": 0}')
+    {'event': 'ended', 'failed': 0}
+    >>> read_event('{"event": "fini')
+    """
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "event" in event else None
+
+
+def read_events(run: Path, latest: bool = False) -> list[dict[str, Any]]:
+    """All events of a run's log, [] without a log; `latest` leaves out those before the session of the last event."""
+    file = run / EVENTS
+    lines = file.read_bytes().splitlines() if file.is_file() else []
+    events = [event for line in lines if (event := read_event(line))]
+    if latest and events:
+        events = [event for event in events if event.get("session") == events[-1].get("session")]
+    return events
+
+
+def lock(log: IO[Any]) -> None:
+    """Mark the log as being written to until it is closed; several processes may. No effect without file locks."""
+    with suppress(OSError):
+        fcntl.flock(log, fcntl.LOCK_SH)
+
+
+def abandoned(log: IO[Any], host: str) -> bool:
+    """Whether no process writes to the log any more, if its latest session runs on `host`, this machine.
+
+    False on any other machine: its file system may not know of the lock.
+    """
+    if host != socket.gethostname():
+        return False
+    try:
+        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    fcntl.flock(log, fcntl.LOCK_UN)
+    return True
