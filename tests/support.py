@@ -1,14 +1,17 @@
 """What several test files need that is no fixture: texts, tiny encoders, studies on disk, and the command line."""
 
+import io
+import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest import mock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 import yaml
-from typer.testing import CliRunner
 
-from xstilts.cli import app
+from xstilts.cli import main
 from xstilts.config.load import builtin_studies
 from xstilts.context import Context
 from xstilts.models.encoders import load_tokenizer
@@ -85,7 +88,15 @@ def changed(tmp_path: Path, **changes) -> str:
     return str(file)
 
 
-def invoke(*words, code=0):
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    assert result.exit_code == code, result.output + repr(result.exception)
-    return result.output
+def invoke(*words, code=0) -> str:
+    """Run the command line in this process, expect an exit status, and return what it printed."""
+    out, err = io.StringIO(), io.StringIO()
+    arguments = ["xstilts", *map(str, words)]
+    with mock.patch.object(sys, "argv", arguments), redirect_stdout(out), redirect_stderr(err):
+        try:
+            main()
+        except SystemExit as end:
+            status = end.code or 0
+    printed = out.getvalue() + err.getvalue()
+    assert status == code, printed
+    return printed

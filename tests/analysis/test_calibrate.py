@@ -6,15 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
+from support import invoke
 from xstilts.analysis.calibrate import LEAST_COVERAGE, MOST_COVERAGE, MOST_FALSE, WORLDS, calibrate, fault, settings
 from xstilts.analysis.comparison import Comparison
 from xstilts.analysis.components import ASSUMED, Design, estimate, spread_of
 from xstilts.analysis.effects import effect
 from xstilts.analysis.gain_by_distance import slope
 from xstilts.analysis.simulated_scores import families, simulate
-from xstilts.cli import app
 
 RESULT = Path(__file__).parents[2] / "benchmarks" / "results" / "calibration.json"
 
@@ -77,13 +76,12 @@ def test_faults_are_those_of_the_bounds_and_none_from_few_studies():
 
 
 def test_the_verb_prints_settings_and_names_unknown_worlds():
-    run = CliRunner().invoke(app, ["calibrate", "--studies", "2", "--world", "encoders", "--json"])
-    rows = json.loads(run.stdout)["settings"]
+    rows = json.loads(invoke("calibrate", "--studies", 2, "--world", "encoders", "--json"))["settings"]
     assert {(row["replicates"], row["languages"]) for row in rows} == {(r, n) for r in (3, 5, 10) for n in (5, 15, 40)}
     wanted = {"method", "default", "replicates", "languages", "items", "coverage", "false_verdicts", "power", "width",
               "studies"}  # fmt: skip
     assert all(wanted <= set(row) for row in rows)
-    assert "did you mean 'encoders'" in str(CliRunner().invoke(app, ["calibrate", "--world", "encoder"]).exception)
+    assert "did you mean 'encoders'" in invoke("calibrate", "--world", "encoder", code=2)
 
 
 def sound(rows):

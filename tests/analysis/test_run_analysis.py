@@ -14,7 +14,7 @@ from xstilts.analysis.pilot import components_of
 from xstilts.config.schema import Measured
 from xstilts.errors import XstiltsError
 from xstilts.languages import MEASURES
-from xstilts.report import write_page
+from xstilts.report.page import write_page
 
 LANGUAGES = ["de", "tr", "fi", "sw", "th", "vi", "zh", "ja"]  # eight families
 SHARES = {"english": 0.6, "far": 0.75}

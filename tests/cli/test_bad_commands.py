@@ -1,7 +1,6 @@
 """What users get wrong on the command line, and what they find in folders of runs, is told in three parts."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from support import invoke
 from xstilts.config.load import load_study
 from xstilts.costs.devices import rates
 from xstilts.engine import Plan, Step, Store, run_step, write_steps
@@ -21,26 +21,23 @@ from xstilts.study.plan import build_plan
 from xstilts.study.run import run_study
 
 
-def command(*words, expect=2, **environment):
-    """What the command line says of a mistake: three parts and nothing else."""
-    xstilts = Path(sys.executable).with_name("xstilts")
-    done = subprocess.run([xstilts, *map(str, words)], capture_output=True, text=True, timeout=60,
-                          env={**os.environ, **environment})  # fmt: skip
-    assert done.returncode == expect, done.stdout + done.stderr
-    if expect:
-        assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["error", "why", "do"]
-    return done.stdout + done.stderr
+def fails(*words, code=2):
+    """Run a command that must fail with three labelled lines, and return them."""
+    printed = invoke(*words, code=code)
+    lines = printed[printed.index("error: ") :].splitlines()
+    assert [line[:7] for line in lines if line[:1] != " "] == ["error: ", "why:   ", "hint:  "], printed
+    return printed
 
 
 @pytest.mark.parametrize(("words", "says", "code"), [
-    (["plan", "pocket", "--dot", "--json"], "one form at a time", 2),
+    (["plan", "pocket", "--dot", "--json"], "output has one format", 2),
     (["plan", "pocket", "--quick", "--freeze", "file"], "cannot use", 2),
     (["plan", "pocket", "--quick", "--freeze", "else"], "no plan of a study", 2),
     (["study", "--device", "h200"], "cpu or cuda", 2),
     (["study", "--engine", "ray", "--jobs", 2], "--jobs is for", 2),
     (["study", "--address", "here"], "--address is for", 2),
     (["step", "--run", "else", "--list"], "line 1 of", 2),
-    (["step", "--run", "else", "--list", "--ready"], "it takes one of", 2),
+    (["step", "--run", "else", "--list", "--ready"], "it is not clear what to do", 2),
     (["predict-transfer", "--for", "sw", "--target", "xnli"], "no runs to learn from", 2),
     (["predict-transfer", "--for", "sw", "--candidates", "sw"], "no source to rank", 2),
     (["predict-transfer", "--for", "sw", "--out", "else"], "cannot use else", 2),
@@ -52,7 +49,7 @@ def test_commands_that_cannot_be_meant_are_told(tmp_path, monkeypatch, words, sa
     (tmp_path / "run").mkdir()
     (tmp_path / "else/plan.json").write_text("{}")
     (tmp_path / "else/steps.jsonl").write_bytes(b"\xff\n")
-    assert says in command(*words, expect=code)
+    assert says in fails(*words, code=code)
 
 
 def test_a_store_that_is_a_file_is_told(tmp_path):
@@ -89,7 +86,7 @@ EVENTS_OF_A_RUN = [
 def test_a_log_with_half_a_line_or_with_steps_of_another_plan_is_watched_to_its_end(tmp_path):
     write_steps(tmp_path / "steps.jsonl", Plan(), [])
     (tmp_path / "events.jsonl").write_text("\n".join(EVENTS_OF_A_RUN) + "\n")
-    assert "note: seen" in command("watch", tmp_path, expect=0)
+    assert "note: seen" in invoke("watch", tmp_path)
 
 
 def test_a_study_that_was_killed_is_not_watched_for_ever_and_a_living_one_is_watched_to_its_end(tmp_path):
@@ -97,7 +94,7 @@ def test_a_study_that_was_killed_is_not_watched_for_ever_and_a_living_one_is_wat
     begun = {"event": "plan", "steps": 1, "todo": [], "slots": 1, "time": time.time() - 600}
     events = tmp_path / "events.jsonl"
     events.write_text(json.dumps(begun | {"host": socket.gethostname()}) + "\n")
-    assert "it was killed: its last event was 10:0" in command("watch", tmp_path, expect=4)
+    assert "it was killed: its last event was 10:0" in fails("watch", tmp_path, code=4)
     xstilts = Path(sys.executable).with_name("xstilts")
     for host, holds in ((socket.gethostname(), True), ("elsewhere", False)):
         with events.open("w") as log:

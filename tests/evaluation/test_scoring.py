@@ -480,4 +480,4 @@ def test_submit_check_on_the_command_line(folders):
     (folders[0] / "xnli" / "test-sw.tsv").unlink()
     printed = run("submit", "check", folders[0], expect=2)
     assert "1 mistake\n" in printed and "test-sw.tsv: missing" in printed and "Traceback" not in printed
-    assert "xstilts submit check DIR" in run("submit", "chekc", folders[0], expect=2)
+    assert "did you mean 'check'?" in run("submit", "chekc", folders[0], expect=2)

@@ -12,10 +12,11 @@ import pytest
 from rich.console import Console
 
 from xstilts.errors import XstiltsError
-from xstilts.report import print_report, write_page
 from xstilts.report.charts import contrasts_chart, distance_chart, heat_map, languages_chart, svg
+from xstilts.report.page import write_page
 from xstilts.report.sentences import doubts, expectation, remarks
 from xstilts.report.tables import budget_table, by_distance, interval, score_table, signed, slug
+from xstilts.report.terminal import print_report
 
 DISTANCES = {"en": 0.0, "de": 0.11, "sw": 0.43, "es": 0.13, "tr": 0.42, "qu": None}
 HELD_OUT = ["es", "tr", "qu"]
@@ -188,7 +189,7 @@ def test_a_wide_interval_and_an_idle_encoder_are_told(result: dict[str, Any], tm
     assert not doubts(result, sure)
     sure["parts"][0] |= {"estimate": 0.0, "low": 0.0, "high": 0.0}
     assert "Encoder 'tiny' scores the same" in plain(page_of(result, tmp_path))
-    assert "Warning: Encoder 'tiny' scores the same" in terminal_of(result, tmp_path)
+    assert "warning: Encoder 'tiny' scores the same" in terminal_of(result, tmp_path)
 
 
 def test_the_second_reading_and_dead_runs_are_told(result: dict[str, Any], tmp_path: Path) -> None:
@@ -310,7 +311,7 @@ def test_file_names_are_safe() -> None:
 
 def test_pictures_of_languages(tmp_path):
     from xstilts.languages import distance_matrix, select
-    from xstilts.report.language_pictures import dendrogram_order, draw_distances, draw_selection
+    from xstilts.report.pictures import dendrogram_order, draw_distances, draw_selection
 
     found = distance_matrix(["en", "de", "tr", "ja", "kk", "sw"], intervals=True)
     order = [found.codes[i] for i in dendrogram_order(found.values)]

@@ -10,10 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from typer.testing import CliRunner
 
 from made_runs import make_run
-from xstilts.cli import app
+from support import invoke
 from xstilts.config.custom_tasks import read_task_file
 from xstilts.config.load import load_study
 from xstilts.errors import XstiltsError
@@ -53,12 +52,6 @@ def test_every_entry_is_short_and_says_where_its_rows_come_from_and_under_which_
             assert re.fullmatch(r"[0-9a-f]{40}|refs/convert/parquet|", revision), name
         if task.type in SCORED:
             assert set(task.metrics) <= set(SCORED[task.type].METRICS)
-
-
-def invoke(*words, code=0):
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    assert result.exit_code == code, result.output + repr(result.exception)
-    return result.output
 
 
 def test_tasks_are_listed_and_shown(tmp_path):
@@ -209,8 +202,7 @@ def test_a_study_on_the_benchmarks_folder_ends_in_a_submission_that_has_no_mista
     with pytest.raises(XstiltsError) as caught:
         check(tmp_path / "handed-in")
     assert "test-sw" not in caught.value.why and "test-bg.tsv: missing" in caught.value.why
-    assert "did you mean 'english'" in str(CliRunner().invoke(
-        app, ["submit", str(run), "--arm", "englisch", "--out", "x"]).exception)  # fmt: skip
+    assert "did you mean 'english'" in invoke("submit", run, "--arm", "englisch", "--out", "x", code=2)
 
 
 def test_data_are_checked_on_the_command_line(benchmark):

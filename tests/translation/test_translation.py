@@ -30,7 +30,7 @@ from xstilts.engine.store import Store
 from xstilts.engine.work import run_step
 from xstilts.errors import MISSING, STEP_FAILED, XstiltsError
 from xstilts.languages import all_languages
-from xstilts.report import write_page
+from xstilts.report.page import write_page
 from xstilts.study.freeze import freeze
 from xstilts.study.plan import build_plan
 from xstilts.study.results import gather

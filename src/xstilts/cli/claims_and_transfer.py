@@ -1,18 +1,15 @@
-"""The verbs that hold runs against what is claimed, and learn from them: claims, predict-transfer."""
+"""The verbs that check runs against published claims, and that learn from runs: claims, predict-transfer."""
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
 
+from xstilts.cli.options import JSON, RUN, Row, codes
 from xstilts.cli.root import app
+from xstilts.errors import XstiltsError
+from xstilts.report.console import Part, emit, interval, number, print_table, say, signed
 
-JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 STYLES = {"supported": "bold green", "contradicted": "bold red", "undetermined": "bold", "not tested": "dim"}
 HOLDS = {True: "holds", False: "does not hold", None: "open"}
 
@@ -22,74 +19,68 @@ HOLDS = {True: "holds", False: "does not hold", None: "open"}
     "  xstilts claims runs/xtreme --json"
 )
 def claims(
-    run: Annotated[Path, typer.Argument(help="The run folder of a study.")],
+    run: RUN,
     published: Annotated[
-        str, typer.Option("--published", help="Lay scores beside the run's: the paper's v1 or v2, or FILE.csv.")
+        str, typer.Option("--published", help="Show scores next to the run's: the paper's v1 or v2, or FILE.csv.")
     ] = "",
     as_json: JSON = False,
 ) -> None:
-    """Hold a run against nine claims about English intermediate training, and the leading question."""
+    """Check a run against nine published claims about English intermediate training, and the leading question."""
     from xstilts.claims import NINE, judge_claims, published_table
     from xstilts.runs.reader import read_run
 
-    found = read_run(run)
-    table = published_table(found, published) if published else []
-    judged = judge_claims(found)
-    if as_json:
-        typer.echo(json.dumps({"claims": judged, "published": table}, indent=1, ensure_ascii=False))
+    results = read_run(run)
+    table = published_table(results, published) if published else []
+    judged = judge_claims(results)
+    if emit({"claims": judged, "published": table}, as_json):
         return
-    console = Console()
     for entry in judged:
-        _print_claim(entry, published, console)
-    console.print(Text(f"The nine intermediate tasks are {', '.join(NINE)}."))
+        _print_claim(entry, published)
+    say(f"The nine intermediate tasks are {', '.join(NINE)}.", wrap=True)
     if published:
-        _print_published(table, published, console)
+        _print_published(table, published)
 
 
-def _print_claim(entry: dict[str, Any], published: str, console: Console) -> None:
-    def say(text: str) -> None:
-        console.print(Padding(Text(text), (0, 0, 0, 2)))
-
-    heading = Text(f"{entry['claim']}  ", style="bold")
-    console.print(heading.append(entry["result"], STYLES[entry["result"]]).append(f"  {entry['says']}"))
-    if entry["reference"] == "unconfirmed":
-        say("reference: unconfirmed (not found in the paper at hand)")
+def _print_claim(entry: Row, published: str) -> None:
+    result = entry["result"]
+    say((f"{entry['claim']}  ", "bold"), (result, STYLES[result]), f"  {entry['says']}", wrap=True)
+    lines = [_comparison(row) for row in entry["comparisons"]]
     if published in ("v1", "v2"):
-        say(f"{published}: {entry[published] or 'nothing found'}")
-    for row in entry["comparisons"]:
-        say(_comparison(row))
+        lines.insert(0, f"{published}: {entry[published] or 'nothing found'}")
+    if entry["reference"] == "unconfirmed":
+        lines.insert(0, "reference: unconfirmed (not found in the paper at hand)")
     if entry["missing"]:
-        say(f"missing: {'; '.join(entry['missing'])}")
-    for note in entry["notes"]:
-        say(note)
-    console.print()
+        lines.append(f"missing: {'; '.join(entry['missing'])}")
+    for line in [*lines, *entry["notes"]]:
+        say(line, indent=2, wrap=True)
+    say()
 
 
-def _comparison(row: dict[str, Any]) -> str:
-    numbers = f"{row['estimate']:+.1f} points [{row['low']:+.1f}, {row['high']:+.1f}] at {row['level']:.1%}"
-    where = ", ".join(row["targets"]) + (f" less the same on {row['over']}" if row["over"] else "")
+def _comparison(row: Row) -> str:
+    numbers = f"{signed(row['estimate'], 1)} points {interval(row, 1)} at {row['level']:.1%}"
+    where = ", ".join(row["targets"]) + (f" minus the same on {row['over']}" if row["over"] else "")
     figure = f" (claimed {row['figure']:+.1f})" if row["figure"] else ""
-    word = "shown beside it" if row["beside"] else f"'{row['relation']}' {HOLDS[row['holds']]}"
-    return f"{row['left']} - {row['right']} on {where}: {numbers}{figure}: {word}"
+    verdict = "for information" if row["beside"] else f"'{row['relation']}' {HOLDS[row['holds']]}"
+    return f"{row['left']} - {row['right']} on {where}: {numbers}{figure}: {verdict}"
 
 
-def _print_published(rows: list[dict[str, Any]], version: str, console: Console) -> None:
-    beside = Path(version).stem
-    table = Table(title=f"means over all languages of a task, beside {beside}", title_justify="left", box=None)
-    for heading in ("task", "metric", "this run", beside):
-        table.add_column(Text(heading))
+def _print_published(rows: list[Row], version: str) -> None:
+    name = Path(version).stem
+    cells = []
     for row in rows:
         mark = "*" if row["scores"] and not row["whole"] else ""
-        own = (f"{arm} {score:.1f}{mark}" for arm, score in row["scores"].items())
-        theirs = (f"{name} {value:.1f}" for name, value in row["published"].items() if value is not None)
-        table.add_row(row["task"], row["metric"], *(Text(", ".join(cells)) for cells in (own, theirs)))
-    console.print(table)
+        scores = ", ".join(f"{arm} {score:.1f}{mark}" for arm, score in row["scores"].items())
+        published = ", ".join(f"{arm} {value:.1f}" for arm, value in row["published"].items() if value is not None)
+        cells.append((row["task"], row["metric"], scores, published))
+    print_table(
+        ("task", "metric", "this run", name), cells, title=f"Means over all languages of a task, next to {name}"
+    )
     if any(row["scores"] for row in rows):
-        console.print("This run scores the rows of its own files: whether these are the official ones is not known.")
+        say("This run scores the examples in its own files: whether these are the official ones is not known.")
     if any(row["scores"] and not row["whole"] for row in rows):
-        console.print("*: not all languages of the task were scored, so that the two are not the same mean")
+        say("*: not all languages of the task were scored, so the two means are not comparable")
     for source in sorted({source for row in rows for source in row["sources"]}):
-        console.print(f"source: {source}", highlight=False)
+        say(f"source: {source}")
 
 
 @app.command(
@@ -106,97 +97,90 @@ def predict_transfer(
     ] = "",
     target: Annotated[str, typer.Option("--target", help="Learn from one target task only.")] = "",
     store: Annotated[
-        str | None, typer.Option("--store", help="The runs' store: also measures what needs texts and encoders.")
+        str | None, typer.Option("--store", help="The runs' store: adds features of texts and encoders.")
     ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Sources to print for each language.")] = 5,
     out: Annotated[Path | None, typer.Option("--out", help="Write the scores for `--strategy predicted`.")] = None,
     as_json: JSON = False,
 ) -> None:
-    """Learn from runs which sources help which language, say how well that predicts, and rank sources for new ones."""
-    from xstilts.cli.language_tables import codes
+    """Learn from runs which sources help which language, show how well that predicts, and rank sources for new ones."""
     from xstilts.engine import Store
-    from xstilts.errors import XstiltsError
     from xstilts.runs.reader import read_run
     from xstilts.transfer import measure, predict_by_distance, predict_transfer, write_scores
 
     if not runs and (target or store):
-        raise XstiltsError("bad-argument", "there are no runs to learn from", "--target and --store say what of them is used",
-                           "give run folders, or leave both out")  # fmt: skip
-    found = [read_run(run) for run in dict.fromkeys(run.resolve() for run in runs or ())]
+        why, hint = "--target and --store only apply to runs", "give run folders, or leave both out"
+        raise XstiltsError("bad-argument", "there are no runs to learn from", why, hint)
+    results = [read_run(run) for run in dict.fromkeys(run.resolve() for run in runs or ())]
     if store:
-        for run in found:
-            measure(run, Store(store))
-    asked, among = codes(wanted), codes(candidates)
-    result = predict_transfer(found, asked, among, target) if found else predict_by_distance(asked, among)
+        for result in results:
+            measure(result, Store(store))
+    languages, among = codes(wanted), codes(candidates)
+    if results:
+        prediction = predict_transfer(results, languages, among, target)
+    else:
+        prediction = predict_by_distance(languages, among)
     if out:
-        write_scores(out, result["rankings"], result["languages"])
-    if as_json:
-        typer.echo(json.dumps(result, indent=1, ensure_ascii=False))
+        write_scores(out, prediction["rankings"], prediction["languages"])
+    if emit(prediction, as_json):
         return
-    _print_prediction(result, top, Console())
+    _print_prediction(prediction, top)
     if out:
-        Console().print(Text(f"scores: {out}"), soft_wrap=True)
+        say(f"scores: {out}")
 
 
-def _print_prediction(result: dict[str, Any], top: int, console: Console) -> None:
-    def say(text: str) -> None:
-        console.print(Text(text))
-
+def _print_prediction(result: Row, top: int) -> None:
     if result["rows"]:
         say(f"{result['rows']} gains in {len(result['languages'])} languages of {len(result['families'])} families, "
-            f"{result['units']} trainings of an encoder")  # fmt: skip
+            f"{result['units']} trainings of an encoder", wrap=True)  # fmt: skip
         weights = ", ".join(f"{name} {value:+.3f}" for name, value in list(result["weights"].items())[:6])
-        say(f"weights of standardised features, largest first: {weights}")
+        say(f"weights of standardised features, largest first: {weights}", wrap=True)
         for need in dict.fromkeys(result["absent"].values()):
-            say(f"absent: {', '.join(name for name, why in result['absent'].items() if why == need)} ({need})")
+            say(
+                f"absent: {', '.join(name for name, why in result['absent'].items() if why == need)} ({need})",
+                wrap=True,
+            )
     for check in result["validation"]:
-        _print_check(check, console)
+        _print_check(check)
     for warning in result["warnings"]:
-        say(f"Warning: {warning}")
+        say(f"warning: {warning}", wrap=True)
     for code, ranking in result["rankings"].items():
-        console.print()
-        _print_ranking(code, ranking, top, bool(result["rows"]), console)
+        _print_ranking(code, ranking[:top], bool(result["rows"]))
     if result["rankings"] and result["rows"]:
-        say("score: predicted rank, 0 in the middle, ±0.5 the ends of what was learnt: beyond them it is extrapolated. "
-            "Interval and shares: languages and trainings drawn anew, together")  # fmt: skip
+        say("score: predicted rank, 0 in the middle, ±0.5 the ends of the training data: beyond them it is extrapolated. "
+            "Interval and shares: languages and trainings are resampled together", wrap=True)  # fmt: skip
 
 
-def _print_check(check: dict[str, Any], console: Console) -> None:
+def _print_check(check: Row) -> None:
     title = (
-        f"left out: one of {check['blocks']} {'languages' if check['by'] == 'language' else 'families'} and of "
+        f"Left out: one of {check['blocks']} {'languages' if check['by'] == 'language' else 'families'} and of "
         f"{check['units']} trainings at a time; {check['candidates']:.1f} candidates each"
     )
-    table = Table(title=title, title_justify="left", box=None)
-    table.add_column("ranking by")
-    for metric in ("Spearman", "NDCG@3"):
-        table.add_column(f"{metric} [95 %]", justify="right")
-    for name, found in [*check["methods"].items(), ("ridge - nearest language", check["over_nearest"])]:
-        table.add_row(name, *(_estimate(found[metric]) for metric in ("spearman", "ndcg@3")))
-    console.print(table)
+    methods = {**check["methods"], "ridge - nearest language": check["over_nearest"]}
+    rows = [
+        (name, *(_estimate(result[metric]) for metric in ("spearman", "ndcg@3"))) for name, result in methods.items()
+    ]
+    print_table(("ranking by", ">Spearman [95 %]", ">NDCG@3 [95 %]"), rows, title=title)
 
 
-def _estimate(found: dict[str, Any]) -> str:
-    if found["mean"] is None:
+def _estimate(row: Row) -> str:
+    if row["mean"] is None:
         return ""
-    ends = "" if found["low"] is None else f" [{found['low']:+.2f}, {found['high']:+.2f}]"
-    return f"{found['mean']:+.2f}{ends}"
+    return signed(row["mean"]) + ("" if row["low"] is None else f" {interval(row)}")
 
 
-def _print_ranking(code: str, ranking: list[dict[str, Any]], top: int, learnt: bool, console: Console) -> None:
+def _print_ranking(code: str, ranking: list[Row], learnt: bool) -> None:
     from xstilts.languages import language
 
-    title = f"sources for {language(code).name} ({code})"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     several = len({row["intermediate"] for row in ranking}) > 1
-    for heading in ("source", "", *(["intermediate"] if several else [])):
-        table.add_column(heading)
-    for heading in ("score", "95 %", "distance", *(["top 3", "best"] if learnt else [])):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in ranking[:top]:
-        ends = "" if row["low"] is None else f"[{row['low']:+.2f}, {row['high']:+.2f}]"
-        far = "unknown" if row["distance"] is None else f"{row['distance']:.3f}"
-        task = [Text(row["intermediate"])] if several else []
-        shares = [f"{row['top']:.2f}", f"{row['best']:.2f}"] if learnt else []
+    cells: list[list[Part]] = []
+    for row in ranking:
+        distance = "unknown" if row["distance"] is None else number(row["distance"], 3)
+        task = [row["intermediate"]] if several else []
+        shares = [number(row["top"], 2), number(row["best"], 2)] if learnt else []
+        ends = "" if row["low"] is None else interval(row)
         name = language(row["source"]).name
-        table.add_row(row["source"], name, *task, f"{row['score']:+.3f}", ends, far, *shares)
-    console.print(table)
+        cells.append([row["source"], name, *task, signed(row["score"], 3), ends, distance, *shares])
+    headings = ["source", "", *(["intermediate"] if several else []), ">score", ">95 %", ">distance"]
+    headings += [">top 3", ">best"] if learnt else []
+    print_table(headings, cells, title=f"Sources for {language(code).name} ({code})")

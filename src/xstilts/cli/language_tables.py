@@ -1,22 +1,16 @@
-"""The verbs for people who train nothing: languages, distances, sources."""
+"""The verbs that need no training: languages, distances, sources."""
 
-import csv
-import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from xstilts.cli.options import CSV, JSON, Row, codes
 from xstilts.cli.root import app
 from xstilts.errors import XstiltsError
+from xstilts.report.console import emit, print_table, say
 
-Row = dict[str, Any]
-JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-CSV = Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")]
 MEASURE = Annotated[
     str,
     typer.Option(
@@ -27,8 +21,8 @@ MEASURE = Annotated[
 PICTURE = Annotated[
     Path | None, typer.Option("--picture", help="Write a picture: FILE.svg, FILE.png, or all of them on FILE.html.")
 ]
-# A candidate that was not chosen is worth a line if it belongs to the set in one draw of twenty.
-WORTH_A_LINE = 0.05
+SHOWN_PROBABILITY = 0.05
+"""How probable it must be that a candidate that was not chosen belongs to the set, for it to be printed."""
 
 
 @app.command(epilog="Examples:\n\n  xstilts languages\n\n  xstilts languages Swahili\n\n  xstilts languages swh --json")
@@ -40,16 +34,15 @@ def languages(
     """List languages with their script, family and distance from English, or look one up."""
     from xstilts.languages import all_languages, distance_matrix, language
 
-    chosen = [language(query)] if query else [one for one in all_languages() if one.glottocode]
-    matrix = distance_matrix(["en", *(one.code for one in chosen if one.code != "en")])
+    chosen = [language(query)] if query else [each for each in all_languages() if each.glottocode]
+    matrix = distance_matrix(["en", *(each.code for each in chosen if each.code != "en")])
     rows = []
-    for one in chosen:
-        pair = matrix.pair(0, matrix.codes.index(one.code))
-        rows.append({**asdict(one), "distance": _rounded(pair.value), "shared": pair.shared})
-    if not _machine(rows, as_json, as_csv):
-        columns = {"code": "code", "name": "name", "iso639_3": "ISO 639-3", "script": "script", "family": "family",
-                   "distance": "from English", "shared": "shared features"}  # fmt: skip
-        _table(rows, columns)
+    for each in chosen:
+        pair = matrix.pair(0, matrix.codes.index(each.code))
+        rows.append({**asdict(each), "distance": _rounded(pair.value), "shared": pair.shared})
+    if not emit(rows, as_json, as_csv):
+        _print(rows, {"code": "code", "name": "name", "iso639_3": "ISO 639-3", "script": "script", "family": "family",
+                      "distance": ">from English", "shared": ">shared features"})  # fmt: skip
 
 
 @app.command(
@@ -59,38 +52,38 @@ def languages(
 )
 def distances(
     origin: Annotated[str, typer.Argument(help="The language to measure from.", metavar="LANGUAGE")] = "en",
-    to: Annotated[str, typer.Option("--to", help="Languages, with commas.", show_default="XTREME's")] = "",
+    to: Annotated[str, typer.Option("--to", help="Languages, with commas.", show_default="all")] = "",
     measure: MEASURE = "syntax",
     matrix: Annotated[bool, typer.Option("--matrix", help="All distances among the languages.")] = False,
     as_json: JSON = False,
     as_csv: CSV = False,
     picture: PICTURE = None,
 ) -> None:
-    """Measure how far languages are from one, near to far, with 95 % intervals; 'unknown' where too little is known."""
+    """Measure how far languages are from one, near to far, with 95 % intervals; 'unknown' if too little is known."""
     from xstilts.languages import all_languages, distance_matrix, language
 
     start = language(origin).code
-    others = codes(to) or [one.code for one in all_languages() if one.glottocode]
-    found = distance_matrix([start, *(code for code in others if code != start)], measure=measure, intervals=True)
-    pairs = sorted((found.pair(0, i) for i in range(1, len(found.codes))), key=lambda p: (p.value != p.value, p.value))
+    others = codes(to) or [each.code for each in all_languages() if each.glottocode]
+    result = distance_matrix([start, *(code for code in others if code != start)], measure=measure, intervals=True)
+    pairs = sorted(
+        (result.pair(0, i) for i in range(1, len(result.codes))), key=lambda p: (p.value != p.value, p.value)
+    )
     if matrix:
-        rows = [{"language": code, **dict(zip(found.codes, map(_rounded, values), strict=True))}
-                for code, values in zip(found.codes, found.values, strict=True)]  # fmt: skip
+        rows = [{"language": code, **dict(zip(result.codes, map(_rounded, values), strict=True))}
+                for code, values in zip(result.codes, result.values, strict=True)]  # fmt: skip
+        columns = {"language": "", **{code: f">{code}" for code in result.codes}}
     else:
         rows = [{"language": p.b, "distance": _rounded(p.value), "shared": p.shared, "low": _rounded(p.low),
                  "high": _rounded(p.high)} for p in pairs]  # fmt: skip
-    if not _machine(rows, as_json, as_csv):
-        heading = "km" if measure == "geographic" else "distance"
-        columns = {"language": "", "name": "", "distance": heading, "interval": "95 % interval", "shared": "shared"}
-        if matrix:
-            columns = {"language": "", **{code: code for code in found.codes}}
-        else:
-            rows = [{**row, "name": language(str(row["language"])).name, "interval": _interval(row)} for row in rows]
-        _table(rows, columns)
+        heading = ">km" if measure == "geographic" else ">distance"
+        columns = {"language": "", "name": "", "distance": heading, "interval": "95 % interval", "shared": ">shared"}
+    if not emit(rows, as_json, as_csv):
+        names = {} if matrix else {code: language(code).name for code in result.codes}
+        _print([row | {"name": names.get(str(row["language"]))} for row in rows], columns)
     if picture:
-        from xstilts.report.language_pictures import draw_distances
+        from xstilts.report.pictures import draw_distances
 
-        draw_distances(found, picture, matrix)
+        draw_distances(result, picture, matrix)
 
 
 @app.command(
@@ -115,34 +108,30 @@ def sources(
     draws: Annotated[int, typer.Option("--draws", min=0, help="Seeded draws, instead of the one exact set.")] = 0,
     seed: Annotated[int, typer.Option("--seed", help="The seed of the first draw.")] = 0,
     scores: Annotated[Path | None, typer.Option("--scores", help="For 'predicted': source,target,score.")] = None,
-    held_out: Annotated[str, typer.Option("--held-out", help="Languages that --scores must not hold.")] = "",
+    held_out: Annotated[str, typer.Option("--held-out", help="Languages that --scores must not contain.")] = "",
     as_json: JSON = False,
     as_csv: CSV = False,
     picture: PICTURE = None,
 ) -> None:
-    """Choose source languages for training, and say how firm the choice is."""
+    """Choose source languages for training, and show how stable the choice is."""
     from xstilts.languages import read_scores, select
 
     among = _candidates(task, candidates)
-    known = read_scores(scores, codes(held_out)) if scores else None
-    if strategy == "predicted" and known is None:
-        raise XstiltsError(
-            "bad-argument",
-            "'predicted' needs scores",
-            "It chooses by the scores of earlier runs.",
-            "Give --scores FILE.",
-        )
+    predicted = read_scores(scores, codes(held_out)) if scores else None
+    if strategy == "predicted" and predicted is None:
+        why = "it chooses by the scores of other runs"
+        raise XstiltsError("bad-argument", "'predicted' needs scores", why, "give --scores FILE")
     chosen = [
         select(strategy, among, k, anchor=origin, exact=draws == 0, seed=seed + i, measure=measure,
-               match=match or (), exclude=exclude or (), scores=known)
+               match=match or (), exclude=exclude or (), scores=predicted)
         for i in range(max(draws, 1))
     ]  # fmt: skip
     facts = _facts(chosen)
     flat = [{**row, "agree": " ".join(row["agree"] or ())} for row in facts["candidates"]]
-    if not _machine(facts if as_json else flat, as_json, as_csv):
+    if not emit(facts, as_json, as_csv, rows=flat):
         _print_sources(facts)
     if picture:
-        from xstilts.report.language_pictures import draw_selection
+        from xstilts.report.pictures import draw_selection
 
         draw_selection(chosen[0], picture)
 
@@ -150,38 +139,36 @@ def sources(
 def _facts(chosen: list[Any]) -> Row:
     """What is printed of one exact selection or of several draws; the candidates as the first of them saw them."""
     first = chosen[0]
-    rows = [{**asdict(one), "distance": _rounded(one.distance), "low": _rounded(one.low), "high": _rounded(one.high),
-             "probability": _rounded(one.probability)} for one in first.evidence]  # fmt: skip
+    rounded = ("distance", "low", "high", "probability")
+    rows = [asdict(each) | {name: _rounded(getattr(each, name)) for name in rounded} for each in first.evidence]
     return {"strategy": first.strategy, "from": first.anchor, "measure": first.measure, "exact": first.exact,
-            "method": first.method, "sets": [one.languages for one in chosen], "candidates": rows,
+            "method": first.method, "sets": [each.languages for each in chosen], "candidates": rows,
             "left_out": first.excluded}  # fmt: skip
 
 
 def _print_sources(facts: Row) -> None:
-    console = Console(soft_wrap=True)
     several = len(facts["sets"]) > 1
-    for codes in facts["sets"]:
-        console.print(f"[bold]{facts['strategy']}[/] of {facts['from']} by {facts['measure']}: {' '.join(codes)}")
+    for languages in facts["sets"]:
+        say((facts["strategy"], "bold"), f" of {facts['from']} by {facts['measure']}: {' '.join(languages)}")
     rows = [
-        {**row, "mark": "*" if row["chosen"] else "", "interval": _interval(row),
-         "agree": "" if row["agree"] is None else len(row["agree"])}
+        {**row, "mark": "*" if row["chosen"] else "", "agree": None if row["agree"] is None else len(row["agree"])}
         for row in facts["candidates"]
-        if row["chosen"] or several or (row["probability"] or 0) >= WORTH_A_LINE
-    ]  # fmt: skip
-    columns = {"mark": "", "language": "", "name": "", "distance": "distance", "interval": "95 % interval",
-               "shared": "shared", "probability": "P", "agree": "agree", "script": "script",
+        if row["chosen"] or several or (row["probability"] or 0) >= SHOWN_PROBABILITY
+    ]
+    columns = {"mark": "", "language": "", "name": "", "distance": ">distance", "interval": "95 % interval",
+               "shared": ">shared", "probability": ">P", "agree": ">agree", "script": "script",
                "family": "family"}  # fmt: skip
-    _table(rows, {key: title for key, title in columns.items() if not (several and key == "mark")})
+    _print(rows, {key: title for key, title in columns.items() if not (several and key == "mark")})
     if rows and not several:
-        console.print("*: chosen", highlight=False)
+        say("*: chosen")
     if rows and rows[0]["probability"] is not None:
-        console.print("P: how often it belongs to the set when the features are drawn anew", highlight=False)
-    if rows and rows[0]["agree"] != "":
-        console.print("agree: by how many of the seven measures it belongs to the set", highlight=False)
+        say("P: how often it belongs to the set when the features are resampled")
+    if rows and rows[0]["agree"] is not None:
+        say("agree: by how many of the seven measures it belongs to the set")
     if facts["method"]:
-        console.print(f"how: {facts['method']}", highlight=False)
+        say(f"how: {facts['method']}")
     for code, why in facts["left_out"].items():
-        console.print(f"left out: {code} ({why})", highlight=False, markup=False)
+        say(f"left out: {code} ({why})")
 
 
 def _candidates(task: str, given: str) -> list[str]:
@@ -189,8 +176,8 @@ def _candidates(task: str, given: str) -> list[str]:
     if bool(task) == bool(given):
         raise XstiltsError(
             "bad-argument",
-            "there is nothing to choose from" if not task else "--task and --candidates are both given",
-            "sources chooses among the languages of a task or among those that you name",
+            "--task and --candidates are both given" if task else "there is nothing to choose from",
+            "sources are chosen among the languages of a task or among those that you name",
             "give --candidates de,tr,sw or --task NAME (one of XTREME, or of `xstilts tasks`)",
         )
     if given:
@@ -198,53 +185,28 @@ def _candidates(task: str, given: str) -> list[str]:
     from xstilts.tasks.task import find_task
     from xstilts.tasks.xtreme import TARGETS
 
-    if found := TARGETS[task].languages if task in TARGETS else find_task(task).languages:
-        return list(found)
-    why = "its languages are those of the data or of the study that uses it"
-    raise XstiltsError("bad-argument", f"task '{task}' names no languages", why, "give --candidates de,tr,sw")
-
-
-def codes(text: str) -> list[str]:
-    """The languages of a list with commas, each once."""
-    from xstilts.languages import language
-
-    return list(dict.fromkeys(language(part).code for part in text.split(",") if part.strip()))
+    languages = TARGETS[task].languages if task in TARGETS else find_task(task).languages
+    if not languages:
+        why = "its languages are those of the data or of the study that uses it"
+        raise XstiltsError("bad-argument", f"task '{task}' names no languages", why, "give --candidates de,tr,sw")
+    return list(languages)
 
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None or value != value else round(float(value), 4)
 
 
-def _interval(row: Row) -> str:
-    return "" if row["low"] is None or row["high"] is None else f"[{row['low']:.2f}, {row['high']:.2f}]"
+def _print(rows: list[Row], columns: dict[str, str]) -> None:
+    """Print columns of `rows` under their headings; a distance that is None is unknown."""
+    print_table(list(columns.values()), [[_cell(row, key) for key in columns] for row in rows])
 
 
-def _machine(rows: Any, as_json: bool, as_csv: bool) -> bool:
-    """Prints for a machine if that is asked for."""
-    if as_json:
-        typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
-    elif as_csv:
-        writer = csv.DictWriter(sys.stdout, list(rows[0]) if rows else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return as_json or as_csv
-
-
-def _table(rows: list[Row], columns: dict[str, str]) -> None:
-    """Prints a table: column of `rows` -> heading; a distance that is None is unknown, anything else is left empty."""
-    table = Table(box=None, pad_edge=False)
-    for key, heading in columns.items():
-        table.add_column(heading, no_wrap=key not in ("name", "family"))
-    for row in rows:
-        table.add_row(*(_cell(row[key], key) for key in columns))
-    Console().print(table)
-
-
-def _cell(value: Any, column: str) -> str:
+def _cell(row: Row, column: str) -> str:
+    if column == "interval":
+        return "" if row["low"] is None or row["high"] is None else f"[{row['low']:.2f}, {row['high']:.2f}]"
+    value = row[column]
     if value is None:
         return "unknown" if column == "distance" else ""
-    if column == "probability":
-        return f"{value:.2f}"
     if isinstance(value, float):
-        return f"{value:.3f}" if value < 10 else f"{value:.0f}"
+        return f"{value:.{2 if column == 'probability' else 3 if value < 10 else 0}f}"
     return str(value)

@@ -1,28 +1,58 @@
-"""The command line: one small function per verb."""
+"""The app that every verb is added to, and how errors are printed."""
 
+import os
 import sys
+from typing import Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
+from typer.core import TyperGroup
 
 from xstilts import __version__
-from xstilts.errors import XstiltsError
+from xstilts.errors import BAD_INPUT, MISSING, XstiltsError, did_you_mean
+from xstilts.report.console import say
+
+_TRACEBACK = "Traceback (most recent call last)"
+_DEBUG = "run the same command with --debug to see the traceback"
+
+
+class Group(TyperGroup):
+    """Sub-commands; one that does not exist is an error that suggests the closest."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in self.commands and not ctx.resilient_parsing:
+            raise XstiltsError(
+                "unknown-name",
+                f"unknown subcommand '{args[0]}'",
+                f"{ctx.command_path} has {', '.join(self.commands)}",
+                did_you_mean(args[0], self.commands) or f"see `{ctx.command_path} --help`",
+            )
+        return super().resolve_command(ctx, args)
+
+
+def group(name: str, about: str, epilog: str, cls: type[Group] = Group, no_args_is_help: bool = True) -> typer.Typer:
+    """A group of sub-commands that is added to the app."""
+    sub = typer.Typer(
+        name=name, cls=cls, help=about, epilog=epilog, no_args_is_help=no_args_is_help, rich_markup_mode="rich"
+    )
+    app.add_typer(sub)
+    return sub
+
 
 app = typer.Typer(
     name="xstilts",
+    cls=Group,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-@app.callback(invoke_without_command=True)
+@app.callback(invoke_without_command=True, epilog="Example:\n\n  xstilts study pocket --quick")
 def _root(
     version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
-    debug: bool = typer.Option(False, "--debug", help="Show the whole traceback of an error."),
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
 ) -> None:
     """Cross-lingual intermediate-task transfer: which intermediate tasks and source languages help zero-shot,
     and how sure is that?
@@ -34,26 +64,54 @@ def _root(
         raise typer.Exit
 
 
-def _tell(error: XstiltsError) -> None:
-    """Ends the program with the error in three parts, or with its traceback where that was asked for."""
-    if "--debug" in sys.argv:
-        raise error
-    console = Console(stderr=True, soft_wrap=True)
-    console.print(f"[bold red]error:[/] {escape(error.what)}")
-    console.print(f"[bold]why:[/]   {escape(error.why)}")
-    console.print(f"[bold]do:[/]    {escape(error.hint)}")
-    sys.exit(error.code)
-
-
 def main() -> None:
-    """Runs the command line; a mistake is told in three parts (what, why, what to do) and sets the exit status."""
+    """Run the command line; an error is printed as `error:`, `why:` and `hint:`, and sets the exit status."""
+    debug = "--debug" in sys.argv
     try:
-        app()
-    except XstiltsError as error:
-        _tell(error)
-    except (FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
-        what, why = f"cannot use {error.filename2 or error.filename}", error.strerror or repr(error)
-        _tell(XstiltsError("bad-argument", what, why, "give another path, or mend this one"))
-    except KeyboardInterrupt:
-        sys.stderr.write("\nstopped; run the same command again to go on where it stopped\n")
+        status = app([word for word in sys.argv[1:] if word != "--debug"], standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.stderr.write("\nstopped; run the same command again to continue\n")
         sys.exit(130)
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except typer.TyperException as error:
+        sys.exit(print_error(error) if error.format_message() else BAD_INPUT)  # it is empty if help was printed
+    except Exception as error:
+        if debug:
+            raise
+        sys.exit(print_error(error))
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def print_error(error: Exception) -> int:
+    """Print an error as three lines without a traceback, and return the exit status."""
+    *parts, status = _explain(error)
+    console = Console(stderr=True)
+    for label, style, part in zip(("error:", "why:  ", "hint: "), ("bold red", "bold", "bold"), parts, strict=True):
+        lines = part.partition(_TRACEBACK)[0].strip().splitlines() or [_DEBUG]
+        say((label, style), " " + "\n       ".join(lines), console=console)
+    return status
+
+
+def _explain(error: Exception) -> tuple[str, str, str, int]:
+    """What happened, why, how to fix it, and the exit status."""
+    if isinstance(error, XstiltsError):
+        return error.what, error.why, error.hint, error.code
+    if isinstance(error, typer.TyperException):
+        message = " ".join(error.format_message().split()).rstrip(".")
+        context = getattr(error, "ctx", None)
+        usage = " ".join(context.get_usage().split()) if context else "the command line could not be read"
+        path = context.command_path if context else "xstilts"
+        return message[:1].lower() + message[1:], usage[:1].lower() + usage[1:], f"see `{path} --help`", BAD_INPUT
+    if isinstance(error, OSError):
+        name = error.filename2 or error.filename
+        what = f"cannot use {name}" if name else "cannot read or write"
+        status = MISSING if isinstance(error, FileNotFoundError) or not name else BAD_INPUT
+        return (
+            what,
+            error.strerror or str(error) or repr(error),
+            "check the path, its permissions and the network",
+            status,
+        )
+    return f"unexpected {type(error).__name__}", str(error) or "it has no message", _DEBUG, 1

@@ -1,85 +1,104 @@
-"""The verbs that deal with folders in the benchmark's layout: score, submit."""
+"""The verbs that deal with folders in the benchmark's layout: score, submit, submit check."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from xstilts.cli.root import app
-from xstilts.errors import XstiltsError
+from xstilts.cli.options import JSON, RUN, Row
+from xstilts.cli.root import Group, app, group
+from xstilts.errors import did_you_mean
+from xstilts.report.console import emit, say
 
-LABELS = Annotated[Path | None, typer.Option("--labels", help="Labels in the same layout: counts and ids too.")]
+LABELS = Annotated[
+    Path | None, typer.Option("--labels", help="Labels in the same layout, to check line counts and ids.")
+]
 
 
 @app.command(
     epilog="Examples:\n\n  xstilts score predictions labels\n\n  xstilts score predictions labels --json > scores.json"
 )
 def score(
-    predictions: Annotated[Path, typer.Argument(help="A folder such as a submission: xnli/test-sw.tsv, …")],
+    predictions: Annotated[Path, typer.Argument(help="A folder in the layout of a submission: xnli/test-sw.tsv, …")],
     labels: Annotated[Path, typer.Argument(help="The true labels in the same layout.")],
     version: Annotated[str, typer.Option("--version", help="Whose rules the official metrics follow.")] = "xtreme-2020",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JSON = False,
 ) -> None:
-    """Score predictions on XTREME's tasks as the benchmark does: per language, task and group, and over all."""
+    """Score predictions on XTREME's tasks exactly as the benchmark does: per language, task and group, and over all."""
     from xstilts.evaluation.scoring import score
 
     result = score(predictions, labels, version)
-    if as_json:
-        typer.echo(json.dumps(result, indent=1, ensure_ascii=False))
-        return
-    _print(result, Console(soft_wrap=True, highlight=False, markup=False))
+    if not emit(result, as_json):
+        _print(result)
 
 
-@app.command(
-    epilog="Examples:\n\n  xstilts submit runs/mine --arm far --out submission\n\n"
+class SubmitGroup(Group):
+    """`submit RUN …` is short for `submit write RUN …`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        word = args[0] if args else "--help"
+        typo = did_you_mean(word, self.commands) and not Path(word).exists()
+        if word not in {*self.commands, *ctx.help_option_names} and not typo:
+            args = ["write", *args]
+        return super().parse_args(ctx, args)
+
+
+_EXAMPLES = (
+    "Examples:\n\n  xstilts submit runs/mine --arm far --out submission     the same as `submit write`\n\n"
     "  xstilts submit check submission --labels labels"
 )
-def submit(
-    run: Annotated[str, typer.Argument(help="A run folder, or 'check'.", show_default=False)],
-    folder: Annotated[Path | None, typer.Argument(help="After 'check': a folder of predictions.")] = None,
-    arm: Annotated[str, typer.Option("--arm", help="The arm whose predictions are handed in.")] = "",
-    out: Annotated[Path | None, typer.Option("--out", help="The folder to write.")] = None,
+submit = group(
+    "submit", "Write a run's predictions as a folder for the benchmark, or check one.", _EXAMPLES, SubmitGroup
+)
+
+
+@submit.command(epilog=_EXAMPLES)
+def write(
+    run: RUN,
+    arm: Annotated[str, typer.Option("--arm", help="The arm whose predictions are submitted.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to write.")],
     encoder: Annotated[str, typer.Option("--encoder", help="Which encoder.", show_default="the first")] = "",
     replicate: Annotated[int, typer.Option("--replicate", min=1, help="Which replicate.")] = 1,
-    labels: LABELS = None,
 ) -> None:
-    """Write a run's predictions as a folder for the benchmark, or list every mistake in such a folder."""
-    from xstilts.evaluation.check_submission import check
+    """Write a run's predictions as a folder for the benchmark; `write` may be left out."""
     from xstilts.evaluation.write_submission import submit
 
-    if run == "check" and folder:
-        typer.echo(f"{check(folder, labels)} files, no mistake")
-        return
-    if not arm or not out or folder:
-        raise XstiltsError("bad-argument", "it is not clear what to do", "a submission needs a run, an arm and a folder to write",
-                           "xstilts submit RUN --arm A --out DIR, or xstilts submit check DIR")  # fmt: skip
-    told = submit(Path(run), out, arm, encoder, replicate)
-    typer.echo(f"{told['files']} files below {out}")
-    for task, codes in told["missing"].items():
-        typer.echo(f"missing: {task}: {' '.join(codes)}")
-    for file, count in told["filled"].items():
-        typer.echo(f"note: {file}: {count:,} rows were left out as bad and got the most frequent label")
+    summary = submit(run, out, arm, encoder, replicate)
+    say(f"{summary['files']} files below {out}")
+    for task, codes in summary["missing"].items():
+        say(f"missing: {task}: {' '.join(codes)}")
+    for file, count in summary["filled"].items():
+        say(f"note: {file}: {count:,} bad rows were left out of the data and got the most frequent label")
 
 
-def _print(result: dict[str, Any], console: Console) -> None:
+@submit.command(epilog="Example:\n\n  xstilts submit check submission --labels labels")
+def check(
+    folder: Annotated[Path, typer.Argument(help="A folder of predictions in the benchmark's layout.")],
+    labels: LABELS = None,
+) -> None:
+    """List every mistake in a folder of predictions."""
+    from xstilts.evaluation.check_submission import check
+
+    say(f"{check(folder, labels)} files, no mistake")
+
+
+def _print(result: Row) -> None:
     for task, scores in result["tasks"].items():
-        console.print(f"{task}  {_figure(scores['score'])}", style="bold")
+        say((f"{task}  {_figure(scores['score'])}", "bold"))
         by_language = scores["languages"]
         for metric in next(iter(by_language.values())):
             values = "  ".join(f"{code} {by_language[code][metric]:.2f}" for code in by_language)
-            console.print(f"  {metric}  {_figure(scores[metric])}    {values}")
-    console.print()
+            say(f"  {metric}  {_figure(scores[metric])}    {values}")
+    say()
     for name, value in {**result["groups"], "all tasks": result["all_task"]}.items():
-        console.print(f"{name}  {_figure(value)}")
+        say(f"{name}  {_figure(value)}")
     for part in result["missing"]:
-        console.print(f"missing: {part['task']}: no {part['in']} for {' '.join(part['languages'])}")
+        say(f"missing: {part['task']}: no {part['in']} for {' '.join(part['languages'])}")
     for task, counts in result["unanswered"].items():
-        told = ", ".join(f"{code} {count:,}" for code, count in counts.items())
-        console.print(f"note: {task}: questions without an answer score 0: {told}")
+        unanswered = ", ".join(f"{code} {count:,}" for code, count in counts.items())
+        say(f"note: {task}: questions without an answer score 0: {unanswered}")
     for name in result["ignored"]:
-        console.print(f"not read: {name}")
+        say(f"not read: {name}")
 
 
 def _figure(value: float | None) -> str:

@@ -14,6 +14,7 @@ Result = dict[str, Any]
 COLOURS = {"better": "#0072B2", "worse": "#D55E00", "equivalent": "#009E73", "undetermined": "#7a7a7a"}
 SHAPES = {"better": "triangle-right", "worse": "triangle-left", "equivalent": "square", "undetermined": "circle"}
 MARK = "#0072B2"
+INK = "#1d1d1f"
 FAINT = "#88888855"
 # The renderer measures text with metrics equal to Arial's, so that nothing is cut off in a browser.
 FONT = "Arial, Helvetica, 'Liberation Sans', sans-serif"
@@ -23,6 +24,11 @@ WIDTH = 400
 def svg(chart: Any) -> str:
     """A chart as SVG text that takes the colour of the text around it."""
     return str(vl_convert.vegalite_to_svg(dress(chart).to_dict(validate=False)))
+
+
+def standalone(svg: str) -> str:
+    """An SVG text with colours of its own: outside a page there is none to take them from."""
+    return svg.replace("<svg ", f'<svg style="background:#ffffff;color:{INK}" ', 1)
 
 
 def dress(chart: Any) -> Any:

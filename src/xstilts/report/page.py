@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from xstilts.engine import write_atomically
-from xstilts.report import sentences, tables
+from xstilts.report import charts, sentences, tables
 
 Result = dict[str, Any]
 PAGE, TABLES, CHARTS, EVENTS = "report.html", "tables.csv", "charts", "events.jsonl"
@@ -23,9 +23,7 @@ def write_page(result: Result, run: Path) -> Path:
     drawn: dict[str, dict[Any, Markup]] = {}
     (run / CHARTS).mkdir(parents=True, exist_ok=True)
     for kind, key, name, text in _charts(result):
-        # On its own a chart has no page to take its colours from.
-        alone = text.replace("<svg ", '<svg style="background:#ffffff;color:#1d1d1f" ', 1)
-        write_atomically(run / CHARTS / f"{name}.svg", alone)
+        write_atomically(run / CHARTS / f"{name}.svg", charts.standalone(text))
         drawn.setdefault(kind, {})[key] = Markup(text)
     write_atomically(run / TABLES, tables.scores_csv(result))
     environment = Environment(
@@ -45,8 +43,6 @@ def _charts(result: Result) -> Iterator[tuple[str, Any, str, str]]:
 
     File names are numbered, because two names of the study may differ only in what a file name cannot hold.
     """
-    from xstilts.report import charts  # slow to import, and the terminal does without
-
     for family in ("verdicts", "controls"):
         if result[family]:
             yield "contrasts", family, f"contrasts-{family}", charts.svg(charts.contrasts_chart(result, family))

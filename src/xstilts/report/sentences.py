@@ -42,7 +42,7 @@ def scope(result: Result) -> list[str]:
 
 def remarks(judged: Result) -> list[str]:
     """What a reader of one verdict ought to know beside it: the second reading, what would decide, run by run."""
-    lines = [second_reading(judged)]
+    lines = [random_language_line(judged)]
     if judged["decision"]:
         lines.append(judged["decision"]["text"])
     runs = judged["runs"]
@@ -61,7 +61,7 @@ def remarks(judged: Result) -> list[str]:
     return lines
 
 
-def second_reading(judged: Result) -> str:
+def random_language_line(judged: Result) -> str:
     """What the contrast says of languages like the held-out ones, or why it says nothing."""
     own = next(row for row in judged["readings"] if row["reading"] == RANDOM_LANGUAGES)
     opening = "This holds for these held-out languages. Of languages like these"
@@ -145,6 +145,15 @@ def budget_warning(rows: list[dict[str, Any]]) -> str:
     """Says where arms with an intermediate phase had unequal examples or updates; "" where they are equal."""
     differing = [name for name in ("examples", "updates") if len({row[name] for row in rows}) > 1]
     return f"The arms did not have equal {' and '.join(differing)} in the intermediate phase." if differing else ""
+
+
+def components_line(result: dict[str, Any]) -> str:
+    """Say which variance components the power was computed for, and where they come from."""
+    assumed = "assumed, not measured; give --from RUN for those of a run"
+    average = f" ({', '.join(result['contrasts'])}, on average)" if result["contrasts"] else ""
+    origin = assumed if result["from"] == "assumed" else f"from {result['from']}{average}"
+    values = ", ".join(f"{name.replace('_', ' × ')} {value:g}" for name, value in result["components"].items())
+    return f"Variance components in points², {origin}: {values}"
 
 
 def _confounded(result: Result) -> set[str]:

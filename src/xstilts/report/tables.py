@@ -9,31 +9,13 @@ from typing import Any
 from xstilts.analysis.analyse import BASELINE
 from xstilts.errors import XstiltsError
 from xstilts.languages import language
+from xstilts.report.console import NONE, interval, number, signed  # noqa: F401  (the page uses them too)
 
 Result = dict[str, Any]
 Row = dict[str, Any]
 
-NONE = "–"
 PHASE_NUMBERS = {"examples": "{:,.0f}", "updates": "{:,.0f}", "tokens": "{:,.0f}", "loss": "{:.3f}",
                  "dev_score": "{:.1f}"}  # fmt: skip
-
-
-def number(value: float | None, digits: int = 1) -> str:
-    """A value with fixed digits, or a dash where there is none."""
-    return NONE if value is None else f"{value:.{digits}f}"
-
-
-def signed(value: float | None, digits: int = 2) -> str:
-    """A difference with its sign; what rounds to zero has none."""
-    if value is None:
-        return NONE
-    text = f"{value:+.{digits}f}"
-    return text if float(text) else f"{0:.{digits}f}"
-
-
-def interval(row: Row, digits: int = 2) -> str:
-    """`[low, high]` of an effect."""
-    return f"[{signed(row['low'], digits)}, {signed(row['high'], digits)}]"
 
 
 def slug(text: str) -> str:

@@ -11,11 +11,12 @@ import vl_convert
 
 from xstilts.errors import XstiltsError
 from xstilts.languages import Distances, Selection, distance_matrix, language
-from xstilts.report.charts import FAINT, MARK, WIDTH, dress, svg
+from xstilts.report.charts import FAINT, INK, MARK, WIDTH, dress, power_chart, standalone, svg
+from xstilts.report.sentences import components_line
 
 CHOSEN = "#D55E00"
-INK = "#1d1d1f"
 PNG_SCALE = 2.0
+SOURCES = "Features: URIEL (Littell et al. 2017), CC BY-SA 4.0. Points: Glottolog 5.1 and URIEL"
 
 
 def draw_distances(found: Distances, path: Path, matrix: bool) -> None:
@@ -26,7 +27,7 @@ def draw_distances(found: Distances, path: Path, matrix: bool) -> None:
         "All distances": lambda: matrix_chart(found),
         "Where the languages are": lambda: world_map(found.codes[0], (), found.codes[1:]),
     }
-    _write(path, title, charts, "All distances" if matrix else "Distances and their intervals")
+    _write(path, title, charts, "All distances" if matrix else "Distances and their intervals", SOURCES)
 
 
 def draw_selection(found: Selection, path: Path) -> None:
@@ -39,7 +40,7 @@ def draw_selection(found: Selection, path: Path) -> None:
         "Distances and their intervals": lambda: intervals_chart(matrix, found.languages),
         "All distances": lambda: matrix_chart(matrix),
     }
-    _write(path, title, charts, "Where the languages are")
+    _write(path, title, charts, "Where the languages are", SOURCES)
 
 
 def intervals_chart(found: Distances, chosen: tuple[str, ...] = ()) -> Any:
@@ -157,26 +158,25 @@ def _labelled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return placed[::-1]
 
 
-def _write(path: Path, title: str, charts: dict[str, Callable[[], Any]], single: str) -> None:
+def write_power(result: dict[str, Any], path: Path) -> None:
+    """Write a study's power against its replicates, a line for each difference, as SVG, PNG or an HTML page."""
+    _write(path, "Power", {"Power": lambda: power_chart(result)}, "Power", components_line(result))
+
+
+def _write(path: Path, title: str, charts: dict[str, Callable[[], Any]], single: str, note: str) -> None:
+    """Write the chart named `single` to an SVG or PNG file, or all charts to an HTML page."""
     kind = path.suffix.lower()
-    if kind not in (".svg", ".png", ".html"):
-        what = f"cannot draw '{path.name}'"
-        raise XstiltsError(
-            "bad-argument", what, "a picture is SVG, PNG, or an HTML page", "end its name in .svg, .png or .html"
-        )
     if kind == ".html":
-        data = _page(title, charts).encode()
+        data = _page(title, charts, note).encode()
     elif kind == ".svg":
-        # On its own a picture has no page to take its colours from.
-        style = f'<svg style="background:#ffffff;color:{INK}" '
-        data = svg(charts[single]()).replace("<svg ", style, 1).encode()
-    else:
+        data = standalone(svg(charts[single]())).encode()
+    elif kind == ".png":
         spec = dress(charts[single]()).to_dict(validate=False)
         data = vl_convert.vegalite_to_png(_inked(spec) | {"background": "white"}, scale=PNG_SCALE)
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise XstiltsError("bad-argument", f"cannot write {path}", str(error), "choose another place") from None
+    else:
+        what, why = f"cannot draw '{path.name}'", "a picture is SVG, PNG, or an HTML page"
+        raise XstiltsError("bad-argument", what, why, "end its name in .svg, .png or .html")
+    path.write_bytes(data)
 
 
 def _inked(spec: Any) -> Any:
@@ -188,7 +188,7 @@ def _inked(spec: Any) -> Any:
     return INK if spec == "currentColor" else spec
 
 
-def _page(title: str, charts: dict[str, Callable[[], Any]]) -> str:
+def _page(title: str, charts: dict[str, Callable[[], Any]], note: str) -> str:
     figures = "".join(
         f"<figure aria-label='{escape(name)}'>{svg(chart())}</figure>\n" for name, chart in charts.items()
     )
@@ -200,7 +200,7 @@ def _page(title: str, charts: dict[str, Callable[[], Any]]) -> str:
         f"<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><title>{escape(title)}</title>"
         f"<meta name='viewport' content='width=device-width'><style>{style}</style></head>\n"
         f"<body><h1>{escape(title)}</h1>\n{figures}"
-        "<p>Features: URIEL (Littell et al. 2017), CC BY-SA 4.0. Points: Glottolog 5.1 and URIEL.</p></body></html>\n"
+        f"<p>{escape(note)}.</p></body></html>\n"
     )
 
 

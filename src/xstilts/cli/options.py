@@ -1,0 +1,83 @@
+"""Options that several verbs share, and the plan of the study that they describe."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from xstilts.errors import XstiltsError
+
+Row = dict[str, Any]
+
+RUN = Annotated[Path, typer.Argument(help="The run folder of a study.")]
+STUDY = Annotated[str, typer.Argument(help="A built-in study or the path of a YAML file.", show_default="pocket")]
+DATA = Annotated[Path | None, typer.Option("--data", help="Folder that holds the tasks' files.")]
+STORE = Annotated[
+    str | None, typer.Option("--store", help="Folder or URL of finished steps.", show_default="next to the run folder")
+]
+QUICK = Annotated[bool, typer.Option("--quick", help="The study's small form, a smoke test: scores are meaningless.")]
+REPLICATES = Annotated[int | None, typer.Option("--replicates", min=1, help="Replicates per encoder.")]
+SEED = Annotated[int | None, typer.Option("--seed", help="The study's seed.")]
+ALLOW_FEW = Annotated[bool, typer.Option("--allow-few", help="Run with fewer held-out languages than the minimum.")]
+DEVICE = Annotated[str, typer.Option("--device", help="cpu, cuda, or auto.")]
+ANY_DEVICE = Annotated[
+    str, typer.Option("--device", help="cpu, cuda, auto, or a device whose rates are known: h200, h100, a100.")
+]
+TASKS = Annotated[Path | None, typer.Option("--tasks", help="A YAML file with custom tasks.")]
+SOURCE = Annotated[
+    str | None, typer.Option("--data-source", help="XTREME's tasks from the 'hub', or from its own folder ('xtreme').")
+]
+JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+CSV = Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")]
+
+
+def planned_study(
+    name: str,
+    data: Path | None,
+    device: str,
+    allow_few: bool,
+    quick: bool = False,
+    resolved: bool = False,
+    ranks: int = 1,
+    **changes: Any,
+) -> Any:
+    """Plan a study by its name or file, with the command line's changes of its settings; raises XstiltsError."""
+    from xstilts.config.load import load_study
+    from xstilts.study.freeze import freeze
+    from xstilts.study.plan import build_plan
+
+    if data is not None and not data.is_dir():
+        raise XstiltsError(
+            "missing-data", f"there is no data folder {data}", "--data must name a folder", "check the path"
+        )
+    settings = load_study(name, quick, **changes)
+    frozen = freeze(settings, data.resolve() if data else None, device_class(device), allow_few, resolved)
+    return build_plan(frozen, ranks=ranks)
+
+
+def device_class(name: str) -> str:
+    """Resolve `auto` to `cuda` or `cpu`, whichever this computer has; other names are returned as they are."""
+    if name != "auto":
+        return name
+    if not Path("/dev/nvidiactl").exists() and not Path("/proc/driver/nvidia").exists():
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def cores() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def codes(text: str) -> list[str]:
+    """Split a list with commas into codes of languages, each once.
+
+    >>> codes("Turkish, sw,tr")
+    ['tr', 'sw']
+    """
+    from xstilts.languages import language
+
+    return list(dict.fromkeys(language(part).code for part in text.split(",") if part.strip()))

@@ -1,0 +1,105 @@
+"""Everything that is printed: lines and tables for people, JSON and CSV for programs.
+
+Text of users and of data is never read as markup, and its control characters are shown as escapes.
+"""
+
+import csv
+import json
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from xstilts.errors import XstiltsError
+
+NONE = "–"
+Part = str | tuple[str, str]
+"""Text, or text and its style."""
+
+# Control characters, marks that reorder text, and the lone surrogates of file names that are not UTF-8.
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def visible(value: object, keep: str = "") -> str:
+    r"""Show control characters as escapes, except those in `keep`.
+
+    >>> print(visible("\x1b[31mred"))
+    \x1b[31mred
+    """
+    return _CONTROLS.sub(lambda found: found[0] if found[0] in keep else ascii(found[0])[1:-1], str(value))
+
+
+def _text(parts: Iterable[Part], keep: str = "") -> Text:
+    pairs = ((part, "") if isinstance(part, str) else part for part in parts)
+    return Text.assemble(*((visible(text, keep), style) for text, style in pairs))
+
+
+def say(*parts: Part, indent: int = 0, wrap: bool = False, console: Console | None = None) -> None:
+    """Print a line; `wrap` breaks it at the width of the terminal, else it can be copied whole."""
+    text = _text(parts, keep="\n")
+    (console or Console()).print(Padding(text, (0, 0, 0, indent), expand=False) if indent else text, soft_wrap=not wrap)
+
+
+def print_table(
+    headings: Sequence[str], rows: Iterable[Sequence[Part]], title: str = "", console: Console | None = None
+) -> None:
+    """Print a table; headings that begin with `>` are of columns of numbers, which are never broken."""
+    console = console or Console()
+    if title:
+        console.print()
+    table = Table(title=_text([title]) if title else None, title_style="bold", title_justify="left",
+                  box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))  # fmt: skip
+    for heading in headings:
+        right = heading.startswith(">")
+        table.add_column(
+            _text([heading.removeprefix(">")]), justify="right" if right else "left", no_wrap=right, overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*(_text([cell]) for cell in row))
+    console.print(table)
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    """Format a value with fixed digits; a dash if there is none."""
+    return NONE if value is None else f"{value:.{digits}f}"
+
+
+def signed(value: float | None, digits: int = 2) -> str:
+    """Format a difference with its sign; what rounds to zero has none."""
+    if value is None:
+        return NONE
+    text = f"{value:+.{digits}f}"
+    return text if float(text) else f"{0:.{digits}f}"
+
+
+def interval(effect: dict[str, Any], digits: int = 2) -> str:
+    """Format `low` and `high` of an effect; without them, as with a single replicate, it has no interval.
+
+    >>> interval({"low": -0.5, "high": 2.0}), interval({"low": None, "high": None})
+    ('[-0.50, +2.00]', 'no interval')
+    """
+    if effect["low"] is None or effect["high"] is None:
+        return "no interval"
+    return f"[{signed(effect['low'], digits)}, {signed(effect['high'], digits)}]"
+
+
+def emit(data: Any, as_json: bool, as_csv: bool = False, rows: Iterable[dict[str, Any]] | None = None) -> bool:
+    """Print `data` as JSON, or `rows` (by default `data`) as CSV; whether one of them was asked for."""
+    if as_json and as_csv:
+        raise XstiltsError(
+            "bad-argument", "--json and --csv are both given", "output has one format", "give one of them"
+        )
+    if as_json:
+        print(json.dumps(data, indent=1, ensure_ascii=False))
+    elif as_csv:
+        records = list(data if rows is None else rows)
+        writer = csv.DictWriter(sys.stdout, list(records[0]) if records else [], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
+    return as_json or as_csv
