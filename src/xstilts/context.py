@@ -7,10 +7,15 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Context:
-    """A folder that outlives a killed step, a way to say which share of the work is done (0 to 1), how many processes
-    (and GPUs) may share a training, and the store's folder."""
+    """The surroundings of a step.
+
+    scratch: a folder that outlives an interrupted step; progress: takes the share of the work that is done, 0 to 1;
+    ranks: how many processes (and GPUs) may share a training; store: the store's folder; note: takes a sentence for the
+    run's log of events.
+    """
 
     scratch: Path
     progress: Callable[[float], None] = field(default=lambda share: None)
     ranks: int = 1
     store: Path | None = None
+    note: Callable[[str], None] = field(default=lambda text: None)

@@ -2,17 +2,22 @@
 
 import json
 import shutil
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import torch
 import transformers
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from support import equal_weights, tuning, weights_of
+from support import SMALL, equal_weights, tuning, weights_of
 from xstilts.context import Context
 from xstilts.data.prepare import prepare
+from xstilts.engine import Plan, Step, Store
+from xstilts.engine.scheduler import Scheduler
 from xstilts.errors import XstiltsError
 from xstilts.models.batching import epochs, micro_batches, mixture, sorted_batches
 from xstilts.models.encoders import with_head
@@ -26,7 +31,6 @@ from xstilts.training.phases import fine_tune, pretrain
 from xstilts.training.schedule import Recipe
 
 LABELS = ("entailment", "neutral", "contradiction")
-KINDS = ["xlm-roberta", "bert", "modernbert", "deberta-v2"]
 HEAD = "AutoModelForSequenceClassification"
 
 
@@ -153,7 +157,7 @@ class Stopped(Exception):
     pass
 
 
-def run(folder, scratch, stop_after=0, choose_by=("score", "opposite")):
+def run(folder, scratch, stop_after=0, choose_by=("score", "opposite"), note=print):
     """A run with dropout and some scores that follow from the weights; an exception stands for a kill. Returns the
     weights as they are left, those that each score chose, the history, and the scores with their weights."""
     encoded, model, scores = make_encoded(), start(folder, dropout=0.2), []
@@ -169,8 +173,8 @@ def run(folder, scratch, stop_after=0, choose_by=("score", "opposite")):
 
     scratch.mkdir(exist_ok=True)
     state = train(
-        [Part(model, classification, encoded)], updates_of(encoded), Recipe(5e-3), 3, 1, Context(scratch, progress),
-        score, 3, choose_by, checkpoint_seconds=0.0,
+        [Part(model, classification, encoded)], updates_of(encoded), Recipe(5e-3), 3, 1,
+        Context(scratch, progress, note=note), score, 3, choose_by, checkpoint_seconds=0.0,
     )  # fmt: skip
     found = {"last": weights_of(model)}
     for name in choose_by:
@@ -196,16 +200,58 @@ def test_a_run_that_was_stopped_ends_in_the_same_bits_as_one_that_was_not(encode
         assert again == history
 
 
-def test_a_checkpoint_of_another_form_is_begun_again(encoder_folder, tmp_path):
-    folder, scratch = encoder_folder("xlm-roberta"), tmp_path / "scratch"
-    whole, _, _ = run(folder, tmp_path / "whole")
+@pytest.fixture(scope="module")
+def interrupted(encoder_folder, tmp_path_factory):
+    """The weights of an uninterrupted run, and the checkpoint of one that stopped after 7 of 12 updates."""
+    root, folder = tmp_path_factory.mktemp("interrupted"), encoder_folder("xlm-roberta")
+    whole, _, _ = run(folder, root / "whole")
     with pytest.raises(Stopped):
-        run(folder, scratch, 7)
-    file = scratch / "checkpoint.safetensors"
-    save_file(load_file(file), file, {"notes": json.dumps({"update": 7, "history": [], "losses": []})})
-    again, _, scores = run(folder, scratch)
-    assert len(scores) == 4
+        run(folder, root / "stopped", 7)
+    return whole, root / "stopped" / "checkpoint.safetensors"
+
+
+WEIGHT = "0.classifier.out_proj.weight"
+
+
+@pytest.mark.parametrize("damage", [
+    lambda tensors, notes: tensors.pop(f"model.{WEIGHT}"),
+    lambda tensors, notes: tensors.pop(f"exp_avg.{WEIGHT}"),
+    lambda tensors, notes: tensors.pop(f"best.score.{WEIGHT}"),
+    lambda tensors, notes: tensors.update({"model.extra": torch.zeros(3)}),
+    lambda tensors, notes: tensors.update({f"model.{WEIGHT}": torch.zeros(5, 32)}),
+    lambda tensors, notes: tensors.update({f"exp_avg_sq.{WEIGHT}": torch.zeros(32, 3)}),
+    lambda tensors, notes: tensors.update({f"model.{WEIGHT}": tensors[f"model.{WEIGHT}"].bfloat16()}),
+    lambda tensors, notes: notes.pop("best"),
+    lambda tensors, notes: notes.update(update="seven"),
+    lambda tensors, notes: notes.update(history=[1]),
+    lambda tensors, notes: notes.clear(),
+    None,
+])  # fmt: skip
+def test_a_checkpoint_that_does_not_fit_is_discarded_whole(damage, interrupted, encoder_folder, tmp_path):
+    whole, checkpoint = interrupted
+    file = tmp_path / "checkpoint.safetensors"
+    if damage:
+        tensors = load_file(checkpoint)
+        with safe_open(checkpoint, "pt") as stored:
+            notes = json.loads(stored.metadata()["notes"])
+        damage(tensors, notes)
+        save_file(tensors, file, {"notes": json.dumps(notes)})
+    else:
+        file.write_bytes(checkpoint.read_bytes()[:-100])
+    said = []
+    again, _, scores = run(encoder_folder("xlm-roberta"), tmp_path, note=said.append)
+    assert len(scores) == 4, "all twelve updates are made again"
     assert all(equal_weights(again[name], whole[name]) for name in whole)
+    assert len(said) == 1 and "checkpoint" in said[0]
+
+
+def test_what_a_step_notes_is_in_the_events_of_the_run(tmp_path):
+    step = Step("train", "xstilts.training.noting:step", 1, {}, label="a training")
+    plan, store, events = Plan(), Store(tmp_path), []
+    scheduler = Scheduler(plan, store, [plan.add(step)], events.append, 1, alone=True)
+    scheduler.take({})
+    scheduler.settle(step.fingerprint, {"seconds": 1.0, "memory": 0.1, "notes": ["it starts again"]})
+    assert {"event": "note", "step": step.fingerprint, "why": "a training: it starts again"} in events
 
 
 def test_each_score_chooses_the_weights_that_it_is_best_for(encoder_folder, tmp_path):
@@ -232,12 +278,50 @@ def test_dropout_differs_between_seeds_and_updates(encoder_folder, tmp_path):
     assert len(set(losses)) == 4
 
 
-def test_training_that_diverges_says_so(encoder_folder, tmp_path):
-    encoded = make_encoded()
-    with pytest.raises(XstiltsError, match="not finite") as caught:
-        train([Part(start(encoder_folder("xlm-roberta")), classification, encoded)], updates_of(encoded),
-              Recipe(1e30), 3, 1, Context(tmp_path))  # fmt: skip
-    assert caught.value.code == 4
+def test_training_that_diverges_fails(encoder_folder, tmp_path):
+    part = Part(start(encoder_folder("xlm-roberta")), classification, make_encoded())
+    with pytest.raises(XstiltsError) as error:
+        train([part], updates_of(part.encoded), Recipe(1e30), 3, 1, Context(tmp_path))
+    assert (error.value.kind, error.value.code) == ("not-finite", 4)
+
+
+def test_one_gradient_norm_that_is_not_finite_fails_the_training(encoder_folder, tmp_path):
+    """Even if all weights stay finite: clipping by an infinite norm makes the gradients zero."""
+    part, calls = Part(start(encoder_folder("xlm-roberta")), classification, make_encoded()), []
+
+    def loss_sum(logits, labels):
+        calls.append(len(calls))
+        return classification.loss_sum(logits, labels) * (1e38 if len(calls) == 3 else 1.0)
+
+    part = replace(part, kind=SimpleNamespace(forward=classification.forward, loss_sum=loss_sum))
+    with pytest.raises(XstiltsError) as error:
+        train([part], [{0: np.arange(2)}] * 60, Recipe(1e-3), 3, 1, Context(tmp_path))
+    assert error.value.kind == "not-finite" and "update 3" in error.value.what
+    assert len(calls) == 3, "a twentieth of the run is three updates"
+
+
+def test_weights_that_are_not_finite_are_neither_saved_nor_used(encoder_folder, tmp_path):
+    """One update with an enormous learning rate: its loss and its gradients are still finite."""
+    nli = prepared(tmp_path / "nli", "classification", "nli", 8)
+    inputs = {"encoder": encoder_folder("bert"), "train.nli.en": tmp_path / "nli", "dev.nli": tmp_path / "nli"}
+    out = tmp_path / "out"
+    out.mkdir()
+    with pytest.raises(XstiltsError) as error:
+        fine_tune(tuning(nli, examples=8, recipe={"learning_rate": 1e38}), inputs, out, Context(tmp_path))
+    assert error.value.kind == "not-finite"
+    assert not list(out.iterdir())
+    text = prepared(tmp_path / "text", "mlm", "text", 20)
+    arguments = {
+        "config": {"model_type": "bert", **SMALL}, "task": text, "languages": ["en"], "updates": 1, "batch_size": 8,
+        "masked": 0.3, "exponent": 1.0, "max_length": 64, "recipe": {"learning_rate": 1e38, "warmup": 0.0}, "seed": 1,
+        "device": "cpu",
+    }  # fmt: skip
+    with pytest.raises(XstiltsError) as error:
+        pretrain(
+            arguments, {"vocabulary": encoder_folder("bert"), "rows.en": tmp_path / "text"}, out, Context(tmp_path)
+        )
+    assert error.value.kind == "not-finite"
+    assert not list(out.iterdir())
 
 
 def test_the_learning_rate_rises_then_falls_towards_zero(encoder_folder, tmp_path):

@@ -82,6 +82,9 @@ class Scheduler:
         kind = self.plan.steps[fingerprint].kind
         self._learn(self.plan.steps[fingerprint], result["memory"])
         self.outcome.seconds[fingerprint] = result["seconds"]
+        for note in result.get("notes", ()):
+            why = f"{self.plan.steps[fingerprint].label}: {note}"
+            self.report({"event": "note", "step": fingerprint, "why": why})
         self.report({"event": "finished", "step": fingerprint, "kind": kind, **result})
         for successor in self._successors[fingerprint]:
             if successor in self._waits:

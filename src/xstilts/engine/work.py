@@ -16,9 +16,12 @@ from xstilts.engine.store import Store
 from xstilts.errors import STEP_FAILED, XstiltsError
 
 Progress = Callable[[float], None]
+Note = Callable[[str], None]
 
 
-def run_step(step: Step, store: Store, progress: Progress = lambda share: None) -> float:
+def run_step(
+    step: Step, store: Store, progress: Progress = lambda share: None, note: Note = lambda text: None
+) -> float:
     """Runs one step in this process and returns its seconds; its inputs must be finished.
 
     Raises XstiltsError. An unexpected error inside the step becomes one of kind "step-failed", with the original as its
@@ -34,7 +37,7 @@ def run_step(step: Step, store: Store, progress: Progress = lambda share: None) 
     try:
         with store.scratch(step.fingerprint) as scratch, store.writing(step) as out:
             arguments = {**step.arguments, **step.location}
-            context = Context(scratch, progress, max(1, round(step.resources.get("ranks", 1))), store.root)
+            context = Context(scratch, progress, max(1, round(step.resources.get("ranks", 1))), store.root, note)
             getattr(importlib.import_module(module), function)(arguments, inputs, out, context)
     except XstiltsError:
         raise
@@ -74,18 +77,19 @@ def run_alone(plan: Plan, fingerprint: str, store: Store) -> float | None:
 def work(description: dict[str, Any], place: str, progress: Progress) -> dict[str, Any]:
     """Runs a step for an executor and returns the outcome as plain data.
 
-    It holds `seconds` and `memory` (GB, the peak of this process); or `failed` (the error in words) and, if the error was
+    It holds `seconds`, `memory` (GB, the peak of this process) and any `notes` of the step; or `failed` (the error in words) and, if the error was
     unexpected, `trace`; or `full`, the arguments of an error after which no step can finish.
     """
     _forget_peak()
+    notes: list[str] = []
     try:
-        seconds = run_step(Step(**description), Store(place), progress)
+        seconds = run_step(Step(**description), Store(place), progress, notes.append)
     except XstiltsError as error:
         if error.kind == "store-full":
             return {"full": error.args}
         trace = {"trace": "".join(traceback.format_exception(error.__cause__))} if error.__cause__ else {}
         return {"failed": str(error), **trace}
-    return {"seconds": round(seconds, 3), "memory": round(_peak() / 1e9, 3)}
+    return {"seconds": round(seconds, 3), "memory": round(_peak() / 1e9, 3), **({"notes": notes} if notes else {})}
 
 
 def _forget_peak() -> None:

@@ -10,6 +10,7 @@ import torch
 
 from xstilts.context import Context
 from xstilts.data.prepare import read_examples
+from xstilts.errors import XstiltsError
 from xstilts.evaluation.encode import encoded_rows, row_folders
 from xstilts.models.batching import sorted_batches, to_tensors
 from xstilts.models.encoders import load_model, load_tokenizer
@@ -54,13 +55,24 @@ def run_model(
     model.eval()
     with torch.inference_mode(), autocast(device, precision), packed(model):
         for indices, batch in sorted_batches(encoded, pad_id, PREDICTED_TOKENS[device.type]):
-            logits = kind.forward(model, to_tensors(batch, device))
+            tensors = to_tensors(batch, device)
+            logits = kind.forward(model, tensors)
+            check_outputs(logits, tensors.get("attention_mask") if logits.ndim == 3 else None)
             for index, value in zip(indices, kind.extract(logits.float(), encoded, indices), strict=True):
                 result[index] = value
             done += len(indices)
             if context:
                 context.progress(done / len(encoded))
     return result
+
+
+def check_outputs(outputs: torch.Tensor, mask: torch.Tensor | None = None) -> None:
+    """Raises XstiltsError if an output of a model is NaN or infinite, those of masked tokens aside."""
+    if not (outputs if mask is None else outputs[mask > 0]).isfinite().all():
+        raise XstiltsError(
+            "not-finite", "the outputs of the model are not finite", "predictions from them would be meaningless",
+            "lower the learning rate of its training, or use `precision: fp32`",
+        )  # fmt: skip
 
 
 def baseline(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:

@@ -13,7 +13,7 @@ import torch
 from xstilts.context import Context
 from xstilts.errors import XstiltsError
 from xstilts.evaluation.encode import encoded_rows, row_folders
-from xstilts.evaluation.predict import beside
+from xstilts.evaluation.predict import beside, check_outputs
 from xstilts.models.batching import sorted_batches, to_tensors
 from xstilts.models.encoders import load_base, load_tokenizer
 from xstilts.models.hardware import autocast, choose_device
@@ -140,6 +140,7 @@ def embed(
             hidden = torch.stack([states[layer] for layer in layers]).float()
             mask = tensors.get("attention_mask", torch.ones_like(tensors["input_ids"]))[..., None]
             pooled = hidden[:, :, 0] if pooling == "cls" else (hidden * mask).sum(2) / mask.sum(1)
+            check_outputs(pooled)
             vectors[:, indices] = pooled.cpu().numpy()
             done += len(indices)
             if context:

@@ -1,7 +1,6 @@
-"""What a killed training needs to go on."""
+"""The state of a training, and the checkpoint from which an interrupted training resumes."""
 
 import json
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +22,12 @@ class Best:
 
 
 class State:
-    """Weights, optimiser moments, the best weights so far by each score that chooses, the history, and the losses since
-    its last entry; read from `file` where that is whole."""
+    """Weights, optimizer moments, the best weights by each score that chooses, the history, and the losses and gradient
+    norms since its last entry.
+
+    It is read from `file` if that holds a checkpoint that fits the model. Otherwise `discarded` says why not, and
+    nothing of the file is used.
+    """
 
     def __init__(self, model: torch.nn.Module, optimizer: torch.optim.AdamW, file: Path) -> None:
         self.model, self.optimizer, self.file = model, optimizer, file
@@ -32,18 +35,17 @@ class State:
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Best] = {}
         self.losses: list[torch.Tensor | float] = []
-        if file.is_file():
-            with suppress(SafetensorError, KeyError):  # cut short, or of another form: the run starts again
-                self._load()
+        self.norms: list[torch.Tensor] = []
+        self.discarded = self._load() if file.is_file() else ""
 
-    def consider(self, name: str, score: float) -> None:
-        """Keeps the present weights if this score of theirs is better than any before."""
+    def keep_best(self, name: str, score: float) -> None:
+        """Keeps the current weights if their score of that name is higher than any before."""
         if name not in self.best or score > self.best[name].score:
             weights = {key: p.detach().cpu().clone() for key, p in self.model.named_parameters()}
             self.best[name] = Best(score, self.update, weights)
 
     def mean_loss(self, latest: torch.Tensor) -> float:
-        """The mean of the losses since it was asked for last; where there was none, what it was then, or `latest`."""
+        """The mean of the losses since the last call; without any the last mean, or `latest` if there is none."""
         values = [float(loss) for loss in self.losses]
         self.losses = []
         if values:
@@ -51,7 +53,7 @@ class State:
         return self.history[-1]["loss"] if self.history else float(latest)
 
     def restore(self, name: str) -> int:
-        """Puts the weights back that the score of that name chose, and returns the update that they are from."""
+        """Loads the weights that the score of that name chose, and returns the update that they are from."""
         best = self.best[name]
         with torch.no_grad():
             for key, parameter in self.model.named_parameters():
@@ -59,32 +61,54 @@ class State:
         return best.update
 
     def save(self) -> None:
-        """Writes all to the file in one move."""
+        """Writes the checkpoint, atomically."""
         tensors = {f"best.{name}.{key}": t for name, best in self.best.items() for key, t in best.weights.items()}
         for name, parameter in self.model.named_parameters():
             tensors[f"model.{name}"] = parameter.detach()
             for key, value in self.optimizer.state[parameter].items():
                 tensors[f"{key}.{name}"] = value
-        notes = json.dumps({"update": self.update, "history": self.history,
-                            "best": {name: [best.score, best.update] for name, best in self.best.items()},
-                            "losses": [float(loss) for loss in self.losses]})  # fmt: skip
+        notes = {
+            "update": self.update,
+            "history": self.history,
+            "best": {name: [best.score, best.update] for name, best in self.best.items()},
+            "losses": [float(loss) for loss in self.losses],
+        }
         temporary = self.file.with_suffix(".partial")
-        save_file({name: t.contiguous() for name, t in tensors.items()}, temporary, {"notes": notes})
+        save_file({name: t.contiguous() for name, t in tensors.items()}, temporary, {"notes": json.dumps(notes)})
         temporary.replace(self.file)
 
-    def _load(self) -> None:
-        with safe_open(self.file, "pt") as file:
-            notes = json.loads(file.metadata()["notes"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        best = notes["best"]
-        self.update, self.history, self.losses = notes["update"], notes["history"], notes["losses"]
+    def _load(self) -> str:
+        """Loads the checkpoint as a whole; returns why it cannot be used, before anything is changed."""
+        parameters = dict(self.model.named_parameters())
+        try:
+            with safe_open(self.file, "pt") as file:
+                notes = json.loads(file.metadata()["notes"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            update, losses = int(notes["update"]), [*map(float, notes["losses"])]
+            history = [{**entry} for entry in notes["history"]]
+            best = {name: (float(score), int(chosen)) for name, (score, chosen) in notes["best"].items()}
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            return f"it cannot be read ({type(error).__name__}: {error})"
+        expected: dict[str, torch.Tensor] = {
+            f"{kind}.{name}": p for kind in ("model", *(f"best.{b}" for b in best)) for name, p in parameters.items()
+        }
+        for name, parameter in parameters.items():  # a weight without gradients has no moments
+            if any(f"{key}.{name}" in tensors for key in MOMENTS):
+                expected |= {f"{key}.{name}": torch.zeros(()) if key == "step" else parameter for key in MOMENTS}
+        wrong = [name for name in {*expected, *tensors} if _form(expected.get(name)) != _form(tensors.get(name))]
+        if wrong:
+            return f"{len(wrong)} of its tensors do not fit the model, such as {min(wrong)}"
+        self.update, self.history, self.losses = update, history, [*losses]
         with torch.no_grad():
-            for name, parameter in self.model.named_parameters():
+            for name, parameter in parameters.items():
                 parameter.copy_(tensors[f"model.{name}"])
                 for key in MOMENTS:
                     if f"{key}.{name}" in tensors:
                         self.optimizer.state[parameter][key] = tensors[f"{key}.{name}"].to(parameter.device)
-        for name, (score, update) in best.items():
-            start = f"best.{name}."
-            weights = {key.removeprefix(start): t for key, t in tensors.items() if key.startswith(start)}
-            self.best[name] = Best(score, update, weights)
+        for name, (score, chosen) in best.items():
+            self.best[name] = Best(score, chosen, {key: tensors[f"best.{name}.{key}"] for key in parameters})
+        return ""
+
+
+def _form(tensor: torch.Tensor | None) -> tuple[torch.Size, torch.dtype] | None:
+    return None if tensor is None else (tensor.shape, tensor.dtype)

@@ -1,7 +1,7 @@
-"""The training loop, top to bottom; pretraining, one task and several at once differ only in what they hand to it.
+"""The training loop: one for pretraining, for a single task and for several.
 
-Nothing random is carried from one update to the next: dropout and masking of update u are seeded by u, so that a
-run that continues from a checkpoint equals one that was never interrupted, bit for bit on one kind of machine.
+No random state is carried from one update to the next: dropout and masking of update u are seeded by u. A run that
+resumes from a checkpoint therefore equals an uninterrupted one bit by bit, on one kind of machine.
 """
 
 import math
@@ -29,15 +29,15 @@ from xstilts.training.schedule import Recipe, linear
 
 Corrupt = Callable[[dict[str, np.ndarray], np.random.Generator], None]
 Update = dict[int, np.ndarray]
-"""The sequences of an update, by the number of the part that they belong to."""
+"""The sequences of an update, by the number of their part."""
 
 
 @dataclass(frozen=True)
 class Part:
     """One task of a training: `model` is its head on the encoder that all parts share.
 
-    weight: by which its loss is multiplied; corrupt: hides tokens of a batch in place and makes them its labels (masked
-    language modelling).
+    weight: factor of its loss; corrupt: for masked language modelling, masks tokens of a batch in place and makes them
+    its labels.
     """
 
     model: Any
@@ -49,7 +49,7 @@ class Part:
 
 @dataclass(frozen=True)
 class _Micro:
-    """Padded arrays of one forward pass, and what its summed loss is multiplied by."""
+    """Padded arrays of one forward pass, and the factor of its summed loss."""
 
     part: Part
     arrays: dict[str, np.ndarray]
@@ -61,23 +61,26 @@ def train(
     scores: Callable[[], dict[str, float]] | None = None, evaluate_every: int = 0, choose_by: Sequence[str] = (),
     checkpoint_seconds: float = 60.0,
 ) -> State:  # fmt: skip
-    """Trains the models of all parts in place on the sequences named by each of `updates`.
+    """Trains the models of all parts in place on the sequences of each of `updates`.
 
-    The loss of an update is the sum over its examples (or labelled tokens) divided by their number, however it is cut
-    into micro-batches; of several parts, each counts by its share of the update's examples, times its weight.
+    The loss of an update is the sum over its examples (or labelled tokens) divided by their number, independent of how
+    it is cut into micro-batches. If an update has examples of several parts, each part counts by its share of the
+    examples, times its weight.
 
     Args:
-        scores: scores of the model as it is, by name, called every `evaluate_every` updates and at the end.
-        choose_by: names of scores, for each of which the weights of its best call (the earliest of equals) are kept.
+        scores: returns scores of the current model by name; called every `evaluate_every` updates and at the end.
+        choose_by: names of scores; for each, the weights of its best call (the earliest of equals) are kept.
 
-    The models are left with the last weights; `State.restore` puts those in their place that a score chose. Its
-    `history` has an entry per twentieth of the run: update, loss (the mean since the entry before, of masked text only
-    where there is nothing else), learning_rate, gradient_norm, padding (its share of what was computed) and, where they
-    were called, the scores.
+    The models end with the last weights; `State.restore` loads those that a score chose. The returned `history` has an
+    entry for every twentieth of the run: update, loss (the mean since the last entry; of masked text only if there is
+    nothing else), learning_rate, gradient_norm, padding (its share of the computed tokens) and the scores, if they were
+    called. Raises XstiltsError if a loss or a gradient norm is not finite.
     """
     models = torch.nn.ModuleList([part.model for part in parts])
     optimizer = _optimizer(models, recipe)
     state = State(models, optimizer, context.scratch / "checkpoint.safetensors")
+    if state.discarded:
+        context.note(f"the training starts again, because its checkpoint is of no use: {state.discarded}")
     models.train()
     text_alone = all(part.corrupt for part in parts)
     if recipe.gradient_checkpointing:
@@ -91,20 +94,22 @@ def train(
                 group["lr"] = rate
             loss, norm = _update(micro, optimizer, recipe, derive(seed, "dropout", number))
             state.update = number + 1
+            state.norms.append(norm)
             if text_alone or not all(batch.part.corrupt for batch in micro):
                 state.losses.append(loss)
             last = state.update == len(updates)
             measured = scores is not None and (last or (evaluate_every and state.update % evaluate_every == 0))
             if state.update % every == 0 or last or measured:
-                entry = _entry(state, loss, norm, rate, 0.0 if unpadded else _padding(micro))
+                entry = _entry(state, loss, rate, 0.0 if unpadded else _padding(micro))
                 if measured and scores:
                     entry |= scores()
                     models.train()
                     for name in choose_by:
-                        state.consider(name, entry[name])
+                        state.keep_best(name, entry[name])
                 state.history.append(entry)
             context.progress(state.update / len(updates))
             if time.monotonic() - saved > checkpoint_seconds and not last and parallel.rank() == 0:
+                _check_norms(state)
                 state.save()
                 saved = time.monotonic()
     if recipe.gradient_checkpointing:
@@ -112,14 +117,29 @@ def train(
     return state
 
 
-def _entry(state: State, loss: torch.Tensor, norm: torch.Tensor, rate: float, padding: float) -> dict[str, float]:
-    """What the history says of an update; raises XstiltsError where training has diverged."""
-    mean = state.mean_loss(loss)
+def _entry(state: State, loss: torch.Tensor, rate: float, padding: float) -> dict[str, float]:
+    """The history's entry for the last update; raises XstiltsError if the training has diverged."""
+    norm, mean = float(state.norms[-1]), state.mean_loss(loss)
+    _check_norms(state)
     if not math.isfinite(mean):
-        raise XstiltsError("step-failed", f"the loss is not finite at update {state.update}", "training diverged",
-                           "lower the learning rate or warm up for longer")  # fmt: skip
-    return {"update": state.update, "loss": mean, "gradient_norm": float(norm), "learning_rate": rate,
-            "padding": padding}  # fmt: skip
+        raise _diverged("loss", state.update)
+    return {"update": state.update, "loss": mean, "gradient_norm": norm, "learning_rate": rate, "padding": padding}
+
+
+def _check_norms(state: State) -> None:
+    """Raises XstiltsError if a gradient norm since the last call is not finite: here, so that updates do not wait for
+    the device one by one."""
+    for place, norm in enumerate(torch.stack(state.norms).tolist() if state.norms else ()):
+        if not math.isfinite(norm):
+            raise _diverged("gradient norm", state.update - len(state.norms) + place + 1)
+    state.norms = []
+
+
+def _diverged(what: str, update: int) -> XstiltsError:
+    return XstiltsError(
+        "not-finite", f"the {what} is not finite at update {update}", "the training has diverged",
+        "lower the learning rate or warm up for longer",
+    )  # fmt: skip
 
 
 def _optimizer(models: torch.nn.ModuleList, recipe: Recipe) -> torch.optim.AdamW:
@@ -149,8 +169,8 @@ def _micro_batches(
 
 
 def _corrupted(part: Part, indices: np.ndarray, rng: np.random.Generator) -> tuple[Encoded, np.ndarray]:
-    """The sequences of an update with tokens hidden, and their numbers: drawn before the update is cut, so that however
-    it is cut, and by however many processes, the same tokens are hidden."""
+    """The sequences of an update with masked tokens, and their numbers. Tokens are drawn before the update is cut, so
+    that they depend neither on the cut nor on the number of processes."""
     assert part.corrupt is not None
     encoded = part.encoded
     tokens = np.concatenate([np.arange(encoded.offsets[i], encoded.offsets[i + 1]) for i in indices])
@@ -189,7 +209,7 @@ def _update(
 
 
 def _seed(seed: int, device: torch.device) -> None:
-    """As `torch.manual_seed`, without its cost: where no GPU is in use, that notes a stack trace at every call."""
+    """Does what `torch.manual_seed` does, faster: that records a stack trace at every call if no GPU is in use."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)

@@ -1,7 +1,7 @@
-"""Data parallelism: the micro-batches of an update shared out among processes that hold the same weights.
+"""Data parallelism: processes with equal weights share the micro-batches of each update.
 
-Every process does the whole step and knows all its data; only forward and backward passes are shared out. The sum of
-gradients is taken once an update, and then all take the same optimiser step.
+Every process runs the whole step on all data and computes only its share of the forward and backward passes. The
+gradients are summed once per update, and then all take the same optimizer step.
 """
 
 import importlib
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from torch import distributed as dist
 from torch import multiprocessing
 
 from xstilts.context import Context
@@ -21,104 +22,112 @@ from xstilts.errors import XstiltsError
 
 T = TypeVar("T")
 StepFunction = Callable[[dict[str, Any], dict[str, Path], Path, Context], None]
+NOTES = "notes.json"
 
 
 def distributed(step: StepFunction) -> StepFunction:
-    """A step that trains in `context.ranks` processes where there are more than one: all do the same step, and what
-    the first of them writes is its result."""
+    """Makes a step that trains run in `context.ranks` processes; what the first of them writes is its result."""
 
     @wraps(step)
-    def alone_or_shared(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
-        """The step itself, or its processes."""
+    def run(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
+        """Runs the step, or its processes."""
         count = context.ranks
         if arguments["device"] == "cuda":
             count = min(count, torch.cuda.device_count())
-        if count <= 1 or torch.distributed.is_initialized():
+        if count <= 1 or dist.is_initialized():
             step(arguments, inputs, out, context)
         else:
-            _spread(f"{step.__module__}:{step.__name__}", arguments, inputs, out, context, count)
+            _spawn(step, arguments, inputs, out, context, count)
 
-    return alone_or_shared
+    return run
 
 
-def _spread(
-    place: str, arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context, count: int
+def _spawn(
+    step: StepFunction, arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context, count: int
 ) -> None:
-    """Runs the step at `place` in that many processes; raises the XstiltsError of one of them."""
+    """Runs the step in `count` processes; raises the XstiltsError of one of them."""
     share = multiprocessing.get_context("spawn").Value("d", 0.0)
-    with tempfile.TemporaryDirectory() as folder:
-        told = (place, arguments, inputs, out, context.scratch, context.store, count, share, folder)
-        processes = multiprocessing.start_processes(_one, told, count, join=False, start_method="spawn")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        place = (step.__module__, step.__name__)  # a decorated function cannot be pickled
+        setting = (place, arguments, inputs, out, context.scratch, context.store, count, share, folder)
+        processes = multiprocessing.start_processes(_process, setting, count, join=False, start_method="spawn")
         assert processes is not None
         try:
             while not processes.join(timeout=0.5):
                 context.progress(share.value)
         except multiprocessing.ProcessRaisedException:
-            for file in Path(folder).glob("error*.json"):
+            for file in folder.glob("error*.json"):
                 raise XstiltsError(*json.loads(file.read_text())) from None
             raise
+        for note in json.loads((folder / NOTES).read_text()):
+            context.note(note)
 
 
-def _one(number: int, place: str, arguments: dict[str, Any], inputs: dict[str, Path], out: Path, scratch: Path,
-         store: Path | None, count: int, share: Any, folder: str) -> None:  # fmt: skip
+def _process(number: int, place: tuple[str, str], arguments: dict[str, Any], inputs: dict[str, Path], out: Path,
+             scratch: Path, store: Path | None, count: int, share: Any, folder: Path) -> None:  # fmt: skip
     """One of the processes; all but the first write to a folder that is thrown away."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # by which it is ended when the process that began it dies
-    module, _, name = place.partition(":")
-    step = getattr(importlib.import_module(module), name)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # torch ends it by this signal if its parent dies
+    step = getattr(importlib.import_module(place[0]), place[1])
     cuda = arguments["device"] == "cuda"
     if cuda:
         torch.cuda.set_device(number)
-    torch.distributed.init_process_group("nccl" if cuda else "gloo", f"file://{folder}/meeting", rank=number,
-                                   world_size=count)  # fmt: skip
+    dist.init_process_group("nccl" if cuda else "gloo", f"file://{folder}/meeting", rank=number, world_size=count)
+    notes: list[str] = []
 
     def progress(done: float) -> None:
         share.value = done
 
     if number:
-        out = Path(folder) / f"out{number}"
+        out = folder / f"out{number}"
         out.mkdir()
+        context = Context(scratch, store=store)
+    else:
+        context = Context(scratch, progress, store=store, note=notes.append)
     try:
-        step(arguments, inputs, out, Context(scratch, (lambda done: None) if number else progress, store=store))
+        step(arguments, inputs, out, context)
     except XstiltsError as error:
-        Path(folder, f"error{number}.json").write_text(json.dumps(error.args))
+        (folder / f"error{number}.json").write_text(json.dumps(error.args))
         raise
-    torch.distributed.destroy_process_group()
+    if number == 0:
+        (folder / NOTES).write_text(json.dumps(notes))
+    dist.destroy_process_group()
 
 
 def ranks() -> int:
-    """How many processes share this training; 1 where it is alone."""
-    return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+    """The number of processes that share this training."""
+    return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """The number of this process among them."""
-    return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+    """The number of this process among them, from 0."""
+    return dist.get_rank() if dist.is_initialized() else 0
 
 
 def local_shard(items: Sequence[T], costs: Sequence[int]) -> list[T]:
-    """The items that fall to this process: the dearest first, each to whoever has least to do."""
+    """The items of this process: in order of falling cost, each goes to the process with the least load."""
     loads = [0] * ranks()
-    taken = []
+    local = []
     for i in sorted(range(len(items)), key=lambda i: -costs[i]):
         least = loads.index(min(loads))
         loads[least] += costs[i]
         if least == rank():
-            taken.append(i)
-    return [items[i] for i in sorted(taken)]
+            local.append(i)
+    return [items[i] for i in sorted(local)]
 
 
 def all_reduce(loss: torch.Tensor, weights: list[torch.nn.Parameter]) -> None:
     """Replaces the loss and all gradients, in place, by their sums over the processes.
 
-    A weight that no process has a gradient for keeps none, so that the optimiser leaves it alone as ever.
+    A weight without a gradient in any process keeps none, so that the optimizer leaves it alone.
     """
     if ranks() == 1:
         return
     present = torch.tensor([weight.grad is not None for weight in weights], dtype=torch.float32, device=loss.device)
-    torch.distributed.all_reduce(present)
-    torch.distributed.all_reduce(loss)
+    dist.all_reduce(present)
+    dist.all_reduce(loss)
     for weight, count in zip(weights, present.tolist(), strict=True):
         if count:
             if weight.grad is None:
                 weight.grad = torch.zeros_like(weight)
-            torch.distributed.all_reduce(weight.grad)
+            dist.all_reduce(weight.grad)
