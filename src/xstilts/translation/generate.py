@@ -1,4 +1,4 @@
-"""Many texts through a translation model: each distinct one once, the longest first, and resumable."""
+"""Translate many texts: each distinct one once, the longest first, resumably."""
 
 import json
 import os
@@ -17,13 +17,13 @@ from xstilts.translation.models import Translator
 
 TOO_LONG = "longer than the model reads"
 UNFINISHED = "translation without an end"
-NOTHING = "empty translation"
+EMPTY_TRANSLATION = "empty translation"
 
 
 @dataclass(frozen=True)
 class Search:
     """Beam search: `beams` hypotheses, at most `max_length` tokens read and written per text, `batch_tokens` tokens
-    with padding at a time (None: what suits the device)."""
+    with padding at a time (None: the device's default)."""
 
     beams: int
     max_length: int
@@ -32,7 +32,7 @@ class Search:
 
 @dataclass
 class Translations:
-    """What became of texts: the translation of each, or why it has none."""
+    """Per text its translation in `done`, or the reason why it has none in `failed`."""
 
     done: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
@@ -44,9 +44,9 @@ def translate_texts(
 ) -> Translations:  # fmt: skip
     """The translation of every distinct text.
 
-    Nothing is cut: a text of more tokens than the model or `search` allows, and a translation that does not end
-    within them, count as failed. `file` gets the finished batches, and what it holds already is not computed again,
-    so that a run that was killed goes on and gives what it would have given.
+    Nothing is truncated: a text with more tokens than the model or `search` allows fails, and so does a translation
+    that does not end within them. `file` collects finished batches, which are not computed again: an interrupted
+    run resumes with the same result.
     """
     distinct = list(dict.fromkeys(texts))
     ids = _encode(distinct, translator.tokenizer, way)
@@ -55,25 +55,27 @@ def translate_texts(
     batches = _batches([i if len(i) <= longest else i[:0] for i in ids], _budget(translator, search))
     total = sum(len(i) for i in ids if len(i) <= longest) or 1
     finished = 0
-    for batch, written in _finished(batches, file, lambda b: _generate([ids[i] for i in b], translator, way, search)):
-        for index, text in zip(batch, written, strict=True):
+    for batch, translations in _resume(
+        batches, file, lambda b: _generate([ids[i] for i in b], translator, way, search)
+    ):
+        for index, text in zip(batch, translations, strict=True):
             if text:
                 result.done[distinct[index]] = text
             else:
-                result.failed[distinct[index]] = UNFINISHED if text is None else NOTHING
+                result.failed[distinct[index]] = UNFINISHED if text is None else EMPTY_TRANSLATION
         finished += sum(len(ids[index]) for index in batch)
         progress(finished / total)
     return result
 
 
 def _encode(texts: list[str], tokenizer: Any, way: Direction) -> list[np.ndarray]:
-    """The ids of each text with the special tokens of its language."""
+    """The token ids of each text, with the special tokens of its language."""
     if way.source:
         tokenizer.src_lang = way.source
     ids: list[np.ndarray] = []
     for start in range(0, len(texts), 1024):
         part = [way.prefix + text for text in texts[start : start + 1024]]
-        ids += [np.array(found, np.int32) for found in tokenizer(part, verbose=False)["input_ids"]]
+        ids += [np.array(sequence, np.int32) for sequence in tokenizer(part, verbose=False)["input_ids"]]
     return ids
 
 
@@ -82,25 +84,25 @@ def _budget(translator: Translator, search: Search) -> int:
 
 
 def _batches(ids: list[np.ndarray], budget: int) -> list[list[int]]:
-    """Indices of texts, the longest first, in groups of at most `budget` tokens with padding; none of empty ones."""
+    """Indices of texts that are not empty, the longest first, in groups of at most `budget` tokens with padding."""
     lengths = np.array([len(i) for i in ids], np.int64)
     order = np.argsort(-lengths, kind="stable")
     order = order[lengths[order] > 0]
     return [order[part].tolist() for part in cuts(lengths[order], budget)]
 
 
-def _finished(
+def _resume(
     batches: list[list[int]], file: Path, compute: Callable[[list[int]], list[str | None]]
 ) -> Iterator[tuple[list[int], list[str | None]]]:
-    """Each batch with its translations: those of the file's lines first, then those that are computed and added to it.
+    """Each batch with its translations: first those in the file, then those that are computed and appended to it.
 
-    A line that a crash cut short is computed again.
+    A line that a crash truncated is computed again.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     lines = file.read_bytes().splitlines(keepends=True) if file.is_file() else []
     known, size = [], 0
     for line in lines[: len(batches)]:
-        if (written := _whole(line)) is None:
+        if (written := _complete(line)) is None:
             break
         known.append(written)
         size += len(line)
@@ -115,8 +117,8 @@ def _finished(
             yield batch, written
 
 
-def _whole(line: bytes) -> list[str | None] | None:
-    """What a line of the file holds; None where it was cut short."""
+def _complete(line: bytes) -> list[str | None] | None:
+    """The content of a line of the file; None if it was truncated."""
     try:
         return json.loads(line) if line.endswith(b"\n") else None
     except ValueError:
@@ -124,18 +126,20 @@ def _whole(line: bytes) -> list[str | None] | None:
 
 
 def _generate(ids: list[np.ndarray], translator: Translator, way: Direction, search: Search) -> list[str | None]:
-    """The translations of texts of similar length, None for one that did not end."""
+    """The translations of texts of similar length, None for one without an end."""
     tokenizer, device = translator.tokenizer, translator.model.device
     batch = tokenizer.pad({"input_ids": [i.tolist() for i in ids]}, return_tensors="pt").to(device)
-    room = min(translator.longest, search.max_length, 3 * max(map(len, ids)) + 16) - 1  # less what it starts with
+    room = min(translator.longest, search.max_length, 3 * max(map(len, ids)) + 16) - 1  # the start token
     forced = {} if way.first is None else {"forced_bos_token_id": way.first}
     with torch.inference_mode():
         output = translator.model.generate(
             input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], num_beams=search.beams,
             do_sample=False, max_new_tokens=room, **forced,
         )  # fmt: skip
-    given = 1 if way.first is None else 2  # what generation starts with, and the target language
+    given = 1 if way.first is None else 2  # the start token, and the target language
     written = output[:, given:].cpu()
-    ends = [tokenizer.eos_token_id in row[: room - given].tolist() for row in written]  # some force an end at `room`
+    ends = [
+        tokenizer.eos_token_id in row[: room - given].tolist() for row in written
+    ]  # some models force an end at `room`
     texts = tokenizer.batch_decode(written, skip_special_tokens=True, clean_up_tokenization_spaces=False)
     return [text.strip() if ended else None for text, ended in zip(texts, ends, strict=True)]

@@ -1,5 +1,4 @@
-"""Which languages a model is known to translate into before it is loaded: what its name or the files beside its weights
-tell of its family. Nothing is fetched, and torch is not needed."""
+"""Target languages of translation models, from their names or configuration files: nothing is downloaded or loaded."""
 
 import json
 import re
@@ -8,14 +7,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from xstilts.translation.codes import CODED, PREFIX, meant
+from xstilts.translation.codes import CODED, PREFIX, language_of
 
 TABLES = {
     "m2m100": ("m2m_100.tokenization_m2m_100", "m2m100"),
     "nllb": ("nllb.tokenization_nllb", ""),
     "mbart50": ("mbart50.tokenization_mbart50", ""),
 }
-"""Family -> the module of `transformers` that lists its languages, and the part of the list that is meant."""
+"""Family -> the module of `transformers` that lists its languages, and the relevant part of the list."""
 NAMES = {
     "m2m100": re.compile(r"m2m100[_-].+"),
     "nllb": re.compile(r"nllb-(200|moe)-.+"),
@@ -27,15 +26,19 @@ TOKENIZERS = {"M2M100Tokenizer": "m2m100", "NllbTokenizer": "nllb", "MBart50Toke
 
 
 def known_targets(load: str) -> frozenset[str] | None:
-    """Codes of the languages that the translation model in a folder or a repository is known to translate into; None
-    where neither name nor files tell its family, or only a group of languages (`opus-mt-en-gem`)."""
+    """Codes of the languages into which the model in a folder or repository translates; None if neither its name nor
+    its files reveal them, or only a group of languages (`opus-mt-en-gem`).
+
+    >>> known_targets("Helsinki-NLP/opus-mt-en-de"), known_targets("somebody/something")
+    (frozenset({'de'}), None)
+    """
     place = Path(load)
-    theirs = _of_folder(place) if place.is_dir() else _of_name(place.name)
-    return frozenset(found.code for code in theirs if (found := meant(code))) or None
+    names = _of_folder(place) if place.is_dir() else _of_name(place.name)
+    return frozenset(entry.code for name in names if (entry := language_of(name))) or None
 
 
 def _of_name(name: str) -> list[str]:
-    """Codes of theirs, none where the name tells nothing."""
+    """The model's codes by its name; none if the name is not of a known family."""
     if name == TO_ENGLISH:
         return ["en"]
     if single := OPUS.fullmatch(name):
@@ -44,15 +47,15 @@ def _of_name(name: str) -> list[str]:
 
 
 def _of_folder(folder: Path) -> list[str]:
-    """Codes of theirs by the tokenizer's files: the tokens that name languages and have an embedding, else the family's
-    list, else the language that the tokenizer says it was made for."""
-    told, size = _read(folder / "tokenizer_config.json"), _read(folder / "config.json").get("vocab_size", 0)
-    kind = str(told.get("tokenizer_class", "")).removesuffix("Fast")
+    """The model's codes by the tokenizer's files: tokens that name languages and have an embedding, else the family's
+    list, else the language that the tokenizer declares."""
+    settings, size = _read(folder / "tokenizer_config.json"), _read(folder / "config.json").get("vocab_size", 0)
+    kind = str(settings.get("tokenizer_class", "")).removesuffix("Fast")
     if kind == "MarianTokenizer":
         vocabulary = _read(folder / "vocab.json")
         prefixes = [match[1] or match[2] for token in vocabulary if (match := PREFIX.fullmatch(token))]
-        return prefixes or str(told.get("target_lang") or "").split("+")
-    if kind not in TOKENIZERS or told.get("language_codes", "m2m100") != "m2m100":
+        return prefixes or str(settings.get("target_lang") or "").split("+")
+    if kind not in TOKENIZERS or settings.get("language_codes", "m2m100") != "m2m100":
         return []
     added = _read(folder / "tokenizer.json").get("added_tokens", [])
     named = [match[1] for token in added if token["id"] < size and (match := CODED.fullmatch(token["content"]))]
@@ -68,9 +71,9 @@ def _table(family: str) -> list[str]:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """What a JSON file says; nothing where there is none that can be read: loading the model will tell."""
+    """The object in a JSON file, {} if it cannot be read: loading the model reports that."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}

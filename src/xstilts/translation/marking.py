@@ -1,8 +1,8 @@
-"""Labelled stretches of a text are translated between markers, and found again by them.
+"""Label projection: labelled spans are translated between markers and located again by them.
 
-Square brackets, as in EasyProject (Chen et al. 2023, "Frustratingly easy label projection for cross-lingual transfer",
-arxiv.org/abs/2211.15613). Where a sentence has stretches of several kinds, their brackets are numbered, so that
-nothing has to be guessed when the translation changes their order.
+The markers are square brackets, as in EasyProject (Chen et al. 2023, "Frustratingly easy label projection for
+cross-lingual transfer", arxiv.org/abs/2211.15613). If a sentence has spans of several kinds, their brackets are
+numbered, because a translation may change their order.
 """
 
 import re
@@ -10,41 +10,41 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 Span = tuple[int, int, str]
-"""First character, one past the last, and the kind of a stretch of text."""
-OWN_BRACKETS = "brackets of its own beside what would be marked"
+"""First character, one past the last, and kind of a labelled span."""
+TEXT_HAS_BRACKETS = "the text itself has brackets"
 LOST = "markers lost in translation"
 BRACKETS = str.maketrans("［【〔］】〕", "[[[]]]")
 PLAIN = re.compile(r"\[([^\[\]]*)\]")
 NUMBERED = re.compile(r"\[\s*(\d+)\s*\]([^\[\]]*)\[\s*/\s*(\d+)\s*\]")
 END = re.compile(r"""[.!?؟۔।]+["'”’»)]*(?=\s)|[。！？]+["'”’」』）]*|\s*\n""")
-"""Where a sentence ends: after its last sign, or at the end of a line."""
+"""The end of a sentence: its final punctuation, or the end of a line."""
 SHORT = re.compile(r"(?:^|[\s(.])(?:\w|Mr|Mrs|Ms|Dr|St|Prof|Gen|No|vs|Jr|Sr)\.$")
-"""An abbreviation, whose point ends nothing."""
+"""An abbreviation, whose full stop does not end a sentence."""
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A text with labelled stretches, in order and apart from each other."""
+    """A text with labelled spans, in order and disjoint."""
 
     text: str
     spans: tuple[Span, ...] = ()
 
 
 def sentences(passage: Passage) -> list[Passage]:
-    """The sentences of a passage with their spans, none of which is ever divided.
+    """The sentences of a passage with their spans; no span is ever split.
 
-    Models translate sentences better than paragraphs, and a paragraph that many questions share is translated once.
-    A wrong division costs quality and nothing else.
+    Models translate sentences better than paragraphs, and a paragraph that many questions share is translated once. A
+    wrong split costs quality, never correctness.
     """
     text, result, start = passage.text, [], 0
     for end in [*(match.end() for match in END.finditer(text)), len(text)]:
-        if end < len(text) and (_within(passage.spans, end) or _goes_on(text, start, end)):
+        if end < len(text) and (_within(passage.spans, end) or _continues(text, start, end)):
             continue
         first = start + len(text[start:end]) - len(text[start:end].lstrip())
         last = start + len(text[start:end].rstrip())
         if first < last:
-            own = tuple((a - first, b - first, kind) for a, b, kind in passage.spans if start <= a < end)
-            result.append(Passage(text[first:last], own))
+            spans = tuple((a - first, b - first, kind) for a, b, kind in passage.spans if start <= a < end)
+            result.append(Passage(text[first:last], spans))
         start = end
     return result
 
@@ -53,7 +53,7 @@ def _within(spans: Iterable[Span], position: int) -> bool:
     return any(start < position < stop for start, stop, _ in spans)
 
 
-def _goes_on(text: str, start: int, end: int) -> bool:
+def _continues(text: str, start: int, end: int) -> bool:
     following = text[end:].lstrip()[:1]
     return text[end - 1] != "\n" and (following.islower() or bool(SHORT.search(text[start:end])))
 
@@ -63,7 +63,7 @@ def _numbered(spans: Sequence[Span]) -> bool:
 
 
 def marked(passage: Passage) -> str | None:
-    """The text with its spans between markers; None where brackets of its own would be taken for them."""
+    """The text with its spans between markers; None if it has brackets itself, which could be taken for markers."""
     if passage.spans and re.search(r"[\[\]]", passage.text.translate(BRACKETS)):
         return None
     numbered, result, end = _numbered(passage.spans), "", 0
@@ -74,8 +74,8 @@ def marked(passage: Passage) -> str | None:
     return result + passage.text[end:]
 
 
-def found(translation: str, spans: Sequence[Span]) -> Passage | None:
-    """The translation without markers, with its spans; None where not every marker of `spans` is there once."""
+def unmark(translation: str, spans: Sequence[Span]) -> Passage | None:
+    """The translation without markers, with its spans; None unless it has every marker of `spans` exactly once."""
     if not spans:
         return Passage(translation)
     text, numbered = translation.translate(BRACKETS), _numbered(spans)
@@ -100,22 +100,22 @@ def found(translation: str, spans: Sequence[Span]) -> Passage | None:
 
 
 def _joined(before: str, after: str) -> str:
-    """Two pieces with one white space where both had some, and none at the beginning."""
+    """Two pieces joined without double white space, and without any at the start."""
     return before + (after.lstrip() if not before or before[-1].isspace() else after)
 
 
 def _space_after(content: str, rest: str) -> str:
-    """White space before a closing marker counts only where a word follows it at once."""
+    """White space before a closing marker counts only if a word follows the marker directly."""
     return " " if content[-1:].isspace() and rest[:1].isalnum() else ""
 
 
-def unmarked(text: str) -> str:
-    """A text without anything that looks like a marker, for a comparison of texts."""
+def without_markers(text: str) -> str:
+    """A text without anything that looks like a marker, for comparisons."""
     return re.sub(r"\[\s*/?\s*\d+\s*\]|[\[\]]", "", text.translate(BRACKETS))
 
 
-def together(parts: Sequence[Passage], between: str) -> Passage:
-    """Sentences as one passage again."""
+def join_passages(parts: Sequence[Passage], between: str) -> Passage:
+    """Joins sentences to one passage."""
     text, spans = "", []
     for part in parts:
         text += between if text else ""

@@ -1,4 +1,4 @@
-"""Translation models: ordinary sequence-to-sequence models of `transformers`, from the hub or a folder."""
+"""Translation models: sequence-to-sequence models of `transformers`, from the hub or a folder."""
 
 import json
 import warnings
@@ -20,7 +20,7 @@ AUTO_CLASS = "AutoModelForSeq2SeqLM"
 
 @dataclass(frozen=True)
 class Translator:
-    """A model on its device with its tokenizer; `longest` is the number of tokens that it can read or write."""
+    """A model on its device with its tokenizer; `longest` is the most tokens that it can read or write."""
 
     name: str
     revision: str
@@ -30,11 +30,11 @@ class Translator:
 
 
 def fetch(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
-    """Writes a translation model from a local folder or the hub with its tokenizer, and `translator.json`: whence.
+    """Writes a translation model from a local folder or the hub, its tokenizer, and its origin (`translator.json`).
 
     arguments: `load` (folder or repository), `revision` (a commit of the repository), `content` (checksum of a local
     folder). Remote code is never run, and old `.bin` weights are read through torch's weights-only loader. Raises
-    XstiltsError where nothing can be loaded or where the model is none that turns a sequence into another.
+    XstiltsError if nothing can be loaded or if the model is not a sequence-to-sequence model.
     """
     place, revision = arguments["load"], arguments["revision"] or None
     config = load_pretrained("AutoConfig", place, revision=revision)
@@ -44,15 +44,15 @@ def fetch(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context
     model = load_pretrained(AUTO_CLASS, place, dtype="auto", revision=revision)
     try:
         save(model, tokenizer, out)
-    except ValueError as error:  # settings of generation that contradict each other are refused only here
+    except ValueError as error:  # transformers checks generation settings only when it saves them
         raise cannot_load(place, error) from None
     (out / ORIGIN).write_text(json.dumps({"model": place, "revision": arguments["revision"]}))
 
 
 def load_translator(folder: Path, device: str, precision: str) -> Translator:
-    """The model in a folder that `fetch` wrote, in bfloat16 where `precision` is `bf16`, else in float32.
+    """The model in a folder that `fetch` wrote, in bfloat16 if `precision` is `bf16`, else in float32.
 
-    Raises XstiltsError where it cannot be loaded or the device is not there.
+    Raises XstiltsError if it cannot be loaded or the device is missing.
     """
     place = choose_device(device)
     try:
@@ -67,7 +67,7 @@ def load_translator(folder: Path, device: str, precision: str) -> Translator:
 
 
 def _tokenizer(place: str | Path, **options: Any) -> Any:
-    """One of its own: which language a text is in is a state of it, so that no two users can share one."""
+    """A new tokenizer: the language of a text is part of its state, so users must not share one."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*sacremoses.*")
         return load_pretrained("AutoTokenizer", place, **options)
@@ -76,7 +76,7 @@ def _tokenizer(place: str | Path, **options: Any) -> Any:
 def _not_for_translation(place: str, kind: str) -> XstiltsError:
     return XstiltsError(
         "unsupported",
-        f"'{place}' is no translation model",
+        f"'{place}' is not a translation model",
         f"a model of type '{kind}' does not turn one sequence into another",
         "give a sequence-to-sequence model: NLLB, M2M-100, mBART-50, Opus-MT or MADLAD-400",
     )

@@ -1,4 +1,4 @@
-"""Which texts of a row are translated, and the row again from their translations: a pair of functions per task type."""
+"""Translate an example of each task type: extract its texts with labelled spans, and rebuild it from translations."""
 
 import re
 import unicodedata
@@ -17,16 +17,16 @@ SHARED_WORD = "a word with more than one tag"
 
 
 class Dropped(Exception):
-    """A row that has no translation, and why."""
+    """The reason why an example has no translation."""
 
 
 def check_type(task: Task) -> None:
-    """Raises XstiltsError where rows of the task cannot be translated."""
+    """Raises XstiltsError if examples of the task cannot be translated."""
     if task.type not in PROJECTION:
         raise XstiltsError(
             "unsupported",
-            f"rows of task '{task.name}' cannot be translated",
-            f"its type is {task.type}: its rows are texts of each language by themselves",
+            f"examples of task '{task.name}' cannot be translated",
+            f"its type is {task.type}, whose examples belong to each language",
             "translate a task of type " + ", ".join(PROJECTION),
         )
     kinds = {tag[:2] for tag in task.labels if tag != "O"}
@@ -34,13 +34,13 @@ def check_type(task: Task) -> None:
         raise XstiltsError(
             "unsupported",
             f"tags of task '{task.name}' cannot be carried over to a translation",
-            "every word has a tag of its own, and markers round every word do not survive translation",
+            "every word has a tag, and markers around every word do not survive translation",
             "translate a task whose labels are O, B-… and I-…, such as names",
         )
 
 
 def _texts(row: Row, task: Task) -> list[list[Passage]]:
-    """The sentences of every text of the row, of those of lists one by one, each column in turn."""
+    """The sentences of every text of an example, column by column; lists of texts item by item."""
     columns = (row[name] for name in FINE_TUNED[task.type].TEXT_COLUMNS)
     listed = (value if isinstance(value, list) else [value] for value in columns if value is not None)
     return [sentences(Passage(text)) for texts in listed for text in texts]
@@ -56,7 +56,7 @@ def _with_texts(row: Row, task: Task, passages: list[Passage], code: str) -> Row
 
 
 def _with_choices(row: Row, task: Task, passages: list[Passage], code: str) -> Row:
-    """As above; raises Dropped where no one could tell the right choice any more."""
+    """As `_with_texts`; raises Dropped if the right choice equals another one after translation."""
     result = _with_texts(row, task, passages, code)
     if row["label"] is not None and result["choices"].count(result["choices"][row["label"]]) > 1:
         raise Dropped(AMBIGUOUS)
@@ -64,7 +64,7 @@ def _with_choices(row: Row, task: Task, passages: list[Passage], code: str) -> R
 
 
 def _context(row: Row, task: Task) -> list[list[Passage]]:
-    """The context with its first answer, which is the one that is trained on, and the question."""
+    """The context with its first answer, the one used in training, and the question."""
     spans = [(a["start"], a["start"] + len(a["text"]), "answer") for a in (row["answers"] or [])[:1]]
     return [sentences(Passage(row["context"], tuple(spans))), sentences(Passage(row["question"]))]
 
@@ -76,7 +76,7 @@ def _with_answer(row: Row, task: Task, passages: list[Passage], code: str) -> Ro
 
 
 def _sentence(row: Row, task: Task) -> list[list[Passage]]:
-    """The words as running text, with their chunks; a row is one sentence already."""
+    """The words as running text with their chunks; an example is one sentence."""
     between = "" if row["language"] in SEGMENTED else " "
     starts, text = [], ""
     for token in row["tokens"]:
@@ -88,8 +88,8 @@ def _sentence(row: Row, task: Task) -> list[list[Passage]]:
 
 
 def _with_tags(row: Row, task: Task, passages: list[Passage], code: str) -> Row:
-    """The words of the translation: those that share a letter with a span have its tag, so that a suffix written
-    behind a marker belongs to its word; raises Dropped where a word would have two."""
+    """Tags for the words of the translation: a word that overlaps a span gets its tag, so a suffix after a marker
+    belongs to its word; raises Dropped if a word would get two."""
     passage = passages[0]
     places, tags, last = words(passage.text, code), [], -1
     for start, stop in places:
@@ -103,16 +103,19 @@ def _with_tags(row: Row, task: Task, passages: list[Passage], code: str) -> Row:
 
 
 def words(text: str, code: str) -> list[tuple[int, int]]:
-    """Where the words of a text begin and end: what white space divides, without the punctuation round it, of which
-    each run of one sign is a word of its own; characters with their marks in zh, ja and th, as in WikiAnn."""
+    """Start and end of the words of a text.
+
+    White space separates words; each run of one punctuation sign at a word's edge is a word. In zh, ja and th, words
+    are characters with their combining marks, as in WikiAnn.
+    """
     if code in SEGMENTED:
         starts = [i for i, c in enumerate(text) if not c.isspace() and (i == 0 or unicodedata.category(c)[0] != "M")]
         return [(a, a + len(text[a:b].rstrip())) for a, b in zip(starts, [*starts[1:], len(text)], strict=True)]
     result = []
     for match in re.finditer(r"\S+", text):
         start, stop = match.span()
-        first = next((i for i in range(start, stop) if not _is_sign(text[i])), stop)
-        last = next((i for i in range(stop, first, -1) if not _is_sign(text[i - 1])), first)
+        first = next((i for i in range(start, stop) if not _is_punctuation(text[i])), stop)
+        last = next((i for i in range(stop, first, -1) if not _is_punctuation(text[i - 1])), first)
         result += [*_runs(text, start, first), *([(first, last)] if first < last else []), *_runs(text, last, stop)]
     return result
 
@@ -121,7 +124,7 @@ def _runs(text: str, start: int, stop: int) -> list[tuple[int, int]]:
     return [(start + run.start(), start + run.end()) for run in re.finditer(r"(.)\1*", text[start:stop])]
 
 
-def _is_sign(character: str) -> bool:
+def _is_punctuation(character: str) -> bool:
     return unicodedata.category(character)[0] == "P"
 
 
@@ -133,4 +136,4 @@ PROJECTION: dict[str, tuple[Reader, Writer]] = {
     "qa": (_context, _with_answer),
     "tagging": (_sentence, _with_tags),
 }
-"""Per task type: the sentences of a row's texts with what is labelled in them, and the row from its new texts."""
+"""Per task type: how to extract the sentences of an example with labelled spans, and how to rebuild the example."""
