@@ -1,4 +1,4 @@
-"""Run folders whose truth is known, for whatever reads runs."""
+"""Simulated run folders with known gains, for the tests of everything that reads runs."""
 
 import json
 
@@ -24,12 +24,12 @@ EVERYTHING = {
     "near": {"intermediate": "mnli", "languages": "near", "count": 1},
 }
 RETRIEVAL = ("bucc2018", "tatoeba")
-PHASE = {"languages": ["en"], "comparison_group": "all", "examples": 400, "updates": 25, "tokens": 9000, "first_loss": 1.1,
-         "loss": 0.2, "dev_score": 80.0}  # fmt: skip
+PHASE = {"languages": ["en"], "comparison_group": "all", "examples": 400, "updates": 25, "tokens": 9000,
+         "first_loss": 1.1, "loss": 0.2, "dev_score": 80.0}  # fmt: skip
 
 
 def gain_of(arm, target):
-    """Gains in points in a world where every claim is true."""
+    """Gains in points with which every claim is true."""
     if arm == "none":
         return 0
     if arm in ("far", "near"):
@@ -40,13 +40,18 @@ def gain_of(arm, target):
     return usual + {"multi": 6, "mnli-mlm": -3, "mnli-translated": -3}.get(arm, 0)
 
 
-def make_run(folder, arms=None, targets=tuple(TARGETS), gain=gain_of, noise=0.0, load=LARGE, replicates=3, items=200):
-    """A run folder in which arm a scores 40 + gain(a, target) points, give or take `noise` from run to run.
+def make_run(
+    folder, arms=None, targets=tuple(TARGETS), gain=gain_of, noise=0.0, load=LARGE, replicates=3, items=200, seeds=1,
+    baseline=None, rng=None,
+):  # fmt: skip
+    """A run folder whose arms score 40 + gain(arm, target) points, with a standard deviation of `noise` between cells.
 
-    Every target is scored as classification, which is all the same to the analysis.
+    seeds: pretraining seeds of the encoder; baseline: the score of trivial predictions, None for no baseline; rng: of
+    the noise, by default the same for every run. Every target is scored as classification.
     """
     arms = EVERYTHING if arms is None else arms
-    encoders = {"enc": {"load": load, "seeds": 1, "pretrain": None}}
+    entry = {"load": load, "seeds": seeds, "pretrain": None}
+    encoders = ["enc"] if seeds == 1 else [f"enc-{seed}" for seed in range(1, seeds + 1)]
     trainings = {name: {"task": ""} for arm in arms.values() for name in [arm.get("intermediate")] if name}
     if "several" in trainings:
         trainings["several"] = {"mixture": dict.fromkeys(NINE, 1.0)}
@@ -59,40 +64,48 @@ def make_run(folder, arms=None, targets=tuple(TARGETS), gain=gain_of, noise=0.0,
         "encoder_steps": {},
     }  # fmt: skip
     plan = {
-        "study": {"encoders": encoders, "intermediate": trainings, "languages": {"anchor": "en"}},
+        "study": {"encoders": {"enc": entry}, "intermediate": trainings, "languages": {"anchor": "en"}},
         "held_out": HELD_OUT, "pool": ["de"], "evaluated": dict.fromkeys(targets, LANGUAGES), "warnings": [],
         "sources": {arm: {} for arm in arms}, "hash": "0", "device": "cpu", "precision": "fp32", "excluded": {},
         "distances": {}, "steps": [],
     }  # fmt: skip
     cells = [
-        {"target": t, "arm": a, "encoder": "enc", "replicate": r, "training": PHASE}
+        {"target": t, "arm": a, "encoder": e, "replicate": r, "training": PHASE}
         | ({"intermediate": PHASE} if arms[a] else {})
         for t in targets
         for a in arms
+        for e in encoders
         for r in range(1, replicates + 1)
     ]
     (folder / "predictions").mkdir(parents=True)
     for name, content in (("study", facts), ("plan", plan), ("cells", cells)):
         (folder / f"{name}.json").write_text(json.dumps(content))
-    for t in targets:
-        pq.write_table(predictions(t, arms, gain, noise, replicates, items), folder / "predictions" / f"{t}.parquet")
+    for target in targets:
+        random = rng or np.random.default_rng(len(target))
+        difficulty = {code: random.permutation(items) / items for code in LANGUAGES}
+        scores = {
+            (arm, encoder, replicate): 40 + gain(arm, target) + noise * random.normal()
+            for arm in arms
+            for encoder in encoders
+            for replicate in range(1, replicates + 1)
+        }
+        if baseline is not None:
+            scores["baseline", "", 0] = baseline
+        pq.write_table(predictions(scores, difficulty), folder / "predictions" / f"{target}.parquet")
     return read_run(folder)
 
 
-def predictions(target, arms, gain, noise, replicates, items):
-    rng = np.random.default_rng(len(target))
-    difficulty = {code: rng.permutation(items) / items for code in LANGUAGES}
+def predictions(scores, difficulty):
+    """A table of predictions by scores {(arm, encoder, replicate): points}; difficulty: language → [items], 0 to 1."""
     parts = []
-    for arm in arms:
-        for replicate in range(1, replicates + 1):
-            share = (40 + gain(arm, target) + noise * rng.normal()) / 100
-            for code in LANGUAGES:
-                right = np.where(difficulty[code] < share, "x", "y")
-                parts.append(
-                    pa.table({
-                        "arm": [arm] * items, "encoder": ["enc"] * items, "replicate": [replicate] * items,
-                        "language": [code] * items, "example_id": [f"{code}{i}" for i in range(items)],
-                        "cluster_id": [str(i) for i in range(items)], "gold": ["x"] * items, "prediction": right,
-                    })
-                )  # fmt: skip
+    for (arm, encoder, replicate), points in scores.items():
+        for code, ranks in difficulty.items():
+            items, right = len(ranks), np.where(ranks < points / 100, "x", "y")
+            parts.append(
+                pa.table({
+                    "arm": [arm] * items, "encoder": [encoder] * items, "replicate": [replicate] * items,
+                    "language": [code] * items, "example_id": [f"{code}{i}" for i in range(items)],
+                    "cluster_id": [str(i) for i in range(items)], "gold": ["x"] * items, "prediction": right,
+                })
+            )  # fmt: skip
     return pa.concat_tables(parts)

@@ -1,7 +1,7 @@
-"""A run held against what has been claimed: entries as data, each judged by comparisons or on the study's make-up."""
+"""Check a run against published claims: one function per claim, each judged by comparisons or by the configuration."""
 
-from xstilts.claims.entries import NINE
-from xstilts.claims.judge import CONTRADICTED, NOT_TESTED, SUPPORTED, UNDETERMINED, judge_claims
-from xstilts.claims.published import published_table
+from xstilts.claims.judge import CONTRADICTED, NINE, NOT_TESTED, SUPPORTED, UNDETERMINED
+from xstilts.claims.published_claims import judge_claims
+from xstilts.claims.published_scores import published_table
 
 __all__ = ["CONTRADICTED", "NINE", "NOT_TESTED", "SUPPORTED", "UNDETERMINED", "judge_claims", "published_table"]
