@@ -20,9 +20,7 @@ HOLDS = {True: "holds", False: "does not hold", None: "open"}
 )
 def claims(
     run: RUN,
-    published: Annotated[
-        str, typer.Option("--published", help="Show scores next to the run's: the paper's v1 or v2, or FILE.csv.")
-    ] = "",
+    published: Annotated[str, typer.Option("--published", help="Show scores of the paper (v1, v2) or FILE.csv.")] = "",
     as_json: JSON = False,
 ) -> None:
     """Check a run against nine published claims about English intermediate training, and the leading question."""
@@ -92,13 +90,9 @@ def _print_published(rows: list[Row], version: str) -> None:
 def predict_transfer(
     runs: Annotated[list[Path] | None, typer.Argument(help="Run folders to learn from.")] = None,
     wanted: Annotated[str, typer.Option("--for", help="Languages to rank sources for, with commas.")] = "",
-    candidates: Annotated[
-        str, typer.Option("--candidates", help="Sources to rank.", show_default="the runs' pools, or XTREME's")
-    ] = "",
+    candidates: Annotated[str, typer.Option("--candidates", help="Sources to rank; by default the runs' pools.")] = "",
     target: Annotated[str, typer.Option("--target", help="Learn from one target task only.")] = "",
-    store: Annotated[
-        str | None, typer.Option("--store", help="The runs' store: adds features of texts and encoders.")
-    ] = None,
+    store: Annotated[str | None, typer.Option("--store", help="The runs' store, for features of texts.")] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Sources to print for each language.")] = 5,
     out: Annotated[Path | None, typer.Option("--out", help="Write the scores for `--strategy predicted`.")] = None,
     as_json: JSON = False,
@@ -147,8 +141,8 @@ def _print_prediction(result: Row, top: int) -> None:
     for code, ranking in result["rankings"].items():
         _print_ranking(code, ranking[:top], bool(result["rows"]))
     if result["rankings"] and result["rows"]:
-        say("score: predicted rank, 0 in the middle, ±0.5 the ends of the training data: beyond them it is extrapolated. "
-            "Interval and shares: languages and trainings are resampled together", wrap=True)  # fmt: skip
+        say("score: predicted rank, 0 in the middle, ±0.5 the ends of the training data; beyond them it is extrapolated."
+            " Interval and shares: languages and trainings are resampled together", wrap=True)  # fmt: skip
 
 
 def _print_check(check: Row) -> None:

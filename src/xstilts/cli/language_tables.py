@@ -11,16 +11,10 @@ from xstilts.cli.root import app
 from xstilts.errors import XstiltsError
 from xstilts.report.console import emit, print_table, say
 
-MEASURE = Annotated[
-    str,
-    typer.Option(
-        "--measure",
-        help="syntax, syntax-knn, phonology, inventory, genetic, geographic, lang2vec, or a table FILE.csv.",
-    ),
-]
-PICTURE = Annotated[
-    Path | None, typer.Option("--picture", help="Write a picture: FILE.svg, FILE.png, or all of them on FILE.html.")
-]
+_MEASURES = "syntax, syntax-knn, phonology, inventory, genetic, geographic, lang2vec, or a table FILE.csv."
+_STRATEGIES = "near, far, diverse, random, stratified, same-script, other-script, predicted."
+MEASURE = Annotated[str, typer.Option("--measure", help=_MEASURES)]
+PICTURE = Annotated[Path | None, typer.Option("--picture", help="Draw FILE.svg or FILE.png, or all on FILE.html.")]
 SHOWN_PROBABILITY = 0.05
 """How probable it must be that a candidate that was not chosen belongs to the set, for it to be printed."""
 
@@ -42,7 +36,7 @@ def languages(
         rows.append({**asdict(each), "distance": _rounded(pair.value), "shared": pair.shared})
     if not emit(rows, as_json, as_csv):
         _print(rows, {"code": "code", "name": "name", "iso639_3": "ISO 639-3", "script": "script", "family": "family",
-                      "distance": ">from English", "shared": ">shared features"})  # fmt: skip
+                      "distance": ">from English", "shared": ">shared"})  # fmt: skip
 
 
 @app.command(
@@ -76,7 +70,7 @@ def distances(
         rows = [{"language": p.b, "distance": _rounded(p.value), "shared": p.shared, "low": _rounded(p.low),
                  "high": _rounded(p.high)} for p in pairs]  # fmt: skip
         heading = ">km" if measure == "geographic" else ">distance"
-        columns = {"language": "", "name": "", "distance": heading, "interval": "95 % interval", "shared": ">shared"}
+        columns = {"language": "", "name": "", "distance": heading, "interval": ">95 % interval", "shared": ">shared"}
     if not emit(rows, as_json, as_csv):
         names = {} if matrix else {code: language(code).name for code in result.codes}
         _print([row | {"name": names.get(str(row["language"]))} for row in rows], columns)
@@ -96,12 +90,7 @@ def sources(
     candidates: Annotated[str, typer.Option("--candidates", help="Choose among these, with commas.")] = "",
     origin: Annotated[str, typer.Option("--from", help="The language to measure from.")] = "en",
     k: Annotated[int, typer.Option("-k", help="How many to choose.")] = 3,
-    strategy: Annotated[
-        str,
-        typer.Option(
-            "--strategy", help="near, far, diverse, random, stratified, same-script, other-script, predicted."
-        ),
-    ] = "far",
+    strategy: Annotated[str, typer.Option("--strategy", help=_STRATEGIES)] = "far",
     measure: MEASURE = "syntax",
     match: Annotated[list[str] | None, typer.Option("--match", help="Only the same 'script' or 'family'.")] = None,
     exclude: Annotated[list[str] | None, typer.Option("--exclude", help="Not the same 'script' or 'family'.")] = None,
@@ -155,7 +144,7 @@ def _print_sources(facts: Row) -> None:
         for row in facts["candidates"]
         if row["chosen"] or several or (row["probability"] or 0) >= SHOWN_PROBABILITY
     ]
-    columns = {"mark": "", "language": "", "name": "", "distance": ">distance", "interval": "95 % interval",
+    columns = {"mark": "", "language": "", "name": "", "distance": ">distance", "interval": ">95 % interval",
                "shared": ">shared", "probability": ">P", "agree": ">agree", "script": "script",
                "family": "family"}  # fmt: skip
     _print(rows, {key: title for key, title in columns.items() if not (several and key == "mark")})

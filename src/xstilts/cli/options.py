@@ -33,26 +33,18 @@ CSV = Annotated[bool, typer.Option("--csv", help="Print comma-separated values."
 
 
 def planned_study(
-    name: str,
-    data: Path | None,
-    device: str,
-    allow_few: bool,
-    quick: bool = False,
-    resolved: bool = False,
-    ranks: int = 1,
-    **changes: Any,
+    name: str, data: Path | None, device: str, allow_few: bool, resolved: bool = False, ranks: int = 1, **changes: Any
 ) -> Any:
-    """Plan a study by its name or file, with the command line's changes of its settings; raises XstiltsError."""
+    """Plan a study by its name or file, with `changes` of its settings; raises XstiltsError."""
     from xstilts.config.load import load_study
     from xstilts.study.freeze import freeze
     from xstilts.study.plan import build_plan
 
     if data is not None and not data.is_dir():
-        raise XstiltsError(
-            "missing-data", f"there is no data folder {data}", "--data must name a folder", "check the path"
-        )
-    settings = load_study(name, quick, **changes)
-    frozen = freeze(settings, data.resolve() if data else None, device_class(device), allow_few, resolved)
+        what, why = f"there is no data folder {data}", "--data must name a folder"
+        raise XstiltsError("missing-data", what, why, "check the path")
+    folder = data.resolve() if data else None
+    frozen = freeze(load_study(name, **changes), folder, device_class(device), allow_few, resolved)
     return build_plan(frozen, ranks=ranks)
 
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from xstilts.cli.options import ALLOW_FEW, ANY_DEVICE, DATA, JSON, SOURCE, STUDY, Row, device_class, planned_study
+from xstilts.cli import options
+from xstilts.cli.options import Row
 from xstilts.cli.root import app
 from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.report.console import NONE, emit, print_table, say
@@ -18,12 +19,10 @@ from xstilts.report.console import NONE, emit, print_table, say
     "  xstilts calibrate --jobs 2 --json > calibration.json"
 )
 def calibrate(
-    studies: Annotated[
-        int, typer.Option("--studies", min=2, help="Studies without a difference, and as many with one, a setting.")
-    ] = 1000,
+    studies: Annotated[int, typer.Option("--studies", min=2, help="With a difference, and without; a setting.")] = 1000,
     world: Annotated[list[str] | None, typer.Option("--world", help="Only this world; may be repeated.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Worker processes.")] = 1,
-    as_json: JSON = False,
+    as_json: options.JSON = False,
 ) -> None:
     """Simulate studies with a known truth: how often intervals cover it, and how often verdicts are false."""
     from xstilts.analysis.calibrate import ENOUGH, WORLDS, fault, settings
@@ -74,23 +73,17 @@ def _cell(row: Row | None, measure: str, digits: int) -> str:
     "  xstilts power real-mini --data data --items 5010 --json"
 )
 def power(
-    name: STUDY = "pocket",
+    name: options.STUDY = "pocket",
     run: Annotated[Path | None, typer.Option("--from", help="A pilot run, for its variance components.")] = None,
     items: Annotated[
-        int | None,
-        typer.Option(
-            "--items",
-            min=2,
-            help="Item clusters of all primary targets together.",
-            show_default="the run's, or 1,000 a target",
-        ),
+        int | None, typer.Option("--items", min=2, help="Item clusters.", show_default="the run's, or 1,000 a target")
     ] = None,
-    data: DATA = None,
-    source: SOURCE = None,
-    device: ANY_DEVICE = "cpu",
-    allow_few: ALLOW_FEW = False,
+    data: options.DATA = None,
+    source: options.SOURCE = None,
+    device: options.ANY_DEVICE = "cpu",
+    allow_few: options.ALLOW_FEW = False,
     picture: Annotated[Path | None, typer.Option("--picture", help="Write the curve: FILE.svg or FILE.html.")] = None,
-    as_json: JSON = False,
+    as_json: options.JSON = False,
 ) -> None:
     """Show how many replicates and languages it takes to detect differences, and what they cost."""
     from xstilts.analysis.pilot import components_of
@@ -98,7 +91,7 @@ def power(
     from xstilts.costs.devices import rates
 
     parts, clusters, contrasts = components_of(run) if run else (None, None, [])
-    speed = rates(device_class(device))
+    speed = rates(options.device_class(device))
     facts, design, cost = _design(name, data, source, allow_few, items or clusters, speed)
     facts["note"] = _mismatch(run, facts) if run else ""
     result = table(parts, design, facts.pop("level"), cost)
@@ -129,7 +122,8 @@ def _design(
     from xstilts.study.source_languages import encoder_names
 
     one, two, whole = (
-        planned_study(name, data, speed.kind, allow_few, replicates=count, data_source=source) for count in (1, 2, None)
+        options.planned_study(name, data, speed.kind, allow_few, replicates=count, data_source=source)
+        for count in (1, 2, None)
     )
     first, second = (sum(each.seconds for each in estimates(p.plan, speed).values()) for p in (one, two))
     frozen, study = whole.frozen, whole.frozen.study
@@ -148,15 +142,14 @@ def _mismatch(run: Path, facts: Row) -> str:
     from xstilts.runs.reader import read_run
 
     pilot = read_run(run)
-    pairs = (
-        ("encoder", pilot.encoders, facts["encoders"]),
-        ("target", pilot.study["primary"], facts["targets"]),
-    )
-    differing = [f"{what} {', '.join(there)} instead of {', '.join(here)}"
-                 for what, there, here in pairs if set(there) != set(here)]  # fmt: skip
-    if not differing:
-        return ""
-    return f"components and items come from {' and '.join(differing)}: read the table as an order of magnitude"
+    pairs = {"encoder": (pilot.encoders, facts["encoders"]), "target": (pilot.study["primary"], facts["targets"])}
+    differing = [
+        f"{what} {', '.join(there)} instead of {', '.join(here)}"
+        for what, (there, here) in pairs.items()
+        if set(there) != set(here)
+    ]
+    text = f"components and items come from {' and '.join(differing)}: read the table as an order of magnitude"
+    return text if differing else ""
 
 
 def _print_power(name: str, result: Row) -> None:
@@ -168,7 +161,7 @@ def _print_power(name: str, result: Row) -> None:
     say((name, "bold"), f": mean over {targets}, held-out languages in brackets; computed for "
         f"{design['languages']} languages of {design['families']} families, "
         f"{design['encoders']} encoder{'s' * (design['encoders'] != 1)}, {design['clusters']:,} item clusters"
-        f"{' (assumed)' if result['items_assumed'] else ''}, intervals of {result['level']:.1%}", wrap=True)  # fmt: skip
+        f"{' (assumed)' * result['items_assumed']}, intervals of {result['level']:.1%}", wrap=True)  # fmt: skip
     say(components_line(result), wrap=True)
     if result["note"]:
         say(f"warning: {result['note']}", wrap=True)

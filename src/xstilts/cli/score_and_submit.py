@@ -10,10 +10,6 @@ from xstilts.cli.root import Group, app, group
 from xstilts.errors import did_you_mean
 from xstilts.report.console import emit, say
 
-LABELS = Annotated[
-    Path | None, typer.Option("--labels", help="Labels in the same layout, to check line counts and ids.")
-]
-
 
 @app.command(
     epilog="Examples:\n\n  xstilts score predictions labels\n\n  xstilts score predictions labels --json > scores.json"
@@ -74,7 +70,7 @@ def write(
 @submit.command(epilog="Example:\n\n  xstilts submit check submission --labels labels")
 def check(
     folder: Annotated[Path, typer.Argument(help="A folder of predictions in the benchmark's layout.")],
-    labels: LABELS = None,
+    labels: Annotated[Path | None, typer.Option("--labels", help="Labels, to check line counts and ids.")] = None,
 ) -> None:
     """List every mistake in a folder of predictions."""
     from xstilts.evaluation.check_submission import check

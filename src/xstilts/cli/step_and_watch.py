@@ -29,9 +29,7 @@ def step(
     store: STORE = None,
     threads: Annotated[int, typer.Option("--threads", min=1, help="Threads; a result depends on them.")] = 1,
     ready: Annotated[bool, typer.Option("--ready", help="Print the steps that could run now.")] = False,
-    listed: Annotated[
-        bool, typer.Option("--list", help="Print the remaining steps, each with the remaining steps that it needs.")
-    ] = False,
+    listed: Annotated[bool, typer.Option("--list", help="Print the remaining steps and what each waits for.")] = False,
     as_json: JSON = False,
 ) -> None:
     """Run single steps of a frozen plan, or print which remain; for Slurm arrays, Makefiles and other schedulers.

@@ -9,21 +9,8 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from xstilts.cli.options import (
-    ALLOW_FEW,
-    DATA,
-    DEVICE,
-    QUICK,
-    REPLICATES,
-    RUN,
-    SEED,
-    SOURCE,
-    STORE,
-    STUDY,
-    Row,
-    cores,
-    planned_study,
-)
+from xstilts.cli import options
+from xstilts.cli.options import Row
 from xstilts.cli.root import app
 from xstilts.errors import XstiltsError
 from xstilts.report.console import say
@@ -37,18 +24,18 @@ from xstilts.report.console import say
     "  xstilts study mine.yaml --engine ray --store s3://bucket/store --device cuda"
 )
 def study(
-    name: STUDY = "pocket",
+    name: options.STUDY = "pocket",
     out: Annotated[Path | None, typer.Option("--out", help="Run folder.", show_default="runs/NAME")] = None,
-    data: DATA = None,
-    store: STORE = None,
+    data: options.DATA = None,
+    store: options.STORE = None,
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Steps at once.", show_default="cores")] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of each worker.")] = None,
-    quick: QUICK = False,
-    replicates: REPLICATES = None,
-    seed: SEED = None,
-    device: DEVICE = "auto",
-    source: SOURCE = None,
-    allow_few: ALLOW_FEW = False,
+    quick: options.QUICK = False,
+    replicates: options.REPLICATES = None,
+    seed: options.SEED = None,
+    device: options.DEVICE = "auto",
+    source: options.SOURCE = None,
+    allow_few: options.ALLOW_FEW = False,
     engine: Annotated[Literal["local", "ray"], typer.Option(help="This computer, or a Ray cluster.")] = "local",
     address: Annotated[str, typer.Option("--address", help="The Ray cluster's address.")] = "auto",
     ranks: Annotated[int, typer.Option("--ranks", min=1, help="Processes (GPUs) that share each training.")] = 1,
@@ -61,8 +48,8 @@ def study(
     from xstilts.study.run import run_study
 
     _check_options(engine, address, jobs, device)
-    changes: Row = {"replicates": replicates, "seed": seed, "data_source": source}
-    planned = planned_study(name, data, device, allow_few, quick, resolved=True, ranks=ranks, **changes)
+    changes: Row = {"quick": quick, "replicates": replicates, "seed": seed, "data_source": source}
+    planned = options.planned_study(name, data, device, allow_few, resolved=True, ranks=ranks, **changes)
     out = out or Path("runs") / (planned.frozen.study.name + ("-quick" if quick else ""))
     for warning in planned.frozen.warnings:
         say(f"warning: {warning}")
@@ -89,7 +76,7 @@ def _check_options(engine: str, address: str, jobs: int | None, device: str) -> 
 
 
 @app.command(epilog="Example:\n\n  xstilts report runs/pocket")
-def report(run: RUN = Path("runs/pocket")) -> None:
+def report(run: options.RUN = Path("runs/pocket")) -> None:
     """Analyse a run's predictions again and write its report; nothing is trained."""
     from xstilts.analysis import analyse
     from xstilts.engine import write_atomically
@@ -109,8 +96,8 @@ def _local(jobs: int | None, threads: int | None, device: str) -> Any:
     devices = _gpus() if device == "cuda" else []
     if device == "cuda" and not devices:
         raise XstiltsError("unsupported", "no CUDA device here", "the study asks for one", "give --device cpu")
-    jobs = jobs or 2 * len(devices) or cores()
-    threads = threads or (max(1, cores() // jobs) if devices else 1)
+    jobs = jobs or 2 * len(devices) or options.cores()
+    threads = threads or (max(1, options.cores() // jobs) if devices else 1)
     return partial(execute, jobs=jobs, threads=threads, devices=devices)
 
 

@@ -1,4 +1,4 @@
-"""The verb that checks data before anything is trained on them: data check."""
+"""The verbs that look up tasks and check their data: tasks, tasks show, data check."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import typer
 
-from xstilts.cli.list_tasks import known_tasks
 from xstilts.cli.options import DATA, JSON, SOURCE, TASKS, Row, codes
 from xstilts.cli.root import group
 from xstilts.errors import BAD_INPUT, XstiltsError
@@ -17,14 +16,81 @@ COLUMNS = {
     "duplicates": ">repeated", "overlap": ">shared", "median": ">median", "p95": ">95 %", "longest": ">longest",
     "per_word": ">per word", "per_character": ">per char", "balance": "labels",
 }  # fmt: skip
-_EXAMPLES = (
+_TASKS_EXAMPLES = "Examples:\n\n  xstilts tasks\n\n  xstilts tasks --tasks mine.yaml\n\n  xstilts tasks show xnli"
+tasks = group("tasks", "List the catalogue of tasks, or show one.", _TASKS_EXAMPLES, no_args_is_help=False)
+
+
+@tasks.callback(invoke_without_command=True, epilog=_TASKS_EXAMPLES)
+def list_tasks(context: typer.Context, file: TASKS = None, as_json: JSON = False) -> None:
+    """List the catalogue of tasks, or show everything about one."""
+    if context.invoked_subcommand:
+        return
+    entries = list(known_tasks(file, "hub").values())
+    if emit([task.model_dump(mode="json") for task in entries], as_json):
+        return
+    rows = []
+    for task in entries:
+        languages = " ".join(task.languages) if len(task.languages) < 4 else f"{len(task.languages)} languages"
+        rows.append((task.name, task.type, languages, task.title))
+    print_table(("task", "type", "languages", "about"), rows)
+    say("\n`xstilts tasks show NAME` shows where a task's examples come from, and under which licence.")
+
+
+@tasks.command(epilog="Examples:\n\n  xstilts tasks show xnli\n\n  xstilts tasks show mine --tasks mine.yaml --json")
+def show(
+    name: Annotated[str, typer.Argument(help="A task of the catalogue or of --tasks.", show_default=False)],
+    file: TASKS = None,
+    as_json: JSON = False,
+) -> None:
+    """Show everything about a task: its type, columns, labels, source and licence."""
+    from xstilts.tasks.task import find_task
+
+    entry = find_task(name, known_tasks(file, "hub")).model_dump(mode="json")
+    if emit(entry, as_json):
+        return
+    for key, value in entry.items():
+        if isinstance(value, dict):
+            say((key, "bold"))
+            for setting, content in value.items():
+                if content not in ("", None, [], {}):
+                    say(f"{setting}: {_words(content)}", indent=2)
+        elif value not in ("", None, []):
+            say((key, "bold"), f": {_words(value)}")
+
+
+def known_tasks(file: Path | None, source: str | None) -> Row:
+    """All tasks by name: the catalogue's, XTREME's from its folder if `source` is `xtreme`, and those of a file."""
+    from xstilts.tasks.task import catalogue, from_xtreme_folder
+
+    if source not in (None, "hub", "xtreme"):
+        hint = "leave --data-source out for the hub"
+        raise XstiltsError("unknown-name", f"unknown source '{source}'", "it is 'hub' or 'xtreme'", hint)
+    known = dict(catalogue())
+    if source == "xtreme":
+        known = {name: from_xtreme_folder(task) for name, task in known.items()}
+    if file:
+        from xstilts.config.custom_tasks import read_task_file
+
+        known |= read_task_file(file)
+    return known
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{key} → {_words(content)}" for key, content in value.items())
+    return str(value)
+
+
+_DATA_EXAMPLES = (
     "Examples:\n\n  xstilts data check xnli --data DIR --data-source xtreme --encoder models/xlm-r\n\n"
     "  xstilts data check mine --tasks mine.yaml --data DIR --languages en,sw --against mnli"
 )
-data = group("data", "Look at data before training.", _EXAMPLES)
+data = group("data", "Look at data before training.", _DATA_EXAMPLES)
 
 
-@data.command(epilog=_EXAMPLES)
+@data.command(epilog=_DATA_EXAMPLES)
 def check(
     name: Annotated[str, typer.Argument(help="A task of the catalogue or of --tasks.", show_default=False)],
     folder: DATA = None,

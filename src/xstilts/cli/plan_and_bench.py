@@ -1,27 +1,15 @@
-"""The verb that shows and prices a study before anything runs: plan."""
+"""The verbs that price a study before anything runs, and measure this computer for that: plan, bench device."""
 
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
-from xstilts.cli.options import (
-    ALLOW_FEW,
-    ANY_DEVICE,
-    DATA,
-    QUICK,
-    REPLICATES,
-    SEED,
-    SOURCE,
-    STORE,
-    STUDY,
-    Row,
-    cores,
-    device_class,
-    planned_study,
-)
-from xstilts.cli.root import app
+from xstilts.cli import options
+from xstilts.cli.options import Row
+from xstilts.cli.root import app, group
 from xstilts.errors import XstiltsError
 from xstilts.report.console import NONE, emit, print_table, say
 
@@ -33,19 +21,16 @@ from xstilts.report.console import NONE, emit, print_table, say
     "  xstilts plan pocket --json                      all of it for a program"
 )
 def plan(
-    name: STUDY = "pocket",
-    data: DATA = None,
-    store: STORE = None,
-    quick: QUICK = False,
-    replicates: REPLICATES = None,
-    seed: SEED = None,
-    device: ANY_DEVICE = "auto",
-    gpus: Annotated[
-        int | None,
-        typer.Option("--gpus", min=1, help="Devices of the schedule.", show_default="1, or all cores for cpu"),
-    ] = None,
-    source: SOURCE = None,
-    allow_few: ALLOW_FEW = False,
+    name: options.STUDY = "pocket",
+    data: options.DATA = None,
+    store: options.STORE = None,
+    quick: options.QUICK = False,
+    replicates: options.REPLICATES = None,
+    seed: options.SEED = None,
+    device: options.ANY_DEVICE = "auto",
+    gpus: Annotated[int | None, typer.Option("--gpus", min=1, help="Devices.", show_default="1, or all cores")] = None,
+    source: options.SOURCE = None,
+    allow_few: options.ALLOW_FEW = False,
     as_dot: Annotated[bool, typer.Option("--dot", help="Print the graph for Graphviz.")] = False,
     as_mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the graph for Mermaid.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
@@ -66,18 +51,18 @@ def plan(
     if as_dot + as_mermaid + as_json > 1:
         why = "several of --dot, --mermaid and --json are given"
         raise XstiltsError("bad-argument", "output has one format", why, "give one of them")
-    speed = rates("cuda" if device == "auto" and gpus else device_class(device))
-    changes: Row = {"replicates": replicates, "seed": seed, "data_source": source}
-    planned = planned_study(name, data, speed.kind, allow_few, quick, resolved=run is not None, **changes)
+    speed = rates("cuda" if device == "auto" and gpus else options.device_class(device))
+    changes: Row = {"quick": quick, "replicates": replicates, "seed": seed, "data_source": source}
+    planned = options.planned_study(name, data, speed.kind, allow_few, resolved=run is not None, **changes)
     for change in freeze_plan(planned, run) if run else ():
-        typer.echo(f"note: {change}", err=True)
+        say(f"note: {change}", console=Console(stderr=True))
     if as_dot or as_mermaid:
         typer.echo((dot if as_dot else mermaid)(grouped(planned)))
         return
     place = Store(store or (run.parent if run else Path("runs")) / "store")
     finished = place.finished(planned.plan.steps)
     prices = estimates(planned.plan, speed, Sizes(place))
-    cost = bill(planned, prices, finished, gpus or (cores() if speed.kind == "cpu" else 1))
+    cost = bill(planned, prices, finished, gpus or (options.cores() if speed.kind == "cpu" else 1))
     facts = planned.frozen.describe() | {
         "planned_steps": len(planned.plan.steps),
         "requested_steps": planned.plan.requested,
@@ -149,6 +134,30 @@ def _memory_warning(cost: Row, speed: Any) -> str:
     most = f"{cost['device_memory_gb']:.0f} GB of GPU memory"
     return (f"steps of kind {', '.join(kinds)} need up to {most}, {speed.name} has {cards}: smaller "
             "`micro_tokens` or `gradient_checkpointing` make trainings need less")  # fmt: skip
+
+
+_EXAMPLES = (
+    "Examples:\n\n  xstilts bench device                 in about a minute\n\n"
+    "  xstilts bench device --device cuda --json"
+)
+bench = group("bench", "Measure this computer.", _EXAMPLES)
+
+
+@bench.command(epilog=_EXAMPLES)
+def device(
+    name: options.DEVICE = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and save nothing.")] = False,
+) -> None:
+    """Measure how fast this computer's device is, and save the rates for `xstilts plan`; cpu is one core."""
+    kind = options.device_class(name)
+    if kind not in ("cpu", "cuda"):
+        why = "it is no device of this computer"
+        raise XstiltsError("bad-argument", f"cannot measure '{kind}'", why, "use cpu, cuda or auto")
+    from xstilts.costs.bench import keep, measure
+
+    entry = measure(kind, lambda text: None if as_json else say(text))
+    if not emit(entry, as_json):
+        say(f"saved as '{kind}' in {keep(entry)}; `xstilts plan` reads it")
 
 
 def short(value: float) -> str:
