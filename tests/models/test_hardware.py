@@ -13,6 +13,7 @@ TURING, AMPERE = (7, 5), (8, 0)
     ([AMPERE], "bf16"), ([(9, 0), AMPERE], "bf16"), ([TURING], "fp32"), ([AMPERE, TURING], "fp32"), ([], "bf16"),
 ])  # fmt: skip
 def test_gpus_before_ampere_get_float32(cards, precision, monkeypatch):
+    monkeypatch.setattr(hardware, "has_gpu", lambda: bool(cards))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: len(cards))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: cards[device.index])
     assert choose_precision("cuda") == precision

@@ -141,8 +141,8 @@ def _print_prediction(result: Row, top: int) -> None:
     for code, ranking in result["rankings"].items():
         _print_ranking(code, ranking[:top], bool(result["rows"]))
     if result["rankings"] and result["rows"]:
-        say("score: predicted rank, 0 in the middle, ±0.5 the ends of the training data; beyond them it is extrapolated."
-            " Interval and shares: languages and trainings are resampled together", wrap=True)  # fmt: skip
+        say("score: predicted rank, 0 in the middle, ±0.5 the ends of the training data; beyond them it is "
+            "extrapolated. Interval and shares: languages and trainings are resampled together", wrap=True)  # fmt: skip
 
 
 def _print_check(check: Row) -> None:

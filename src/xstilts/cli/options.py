@@ -52,7 +52,9 @@ def device_class(name: str) -> str:
     """Resolve `auto` to `cuda` or `cpu`, whichever this computer has; other names are returned as they are."""
     if name != "auto":
         return name
-    if not Path("/dev/nvidiactl").exists() and not Path("/proc/driver/nvidia").exists():
+    from xstilts.models.hardware import has_gpu
+
+    if not has_gpu():
         return "cpu"
     import torch
 

@@ -33,6 +33,11 @@ def choose_device(name: str) -> "torch.device":
     return torch.device(name)
 
 
+def has_gpu() -> bool:
+    """Whether the driver of a GPU is loaded: found out without the seconds that it takes to import torch."""
+    return Path("/dev/nvidiactl").exists() or Path("/proc/driver/nvidia").exists()
+
+
 def choose_precision(device: str) -> str:
     """'bf16' if the device ('cpu' or 'cuda') multiplies it faster than float32, else 'fp32'.
 
@@ -40,7 +45,9 @@ def choose_precision(device: str) -> str:
     a study depend on it. For 'cuda', every GPU of this machine must support bf16; a machine without GPUs plans for
     others and assumes that they do.
     """
-    if device == "cuda":
+    if device == "cuda" and not has_gpu():
+        fast = True
+    elif device == "cuda":
         import torch
 
         fast = all(is_ampere(torch.device("cuda", number)) for number in range(torch.cuda.device_count()))
