@@ -5,8 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from support import CONFIGS, TEXTS, make_tokenizer
+from support import CONFIGS, TEXTS, changed, make_tokenizer
+from xstilts.config.load import load_study
+from xstilts.engine import Store, run_step
 from xstilts.models.encoders import new_encoder, save
+from xstilts.study.freeze import freeze
+from xstilts.study.plan import build_plan
+from xstilts.study.results import gather
+from xstilts.study.run import freeze_plan
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +39,27 @@ def encoder_folder(tmp_path_factory, tokenizer):
         return made[kind]
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def finished_study(tmp_path_factory, encoder_folder):
+    """A finished study of two arms: its plan, its store and its run folder."""
+    folder = tmp_path_factory.mktemp("finished")
+    small = {"examples": 16, "epochs": 1, "recipe": {"learning_rate": 0.001}}
+    path = changed(
+        folder, replicates=2, encoders={"mine": {"load": str(encoder_folder("xlm-roberta"))}},
+        languages={"candidates": ["de", "nl", "tr", "ja", "sw", "ar"], "minimum": 2},
+        intermediate={"nli": {"task": "pocket-nli-hard", **small}},
+        arms={"none": {}, "near": {"intermediate": "nli", "languages": "near", "count": 2}},
+        targets={"pocket-nli": {"training": small}, "pocket-tatoeba": {"layers": [1]}},
+        contrasts=["near - none"], controls=[],
+    )  # fmt: skip
+    planned, store = build_plan(freeze(load_study(path), None, "cpu")), Store(folder / "store")
+    for step in planned.plan.steps.values():
+        run_step(step, store)
+    gather(planned, store, folder)
+    freeze_plan(planned, folder)
+    return planned, store, folder
 
 
 @pytest.fixture(scope="session")

@@ -357,6 +357,31 @@ def test_line_ends_and_spaces_do_not_count(folders):
     assert score(predictions, labels) == before
 
 
+def test_a_byte_order_mark_is_not_part_of_the_first_line(folders):
+    predictions, labels = folders
+    before = score(predictions, labels)
+    for folder, file in (
+        (predictions, "xnli/test-th.tsv"),
+        (labels, "pawsx/test-ko.tsv"),
+        (labels, "xquad/test-th.json"),
+    ):
+        (folder / file).write_bytes(b"\xef\xbb\xbf" + (folder / file).read_bytes())
+    assert score(predictions, labels) == before and check(predictions, labels) == 162
+
+
+def test_a_file_of_another_code_of_the_language_is_not_taken_for_one_of_another_language(folders):
+    (folders[0] / "panx/test-he.tsv").rename(folders[0] / "panx/test-iw.tsv")
+    with pytest.raises(XstiltsError, match=r"test-iw.tsv: no file of panx, did you mean 'test-he.tsv'\?"):
+        check(folders[0])
+
+
+def test_labels_without_any_file_of_the_benchmark_are_an_error(folders, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(XstiltsError) as error:
+        check(folders[0], tmp_path / "empty")
+    assert error.value.kind == "missing-file" and str(tmp_path / "empty") in error.value.what
+
+
 DAMAGE = [
     ("xnli/test-th.tsv", "entailment\nneutral\nneutrall\nneutral\n", "line 3: unknown label 'neutrall'"),
     ("xnli/test-th.tsv", "0\n1\n0\n0\n", "line 1: unknown label '0', expected one of entailment neutral contradiction"),
@@ -395,6 +420,7 @@ def test_a_damaged_file_is_refused_with_its_line(folders, name, content, says):
         ("xquad/test-th.json", '{"data": [{"paragraphs": 3}]}', "not SQuAD JSON"),
         ("xquad/test-th.json", json.dumps(squad({"1": []})), "question '1' has no gold answer"),
         ("xquad/test-th.json", '{"data": []}', "no question in it"),
+        ("xquad/test-th.json", json.dumps(squad({"1": [None]})), "the gold answer to question '1' is no text"),
         ("bucc2018/test-de.tsv", "", "no pair in it"),
         ("xnli/test-th.tsv", "-\n-\n-\n-\n", "unknown label '-'"),  # withheld labels are no reason for a score of 0
     ],

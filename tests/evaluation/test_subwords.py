@@ -40,7 +40,8 @@ def made(tokenizer):
             return {f"rows.{code}": put(
                 "rows", f"{name} in {code}", told | {"language": code}, {},
                 lambda folder, own=own: pq.write_table(
-                    pa.table({columns[0]: own, columns[1]: pa.nulls(len(own), pa.string())}), folder / "examples.parquet"
+                    pa.table({columns[0]: own, columns[1]: pa.nulls(len(own), pa.string())}),
+                    folder / "examples.parquet",
                 ),
             ) for code, own in texts.items()}  # fmt: skip
 

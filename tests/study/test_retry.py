@@ -65,8 +65,11 @@ def test_a_dead_intermediate_training_takes_what_follows_along(planned, tmp_path
 
 def test_a_second_try_leaves_lengthened_arms_and_the_oracle_alone(tmp_path):
     file = tmp_path / "own.yaml"
-    file.write_text(json.dumps({"extends": "pocket", "name": "own", "arms": {"none-longer": {"match_updates_of": "english"}},
-                                "targets": {"pocket-nli": {"oracle": "validation"}}}))  # fmt: skip
+    changes = {
+        "arms": {"none-longer": {"match_updates_of": "english"}},
+        "targets": {"pocket-nli": {"oracle": "validation"}},
+    }
+    file.write_text(json.dumps({"extends": "pocket", "name": "own", **changes}))
     planned = build_plan(freeze(load_study(str(file), quick=True), None, "cpu"))
     lost = trained(planned, "english").intermediate
     second = second_tries(planned, store_of(tmp_path, planned, {lost}))

@@ -11,13 +11,10 @@ from safetensors.torch import load_file
 from support import changed
 from xstilts.analysis import analyse
 from xstilts.config.load import builtin_studies, load_study
-from xstilts.engine import Store, run_step
 from xstilts.errors import XstiltsError
 from xstilts.study.design_warnings import confounded
 from xstilts.study.freeze import freeze
 from xstilts.study.plan import build_plan
-from xstilts.study.results import gather
-from xstilts.study.run import freeze_plan
 from xstilts.study.source_languages import replicate_names
 
 
@@ -97,6 +94,25 @@ def test_replicates_of_an_independent_arm_are_numbered_apart():
     plain = {name for _, _, name in replicate_names(study, study.arms["english"])}
     apart = {name for _, _, name in replicate_names(study, study.arms["english-again"])}
     assert len(plain) == len(apart) and not plain & apart
+
+
+def test_one_replicate_is_a_warning_that_there_will_be_no_intervals():
+    for replicates in (1, 2):
+        warnings = freeze(load_study("pocket", replicates=replicates), None, "cpu").warnings
+        assert any("scores without intervals" in warning for warning in warnings) == (replicates == 1)
+
+
+def test_an_encoder_and_a_translator_of_one_name_are_different_steps(tmp_path, encoder_folder):
+    arms = {"none": {}, "english": {"intermediate": "nli"},
+            "mt": {"intermediate": "nli", "languages": "far", "count": 2, "translated": "mine"}}  # fmt: skip
+    path = changed(tmp_path, encoders={"mine": {"load": str(encoder_folder("bert"))}}, arms=arms,
+                   translators={"mine": {"load": "some/model"}}, contrasts=["mt - none"], controls=[])  # fmt: skip
+    planned = build_plan(freeze(load_study(path), None, "cpu"))
+    encoder, translator = (planned.plan.steps[found["mine"]] for found in (planned.encoders, planned.translators))
+    assert (encoder.function, translator.function) == (
+        "xstilts.models.encoders:fetch", "xstilts.translation.models:fetch"
+    )  # fmt: skip
+    assert encoder.label != translator.label
 
 
 def test_the_same_task_twice_is_marked():
@@ -236,29 +252,13 @@ def test_real_data_missing_says_which_folder_to_give():
     assert caught.value.code in (2, 3)
 
 
-def test_a_study_of_an_encoder_from_a_folder_runs_from_its_files(tmp_path, encoder_folder):
-    folder = encoder_folder("xlm-roberta")
-    languages = {"candidates": ["de", "nl", "tr", "ja", "sw", "ar"], "minimum": 2}
-    recipe = {"learning_rate": 0.001}
-    small = {"examples": 16, "epochs": 1, "recipe": recipe}
-    path = changed(
-        tmp_path, replicates=2, encoders={"mine": {"load": str(folder)}}, languages=languages,
-        intermediate={"nli": {"task": "pocket-nli-hard", **small}},
-        arms={"none": {}, "near": {"intermediate": "nli", "languages": "near", "count": 2}},
-        targets={"pocket-nli": {"training": small}, "pocket-tatoeba": {"layers": [1]}},
-        contrasts=["near - none"], controls=[],
-    )  # fmt: skip
-    planned = build_plan(freeze(load_study(path), None, "cpu"))
-    store = Store(tmp_path / "store")
-    for step in planned.plan.steps.values():
-        run_step(step, store)
-    gather(planned, store, tmp_path)
-    freeze_plan(planned, tmp_path)
-    result = analyse(tmp_path)
+def test_a_study_of_an_encoder_from_a_folder_runs_from_its_files(finished_study, encoder_folder):
+    planned, store, folder = finished_study
+    result = analyse(folder)
     assert [v["contrast"] for v in result["verdicts"]] == ["near - none"]
     assert {row["arm"] for row in result["scores"]} == {"none", "near", "baseline"}
-    fetched = next(step for step in planned.plan.steps.values() if step.kind == "fetch")
-    before = load_file(folder / "model.safetensors")
+    fetched = planned.plan.steps[planned.encoders["mine"]]
+    before = load_file(encoder_folder("xlm-roberta") / "model.safetensors")
     after = load_file(store.path(fetched.fingerprint) / "model.safetensors")
     assert all(torch.equal(before[name], after[name]) for name in before)
 
