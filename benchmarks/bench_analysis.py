@@ -17,7 +17,7 @@ import torch
 
 from xstilts.analysis.bootstrap import multi_bootstrap, resample
 from xstilts.analysis.comparison import Comparison
-from xstilts.analysis.effects import effect, paired_cells
+from xstilts.analysis.effects import effect
 from xstilts.randomness import generator
 from xstilts.runs.score_table import ScoreTable
 from xstilts.tasks import classification
@@ -66,8 +66,7 @@ def main() -> None:
         Comparison((table,), f"arm-{arm}", "arm-0", (tuple(table.languages),), ("e",)) for arm in range(1, options.arms)
     ]
     for comparison in comparisons:
-        pairs = {"e": paired_cells(comparison, "e")}
-        multi_bootstrap(scores, pairs, comparison.level, effect(comparison).degrees)
+        multi_bootstrap(comparison, scores, effect(comparison).degrees)
     seconds["weights × statistics"] = round(time.perf_counter() - begin, 2)
     begin = time.perf_counter()
     for comparison in comparisons:

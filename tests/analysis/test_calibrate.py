@@ -70,7 +70,7 @@ def test_faults_are_those_of_the_bounds_and_none_from_few_studies():
     assert fault(row) == ""
     assert fault(row | {"coverage": LEAST_COVERAGE - 0.001}) == "covers too seldom"
     assert fault(row | {"false_verdicts": MOST_FALSE + 0.001}) == "too many false verdicts"
-    assert fault(row | {"coverage": MOST_COVERAGE + 0.001}) == "wider than it need be"
+    assert fault(row | {"coverage": MOST_COVERAGE + 0.001}) == "wider than necessary"
     assert fault(row | {"coverage": MOST_COVERAGE + 0.001, "replicates": 3}) == ""
     assert fault(row | {"coverage": 0.5, "studies": 100}) == ""
 

@@ -1,4 +1,4 @@
-"""Power and what would decide: predictions that simulated studies keep."""
+"""Power and what would settle a contrast: predictions that simulated studies keep."""
 
 import json
 import re
@@ -12,7 +12,8 @@ from xstilts.analysis.calibrate import calibrate
 from xstilts.analysis.comparison import Comparison
 from xstilts.analysis.components import ASSUMED, Design
 from xstilts.analysis.effects import Effect, effect
-from xstilts.analysis.power import decision, decision_words, power, replicates_needed, table
+from xstilts.analysis.inference import FIXED_LANGUAGES
+from xstilts.analysis.power import decision, decision_sentence, power, replicates_needed, table
 from xstilts.analysis.simulated_scores import simulate
 from xstilts.analysis.verdicts import UNDETERMINED, verdict
 
@@ -37,23 +38,24 @@ def test_the_replicates_needed_are_the_fewest_that_have_the_power():
     assert power(STRONG, replace(design, replicates=needed), 1.0, 0.95) >= 0.8
     assert power(STRONG, replace(design, replicates=needed - 1), 1.0, 0.95) < 0.8
     assert replicates_needed(STRONG, replace(design, clusters=10), 0.5, 0.95) is None
-    beyond = replicates_needed(replace(STRONG, family=0.3), design, 2.0, 0.95, beyond=True)
-    assert beyond is not None and beyond >= replicates_needed(STRONG, design, 2.0, 0.95)
-    assert replicates_needed(replace(STRONG, family=9.0), design, 1.0, 0.95, beyond=True) is None
+    random = replicates_needed(replace(STRONG, family=0.3), design, 2.0, 0.95, random_languages=True)
+    assert random is not None and random >= replicates_needed(STRONG, design, 2.0, 0.95)
+    assert replicates_needed(replace(STRONG, family=9.0), design, 1.0, 0.95, random_languages=True) is None
 
 
-def found(half=2.0, replicate=0.5, cluster=0.05, shared=0.01, estimate=0.3):
+def effect_of(half=2.0, replicate=0.5, cluster=0.05, shared=0.01, estimate=0.3):
     return Effect(estimate, estimate - half, estimate + half, 0.95, 4.0, 5, 400, replicate, cluster, shared)
 
 
-def test_what_decides_follows_from_the_width_and_never_from_the_difference():
-    assert decision(found(estimate=0.3), 1.0, 1) == decision(found(estimate=-7.0), 1.0, 1)
-    told = decision(found(), 1.0, 1)
-    assert told.half == 0.5 and told.replicates > 5
-    assert f"takes {told.replicates} replicates (it has 5)" in decision_words(told, 5)
+def test_what_settles_a_contrast_follows_from_the_width_and_never_from_the_difference():
+    assert decision(effect_of(estimate=0.3), 1.0, 1) == decision(effect_of(estimate=-7.0), 1.0, 1)
+    needed = decision(effect_of(), 1.0, 1)
+    assert needed.half == 0.5 and needed.replicates > 5
+    text = decision_sentence(needed, 5)
+    assert f"About {needed.replicates} replicates per encoder would settle this (the run has 5)" in text
 
 
-def test_as_many_replicates_as_were_named_do_decide():
+def test_the_number_of_replicates_that_is_named_settles_the_contrast():
     rng = np.random.default_rng(0)
     varying = replace(STRONG, replicate=4.0)
     small = simulate(varying, 5, 5, 2000, 0.4, rng, False)
@@ -68,26 +70,26 @@ def test_as_many_replicates_as_were_named_do_decide():
     assert UNDETERMINED not in words
 
 
-def test_where_items_are_the_limit_no_number_of_replicates_is_named():
-    told = decision(found(cluster=0.5), 1.0, 1)
-    assert told.replicates is None and told.floor > 0.5
-    words = decision_words(told, 5)
-    assert "no number of replicates" in words
-    wanted = int(re.search(r"more than ([\d,]+) item clusters", words)[1].replace(",", ""))
-    enough = found(cluster=0.5 * 400 / (wanted * 1.2), shared=0.01 * 400 / (wanted * 1.2))
+def test_no_number_of_replicates_is_named_if_items_are_the_limit():
+    needed = decision(effect_of(cluster=0.5), 1.0, 1)
+    assert needed.replicates is None and needed.floor > 0.5
+    text = decision_sentence(needed, 5)
+    assert "More replicates alone cannot settle this" in text
+    wanted = int(re.search(r"More than ([\d,]+) item clusters", text)[1].replace(",", ""))
+    enough = effect_of(cluster=0.5 * 400 / (wanted * 1.2), shared=0.01 * 400 / (wanted * 1.2))
     assert decision(enough, 1.0, 1).replicates is not None
 
 
-def test_the_table_has_both_readings_and_a_cost():
-    result = table(None, Design(3, 15, 9, 2000, 2), 0.95, (60.0, 30.0))
+def test_the_table_has_both_kinds_of_inference_and_a_cost():
+    result = table(None, Design(3, 15, 9, 2000, 2), 0.95, (60.0, 30.0), (0.5, 1, 2))
     assert result["components"]["rest"] == ASSUMED.rest
     costs = {row["replicates"]: row["device_seconds"] for row in result["curve"]}
     assert costs[3] == 120 and costs[10] == 330
-    these, like = result["needed"].values()
-    assert [row["languages"] for row in these] == [5, 10, 15, 20, 40]
-    assert min(row["families"] for row in like) >= 8
-    assert all(row["2"] is None or row["1"] is None or row["2"] <= row["1"] for row in these)
-    assert [row["2"] for row in these] == sorted((row["2"] for row in these), reverse=True)
+    fixed, random = result["needed"].values()
+    assert [row["languages"] for row in fixed] == [5, 10, 15, 20, 40]
+    assert min(row["families"] for row in random) >= 8
+    assert all(row["2"] is None or row["1"] is None or row["2"] <= row["1"] for row in fixed)
+    assert [row["2"] for row in fixed] == sorted((row["2"] for row in fixed), reverse=True)
 
 
 def test_the_verb_says_that_components_are_assumed_and_draws_the_curve(tmp_path):
@@ -96,6 +98,8 @@ def test_the_verb_says_that_components_are_assumed_and_draws_the_curve(tmp_path)
     page = (tmp_path / "curve.html").read_text()
     assert "<svg" in page and "assumed, not measured" in page
     result = json.loads(invoke("power", "pocket", "--json", "--items", 300))
+    assert result["gains"] == [2.5, 5.0, 10.0], "half, one and two of the study's equivalence margins"
+    assert all({"2.5", "5", "10"} <= set(row) for row in [*result["curve"], *result["needed"][FIXED_LANGUAGES]])
     assert result["from"] == "assumed" and result["design"]["clusters"] == 300
     assert result["curve"][0]["device_seconds"] < result["curve"][-1]["device_seconds"]
     assert "a picture is SVG" in invoke("power", "--picture", tmp_path / "x.gif", code=2)

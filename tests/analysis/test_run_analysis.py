@@ -1,6 +1,8 @@
 """From the files of a run to everything that a report shows."""
 
+import io
 import json
+import re
 import shutil
 from typing import get_args
 
@@ -8,13 +10,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
 from xstilts.analysis import analyse
-from xstilts.analysis.pilot import components_of
+from xstilts.analysis.components import pilot_components
 from xstilts.config.schema import Measured
 from xstilts.errors import XstiltsError
 from xstilts.languages import MEASURES
 from xstilts.report.page import write_page
+from xstilts.report.terminal import print_report
 
 LANGUAGES = ["de", "tr", "fi", "sw", "th", "vi", "zh", "ja"]  # eight families
 SHARES = {"english": 0.6, "far": 0.75}
@@ -64,11 +68,11 @@ def run(tmp_path_factory):
     return write_run(tmp_path_factory.mktemp("made") / "run")
 
 
-def test_a_contrast_has_its_readings_its_bootstrap_and_its_parts(run):
+def test_a_contrast_has_random_language_inference_a_bootstrap_and_parts(run):
     (judged,) = analyse(run)["verdicts"]
-    these, like = judged["readings"]
-    assert (these["low"], these["high"]) == (judged["low"], judged["high"])
-    assert like["families"] == 8 and like["estimate"] == pytest.approx(judged["estimate"]), "one language a family"
+    random_languages = judged["random_languages"]
+    assert random_languages["families"] == 8
+    assert random_languages["estimate"] == pytest.approx(judged["estimate"]), "one language a family"
     assert judged["bootstrap"]["draws"] == 10_000
     drawn = judged["bootstrap"]["corrected_high"] - judged["bootstrap"]["corrected_low"]
     assert drawn == pytest.approx(judged["high"] - judged["low"], rel=0.5)
@@ -78,7 +82,7 @@ def test_a_contrast_has_its_readings_its_bootstrap_and_its_parts(run):
     assert together == pytest.approx((one + two) / 2, abs=1e-5)
 
 
-def test_a_second_try_stands_beside_the_run_as_it_was(run, tmp_path):
+def test_second_tries_are_judged_next_to_the_run_as_it_was(run, tmp_path):
     again = shutil.copytree(run, tmp_path / "again")
     assert analyse(again)["after_retry"] is None
     shutil.copytree(again / "predictions", again / "predictions-after-retry")
@@ -93,7 +97,7 @@ def test_a_second_try_stands_beside_the_run_as_it_was(run, tmp_path):
     assert write_page(result, again).is_file()
 
 
-def test_what_an_oracle_would_keep_stands_beside_what_was_kept(run, tmp_path):
+def test_the_checkpoints_of_an_oracle_are_scored_next_to_those_kept(run, tmp_path):
     again = shutil.copytree(run, tmp_path / "again")
     assert analyse(again)["by_oracle"] is None
     (again / "predictions-by-oracle").mkdir()
@@ -103,15 +107,15 @@ def test_what_an_oracle_would_keep_stands_beside_what_was_kept(run, tmp_path):
             row["prediction"] = row["gold"]
     pq.write_table(pa.Table.from_pylist(rows), again / "predictions-by-oracle" / "one.parquet")
     result = analyse(again)
-    told = {row["arm"]: row for row in result["by_oracle"]["checkpoints"]}
-    assert told["far"]["oracle"] == 100 > told["far"]["kept"]
-    assert told["english"]["oracle"] == told["english"]["kept"]
+    rows = {row["arm"]: row for row in result["by_oracle"]["checkpoints"]}
+    assert rows["far"]["oracle"] == 100 > rows["far"]["kept"]
+    assert rows["english"]["oracle"] == rows["english"]["kept"]
     assert result["by_oracle"]["verdicts"][0]["estimate"] > result["verdicts"][0]["estimate"]
     page = write_page(result, again).read_text(encoding="utf-8")
     assert "development rows in the held-out languages themselves" in page
 
 
-def test_an_oracle_that_failed_in_part_hides_nothing_of_the_run_itself(run, tmp_path):
+def test_an_oracle_that_failed_in_part_hides_nothing_of_the_run(run, tmp_path):
     again = shutil.copytree(run, tmp_path / "again")
     (again / "predictions-by-oracle").mkdir()
     rows = pq.read_table(again / "predictions" / "one.parquet").to_pylist()
@@ -119,25 +123,57 @@ def test_an_oracle_that_failed_in_part_hides_nothing_of_the_run_itself(run, tmp_
     pq.write_table(pa.Table.from_pylist(left), again / "predictions-by-oracle" / "one.parquet")
     result = analyse(again)
     assert result["verdicts"] == analyse(run)["verdicts"]
-    assert result["by_oracle"]["verdicts"] == [], "one replicate judges nothing"
+    assert result["by_oracle"]["verdicts"] == [], "one replicate gives no interval"
     replicates = {row["arm"]: row["replicates"] for row in result["by_oracle"]["checkpoints"]}
     assert replicates["far"] < replicates["english"]
     assert write_page(result, again).is_file()
 
 
-def test_an_earlier_run_gives_components_and_one_language_does_not(run, tmp_path):
-    parts, clusters, contrasts = components_of(run)
+def test_a_pilot_run_gives_components_unless_it_has_one_language_or_one_replicate(run, tmp_path):
+    parts, clusters, contrasts = pilot_components(run)
     assert clusters == 40 and contrasts == ["far - english"]
     assert 1000 < parts.rest < 6000, "a difference of two coin tosses has 2 p (1 - p) 10⁴ points²"
-    with pytest.raises(XstiltsError, match="nothing of variance components"):
-        components_of(write_run(tmp_path / "one", languages=["de"]))
+    for folder, size in (("language", {"languages": ["de"]}), ("replicate", {"replicates": 1})):
+        with pytest.raises(XstiltsError) as error:
+            pilot_components(write_run(tmp_path / folder, **size))
+        assert error.value.kind == "too-few"
 
 
-def test_one_seed_is_refused_and_one_language_is_judged_for_itself_alone(tmp_path):
-    with pytest.raises(XstiltsError, match="1 replicate of encoder"):
-        analyse(write_run(tmp_path / "seed", replicates=1))
+def test_one_replicate_gives_scores_and_differences_without_intervals(tmp_path):
+    run = write_run(tmp_path / "run", replicates=1)
+    result = json.loads(json.dumps(analyse(run), allow_nan=False))
+    (row,) = result["verdicts"]
+    assert row["verdict"] == "undetermined" and (row["low"], row["high"], row["decision"]) == (None, None, None)
+    assert "one replicate" in row["sentence"] and f"{row['estimate']:+.1f} points" in row["sentence"]
+    scores = {r["arm"]: r["mean"] for r in result["scores"] if (r["target"], r["language"]) == ("one", "de")}
+    (point,) = (point for point in result["distance"][0]["points"] if point["language"] == "de")
+    assert point["gain"] == pytest.approx(scores["far"] - scores["english"])
+    assert result["distance"][0]["rho"] is not None
+    slopes = [line for line in result["distance"][0]["slopes"] if "slope" in line]
+    assert slopes and all(line["low"] is None and line["p"] is not None for line in slopes)
+    assert row["random_languages"]["estimate"] == pytest.approx(row["estimate"])
+    assert row["random_languages"]["low"] is None
+    page = write_page(result, run).read_text(encoding="utf-8")
+    assert "no interval" in page and not re.search(r"\b(None|nan)\b", page)
+    console = Console(file=io.StringIO(), width=200)
+    print_report(result, run, console)
+    assert "no interval" in console.file.getvalue()
+
+
+def test_one_replicate_neither_beats_a_baseline_nor_fails_to(tmp_path):
+    run = write_run(tmp_path / "run", replicates=1)
+    rows = pq.read_table(run / "predictions" / "one.parquet").to_pylist()
+    first = [row for row in rows if (row["arm"], row["encoder"]) == ("english", "xlmr-1")]
+    rows += [row | {"arm": "baseline", "encoder": "", "replicate": 0, "prediction": "y"} for row in first]
+    pq.write_table(pa.Table.from_pylist(rows), run / "predictions" / "one.parquet")
+    result = analyse(run)
+    assert [row["beaten"] for row in result["baselines"]] == [None, None]
+    assert "no arm scores better than the baseline" not in result["answer"]
+
+
+def test_one_language_is_judged_by_fixed_language_inference_alone(tmp_path):
     result = analyse(write_run(tmp_path / "language", replicates=3, languages=["de"]))
-    assert "from 1 family" in result["verdicts"][0]["readings"][1]["refused"]
+    assert "from 1 family" in result["verdicts"][0]["random_languages"]["refused"]
     assert result["verdicts"][0]["bootstrap"] is None
     assert all("too few" in row["missing"] for row in result["distance"][0]["slopes"])
 

@@ -34,11 +34,9 @@ def judged(contrast: str, word: str, estimate: float, half: float) -> dict[str, 
     left, right = contrast.split(" - ")
     parts = [effect(estimate, half, encoder="tiny"), effect(estimate, half, target="xnli")]
     sentence = f"'{left}' against '{right}' is {word}: {estimate:+.1f} points, for this encoder."
-    readings = [effect(estimate, half, reading="fixed-language inference"),
-                {"reading": "random-language inference", "refused": "3 families"}]  # fmt: skip
     decision = {"half": 0.25, "replicates": 40, "floor": 0.1, "clusters": None, "text": "It takes 40 replicates."}
     return effect(estimate, half, contrast=contrast, left=left, right=right, verdict=word, sentence=sentence,
-                  parts=parts, readings=readings, decision=decision if word == "undetermined" else None, bootstrap=None,
+                  parts=parts, random_languages={"refused": "3 families"}, decision=decision if word == "undetermined" else None, bootstrap=None,
                   runs={"probability": 0.75, "sd_left": 1.0, "sd_right": 1.0, "sd_difference": 1.5})  # fmt: skip
 
 
@@ -193,7 +191,7 @@ def test_a_wide_interval_and_an_idle_encoder_are_told(result: dict[str, Any], tm
 
 
 def test_the_second_reading_and_dead_runs_are_told(result: dict[str, Any], tmp_path: Path) -> None:
-    own = result["verdicts"][0]["readings"][1]
+    own = result["verdicts"][0]["random_languages"]
     del own["refused"]
     own |= effect(2.5, 4.0, families=9)
     for printed in (plain(page_of(result, tmp_path)), " ".join(terminal_of(result, tmp_path).split())):

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from xstilts.analysis.comparison import Comparison
+from xstilts.analysis.effects import paired_cells
 from xstilts.randomness import generator
 from xstilts.runs.score_table import Cell, ScoreTable
 
 DRAWS = 10_000
 FEWEST_REPLICATES = 10
+"""Replicates of each encoder from which on a study shows the bootstrap's intervals."""
 BLOCK = 500
 
 
@@ -50,32 +53,39 @@ def resample(table: ScoreTable, cells: Sequence[Cell], languages: Sequence[str],
     return result
 
 
-def multi_bootstrap(
-    scores: Sequence[Mapping[Cell, np.ndarray]], pairs: Mapping[str, Sequence[tuple[Cell, Cell]]], level: float,
-    degrees: float,
-) -> Resampled:  # fmt: skip
+def resample_arms(comparison: Comparison, draws: int = DRAWS) -> list[dict[Cell, np.ndarray]]:
+    """Per target the scores [draws] of the cells of both arms, by `resample`."""
+    pairs = [pair for encoder in comparison.encoders for pair in paired_cells(comparison, encoder)]
+    cells = list(dict.fromkeys(cell for pair in pairs for cell in pair))
+    return [
+        dict(zip(cells, resample(table, cells, codes, draws).T, strict=True))
+        for table, codes in zip(comparison.tables, comparison.languages, strict=True)
+    ]
+
+
+def multi_bootstrap(comparison: Comparison, scores: Sequence[Mapping[Cell, np.ndarray]], degrees: float) -> Resampled:
     """Intervals of the mean over encoders of the mean difference over pairs of cells (Sellam et al. 2021, paired).
 
     Args:
-        scores: per target what `resample` gives, by cell [draws]; `pairs`: per encoder the cells of both arms with one
-            replicate; `degrees`: degrees of freedom of the effect (`Effect.degrees`).
+        scores: per target, cell → scores [draws], as by `resample_arms`; degrees: of the effect (`Effect.degrees`).
 
-    A percentile interval is too narrow where there are few replicates: their drawn variance is (n − 1)/n of what it
+    A percentile interval is too narrow if there are few replicates: their drawn variance is (n − 1)/n of what it
     ought to be, and the tails are those of a normal distribution. The corrected one takes the percentiles that lie
     √((n)/(n − 1)) · t out in normal scale, with n − 1 the degrees of freedom (Hesterberg 2015, section 4).
     """
     draws = len(next(iter(scores[0].values())))
     estimate = np.zeros(draws)
-    for encoder, cells in pairs.items():
-        count = len(cells)
+    for encoder in comparison.encoders:
+        pairs = paired_cells(comparison, encoder)
+        count = len(pairs)
         weights = generator("replicates", encoder, count).multinomial(count, np.full(count, 1 / count), draws) / count
         for table in scores:
-            moved = np.stack([table[one] - table[other] for one, other in cells], 1)
-            estimate += (weights * moved).sum(1) / len(pairs) / len(scores)
-    tail = (1 - level) / 2
-    beyond = stats.norm.cdf(((degrees + 1) / degrees) ** 0.5 * stats.t.ppf(tail, degrees))
-    low, high, further_low, further_high = np.quantile(estimate, [tail, 1 - tail, beyond, 1 - beyond])
-    return Resampled(float(low), float(high), float(further_low), float(further_high), draws)
+            differences = np.stack([table[left] - table[right] for left, right in pairs], 1)
+            estimate += (weights * differences).sum(1) / len(comparison.encoders) / len(scores)
+    tail = (1 - comparison.level) / 2
+    corrected = stats.norm.cdf(((degrees + 1) / degrees) ** 0.5 * stats.t.ppf(tail, degrees))
+    low, high, corrected_low, corrected_high = np.quantile(estimate, [tail, 1 - tail, corrected, 1 - corrected])
+    return Resampled(float(low), float(high), float(corrected_low), float(corrected_high), draws)
 
 
 def _strata(table: ScoreTable, languages: Sequence[str]) -> list[np.ndarray]:

@@ -12,8 +12,8 @@ class Comparison:
     """The difference `left` − `right` that an estimate is of.
 
     tables: one per target; languages: for each table, those that count; level: coverage of intervals, 0 to 1;
-    encoder_kinds: encoder → kind, for encoders that differ in nothing but their pretraining seed. Replicates of one kind
-    share a variance; an encoder without an entry is a kind of its own.
+    encoder_kinds: encoder → kind, by default the encoder itself. Replicates of one kind share a variance, as those of
+    encoders that differ only in their pretraining seed.
     """
 
     tables: tuple[ScoreTable, ...]
@@ -24,9 +24,10 @@ class Comparison:
     level: float = 0.95
     encoder_kinds: Mapping[str, str] = field(default_factory=dict)
 
-    def kind(self, encoder: str) -> str:
-        """The kind of an encoder, by default the encoder itself."""
-        return self.encoder_kinds.get(encoder, encoder)
+    @property
+    def columns(self) -> list[tuple[int, str]]:
+        """The number of the table and the language of everything that counts, table by table."""
+        return [(number, code) for number, codes in enumerate(self.languages) for code in codes]
 
 
 def compare_arms(

@@ -1,18 +1,23 @@
-"""Where the uncertainty of a difference between two arms comes from: its variance, component by component."""
+"""Variance components: where the uncertainty of a difference comes from, assumed or from a pilot run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 
 import numpy as np
 
-from xstilts.analysis.effects import Effect, Spread
+from xstilts.analysis.comparison import Comparison, compare_arms
+from xstilts.analysis.effects import Effect, Spread, effect
+from xstilts.analysis.inference import families_of
+from xstilts.errors import XstiltsError
+from xstilts.runs.reader import read_run
 
 
 @dataclass(frozen=True)
 class Components:
     """Variances of a difference in points², each for one replicate of one encoder, one item cluster, one language.
 
-    `replicate` and `item` are what all languages have in common, `…_language` what each has of its own; `rest` is what
+    `replicate` and `item` are what all languages have in common, `…_language` what is specific to each; `rest` is what
     is left to a replicate, an item cluster and a language. `language` is the difference between languages of one
     family, `family` that between families.
     """
@@ -46,71 +51,110 @@ ASSUMED = Components(
     replicate=0.6, replicate_language=0.5, item=100.0, item_language=100.0, replicate_item=200.0, rest=800.0,
     language=0.6, family=0.3,
 )  # fmt: skip
-"""What is assumed where no run says better: a base-size encoder whose runs differ by .8 points in the mean over
+"""The components assumed without a pilot run: a base-size encoder whose runs differ by 0.8 points on average over
 languages, two arms that disagree on an eighth of the items, and languages that differ by about a point. These numbers
-are a judgement and not a measurement."""
+are a judgement, not a measurement."""
 
 
-def spread_of(parts: Components, design: Design, beyond: bool = False) -> Spread:
-    """The variance that an effect of this design is expected to have, in the parts of `effects.spread`; with `beyond`
-    languages and families count as random, each family alike."""
+def spread_of(parts: Components, design: Design, random_languages: bool = False) -> Spread:
+    """The variance that an effect of this design is expected to have, in the parts of `effects.spread`; with
+    `random_languages`, languages and families count as random, each family equally."""
     languages, clusters = design.languages, design.clusters
-    runs, free = design.replicates * design.encoders, (design.replicates - 1) * design.encoders
+    runs, degrees = design.replicates * design.encoders, (design.replicates - 1) * design.encoders
     shared = (parts.replicate_item + parts.rest / languages) / clusters / runs
     replicate = (parts.replicate + parts.replicate_language / languages) / runs + shared
     cluster = (parts.item + parts.item_language / languages) / clusters + shared
-    fixed = Spread(replicate, cluster, shared, free, clusters - 1)
-    if not beyond:
+    fixed = Spread(replicate, cluster, shared, degrees, clusters - 1)
+    if not random_languages:
         return fixed
     language = parts.family / design.families + parts.language / languages
     return replace(fixed, language=language, language_degrees=design.families - 1)
 
 
-def estimate(whole: Effect, single: Mapping[str, Effect], families: Mapping[str, str]) -> Components:
-    """The components of one contrast on one target, by the method of moments.
+def pilot_components(run: Path) -> tuple[Components, int, list[str]]:
+    """The components that a pilot run's declared contrasts have on average, their item clusters, and the contrasts.
 
-    None is below 0, so that small ones come out somewhat large where the run is small.
+    The items are those of the languages that all targets of a contrast hold out; contrasts with fewer than two such
+    languages, or with one replicate, say nothing about variances and are left out. Raises XstiltsError if none is left.
+    """
+    pilot = read_run(run)
+    tables = [pilot.score_table(target) for target in pilot.labelled]
+    encoders = sorted({cell[1] for table in tables for cell in table.cluster_stats if cell[1]})
+    components, clusters, names = [], [], []
+    for contrast in pilot.study["contrasts"]:
+        comparison = compare_arms(pilot, contrast["left"], contrast["right"], contrast["targets"], encoders=encoders)
+        shared = [code for code in comparison.languages[0] if all(code in codes for codes in comparison.languages)]
+        if len(shared) < 2:
+            continue
+        whole = _within(comparison, *shared)
+        if whole.low is None:
+            continue
+        single = {code: _within(comparison, code) for code in shared}
+        components.append(vars(estimate(whole, single, families_of(shared))))
+        clusters.append(whole.clusters)
+        names.append(contrast["contrast"])
+    if not components:
+        raise XstiltsError(
+            "too-few",
+            f"{run} says nothing about variance components",
+            "no declared contrast has two held-out languages and two replicates",
+            "name another run, or leave --from out",
+        )
+    means = {name: float(np.mean([each[name] for each in components])) for name in components[0]}
+    return Components(**means), round(float(np.mean(clusters))), names
+
+
+def _within(comparison: Comparison, *codes: str) -> Effect:
+    """The effect in these languages alone."""
+    return effect(replace(comparison, languages=(codes,) * len(comparison.tables)))
+
+
+def estimate(whole: Effect, single: Mapping[str, Effect], families: Mapping[str, str]) -> Components:
+    """The components of one contrast, by the method of moments.
+
+    None is below 0, so that small ones come out somewhat large if the run is small.
 
     Args:
-        whole: the effect over all held-out languages; `single`: that of each; `families`: of each language.
+        whole: the effect over all held-out languages; single: that of each; families: language → family.
 
     A part of the variance that is A + B/L for a mean over L languages is A + B for one alone. Of the variance between
-    languages the part that the uncertainty of their gains makes is taken away.
+    languages, the part that comes from the uncertainty of their gains is subtracted.
     """
     count = len(single)
-    common, own = {}, {}
+    shared, specific = {}, {}  # A and B of each part
     for name in ("replicate", "cluster", "shared"):
-        alone = float(np.mean([getattr(one, f"{name}_variance") for one in single.values()]))
+        alone = float(np.mean([getattr(each, f"{name}_variance") for each in single.values()]))
         together = float(getattr(whole, f"{name}_variance"))
-        own[name] = max(alone - together, 0.0) / (1 - 1 / count) if count > 1 else 0.0
-        common[name] = max(alone - own[name], 0.0)
+        specific[name] = max(alone - together, 0.0) / (1 - 1 / count) if count > 1 else 0.0
+        shared[name] = max(alone - specific[name], 0.0)
     runs, clusters = whole.replicates, whole.clusters
-    alone_clusters = float(np.mean([one.clusters for one in single.values()]))
-    noise = own["replicate"] + own["cluster"] - own["shared"]
-    language, family = _languages({code: one.estimate for code, one in single.items()}, families, max(noise, 0.0))
+    clusters_alone = float(np.mean([each.clusters for each in single.values()]))
+    noise = specific["replicate"] + specific["cluster"] - specific["shared"]
+    gains = {code: each.estimate for code, each in single.items()}
+    language, family = _between_languages(gains, families, max(noise, 0.0))
     return Components(
-        replicate=max(common["replicate"] - common["shared"], 0.0) * runs,
-        replicate_language=max(own["replicate"] - own["shared"], 0.0) * runs,
-        item=max(common["cluster"] - common["shared"], 0.0) * clusters,
-        item_language=max(own["cluster"] - own["shared"], 0.0) * alone_clusters,
-        replicate_item=common["shared"] * runs * clusters,
-        rest=own["shared"] * runs * alone_clusters,
+        replicate=max(shared["replicate"] - shared["shared"], 0.0) * runs,
+        replicate_language=max(specific["replicate"] - specific["shared"], 0.0) * runs,
+        item=max(shared["cluster"] - shared["shared"], 0.0) * clusters,
+        item_language=max(specific["cluster"] - specific["shared"], 0.0) * clusters_alone,
+        replicate_item=shared["shared"] * runs * clusters,
+        rest=specific["shared"] * runs * clusters_alone,
         language=language,
         family=family,
     )
 
 
-def _languages(gains: Mapping[str, float], families: Mapping[str, str], noise: float) -> tuple[float, float]:
-    """Variance between languages of one family and between families, `noise` (that of one gain) taken away.
+def _between_languages(gains: Mapping[str, float], families: Mapping[str, str], noise: float) -> tuple[float, float]:
+    """Variance between languages of one family and between families, less `noise`, the variance of one gain.
 
-    Where no family has two languages all of the difference is the families'.
+    If no family has two languages, all of the difference is between families.
     """
     groups: dict[str, list[float]] = {}
     for code, gain in gains.items():
         groups.setdefault(families[code], []).append(gain)
-    free = len(gains) - len(groups)
-    within = sum(float(((np.array(own) - np.mean(own)) ** 2).sum()) for own in groups.values())
-    between = float(np.var([np.mean(own) for own in groups.values()], ddof=1)) if len(groups) > 1 else 0.0
-    inverse = float(np.mean([1 / len(own) for own in groups.values()]))
-    of_language = max(within / free - noise, 0.0) if free else 0.0
-    return of_language, max(between - (of_language + noise) * inverse, 0.0)
+    degrees = len(gains) - len(groups)
+    within = sum(float(np.var(group)) * len(group) for group in groups.values())
+    between = float(np.var([np.mean(group) for group in groups.values()], ddof=1)) if len(groups) > 1 else 0.0
+    inverse = float(np.mean([1 / len(group) for group in groups.values()]))
+    language = max(within / degrees - noise, 0.0) if degrees else 0.0
+    return language, max(between - (language + noise) * inverse, 0.0)

@@ -1,8 +1,8 @@
-"""The difference between two arms in the held-out languages at hand, and how sure it is."""
+"""The difference between two arms in the held-out languages of a study, with its interval."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -11,21 +11,19 @@ from xstilts.analysis.comparison import Comparison
 from xstilts.errors import XstiltsError
 from xstilts.runs.score_table import Cell, ScoreTable
 
-Weights = Sequence[Mapping[str, float]]
-"""Per table the weight of each language that counts."""
-
 
 @dataclass(frozen=True)
 class Effect:
-    """A difference in points with its interval; `replicates` is their number over all encoders.
+    """A difference in points with its interval, which is None if an encoder has one replicate only.
 
-    The variances are those of the estimate from replicates, from item clusters, from what both count (the
-    replicate-by-cluster part), and from languages where these count as random; `degrees` are Satterthwaite's.
+    replicates: their number over all encoders; the variances are those of the estimate from replicates, from item
+    clusters, from what both count (the replicate-by-cluster part), and from languages if these count as random;
+    degrees: Satterthwaite's. Without an interval, all but the variance from clusters are NaN.
     """
 
     estimate: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     level: float
     degrees: float
     replicates: int
@@ -34,6 +32,18 @@ class Effect:
     cluster_variance: float
     shared_variance: float
     language_variance: float = 0.0
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The interval; raises XstiltsError if there is none."""
+        if self.low is None or self.high is None:
+            raise XstiltsError(
+                "too-few",
+                "the difference has no interval",
+                "with one replicate there is no estimate of how much a result varies between runs",
+                "raise `replicates` to at least 2, or finish the run",
+            )
+        return self.low, self.high
 
 
 @dataclass(frozen=True)
@@ -48,34 +58,31 @@ class Block:
 
 @dataclass(frozen=True)
 class Gains:
-    """What one encoder's paired replicates gain, per table and language: differences [replicates] and their influences
-    [replicates, clusters of the language]."""
+    """What one encoder's paired replicates gain, in columns: the languages of each table (`Comparison.columns`).
 
-    differences: tuple[dict[str, np.ndarray], ...]
-    influences: tuple[dict[str, np.ndarray], ...]
+    differences: [replicates, columns]; influences: per column [replicates, clusters of the language]; places: per
+    column, which of the `clusters` of the whole comparison these are.
+    """
 
-    def block(self, tables: Sequence[ScoreTable], weights: Weights, kind: str) -> Block:
-        """The weighted sum over tables and languages. Clusters are numbered through all tables; those that none of the
-        languages has are left out, a language of weight 0 included."""
-        used = _clusters(tables, weights)
-        count = len(next(iter(self.differences[0].values())))
-        differences, influences = np.zeros(count), np.zeros((count, sum(map(len, used))))
-        first = 0
-        for number, (table, weight) in enumerate(zip(tables, weights, strict=True)):
-            for code, share in weight.items():
-                if share == 0:
-                    continue
-                differences += share * self.differences[number][code]
-                place = first + np.searchsorted(used[number], table.clusters[code])
-                influences[:, place] += share * self.influences[number][code]
-            first += len(used[number])
-        return Block(kind, differences, influences)
+    kind: str
+    differences: np.ndarray
+    influences: list[np.ndarray]
+    places: list[np.ndarray]
+    clusters: int
+
+    def weigh(self, weights: np.ndarray) -> Block:
+        """The sum of the columns with weights [columns]."""
+        influences = np.zeros((len(self.differences), self.clusters))
+        for weight, place, moves in zip(weights, self.places, self.influences, strict=True):
+            if weight:
+                influences[:, place] += weight * moves
+        return Block(self.kind, self.differences @ weights, influences)
 
 
 @dataclass(frozen=True)
 class Spread:
-    """The variance of an estimate from replicates, from item clusters, what both of them count, and from languages
-    where these are random; with degrees of freedom."""
+    """The variance of an estimate from replicates, from item clusters, what both of them count, and from languages if
+    these are random; with degrees of freedom."""
 
     replicate: float
     cluster: float
@@ -89,9 +96,11 @@ class Spread:
     def parts(self) -> list[tuple[float, float]]:
         """Variance and degrees of freedom of the parts that add up: replicates, clusters beyond what replicates count
         already, languages."""
-        beyond = max(self.cluster - self.shared, 0.0)
-        return [(self.replicate, self.replicate_degrees), (beyond, self.cluster_degrees),
-                (self.language, self.language_degrees)]  # fmt: skip
+        return [
+            (self.replicate, self.replicate_degrees),
+            (max(self.cluster - self.shared, 0.0), self.cluster_degrees),
+            (self.language, self.language_degrees),
+        ]
 
     @property
     def total(self) -> float:
@@ -100,13 +109,13 @@ class Spread:
     @property
     def degrees(self) -> float:
         """Satterthwaite's degrees of freedom of the total."""
-        pieces = sum(variance**2 / free for variance, free in self.parts)
+        pieces = sum(variance**2 / degrees for variance, degrees in self.parts)
         return self.total**2 / pieces if pieces > 0 else self.replicate_degrees
 
     def half_width(self, level: float) -> float:
         """Half the width of the interval: the half widths of the parts' own intervals, squared, summed and rooted."""
-        quantiles = [(variance, float(stats.t.ppf(0.5 + level / 2, free))) for variance, free in self.parts]
-        return float(sum(t**2 * variance for variance, t in quantiles) ** 0.5)
+        squares = [stats.t.ppf(0.5 + level / 2, degrees) ** 2 * variance for variance, degrees in self.parts]
+        return float(sum(squares) ** 0.5)
 
 
 def effect(comparison: Comparison) -> Effect:
@@ -117,134 +126,148 @@ def effect(comparison: Comparison) -> Effect:
     item clusters crossed with them. Replicates and clusters (less what both count) have intervals of their own by
     Student's t, and the half widths add up in squares (Zou and Donner 2008): degrees of freedom that are estimated for
     the sum, as Satterthwaite's, make intervals of few replicates too narrow. Each kind of encoder has a replicate
-    variance of its own (Welch 1947).
-    Raises XstiltsError if an encoder has fewer than two replicates of both arms, or a target no language.
+    variance of its own (Welch 1947). If an encoder has one paired replicate, there is no interval.
+    Raises XstiltsError if an encoder has no replicate of both arms, a target no language, or all items one cluster.
     """
     for table, codes in zip(comparison.tables, comparison.languages, strict=True):
         if not codes:
             raise XstiltsError(
-                "inconsistent",
+                "too-few",
                 f"'{table.target}' has no held-out language",
-                "nothing is left to judge",
-                "hold some out",
+                "scores are compared in held-out languages only",
+                "hold out a language that this target is scored in",
             )
-    return weighted(comparison, even(comparison.languages))
+    count = len(comparison.languages)
+    return weighted(comparison, [dict.fromkeys(codes, 1 / (count * len(codes))) for codes in comparison.languages])
 
 
-def even(languages: Sequence[Sequence[str]]) -> Weights:
-    """The weights of a mean over targets of the mean over languages."""
-    return [dict.fromkeys(codes, 1.0 / (len(languages) * len(codes))) for codes in languages]
+def weighted(comparison: Comparison, weights: Sequence[Mapping[str, float]]) -> Effect:
+    """A weighted sum of the differences in the languages of each table, with its interval as in `effect`.
+
+    weights: per table of the comparison, language → weight; a language without one does not count.
+    """
+    vector = np.array([weights[table].get(code, 0.0) for table, code in comparison.columns])
+    return interval([gain.weigh(vector) for gain in gains(comparison)], comparison.level)
 
 
-def weighted(comparison: Comparison, weights: Weights) -> Effect:
-    """A weighted sum of the languages' differences, such as a mean or a slope, with its interval as in `effect`."""
-    blocks = blocks_of(all_gains(comparison), comparison, weights)
-    return interval(blocks, spread(blocks), comparison.level)
+def gains(comparison: Comparison) -> list[Gains]:
+    """The differences of each encoder's paired replicates, per table and language.
+
+    Raises XstiltsError if an encoder has no paired replicate, or one was not scored in one of the languages.
+    """
+    return [_gains(comparison, encoder) for encoder in comparison.encoders]
 
 
-def all_gains(comparison: Comparison) -> dict[str, Gains]:
-    """The gains of each encoder."""
-    return {encoder: gains(comparison, encoder) for encoder in comparison.encoders}
-
-
-def blocks_of(gains: Mapping[str, Gains], comparison: Comparison, weights: Weights) -> list[Block]:
-    """A weighted sum of the languages' gains, a block for each encoder."""
-    return [each.block(comparison.tables, weights, comparison.kind(encoder)) for encoder, each in gains.items()]
-
-
-def gains(comparison: Comparison, encoder: str) -> Gains:
-    """The differences of one encoder's paired replicates in each language; raises XstiltsError below two, and where a
-    run was not scored in one of the languages."""
-    tables, languages = comparison.tables, comparison.languages
+def _gains(comparison: Comparison, encoder: str) -> Gains:
     pairs = paired_cells(comparison, encoder)
-    ones, others = [one for one, _ in pairs], [other for _, other in pairs]
-    for table, codes in zip(tables, languages, strict=True):
-        for cell in {*ones, *others}:
-            if lacking := [code for code in codes if code not in table.cluster_stats[cell]]:
-                raise XstiltsError(
-                    "inconsistent",
-                    f"'{table.target}' has no predictions of {' '.join(map(str, cell))} in {', '.join(lacking)}",
-                    "a mean over other languages than those of the other runs would mean nothing",
-                    "score every run in the same languages",
-                )
-    differences: list[dict[str, np.ndarray]] = []
-    influences: list[dict[str, np.ndarray]] = []
-    for table, codes in zip(tables, languages, strict=True):
-        moves = {code: (table.influences(ones, code), table.influences(others, code)) for code in codes}
-        differences.append({code: one[0] - other[0] for code, (one, other) in moves.items()})
-        influences.append({code: one[1] - other[1] for code, (one, other) in moves.items()})
-    return Gains(tuple(differences), tuple(influences))
+    left, right = [cell for cell, _ in pairs], [cell for _, cell in pairs]
+    differences, influences, places = [], [], []
+    first = 0
+    for table, codes in zip(comparison.tables, comparison.languages, strict=True):
+        _check_languages(table, codes, {*left, *right})
+        present = np.unique(np.concatenate([table.clusters[code] for code in codes] or [np.empty(0, int)]))
+        for code in codes:
+            (scores, moves), (other_scores, other_moves) = (table.influences(cells, code) for cells in (left, right))
+            differences.append(scores - other_scores)
+            influences.append(moves - other_moves)
+            places.append(first + np.searchsorted(present, table.clusters[code]))
+        first += len(present)
+    kind = comparison.encoder_kinds.get(encoder, encoder)
+    return Gains(kind, np.stack(differences, 1), influences, places, first)
+
+
+def _check_languages(table: ScoreTable, codes: Sequence[str], cells: set[Cell]) -> None:
+    for cell in cells:
+        if missing := [code for code in codes if code not in table.cluster_stats[cell]]:
+            raise XstiltsError(
+                "inconsistent",
+                f"'{table.target}' has no predictions of {' '.join(map(str, cell))} in {', '.join(missing)}",
+                "means over different languages cannot be compared",
+                "score every run in the same languages",
+            )
 
 
 def spread(blocks: Sequence[Block]) -> Spread:
-    """The crossed variance of the mean over blocks; see `effect`."""
+    """The crossed variance of the mean over blocks; see `effect`. NaN but for clusters if a block has one replicate."""
     count, clusters = len(blocks), blocks[0].influences.shape[1]
     sizes = np.array([len(block.differences) for block in blocks])
     if clusters < 2:
         raise XstiltsError(
-            "inconsistent",
+            "too-few",
             "all test items belong to one cluster",
             "their uncertainty is estimated from the differences between clusters",
             "give the items clusters of their own (`cluster` in the task's entry), or more of them",
         )
     mean = sum(block.influences.mean(0) for block in blocks) / count
     cluster = float((mean**2).sum()) * clusters / (clusters - 1)
-    apart = [float(((block.influences - block.influences.mean(0)) ** 2).sum()) for block in blocks]
-    shared = float((np.array(apart) / (sizes * (sizes - 1) * count**2)).sum())
-    replicate, degrees = _replicates(blocks)
+    if sizes.min() < 2:
+        return Spread(math.nan, cluster, math.nan, math.nan, clusters - 1)
+    scatter = [float(((block.influences - block.influences.mean(0)) ** 2).sum()) for block in blocks]
+    shared = float((np.array(scatter) / (sizes * (sizes - 1) * count**2)).sum())
+    replicate, degrees = _replicate_variance(blocks)
     return Spread(replicate, cluster, shared, degrees, clusters - 1)
 
 
-def _replicates(blocks: Sequence[Block]) -> tuple[float, float]:
+def _replicate_variance(blocks: Sequence[Block]) -> tuple[float, float]:
     """The variance of the mean over blocks from replicates, pooled within kinds, and its degrees of freedom (Welch)."""
     total, pieces, fewest = 0.0, 0.0, math.inf
     for kind in dict.fromkeys(block.kind for block in blocks):
-        own = [block.differences for block in blocks if block.kind == kind]
-        free = sum(len(values) - 1 for values in own)
-        pooled = sum(float(((values - values.mean()) ** 2).sum()) for values in own) / free
-        variance = pooled * sum(1 / len(values) for values in own) / len(blocks) ** 2
-        total, pieces, fewest = total + variance, pieces + variance**2 / free, min(fewest, free)
+        samples = [block.differences for block in blocks if block.kind == kind]
+        degrees = sum(len(values) - 1 for values in samples)
+        pooled = sum(float(((values - values.mean()) ** 2).sum()) for values in samples) / degrees
+        variance = pooled * sum(1 / len(values) for values in samples) / len(blocks) ** 2
+        total, pieces, fewest = total + variance, pieces + variance**2 / degrees, min(fewest, degrees)
     return total, (total**2 / pieces if pieces > 0 else fewest)
 
 
-def interval(blocks: Sequence[Block], found: Spread, level: float) -> Effect:
-    """The mean over blocks with its interval."""
-    half = found.half_width(level)
-    estimate = float(np.mean([block.differences.mean() for block in blocks]))
-    replicates, clusters = sum(len(block.differences) for block in blocks), blocks[0].influences.shape[1]
+def interval(
+    blocks: Sequence[Block], level: float, language_variance: float = 0.0, language_degrees: float = 1.0
+) -> Effect:
+    """The mean over blocks with its interval, which counts a variance between languages if there is one."""
+    crossed = spread(blocks)
+    whole = replace(crossed, language=language_variance, language_degrees=language_degrees)
+    half = whole.half_width(level)
+    estimate = mean_difference(blocks)
+    low, high = (None, None) if math.isnan(half) else (estimate - half, estimate + half)
     return Effect(
-        estimate, estimate - half, estimate + half, level, found.degrees, replicates, clusters, found.replicate,
-        found.cluster, found.shared, found.language,
-    )  # fmt: skip
+        estimate,
+        low,
+        high,
+        level,
+        whole.degrees,
+        sum(len(block.differences) for block in blocks),
+        blocks[0].influences.shape[1],
+        whole.replicate,
+        whole.cluster,
+        whole.shared,
+        whole.language,
+    )
 
 
-def _clusters(tables: Sequence[ScoreTable], weights: Weights) -> list[np.ndarray]:
-    """Per table the numbers of the clusters that the weighted languages have."""
-    return [
-        np.unique(np.concatenate([table.clusters[code] for code in weight] or [np.empty(0, int)]))
-        for table, weight in zip(tables, weights, strict=True)
-    ]
+def mean_difference(blocks: Sequence[Block]) -> float:
+    """The mean over blocks of the mean over replicates."""
+    return float(np.mean([block.differences.mean() for block in blocks]))
 
 
 def paired_cells(comparison: Comparison, encoder: str) -> list[tuple[Cell, Cell]]:
     """Cells of both arms with the same replicate; an arm without replicates (a baseline) pairs with every one."""
-    tables, left, right = comparison.tables, comparison.left, comparison.right
-    shared = [
-        {(r, s) for _, _, r in table.cells(left, encoder) for s in _partner(table, right, encoder, r)}
-        for table in tables
+    left, right = comparison.left, comparison.right
+    by_table = [
+        {(n, partner) for _, _, n in table.cells(left, encoder) for partner in _partners(table, right, encoder, n)}
+        for table in comparison.tables
     ]
-    common = sorted(set.intersection(*shared))
-    if len(common) < 2:
+    shared = set.intersection(*by_table)
+    if not shared:
         raise XstiltsError(
-            "unknown-name",
-            f"'{left} - {right}' has {len(common)} replicate{'s' if len(common) != 1 else ''} of encoder '{encoder}'",
-            "without at least two there is no estimate of how much a result varies between runs",
-            "raise `replicates`, or finish the run",
+            "too-few",
+            f"'{left} - {right}' has no replicate of encoder '{encoder}'",
+            "a difference needs both arms of the same replicate, on all of its targets",
+            "finish the run",
         )
-    owner = encoder if tables[0].cells(right, encoder) else ""
-    return [((left, encoder, r), (right, owner, s)) for r, s in common]
+    owner = encoder if comparison.tables[0].cells(right, encoder) else ""
+    return [((left, encoder, number), (right, owner, other)) for number, other in sorted(shared)]
 
 
-def _partner(table: ScoreTable, arm: str, encoder: str, replicate: int) -> list[int]:
-    numbers = [r for _, _, r in table.cells(arm, encoder) or table.cells(arm, "")]
-    return [replicate] if replicate in numbers else [r for r in numbers if r == 0]
+def _partners(table: ScoreTable, arm: str, encoder: str, replicate: int) -> list[int]:
+    numbers = [cell[2] for cell in table.cells(arm, encoder) or table.cells(arm, "")]
+    return [replicate] if replicate in numbers else [number for number in numbers if number == 0]

@@ -1,7 +1,8 @@
-"""How large a study must be: what would decide an undetermined contrast, and what differences a design can detect."""
+"""Power: what would settle an undetermined contrast, and what differences a study can detect."""
 
 import math
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,21 +13,21 @@ from xstilts.analysis.components import ASSUMED, Components, Design, spread_of
 from xstilts.analysis.effects import Effect, Spread
 from xstilts.analysis.inference import FEWEST_FAMILIES, FIXED_LANGUAGES, RANDOM_LANGUAGES
 
-GAINS = (0.5, 1.0, 2.0)
 SHARE = 0.8
+"""The power that a study ought to have."""
 ASSUMED_CLUSTERS = 1000
 REPLICATES = (2, 3, 5, 7, 10, 15, 20, 30)
 LANGUAGES = (5, 10, 15, 20, 40)
 MOST = 10_000
-"""Replicates beyond which nobody would go."""
+"""More replicates than any study can have."""
 QUANTILES = (np.arange(100) + 0.5) / 100
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What would decide a contrast: an interval of `half` on either side, by so many replicates of each encoder (None:
-    by no number), and the `floor` that half the width comes down to with replicates without end. `clusters`: so many
-    item clusters would do it, with replicates without end."""
+    """What would settle a contrast: an interval of `half` on either side, by so many replicates of each encoder (None:
+    by no number). `floor`: half the width that is left with infinitely many replicates; `clusters`: how many item
+    clusters would then be needed."""
 
     half: float
     replicates: int | None
@@ -34,98 +35,105 @@ class Decision:
     clusters: int
 
 
-def decision(found: Effect, equivalence: float, encoders: int) -> Decision:
-    """How many replicates would make an interval that decides whatever the difference is.
+def decision(effect: Effect, equivalence: float, encoders: int) -> Decision:
+    """How many replicates give an interval that settles the contrast whatever the difference is.
 
-    An interval of at most half the region of equivalence on either side either excludes zero or lies inside the
-    region. It follows from the width alone, never from the observed difference.
+    An interval of at most half the equivalence margin on either side either excludes zero or lies inside the margin. It
+    follows from the width alone, never from the observed difference.
     """
     half = equivalence / 2
-    normal = float(stats.norm.ppf(0.5 + found.level / 2))
-    floor = normal * max(found.cluster_variance - found.shared_variance, 0.0) ** 0.5
-    needed = _fewest(lambda count: _narrowed(found, encoders, count).half_width(found.level) <= half)
-    return Decision(half, needed, floor, math.ceil(found.clusters * (floor / half) ** 2))
+    items = max(effect.cluster_variance - effect.shared_variance, 0.0)
+    floor = float(stats.norm.ppf(0.5 + effect.level / 2)) * items**0.5
+
+    def width(replicates: int) -> float:
+        scale = effect.replicates / (encoders * replicates)
+        shared, degrees = effect.shared_variance * scale, encoders * (replicates - 1)
+        spread = Spread(effect.replicate_variance * scale, items + shared, shared, degrees, effect.clusters - 1)
+        return spread.half_width(effect.level)
+
+    needed = _fewest(lambda count: width(count) <= half)
+    return Decision(half, needed, floor, math.ceil(effect.clusters * (floor / half) ** 2))
 
 
-def _narrowed(found: Effect, encoders: int, replicates: int) -> Spread:
-    """The spread that the same study would have with another number of replicates of each encoder."""
-    scale = found.replicates / (encoders * replicates)
-    shared = found.shared_variance * scale
-    cluster = max(found.cluster_variance - found.shared_variance, 0.0) + shared
-    free = encoders * (replicates - 1)
-    return Spread(found.replicate_variance * scale, cluster, shared, free, found.clusters - 1)
-
-
-def decision_words(found: Decision, replicates: int) -> str:
-    """What would decide, in a sentence; `replicates` are those of each encoder that the run has."""
-    opening = f"An interval of ±{found.half:.2g} points would decide whatever the difference is"
-    if found.replicates is not None:
-        return f"{opening}: at this run's variances that takes {found.replicates:,} replicates (it has {replicates})."
+def decision_sentence(decision: Decision, replicates: int) -> str:
+    """What would settle the contrast; `replicates` are those of each encoder that the run has."""
+    if decision.replicates is not None:
+        return (
+            f"About {decision.replicates:,} replicates per encoder would settle this (the run has {replicates}): they "
+            f"give an interval of ±{decision.half:.2g} points at this run's variances."
+        )
     return (
-        f"{opening}: no number of replicates gives it, for the test items alone leave ±{found.floor:.2g}; it takes "
-        f"more than {found.clusters:,} item clusters, or more languages."
+        f"More replicates alone cannot settle this: it takes an interval of ±{decision.half:.2g} points, and the test "
+        f"items leave ±{decision.floor:.2g}. More than {decision.clusters:,} item clusters, or more languages, would."
     )
 
 
-def power(parts: Components, design: Design, gain: float, level: float, beyond: bool = False) -> float:
-    """The chance, 0 to 1, that the interval lies above zero where the true difference is `gain` points.
+def power(components: Components, design: Design, gain: float, level: float, random_languages: bool = False) -> float:
+    """The chance, 0 to 1, that the interval lies above zero if the true difference is `gain` points.
 
     The estimate is normal, and the variances of replicates and languages are drawn with their degrees of freedom (at
-    `QUANTILES` of chi-square); that of items is taken as known. With `beyond` languages and families are random too.
+    `QUANTILES` of chi-square); that of items is taken as known.
     """
-    spread = spread_of(parts, design, beyond)
-    half = [0.0, 0.0, 0.0]
-    for place, (variance, free) in enumerate(spread.parts):
-        drawn = 1.0 if place == 1 else stats.chi2.ppf(QUANTILES, free) / free
-        half[place] = stats.t.ppf(0.5 + level / 2, free) ** 2 * variance * drawn
-    widths = np.sqrt(np.add.outer(half[0], half[1] + half[2]))
+    spread = spread_of(components, design, random_languages)
+    squares = [stats.t.ppf(0.5 + level / 2, degrees) ** 2 * variance for variance, degrees in spread.parts]
+    replicate, language = (
+        squares[part] * stats.chi2.ppf(QUANTILES, spread.parts[part][1]) / spread.parts[part][1] for part in (0, 2)
+    )
+    widths = np.sqrt(np.add.outer(replicate, squares[1] + language))
     return float(stats.norm.cdf((gain - widths) / spread.total**0.5).mean())
 
 
 def replicates_needed(
-    parts: Components, design: Design, gain: float, level: float, beyond: bool = False, share: float = SHARE
+    components: Components, design: Design, gain: float, level: float, random_languages: bool = False
 ) -> int | None:
-    """The fewest replicates per encoder that detect `gain` with the chance `share`; None where no number does."""
-    return _fewest(lambda count: power(parts, replace(design, replicates=count), gain, level, beyond) >= share)
+    """The fewest replicates per encoder that detect `gain` with the power `SHARE`; None if no number does."""
+
+    def enough(count: int) -> bool:
+        return power(components, replace(design, replicates=count), gain, level, random_languages) >= SHARE
+
+    return _fewest(enough)
 
 
 def table(
-    parts: Components | None, design: Design, level: float, cost: tuple[float, float]
-) -> dict[str, Any]:  # fmt: skip
-    """What it takes to detect each of `GAINS` with the chance `SHARE`, as plain data.
+    components: Components | None, design: Design, level: float, cost: tuple[float, float], gains: Sequence[float]
+) -> dict[str, Any]:
+    """What it takes to detect each of `gains`, differences in points, with the power `SHARE`, as plain data.
 
-    `parts` None takes what is assumed; `cost`: seconds on one device with one replicate, and for each more. `needed`
-    has a row per number of languages and reading, with the replicates of each encoder (None: no number), families in
-    the design's proportion; `curve` the power by replicates in these languages, with their cost.
+    Args:
+        components: None takes what is assumed; cost: seconds on one device with one replicate, and for each more.
+
+    `needed` has a row per number of languages and kind of inference, with the replicates of each encoder (None: no
+    number), families in the design's proportion; `curve` the power by replicates in the design's languages, with their
+    cost.
     """
-    given = parts or ASSUMED
+    components = components or ASSUMED
     needed: dict[str, list[dict[str, Any]]] = {FIXED_LANGUAGES: [], RANDOM_LANGUAGES: []}
     for count in sorted({*LANGUAGES, design.languages}):
         families = max(1, round(count * design.families / design.languages))
         other = replace(design, languages=count, families=families)
-        for reading, rows in needed.items():
-            if reading == FIXED_LANGUAGES or families >= FEWEST_FAMILIES:
-                found = {
-                    f"{gain:g}": replicates_needed(given, other, gain, level, reading != FIXED_LANGUAGES)
-                    for gain in GAINS
-                }
-                rows.append({"languages": count, "families": families, **found})
+        for inference, rows in needed.items():
+            random = inference == RANDOM_LANGUAGES
+            if not random or families >= FEWEST_FAMILIES:
+                numbers = {f"{gain:g}": replicates_needed(components, other, gain, level, random) for gain in gains}
+                rows.append({"languages": count, "families": families, **numbers})
     curve = [
         {"replicates": count, "device_seconds": round(cost[0] + (count - 1) * cost[1])}
-        | {f"{gain:g}": round(power(given, replace(design, replicates=count), gain, level), 4) for gain in GAINS}
-        for count in sorted({*REPLICATES, design.replicates})
-        if count > 1
+        | {f"{gain:g}": round(power(components, replace(design, replicates=count), gain, level), 4) for gain in gains}
+        for count in sorted({*REPLICATES, design.replicates} - {1})
     ]
-    return {"components": given.as_dict(), "design": vars(design), "level": level, "gains": list(GAINS),
-            "share": SHARE, "needed": needed, "curve": curve}  # fmt: skip
+    return {
+        "components": components.as_dict(),
+        "design": vars(design),
+        "level": level,
+        "gains": list(gains),
+        "share": SHARE,
+        "needed": needed,
+        "curve": curve,
+    }
 
 
 def _fewest(enough: Callable[[int], bool]) -> int | None:
-    """The smallest number of replicates, from 2, that is enough; None where even `MOST` are not."""
+    """The smallest number of replicates, from 2, that is enough; None if even `MOST` are not."""
     if not enough(MOST):
         return None
-    low, high = 1, MOST
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    return bisect_left(range(MOST), True, lo=2, key=enough)

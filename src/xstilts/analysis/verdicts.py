@@ -1,6 +1,6 @@
-"""From an interval to a word, and from words to the answer."""
+"""From an interval to a verdict, and from the verdicts of a study to its answer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xstilts.analysis.effects import Effect
@@ -9,53 +9,61 @@ BETTER, WORSE, EQUIVALENT, UNDETERMINED = "better", "worse", "equivalent", "unde
 
 
 def verdict(effect: Effect, equivalence: float) -> str:
-    """Inside the region of practical equivalence → equivalent; else wholly on one side of zero → better or worse;
-    else undetermined. `equivalence` is half the width of that region, in points."""
+    """The verdict that follows from an interval and the equivalence margin in points.
+
+    Inside the margin: equivalent. Else wholly on one side of zero: better or worse. Else, and without an interval:
+    undetermined.
+    """
+    if effect.low is None or effect.high is None:
+        return UNDETERMINED
     if -equivalence <= effect.low and effect.high <= equivalence:
         return EQUIVALENT
     if effect.low > 0:
         return BETTER
-    if effect.high < 0:
-        return WORSE
-    return UNDETERMINED
+    return WORSE if effect.high < 0 else UNDETERMINED
 
 
-def sentence(left: str, right: str, effect: Effect, word: str, equivalence: float, encoders: int) -> str:
-    """The verdict in words, with the interval that it rests on."""
-    scope = f"for {'this encoder' if encoders == 1 else f'these {encoders} encoders'}"
-    shown = [f"{round(value, 1) + 0.0:+.1f}" for value in (effect.estimate, effect.low, effect.high)]
-    interval = f"{shown[0]} points [{shown[1]}, {shown[2]}]"
+def sentence(left: str, right: str, effect: Effect, equivalence: float, scope: str = "") -> str:
+    """The verdict in words, with the interval that it rests on; `scope` says what it holds for."""
     says = {
         BETTER: f"'{left}' is better than '{right}'",
         WORSE: f"'{left}' is worse than '{right}'",
         EQUIVALENT: f"'{left}' and '{right}' are equivalent within ±{equivalence:g} points",
         UNDETERMINED: f"whether '{left}' or '{right}' is better is undetermined",
-    }[word]
-    return f"{says}: {interval}, {scope}."
+    }[verdict(effect, equivalence)]
+    estimate, *ends = (
+        f"{round(value, 1) + 0.0:+.1f}" for value in (effect.estimate, effect.low, effect.high) if value is not None
+    )
+    interval = (
+        f" [{', '.join(ends)}]"
+        if ends
+        else " without an interval, because one replicate does not show how much runs vary"
+    )
+    return f"{says}: {estimate} points{interval}{scope and f', {scope}'}."
 
 
-def answer(verdicts: list[tuple[str, str, str]], kinds: dict[str, str]) -> str:
-    """What the declared contrasts together say of distance; "" where the study does not ask.
+def answer(verdicts: Sequence[tuple[str, str, str]], strategies: Mapping[str, str]) -> str:
+    """What the declared contrasts together say about distance; "" if the study does not ask.
 
     Args:
-        verdicts: (left arm, right arm, verdict) of each contrast; `kinds`: language strategy of each arm.
+        verdicts: (left arm, right arm, verdict) of each contrast; strategies: arm → its language strategy.
 
-    That distant sources beat English is not yet that distance does it: any language that is not English might.
+    If distant sources beat English, distance need not be the reason: any sources other than English might beat it.
     """
-    found: dict[tuple[str, str], str] = {}
+    by_strategies: dict[tuple[str, str], str] = {}
     for left, right, word in verdicts:
-        found.setdefault((kinds.get(left, ""), kinds.get(right, "")), word)
-    english, near = found.get(("far", "english")), found.get(("far", "near"))
+        by_strategies.setdefault((strategies.get(left, ""), strategies.get(right, "")), word)
+    english, near = by_strategies.get(("far", "english")), by_strategies.get(("far", "near"))
     if english is None:
         return ""
     opening = {
         BETTER: "Intermediate training in distant languages beats English-only intermediate training here",
         WORSE: "Intermediate training in distant languages does worse than English-only intermediate training here",
         EQUIVALENT: "Intermediate training in distant languages and in English only are practically equivalent here",
-        UNDETERMINED: "Whether distant languages or English only make the better intermediate training is undetermined",
+        UNDETERMINED: "Whether intermediate training is better in distant languages or in English only is undetermined",
     }[english]
     if near is None:
-        return f"{opening}; without an arm of near languages, nothing can be said of distance itself."
+        return f"{opening}; without an arm of near languages, the effect of distance itself is unknown."
     if english == near == BETTER:
         return f"{opening}, and distant sources also beat near ones, so distance itself matters."
     closing = {
@@ -64,14 +72,20 @@ def answer(verdicts: list[tuple[str, str, str]], kinds: dict[str, str]) -> str:
         EQUIVALENT: "distant and near sources are practically equivalent",
         UNDETERMINED: "whether distant or near sources do better is undetermined",
     }[near]
-    return f"{opening}; {closing}{', so distance is not to be credited' if english == BETTER else ''}."
+    return f"{opening}; {closing}{', so the gain cannot be attributed to distance' if english == BETTER else ''}."
 
 
 def as_json(effect: Effect, **more: Any) -> dict[str, Any]:
-    """An effect as a JSON object with six decimals, beside what else is known of it."""
+    """An effect as a JSON object with six decimals, after what else is known of it."""
     return {**more, **rounded(vars(effect))}
 
 
-def rounded(numbers: Mapping[str, Any]) -> dict[str, Any]:
-    """The same with six decimals."""
-    return {name: round(value, 6) if isinstance(value, float) else value for name, value in numbers.items()}
+def rounded(numbers: Mapping[str, Any], digits: int | None = 6) -> dict[str, Any]:
+    """The same for JSON: None for NaN, other floats rounded unless `digits` is None."""
+
+    def one(value: Any) -> Any:
+        if not isinstance(value, float):
+            return value
+        return None if value != value else value if digits is None else round(value, digits)
+
+    return {name: one(value) for name, value in numbers.items()}

@@ -85,16 +85,16 @@ def power(
     picture: Annotated[Path | None, typer.Option("--picture", help="Write the curve: FILE.svg or FILE.html.")] = None,
     as_json: options.JSON = False,
 ) -> None:
-    """Show how many replicates and languages it takes to detect differences, and what they cost."""
-    from xstilts.analysis.pilot import components_of
+    """Show how many replicates and languages it takes to detect half, one and two equivalence margins, and the cost."""
+    from xstilts.analysis.components import pilot_components
     from xstilts.analysis.power import table
     from xstilts.costs.devices import rates
 
-    parts, clusters, contrasts = components_of(run) if run else (None, None, [])
+    parts, clusters, contrasts = pilot_components(run) if run else (None, None, [])
     speed = rates(options.device_class(device))
     facts, design, cost = _design(name, data, source, allow_few, items or clusters, speed)
     facts["note"] = _mismatch(run, facts) if run else ""
-    result = table(parts, design, facts.pop("level"), cost)
+    result = table(parts, design, facts.pop("level"), cost, facts.pop("gains"))
     result |= {"from": str(run) if run else "assumed", "contrasts": contrasts, "items_assumed": not (items or run),
                "device": speed.name, **facts}  # fmt: skip
     if picture:
@@ -133,7 +133,8 @@ def _design(
     items = clusters or ASSUMED_CLUSTERS * len(held)
     design = Design(study.replicates, languages, families, items, len(encoder_names(study)))
     level = 1 - (1 - study.level) / max(len(study.contrasts), 1)
-    facts = {"level": level, "targets": {t: len(codes) for t, codes in held.items()}, "encoders": encoder_names(study)}
+    facts = {"level": level, "targets": {t: len(codes) for t, codes in held.items()}, "encoders": encoder_names(study),
+             "gains": [study.equivalence * share for share in (0.5, 1, 2)]}  # fmt: skip
     return facts, design, (first, second - first)
 
 

@@ -56,7 +56,8 @@ def contrasts_chart(result: Result, family: str = "verdicts") -> Any:
     base = alt.Chart(alt.Data(values=rows)).encode(y=y)
     colour = alt.Color("verdict:N", scale=_scale(COLOURS), legend=None)
     x = _differences(rows, result)
-    lines = base.mark_rule(strokeWidth=3).encode(x=x, x2="high:Q", color=colour)
+    # With one replicate there is no interval to draw.
+    lines = base.transform_filter("datum.low !== null").mark_rule(strokeWidth=3).encode(x=x, x2="high:Q", color=colour)
     points = base.mark_point(size=130, filled=True, opacity=1).encode(
         x="estimate:Q", color=colour, shape=alt.Shape("verdict:N", scale=_scale(SHAPES), legend=None)
     )
@@ -88,7 +89,8 @@ def languages_chart(result: Result, contrast: str, target: str) -> Any:
     y = alt.Y("language:N", sort=None, title=None, axis=alt.Axis(grid=False, ticks=False))
     base = alt.Chart(alt.Data(values=rows)).encode(y=y)
     x = _differences(rows, result)
-    lines = base.mark_rule(strokeWidth=2, color=MARK).encode(x=x, x2="high:Q")
+    # With one replicate there is no interval to draw.
+    lines = base.transform_filter("datum.low !== null").mark_rule(strokeWidth=2, color=MARK).encode(x=x, x2="high:Q")
     points = base.mark_point(size=60, filled=True, opacity=1, color=MARK).encode(x="estimate:Q")
     title = alt.Title(
         f"{contrast} on {target}",
@@ -185,7 +187,9 @@ def power_chart(result: Result) -> Any:
 
 def _differences(rows: list[Result], result: Result) -> Any:
     """The axis of differences. One interval of hardly any certainty must not flatten all others: it is cut."""
-    ends = sorted(max(abs(row["low"]), abs(row["high"])) for row in rows)
+    ends = sorted(
+        abs(row["estimate"]) if row["low"] is None else max(abs(row["low"]), abs(row["high"])) for row in rows
+    )
     reach = max(5 * ends[(len(ends) - 1) // 2], result["study"]["equivalence"])
     title = "difference in points; shaded: practically equivalent"
     if ends[-1] <= reach:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from xstilts.analysis.inference import RANDOM_LANGUAGES
 from xstilts.analysis.verdicts import BETTER, EQUIVALENT, UNDETERMINED, WORSE
 from xstilts.report.tables import counted, interval, signed, targets, unbeaten
 
@@ -49,8 +48,9 @@ def remarks(judged: Result) -> list[str]:
     chance = (
         f"One run of '{judged['left']}' beats one of '{judged['right']}' with probability {runs['probability']:.2f}"
     )
-    spread = f"the standard deviation of the difference over replicates is {runs['sd_difference']:.1f} points"
-    lines.append(f"{chance}; {spread}.")
+    sd = runs["sd_difference"]
+    spread = "" if sd is None else f"; the standard deviation of the difference over replicates is {sd:.1f} points"
+    lines.append(f"{chance}{spread}.")
     drawn = judged["bootstrap"]
     if drawn:
         shown = interval({"low": drawn["corrected_low"], "high": drawn["corrected_high"]})
@@ -63,7 +63,7 @@ def remarks(judged: Result) -> list[str]:
 
 def random_language_line(judged: Result) -> str:
     """What the contrast says of languages like the held-out ones, or why it says nothing."""
-    own = next(row for row in judged["readings"] if row["reading"] == RANDOM_LANGUAGES)
+    own = judged["random_languages"]
     opening = "This holds for these held-out languages. Of languages like these"
     if "refused" in own:
         return f"{opening} nothing is said: {own['refused']}."
