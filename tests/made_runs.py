@@ -41,7 +41,7 @@ def gain_of(arm, target):
 
 
 def make_run(
-    folder, arms=None, targets=tuple(TARGETS), gain=gain_of, noise=0.0, load=LARGE, replicates=3, items=200, seeds=1,
+    folder, arms=None, targets=tuple(TARGETS), gain=gain_of, noise=0.0, load=LARGE, replicates=3, items=100, seeds=1,
     baseline=None, rng=None,
 ):  # fmt: skip
     """A run folder whose arms score 40 + gain(arm, target) points, with a standard deviation of `noise` between cells.

@@ -73,9 +73,8 @@ def test_better_alternatives_contradict_claims(tmp_path):
 
 
 def test_claims_are_undetermined_if_runs_vary_too_much(tmp_path):
-    outcomes = results(
-        make_run(tmp_path / "run", gain=lambda arm, target: 3 * (arm != "none"), noise=8.0, replicates=2)
-    )
+    run = make_run(tmp_path / "run", gain=lambda arm, target: 3 * (arm != "none"), noise=8.0, replicates=2, items=200)
+    outcomes = results(run)
     assert {name: outcomes[name] for name in ("1", "3", "5", "6", "question")} == dict.fromkeys(
         ["1", "3", "5", "6", "question"], UNDETERMINED
     )
@@ -120,7 +119,7 @@ def test_controls_and_another_anchor_do_not_count_as_english_arms(tmp_path):
 
 
 def test_another_encoder_is_noted_and_does_not_test_claims_about_xlm_r_large(tmp_path):
-    run = make_run(tmp_path / "run", load="microsoft/mdeberta-v3-base", items=100)
+    run = make_run(tmp_path / "run", load="microsoft/mdeberta-v3-base")
     claims = {entry["claim"]: entry for entry in judge_claims(run)}
     assert claims["5"]["result"] == claims["7"]["result"] == NOT_TESTED
     assert claims["3"]["result"] == SUPPORTED
@@ -150,7 +149,7 @@ def test_one_replicate_tests_nothing(tmp_path):
 def test_a_design_warning_is_noted_only_if_its_training_is_compared(tmp_path):
     warnings = {name: f"intermediate '{name}'{by} and target 'xnli' are both NLI"
                 for name, by in (("several", " (by mnli)"), ("mnli", ""))}  # fmt: skip
-    run = make_run(tmp_path / "run", {"none": {}, "multi": {"intermediate": "several"}}, items=100)
+    run = make_run(tmp_path / "run", {"none": {}, "multi": {"intermediate": "several"}})
     run.plan["warnings"] = list(warnings.values())
     notes = [note for entry in judge_claims(run) for note in entry["notes"]]
     assert warnings["several"] in notes and warnings["mnli"] not in notes
@@ -159,7 +158,7 @@ def test_a_design_warning_is_noted_only_if_its_training_is_compared(tmp_path):
 @pytest.mark.parametrize(("baseline", "result"), [(55, NOT_TESTED), (30, UNDETERMINED)])
 def test_arms_that_did_not_learn_test_nothing(tmp_path, baseline, result):
     arms = {"none": {}, "mnli": SINGLES["mnli"], "far": EVERYTHING["far"]}
-    run = make_run(tmp_path, arms, ("xnli", "pawsx"), lambda arm, target: 0, noise=3.0, baseline=baseline)
+    run = make_run(tmp_path, arms, ("xnli", "pawsx"), lambda arm, target: 0, 3.0, items=200, baseline=baseline)
     question = judge_claims(run)[-1]
     assert question["result"] == result
     missing = "an arm that scores better than the baseline on xnli, pawsx" in question["missing"]
@@ -187,7 +186,7 @@ def test_claims_and_report_agree_on_which_arms_beat_the_baseline(tmp_path):
 
 def test_the_best_arm_per_target_is_not_chosen_by_its_held_out_scores(tmp_path):
     arms = {"none": {}, "mnli": SINGLES["mnli"], "qqp": SINGLES["qqp"]}
-    run = make_run(tmp_path / "run", arms, gain=lambda arm, target: 0, items=100)
+    run = make_run(tmp_path / "run", arms, gain=lambda arm, target: 0)
     for target in TARGETS:
         file = run.folder / "predictions" / f"{target}.parquet"
         rows = pq.read_table(file).to_pylist()

@@ -32,12 +32,12 @@ Holds = bool | None
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of one claim; `rows` are its comparisons, `missing` is what the run lacks to test it."""
+    """The result of one claim; `missing` is what the run lacks to test it."""
 
     result: str
     missing: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    comparisons: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,13 @@ class Check:
             missing.append(f"an arm that scores better than the baseline on {', '.join(not_learnt)}")
         shown = [_together(values, most) for values in holds.values()] if not not_learnt else []
         result = (
-            CONTRADICTED if False in shown else NOT_TESTED if missing else SUPPORTED if all(shown) else UNDETERMINED
+            CONTRADICTED
+            if False in shown
+            else NOT_TESTED
+            if missing
+            else SUPPORTED
+            if shown and all(shown)
+            else UNDETERMINED
         )
         return Outcome(result, list(dict.fromkeys(missing)), self._notes(rows, not not_learnt), rows)
 

@@ -24,9 +24,8 @@ def judge_claims(run: Run) -> list[dict[str, Any]]:
     """Judge every claim by a run, as JSON objects; raises XstiltsError if predictions cannot be read."""
     results = []
     for name, (facts, function) in CLAIMS.items():
-        says, outcome = " ".join((function.__doc__ or "").split()), function(run)
-        shown = {"result": outcome.result, "missing": outcome.missing, "notes": outcome.notes}
-        results.append({"claim": name, "says": says, **facts, **shown, "comparisons": outcome.rows})
+        says = " ".join((function.__doc__ or "").split())
+        results.append({"claim": name, "says": says, **facts, **vars(function(run))})
     return results
 
 

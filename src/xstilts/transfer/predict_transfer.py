@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from xstilts.analysis.inference import families_of
 from xstilts.analysis.verdicts import rounded
 from xstilts.errors import XstiltsError
 from xstilts.languages import all_languages, distance_matrix
@@ -16,7 +17,7 @@ from xstilts.tasks.data_source import WorldSource
 from xstilts.tasks.task import catalogue
 from xstilts.transfer.gains import Gain, gains, signal
 from xstilts.transfer.model import TrainingSet, choose_penalty, redrawn_weights, standardised, training_set, weights
-from xstilts.transfer.validation import LEVEL, TOP, Result, family, leave_out
+from xstilts.transfer.validation import LEVEL, TOP, Result, leave_out
 
 FEW_LANGUAGES, FEW_FAMILIES, FEW_CANDIDATES, FEW_TRAININGS = 8, 4, 5, 5
 ONLY_DISTANCE = "no runs were given, so sources are ranked by distance only, from near to far"
@@ -54,7 +55,7 @@ def predict_transfer(
         "rows": len(learnt_from),
         "languages": languages,
         "units": len(set(data.trainings)),
-        "families": sorted({family(code) for code in languages}),
+        "families": sorted(set(families_of(languages).values())),
         "penalty": penalty,
         "absent": data.absent,
         "weights": {names[i]: round(float(coefficients[i]), 6) for i in order if names[i] not in data.absent},
@@ -176,7 +177,7 @@ def _in_world(run: Run, task: str) -> bool:
 def _warnings(data: TrainingSet, checks: Sequence[Result], tests: Sequence[Result]) -> list[str]:
     """What limits the ranking, in words."""
     languages, trainings = set(data.languages), sorted(set(data.trainings.tolist()))
-    families = len({family(code) for code in languages})
+    families = len(set(families_of(sorted(languages)).values()))
     idle = [training for training in trainings if not data.y[data.trainings == training].any()]
     few = f"{len(languages)} languages are too few to tell how well new ones are predicted (fewer than {FEW_LANGUAGES})"
     related = f"the languages are of {families} {'family' if families == 1 else 'families'}: others may differ"

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 from sklearn.metrics import ndcg_score
 
-from xstilts.languages import language
+from xstilts.analysis.inference import families_of
 from xstilts.transfer.features import features
 from xstilts.transfer.gains import Gain, groups
 from xstilts.transfer.model import TrainingSet, choose_penalty, weights
@@ -49,11 +49,6 @@ def ndcg(scores: np.ndarray, gains: np.ndarray) -> float:
 METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {"spearman": spearman, "ndcg@3": ndcg}
 
 
-def family(code: str) -> str:
-    """A language's family; an isolate, or a language without a known family, is its own."""
-    return language(code).family or code
-
-
 def leave_out(data: TrainingSet, gains: Sequence[Gain], by: str) -> Result | None:
     """Spearman and NDCG@3 of each method in blocks (`language` or `family`) that are left out one after the other.
 
@@ -62,7 +57,8 @@ def leave_out(data: TrainingSet, gains: Sequence[Gain], by: str) -> Result | Non
     `over_nearest` is the difference from ranking by the nearest language. None if there are fewer than two blocks or
     trainings.
     """
-    block = data.languages if by == "language" else np.array([family(code) for code in data.languages])
+    families = families_of(data.languages.tolist())
+    block = data.languages if by == "language" else np.array([families[code] for code in data.languages])
     blocks, trainings = np.unique(block), np.unique(data.trainings)
     if len(blocks) < 2 or len(trainings) < 2:
         return None
