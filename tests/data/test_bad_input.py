@@ -7,7 +7,6 @@ import yaml
 from pydantic import ValidationError
 
 from support import changed
-from xstilts.config.custom_tasks import read_task_file
 from xstilts.config.load import builtin_studies, load_study
 from xstilts.data.check import check, texts_of
 from xstilts.data.examples import available, content_digest, load_examples
@@ -130,26 +129,6 @@ def test_overlap_with_another_task_does_not_depend_on_capitals(tmp_path):
 TRAINING = {"epochs": 1, "batch_size": 2, "recipe": {"learning_rate": 1e-3}}
 
 
-@pytest.mark.parametrize(("target", "says"), [
-    ({"training": TRAINING, "test": "train"}, "trains on the train split"),
-    ({"training": {**TRAINING, "checkpoint": "best"}, "test": "validation"}, "chooses on the validation split"),
-    ({"training": {**TRAINING, "task": "pocket-qa"}}, "of type qa"),
-    ({"training": {**TRAINING, "task": "pocket-paws"}}, "other labels"),
-])  # fmt: skip
-def test_targets_whose_score_would_be_wrong_are_mistakes(tmp_path, target, says):
-    with pytest.raises(XstiltsError, match=says):
-        load_study(changed(tmp_path, targets={"pocket-nli": target}))
-
-
-@pytest.mark.parametrize(("training", "says"), [
-    ({**TRAINING, "task": "pocket-nli", "train": "test"}, "trains on the test split, on which target 'pocket-nli'"),
-    ({**TRAINING, "task": "pocket-text"}, "no head that could be trained"),
-])  # fmt: skip
-def test_intermediate_trainings_that_cannot_be_meant_are_mistakes(tmp_path, training, says):
-    with pytest.raises(XstiltsError, match=says):
-        load_study(changed(tmp_path, intermediate={"more": training}))
-
-
 def test_a_layer_is_never_chosen_in_held_out_languages(tmp_path):
     target = {"layers": [1, 2], "dev": "validation"}
     source = {"world": 1, "kind": "retrieval", "rows": {"validation": 20, "test": 20}}
@@ -161,83 +140,6 @@ def test_a_layer_is_never_chosen_in_held_out_languages(tmp_path):
     assert not {code for s in steps for code in s.arguments["layer_languages"]} & set(frozen.held_out)
 
 
-@pytest.mark.parametrize("text", [
-    "t: {extends: [xnli]}", "t: {extends: 3}", "t: &a {type: mlm, source: *a}", "- t", "t: [1]",
-    "t: {extends: xnli, defaults: fast}",
-])  # fmt: skip
-def test_files_of_tasks_with_mistakes_are_told(tmp_path, text):
-    (tmp_path / "tasks.yaml").write_text(text)
-    with pytest.raises(XstiltsError, match=r"tasks\.yaml"):
-        read_task_file(tmp_path / "tasks.yaml")
-
-
-@pytest.mark.parametrize("changes", [
-    {"task_files": "mine.yaml"}, {"quick": 5}, {"extends": "study.yaml"},
-    {"tasks": {"pocket-nli": {"extends": "pocket-nli", "defaults": "fast"}}},
-    {"arms": {"far": {"intermediate": ["x"]}}},
-])  # fmt: skip
-def test_studies_with_settings_of_the_wrong_kind_are_told(tmp_path, changes, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump({"extends": "pocket", **changes}))
-    with pytest.raises(XstiltsError):
-        load_study("study.yaml", quick=True)
-
-
-ARM = {"intermediate": "nli"}
-TRANSLATED = {**ARM, "translated": "toy"}
-
-
-@pytest.mark.parametrize(("arm", "says"), [
-    ({**ARM, "given": ["de"]}, "goes with `languages: given`"),
-    ({**ARM, "languages": "given"}, "goes with `languages: given`"),
-    ({**ARM, "languages": "given", "given": ["de", "de"]}, "a language twice"),
-    ({**ARM, "languages": "given", "given": ["deu"]}, "write 'de'"),
-    ({**ARM, "languages": "all", "count": 3}, "does nothing with `languages: all`"),
-    ({**ARM, "languages": "all", "exact": True}, "does nothing with `languages: all`"),
-    ({"languages": "far", "count": 2}, "needs `intermediate`"),
-    ({"mask_column": "premise"}, "unknown text column 'premise'"),
-    ({**ARM, "mlm": {"corpus": "pocket-text", "share": 0.3, "masked": 0}}, "greater than 0"),
-    (TRANSLATED, "needs `languages` to translate into"),
-    ({**TRANSLATED, "languages": "far", "pivot": "fr"}, "leave `languages` out"),
-    ({**TRANSLATED, "pivot": "en"}, "the anchor language itself"),
-])  # fmt: skip
-def test_settings_of_an_arm_that_would_do_nothing_or_something_else_are_mistakes(tmp_path, arm, says):
-    more = {"translators": {"toy": {"load": "some/model"}}}
-    arms = yaml.safe_load(builtin_studies()["pocket"].read_text())["arms"]
-    with pytest.raises(XstiltsError, match=says):
-        load_study(changed(tmp_path, arms={**arms, "mine": arm}, **more))
-
-
-@pytest.mark.parametrize(("training", "says"), [
-    ({"mixture": {"nli": 1}}, "has one part"),
-    ({"mixture": {"nli": 1, "paws": float("inf")}}, "a finite number"),
-    ({"mixture": {"nli": 1, "paws": 1}, "epochs": 3}, "those of its parts"),
-    ({"mixture": {"nli": 1, "paws": 1}, "temperature": 5}, "needs `sampling: temperature`"),
-    ({"mixture": {"nli": 1, "paws": 1}, "cap": 10}, "needs `sampling: capped`"),
-    ({"task": "pocket-nli", "sampling": "uniform"}, "needs `mixture`"),
-])  # fmt: skip
-def test_settings_of_a_mixture_that_would_do_nothing_are_mistakes(tmp_path, training, says):
-    parts = {"nli": {**TRAINING, "task": "pocket-nli"}, "paws": {**TRAINING, "task": "pocket-paws"}}
-    mine = {"recipe": TRAINING["recipe"], **training}
-    with pytest.raises(XstiltsError, match=says):
-        load_study(changed(tmp_path, intermediate={**parts, "mine": mine}))
-
-
-@pytest.mark.parametrize(("changes", "says"), [
-    ({"arms": {"baseline": ARM}}, "the trivial baseline"),
-    ({"arms": {"near - far": ARM}}, "stands in contrasts"),
-    ({"targets": {"a/b": {"task": "pocket-nli", "training": TRAINING}}}, "file names"),
-    ({"targets": {"pocket-nli": {"training": {**TRAINING, "mixture": {"nli": 1}}}}}, "a target trains on one task"),
-    ({"primary": []}, "at least 1"), ({"primary": ["pocket-nli"] * 2}, "names 'pocket-nli' twice"),
-    ({"contrasts": ["far - far"]}, "against itself"), ({"contrasts": ["far - near"] * 2}, "given twice"),
-    ({"contrasts": ["far - near on pocket-nli, pocket-nli"]}, "a target twice"),
-    ({"translators": {"toy": {"load": ""}}}, "at least 1"), ({"languages": {"anchor": "eng"}}, "write 'en'"),
-])  # fmt: skip
-def test_names_and_contrasts_that_would_be_judged_wrongly_are_mistakes(tmp_path, changes, says):
-    with pytest.raises(XstiltsError, match=says):
-        load_study(changed(tmp_path, **changes))
-
-
 def test_an_arm_without_rows_in_the_languages_it_is_given_is_refused(tmp_path):
     (tmp_path / "en").write_text("x\ty\t0\n")
     source = {"format": "table", "files": {"train": "{lang}", "validation": "{lang}"},
@@ -247,13 +149,5 @@ def test_an_arm_without_rows_in_the_languages_it_is_given_is_refused(tmp_path):
     languages = yaml.safe_load(builtin_studies()["pocket"].read_text())["languages"] | {"never_held_out": ["de"]}
     changes = {"tasks": {"own": own}, "intermediate": {"mine": {**TRAINING, "task": "own"}}, "arms": arms,
                "contrasts": ["mine - none"], "controls": [], "languages": languages}  # fmt: skip
-    with pytest.raises(XstiltsError, match="'own' has no train rows in de"):
+    with pytest.raises(XstiltsError, match="'own' has no train"):
         freeze(load_study(changed(tmp_path, **changes)), tmp_path, "cpu")
-
-
-def test_a_small_form_is_not_made_up(tmp_path):
-    raw = yaml.safe_load(builtin_studies()["pocket"].read_text())
-    del raw["quick"]
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(raw))
-    with pytest.raises(XstiltsError, match="no small form"):
-        load_study(str(tmp_path / "study.yaml"), quick=True)

@@ -266,31 +266,6 @@ def test_an_arm_may_not_train_on_what_it_is_judged_by(tmp_path):
     assert trainings(planned(own_study(tmp_path, arms)), "leak")
 
 
-def test_mistakes_in_arms_are_all_told(tmp_path):
-    arms = {
-        "a": {"intermediate": "nli", "translated": "nobody"},
-        "b": {"intermediate": "nli", "pivot": "fr"},
-        "c": {"intermediate": "nli", "mlm": {"corpus": "pocket-nli", "share": 0.1}},
-        "d": {"mlm": {"corpus": "pocket-text", "share": 0.1}},
-        "e": {"intermediate": "nli", "anchor_share": 0.5},
-        "f": {"intermediate": "nli", "languages": "predicted"},
-        "g": {"intermediate": "both"},
-        "h": {
-            "intermediate": "nli",
-            "translated": "nobody",
-            "languages": "far",
-            "mlm": {"corpus": "pocket-text", "share": 1},
-        },
-    }
-    mixtures = {"both": {"mixture": {"nli": 1, "nlo": 1}, "recipe": {"learning_rate": 1e-3}}}
-    with pytest.raises(XstiltsError) as caught:
-        planned(own_study(tmp_path, arms, intermediate=mixtures))
-    for told in ("unknown translator 'nobody'", "needs `translated`", "raw text is of type mlm", "needs `intermediate`",
-                 "needs `languages`", "goes with `languages: predicted`", "unknown intermediate 'nlo'",
-                 "does nothing with `mlm.share: 1`"):  # fmt: skip
-        assert told in caught.value.why, told
-
-
 def test_a_model_folder_that_is_not_there_is_told_before_anything_runs(tmp_path):
     encoders = {"pocket": None, "own": {"load": str(tmp_path / "absent")}}
     with pytest.raises(XstiltsError, match="there is no folder"):

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from support import changed
 from xstilts.analysis import analyse
-from xstilts.config.load import builtin_studies, load_study
+from xstilts.config.load import load_study
 from xstilts.errors import XstiltsError
 from xstilts.study.design_warnings import confounded
 from xstilts.study.freeze import freeze
@@ -24,12 +24,6 @@ def test_the_offline_studies_load_and_plan_without_data():
             planned = build_plan(freeze(load_study(name, quick), None, "cpu"))
             assert planned.cells and planned.plan.steps
             assert planned.plan.requested > len(planned.plan.steps), "equal steps are shared"
-
-
-def test_every_built_in_study_loads():
-    assert {"pocket", "pocket-full", "real-mini", "real-larger"} <= set(builtin_studies())
-    for name in builtin_studies():
-        assert load_study(name).name == name
 
 
 def test_the_real_studies_plan_on_real_files(real_data):
@@ -154,77 +148,6 @@ def test_arms_that_train_on_the_same_languages_are_told_with_how_often(tmp_path)
     told = [warning.partition(", ")[0] for warning in frozen.warnings if "same languages" in warning]
     number = len(frozen.sources["exact"])
     assert told == [f"arms 'exact' and 'given' train on the same languages in {number} of {number} replicates"]
-
-
-TEN_MISTAKES = """
-name: Ten Mistakes
-question: What is wrong here?
-replicates: 0
-equivalance: 1.0
-languages: {candidates: [de, fr, qqq]}
-encoders:
-  both: {load: somewhere, pretrain: {corpus: pocket-txt}}
-intermediate:
-  nli: {task: pocket-nlli, examples: -5, recipe: {learning_rate: 0.001}}
-arms:
-  none: {}
-  far: {intermediate: nlii, languages: farr, count: 2}
-targets:
-  pocket-nli: {}
-  pocket-tatoeba: {}
-primary: [pocket-nly]
-contrasts: [far - nonee, far versus none]
-"""
-
-
-def test_ten_mistakes_are_told_at_once_with_their_lines(tmp_path):
-    file = tmp_path / "wrong.yaml"
-    file.write_text(TEN_MISTAKES)
-    with pytest.raises(XstiltsError) as caught:
-        load_study(str(file))
-    told = caught.value.why
-    for part in (
-        "line 2, name:", "line 4, replicates:", "line 5, equivalance: unknown setting", "did you mean 'equivalence'",
-        "qqq", "give either `load` or `pretrain`", "did you mean 'pocket-text'", "did you mean 'pocket-nli'",
-        "intermediate.nli.examples", "did you mean 'nli'", "arms.far.languages", "targets.pocket-nli: needs `training`",
-        "targets.pocket-tatoeba: needs `layers`", "primary", "did you mean 'none'", "a contrast is written",
-    ):  # fmt: skip
-        assert part in told, f"{part!r} is not in\n{told}"
-    lines = [int(number) for number in re.findall(r"line (\d+),", told)]
-    assert lines == sorted(lines)
-    assert caught.value.what.endswith(f"{len(lines)} mistakes")
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("a: [1", "not YAML"),
-        ("- 1\n- 2", "must be a mapping"),
-        ("name: x\nname: y", "twice"),
-        ("", "must be a mapping"),
-    ],
-)
-def test_a_file_that_is_no_study_says_so(tmp_path, text, says):
-    file = tmp_path / "wrong.yaml"
-    file.write_text(text)
-    with pytest.raises(XstiltsError) as caught:
-        load_study(str(file))
-    assert says in str(caught.value)
-
-
-def test_an_unknown_study_names_the_closest():
-    with pytest.raises(XstiltsError, match="did you mean 'pocket'"):
-        load_study("pockett")
-
-
-def test_one_arm_under_two_names_is_no_contrast_unless_it_is_independent(tmp_path):
-    again = {"intermediate": "nli", "languages": "english", "role": "control"}
-    arms = {"english": {"intermediate": "nli"}, "again": again}
-    path = changed(tmp_path, arms=arms, contrasts=[], controls=["again - english"])
-    with pytest.raises(XstiltsError, match="the two arms are one: give one of them `independent: true`"):
-        load_study(path)
-    arms["again"]["independent"] = True
-    load_study(changed(tmp_path, arms=arms, contrasts=[], controls=["again - english"]))
 
 
 def test_a_pool_too_small_for_an_arm_is_refused(tmp_path):

@@ -3,7 +3,6 @@
 import json
 import re
 from importlib.resources import files
-from pathlib import Path
 
 import huggingface_hub
 import pyarrow as pa
@@ -13,7 +12,6 @@ import yaml
 
 from made_runs import make_run
 from support import invoke
-from xstilts.config.custom_tasks import read_task_file
 from xstilts.config.load import load_study
 from xstilts.errors import XstiltsError
 from xstilts.evaluation.check_submission import check
@@ -64,23 +62,6 @@ def test_tasks_are_listed_and_shown(tmp_path):
     assert "my own" in invoke("tasks", "--tasks", tmp_path / "mine.yaml")
 
 
-def test_a_file_of_tasks_is_read_and_its_mistakes_are_told_at_once_with_their_lines(tmp_path):
-    text = (Path(__file__).parents[2] / "docs/tasks.md").read_text(encoding="utf-8")
-    (tmp_path / "docs.yaml").write_text(re.search(r"```yaml\n(.*?)```", text, re.S).group(1))
-    tasks = read_task_file(tmp_path / "docs.yaml")
-    assert set(tasks) == {"mine", "theirs", "xnli"}
-    assert tasks["xnli"].labels == known_tasks()["xnli"].labels and tasks["xnli"].source != known_tasks()["xnli"].source
-    (tmp_path / "wrong.yaml").write_text(
-        "one:\n  extends: xnlli\n  type: classification\n  source: {format: tabel, files: {}}\n"
-        "two:\n  type: qa\n  mining: true\n  source: {hub: squad}\nthree:\n  extends: xnli\n  lables: [a]\n"
-    )
-    with pytest.raises(XstiltsError) as caught:
-        read_task_file(tmp_path / "wrong.yaml")
-    told = caught.value.why
-    for line, what in ((2, "did you mean 'xnli'"), (4, "'tabel'"), (8, "hub"), (11, "did you mean 'labels'")):
-        assert re.search(rf"line {line}, .*{re.escape(what)}", told), (line, what, told)
-
-
 def study(folder, **changes):
     settings = {
         "extends": "pocket", "name": "mine", "replicates": 2, "languages": {
@@ -91,23 +72,6 @@ def study(folder, **changes):
     }  # fmt: skip
     (folder / "mine.yaml").write_text(yaml.safe_dump({**settings, **changes}))
     return str(folder / "mine.yaml")
-
-
-def test_a_training_takes_what_it_does_not_say_from_its_task(tmp_path):
-    training = load_study(study(tmp_path)).targets["xnli"].training
-    assert (training.epochs, training.batch_size, training.recipe.learning_rate) == (2, 32, 1e-5)
-    own = study(tmp_path, targets={"xnli": {"training": {"epochs": 7}}, "pocket-nli": None, "pocket-paws": None,
-                                   "pocket-tatoeba": None})  # fmt: skip
-    assert load_study(own).targets["xnli"].training.epochs == 7
-
-
-def test_a_study_takes_tasks_from_files_beside_it(tmp_path):
-    (tmp_path / "tasks.yaml").write_text("xnli: {extends: xnli, title: from the file, max_length: 64}\n")
-    path = study(tmp_path, task_files=["tasks.yaml"])
-    assert load_study(path).tasks["xnli"].max_length == 64
-    path = study(tmp_path, task_files=["task.yaml"])
-    with pytest.raises(XstiltsError, match="there is no file of tasks"):
-        load_study(path)
 
 
 def test_the_plan_warns_of_an_unpinned_revision_and_the_study_pins_it(tmp_path, monkeypatch):
@@ -151,13 +115,6 @@ def test_models_without_a_revision_are_pinned_to_the_cached_commit_without_a_net
     steps = build_plan(pinned).plan.steps.values()
     fetched = {s.arguments["load"]: s.arguments["revision"] for s in steps if s.kind == "fetch"}
     assert fetched == commits
-
-
-def test_a_target_whose_labels_are_withheld_cannot_be_judged(tmp_path):
-    hidden = {"xnli": {"training": {}, "labels_withheld": True}, "pocket-nli": None, "pocket-paws": None,
-              "pocket-tatoeba": None}  # fmt: skip
-    with pytest.raises(XstiltsError, match="the labels of 'xnli' are withheld"):
-        load_study(study(tmp_path, targets=hidden))
 
 
 LABELS = ("entailment", "neutral", "contradiction")

@@ -1,153 +1,146 @@
-"""Mistakes in YAML written by people: all at once, each with its line and the closest right name."""
+"""Mistakes in YAML written by people: reported all at once, each with its line and the closest valid name."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from xstilts.errors import XstiltsError, did_you_mean
-from xstilts.languages import language
+from xstilts.tasks.data_source import Entry
 
-Where = tuple[str | int, ...]
-Problem = tuple[Where, str]
-Lines = dict[Where, int]
-"""The line of every setting, by its place."""
+Place = tuple[str | int, ...]
+"""The keys (and numbers of list items) that lead to a setting."""
+Mistake = tuple[Place, str]
 
 
-def parse(text: str, origin: str, lines: Lines) -> tuple[dict[str, Any], list[Problem]]:
-    """The mapping that a YAML text is, and keys given twice; fills `lines`. Raises XstiltsError where it is none."""
+@dataclass(frozen=True)
+class YamlFile:
+    """The settings of a YAML file, the line of each of them by its place, and the keys that are given twice.
+
+    A text in a list also has its line under the place that ends in the text itself.
+    """
+
+    origin: str
+    settings: dict[str, Any]
+    lines: dict[Place, int]
+    mistakes: list[Mistake]
+
+    def line(self, place: Place) -> int:
+        """The line of a setting, or of the closest one above it that the file has."""
+        while place and place not in self.lines:
+            place = place[:-1]
+        return self.lines.get(place, 1)
+
+
+def parse(text: str, origin: str) -> YamlFile:
+    """Read a YAML text that must be a mapping; raises XstiltsError otherwise."""
+    lines: dict[Place, int] = {}
     try:
+        settings = yaml.safe_load(text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-        raw = yaml.safe_load(text)
-        twice = list(_note_lines(node, (), lines)) if isinstance(raw, dict) else []
+        doubled = list(_number_lines(node, (), lines)) if node and isinstance(settings, dict) else []
     except yaml.YAMLError as error:
-        raise XstiltsError(
-            "bad-file", f"{origin} is not YAML", " ".join(str(error).split()), "check its indentation"
-        ) from None
+        why = " ".join(str(error).split())
+        raise XstiltsError("bad-file", f"{origin} is not YAML", why, "check its indentation and quotes") from None
     except RecursionError:
-        raise XstiltsError(
-            "bad-setting", f"{origin} holds itself", "an alias stands inside what it names", "write it out"
-        ) from None
-    if not isinstance(raw, dict):
-        raise XstiltsError(
-            "bad-setting", f"{origin} is no mapping", "it must be a mapping of settings", "see docs/studies.md"
-        )
-    return raw, twice
+        why = "a YAML alias stands inside the part of the file that it names"
+        raise XstiltsError("bad-file", f"{origin} contains itself", why, "write that part out") from None
+    if not isinstance(settings, dict):
+        why = "it must be a mapping of settings"
+        raise XstiltsError("bad-file", f"{origin} is not a mapping", why, "see docs/studies.md and docs/tasks.md")
+    return YamlFile(origin, settings, lines, doubled)
 
 
-def _note_lines(node: Any, where: Where, lines: dict[Where, int]) -> Iterator[Problem]:
-    """Fills `lines` with the line of every setting, and yields the keys that are given twice."""
-    lines[where] = node.start_mark.line + 1
+def _number_lines(node: yaml.Node, place: Place, lines: dict[Place, int]) -> Iterator[Mistake]:
+    """Fill `lines`, and yield the keys that are given twice."""
+    lines.setdefault(place, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
-        seen: dict[str, int] = {}
+        first: dict[str, int] = {}
         for key, value in node.value:
-            place, line = (*where, key.value), key.start_mark.line + 1
-            if key.value in seen:
-                yield place, f"'{key.value}' is given twice, first in line {seen[key.value]}"
-            seen[key.value] = line
-            yield from _note_lines(value, place, lines)
-            lines[place] = line
+            plain = key.tag.rpartition(":")[2] not in ("bool", "int")
+            inner, line = (*place, key.value if plain else yaml.safe_load(key.value)), key.start_mark.line + 1
+            if key.value in first:
+                yield inner, f"'{key.value}' is given twice, first in line {first[key.value]}"
+            first[key.value] = lines[inner] = line
+            yield from _number_lines(value, inner, lines)
     elif isinstance(node, yaml.SequenceNode):
         for i, value in enumerate(node.value):
-            yield from _note_lines(value, (*where, i), lines)
+            if isinstance(value, yaml.ScalarNode):
+                lines[(*place, value.value)] = value.start_mark.line + 1
+            yield from _number_lines(value, (*place, i), lines)
 
 
-def mistaken(origin: str, problems: list[Problem], lines: Lines) -> XstiltsError:
-    """The error that tells all of them, in the order of their lines."""
-    listed = sorted(problems, key=lambda problem: _line(problem[0], lines))
+def error_of(file: YamlFile, mistakes: Iterable[Mistake]) -> XstiltsError:
+    """The error that lists all mistakes in a file, in the order of their lines."""
+    listed = sorted({(file.line(place), ".".join(map(str, place)) or "file", what) for place, what in mistakes})
     return XstiltsError(
         "bad-setting",
-        f"{origin}: {len(problems)} mistake{'s' if len(problems) > 1 else ''}",
-        "\n".join(_describe(where, what, lines) for where, what in listed),
-        "mend these lines; docs/studies.md explains every setting",
+        f"{file.origin}: {len(listed)} mistake{'s' if len(listed) > 1 else ''}",
+        "\n".join(f"  line {line}, {place}: {what}" for line, place, what in listed),
+        "fix these lines; docs/studies.md and docs/tasks.md explain every setting",
     )
 
 
-def _line(where: Where, lines: dict[Where, int]) -> int:
-    while where and where not in lines:
-        where = where[:-1]
-    return lines.get(where, 1)
-
-
-def _describe(where: Where, what: str, lines: dict[Where, int]) -> str:
-    return f"  line {_line(where, lines)}, {'.'.join(map(str, where)) or 'the study'}: {what}"
-
-
-def shape_problems(error: ValidationError, model: type[BaseModel]) -> Iterator[Problem]:
-    """What pydantic found wrong with the shape of a model's settings."""
-    for item in error.errors():
-        where: Where = tuple(part for part in item["loc"] if not _is_kind(part))
-        if item["type"] == "extra_forbidden":
-            hint = did_you_mean(str(where[-1]), _fields(item["loc"][:-1], model))
-            yield where, f"unknown setting '{where[-1]}'" + (f"; {hint}" if hint else "")
-        elif item["type"] == "missing":
-            yield where, "is missing"
-        else:
-            found = item["input"]
-            shown = "" if isinstance(found, dict | list) else f", found {found!r}"
-            yield where, f"{item['msg'][:1].lower()}{item['msg'][1:]}{shown}"
-
-
-def _is_kind(part: str | int) -> bool:
-    """Whether a part of a place is the name of the kind of source that was meant, which nobody wrote."""
-    return isinstance(part, str) and part.endswith("Source")
-
-
-def _fields(where: Where, model: type[BaseModel]) -> list[str]:
-    """The settings known at a place below a model."""
-    inner = [model]
-    for part in where:
-        named = [m for m in inner if m.__name__ == part]
-        known = [m for m in inner if part in m.model_fields]
-        if named:
-            inner = named
-        elif known:
-            inner = _models(known[0].model_fields[str(part)].annotation) or inner
-    return list(inner[0].model_fields)
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for inner in getattr(annotation, "__args__", ()) for model in _models(inner)]
-
-
-def mapping(raw: dict[str, Any], key: str) -> dict[str, Any]:
-    """A raw setting that ought to be a mapping, empty where it is none: its shape is told elsewhere."""
-    value = raw.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def listed(raw: dict[str, Any], key: str) -> list[Any]:
-    """A raw setting that ought to be a list, empty where it is none."""
-    value = raw.get(key)
-    return value if isinstance(value, list) else []
-
-
-def setting(entry: Any, key: str) -> Any:
-    """A setting of a raw entry, None where it has none or is no mapping."""
-    return entry.get(key) if isinstance(entry, dict) else None
-
-
-def type_of(entry: Any) -> str:
-    """The type of a raw task, "" where it says none."""
-    return str(setting(entry, "type") or "")
-
-
-def unknown(where: Where, name: str, known: dict[str, Any], what: str) -> Iterator[Problem]:
-    """A name that nothing answers to; `what` it ought to name."""
+def unknown(name: str, known: Iterable[str], kind: str) -> Iterator[str]:
+    """The message about a name that is not among the known ones; `kind` says what it should name."""
+    known = list(known)
     if name not in known:
         hint = did_you_mean(name, known)
-        yield where, f"unknown {what} '{name}'" + (f"; {hint}" if hint else "")
+        yield f"unknown {kind} '{name}'" + (f"; {hint}" if hint else "")
 
 
-def language_problems(where: Where, codes: Any) -> Iterator[Problem]:
-    """Languages that there are not, or under another code than the one that data and splits have for them."""
-    for i, code in enumerate(codes if isinstance(codes, list) else []):
-        try:
-            ours = language(str(code)).code
-            if ours != code:
-                yield (*where, i), f"write '{ours}' for '{code}'"
-        except XstiltsError as error:
-            yield (*where, i), f"{error.what}; {error.hint}"
+def reject(mistakes: Iterable[tuple[str, str]]) -> None:
+    """Raise all of these mistakes in one ValidationError, each at its setting ("" is the entry as a whole).
+
+    Inside a validator, pydantic adds them to the other errors of the model.
+    """
+    details = [
+        InitErrorDetails(
+            type=PydanticCustomError("mistake", "{what}", {"what": what}), loc=(setting,) if setting else (), input=None
+        )
+        for setting, what in mistakes
+    ]
+    if details:
+        raise ValidationError.from_exception_data("settings", details)
+
+
+def mistakes_of(error: ValidationError, above: Place = ()) -> Iterator[Mistake]:
+    """What a ValidationError says, as mistakes; `above` is the place of the model that it is about."""
+    for item in error.errors():
+        inner: Place = tuple(part for part in item["loc"] if not _is_tag(part))
+        place, message = (*above, *inner), item["msg"].removeprefix("Value error, ")
+        if item["type"] == "mistake":
+            yield place, message
+        elif item["type"] == "extra_forbidden":
+            hint = did_you_mean(str(inner[-1]), _setting_names(Entry))
+            yield place, f"unknown setting '{inner[-1]}'" + (f"; {hint}" if hint else "")
+        elif item["type"] == "missing":
+            yield place, "is missing"
+        elif item["type"] in ("string_type", "invalid_key"):
+            yield place, _not_a_text(item["input"])
+        else:
+            shown = "" if isinstance(item["input"], dict | list) else f", found {item['input']!r}"
+            yield place, message[:1].lower() + message[1:] + shown
+
+
+def _not_a_text(value: Any) -> str:
+    """What to do about a value that should be a text: YAML reads a bare `no` as false and `1` as a number."""
+    if isinstance(value, bool):
+        words, example = ("yes, on and true", "yes") if value else ("no, off and false", "no")
+        return f"must be a text, found {value}: YAML reads bare {words} as {value}; put the word in quotes: '{example}'"
+    if isinstance(value, dict | list | None):
+        return "must be a text" + (", found nothing" if value is None else "")
+    return f"must be a text, found {value}: put it in quotes: '{value}'"
+
+
+def _setting_names(model: type[BaseModel]) -> set[str]:
+    """The settings of a model and of everything derived from it."""
+    return {*model.model_fields}.union(*map(_setting_names, model.__subclasses__()))
+
+
+def _is_tag(part: str | int) -> bool:
+    """Whether a part of a pydantic location is no setting: the class of a data source, or the mark of a key."""
+    return isinstance(part, str) and (part.endswith("Source") or part == "[key]")

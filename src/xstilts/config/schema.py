@@ -1,28 +1,115 @@
-"""What a study may say: the shape of its YAML."""
+"""What a study file may contain. docs/studies.md explains every setting.
 
-from typing import Annotated, Any, Literal
+Rules about one entry are validators here; `xstilts.config.cross_checks` has those about several entries. Names of other
+entries are checked if the validation context maps each kind of entry ("task", "arm", …) to the known names.
+"""
 
-from pydantic import Field
+from typing import Annotated, Any, Literal, Self
 
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
+
+from xstilts.config.messages import reject, unknown
+from xstilts.errors import XstiltsError
+from xstilts.languages import language
 from xstilts.tasks.data_source import Entry
 from xstilts.tasks.task import Task
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Some = Annotated[float, Field(gt=0, le=1)]
-"""A share that is not nothing."""
+PositiveShare = Annotated[float, Field(gt=0, le=1)]
 Strategy = Literal[
     "english", "near", "far", "diverse", "random", "stratified", "same-script", "other-script", "predicted", "all",
     "held-out", "given",
 ]  # fmt: skip
+WITHOUT_COUNT = ("english", "all", "given")
+"""The strategies that take a fixed set of languages; the others choose `count` of them."""
 Measured = Literal["syntax", "syntax-knn", "phonology", "inventory", "genetic", "geographic", "lang2vec"]
-
-
 Checkpoint = Literal["best", "last"]
 
 
+def _reference(kind: str) -> AfterValidator:
+    """A validator of names of other entries of the study."""
+
+    def check(name: str, info: ValidationInfo) -> str:
+        if name and info.context is not None:
+            reject(("", what) for what in unknown(name, info.context[kind], kind))
+        return name
+
+    return AfterValidator(check)
+
+
+def _check_language(code: str) -> str:
+    try:
+        preferred = language(code).code
+    except XstiltsError as error:
+        reject([("", f"{error.what}; {error.hint}")])
+    else:
+        reject([("", f"write '{preferred}' instead of '{code}'")] if preferred != code else [])
+    return code
+
+
+def _check_name(name: str) -> str:
+    if name == "baseline":
+        reject([("", "the name 'baseline' is reserved for the trivial baseline next to every score")])
+    if not name.strip() or name.startswith(".") or "/" in name or "," in name or {"-", "on"} & set(name.split()):
+        reject([("", "a name is part of contrasts and file names: no '/', ',', ' - ' or ' on ', and no '.' in front")])
+    return name
+
+
+def _check_contrast(text: str, info: ValidationInfo) -> str:
+    if " - " not in text:
+        reject([("", f"a contrast is written `arm - other arm`, found '{text}'")])
+    contrast, known, messages = parse_contrast(text, ()), info.context, []
+    if contrast.left == contrast.right:
+        messages.append("compares an arm with itself")
+    if len(set(contrast.targets)) < len(contrast.targets):
+        messages.append("names a target twice")
+    if known is not None:
+        messages += [what for arm in (contrast.left, contrast.right) for what in unknown(arm, known["arm"], "arm")]
+        messages += [what for target in contrast.targets for what in unknown(target, known["target"], "target")]
+    reject(("", what) for what in messages)
+    return text
+
+
+def _check_not_empty(names: tuple[str, ...]) -> tuple[str, ...]:
+    reject([("", "must name at least 1 target")] if not names else [])
+    return names
+
+
+def _check_unique(names: tuple[str, ...]) -> tuple[str, ...]:
+    reject((name, f"names '{name}' twice") for name in dict.fromkeys(names) if names.count(name) > 1)
+    return names
+
+
+TaskName = Annotated[str, _reference("task")]
+TrainingName = Annotated[str, _reference("intermediate training")]
+TranslatorName = Annotated[str, _reference("translator")]
+ArmName = Annotated[str, _reference("arm")]
+LanguageCode = Annotated[str, AfterValidator(_check_language)]
+EntryName = Annotated[str, AfterValidator(_check_name)]
+ContrastText = Annotated[str, AfterValidator(_check_contrast)]
+LanguageCodes = Annotated[tuple[LanguageCode, ...], AfterValidator(_check_unique)]
+TargetName = Annotated[str, _reference("target")]
+TargetNames = Annotated[tuple[TargetName, ...], AfterValidator(_check_not_empty), AfterValidator(_check_unique)]
+Rules = list[tuple[bool, str, str]]
+"""Whether a rule is broken, the setting that is wrong ("" is the whole entry), and the message."""
+
+
+class Checked(Entry):
+    """An entry with rules about several of its settings."""
+
+    def rules(self) -> Rules:
+        """The rules, broken or not."""
+        return []
+
+    @model_validator(mode="after")
+    def _check_rules(self) -> Self:
+        reject((setting, message) for broken, setting, message in self.rules() if broken)
+        return self
+
+
 class Recipe(Entry):
-    """How weights are moved; see `xstilts.training.schedule.Recipe`."""
+    """How the optimizer updates weights; see `xstilts.training.schedule.Recipe`."""
 
     learning_rate: Annotated[float, Field(gt=0)]
     warmup: Share = 0.1
@@ -34,7 +121,7 @@ class Recipe(Entry):
 
 
 class Vocabulary(Entry):
-    """A tokenizer to be made from the corpus: whole words, or byte-pair sub-words with a limited alphabet."""
+    """A tokenizer trained on the corpus: whole words, or byte-pair sub-words with a limited alphabet."""
 
     model: Literal["words", "bpe"]
     size: Positive
@@ -45,18 +132,18 @@ class Vocabulary(Entry):
 class Pretraining(Entry):
     """Masked language modelling from random weights on the text of all languages of the study."""
 
-    corpus: str
+    corpus: TaskName
     config: dict[str, Any]
     vocabulary: Vocabulary
     updates: Positive
     batch_size: Positive
-    masked: Some = 0.15
+    masked: PositiveShare = 0.15
     exponent: Share = 1.0
     max_length: Positive
     recipe: Recipe
 
 
-class Encoder(Entry):
+class Encoder(Checked):
     """An encoder: loaded from a folder or a hub repository, or pretrained here `seeds` times."""
 
     load: str = ""
@@ -64,32 +151,30 @@ class Encoder(Entry):
     pretrain: Pretraining | None = None
     seeds: Positive = 1
 
+    def rules(self) -> Rules:
+        return [(bool(self.load) == bool(self.pretrain), "", "give either `load` or `pretrain`")]
+
 
 class Translator(Entry):
-    """A sequence-to-sequence model, from a folder or a hub repository; `back` names the one that translates the other
-    way, where it cannot do so itself. `batch_tokens` None is what suits the device."""
+    """A sequence-to-sequence model from a folder or a hub repository; `back` names one for the other direction."""
 
     load: Annotated[str, Field(min_length=1)]
     revision: str = ""
-    back: str = ""
+    back: TranslatorName = ""
     beams: Positive = 4
     max_length: Positive = 256
     batch_tokens: Positive | None = None
 
 
-class Training(Entry):
-    """One fine-tuning: how much of a task is trained on, and how. `examples` None takes all there is.
+class Training(Checked):
+    """One fine-tuning: on one task, or as an intermediate phase on a `mixture` of other intermediate trainings.
 
-    An intermediate training may mix several others: `mixture` names them with the weights of their losses; `examples`
-    is then the number drawn from all together (None: as many as they have, epochs included), and `sampling` says by
-    which shares, see `xstilts.training.budget.shares`. Of the parts count task, examples, epochs and splits.
-
-    `checkpoint`, by default the study's, takes the weights that are best on English dev, asked every `evaluate_every` updates
-    (0: ten times), or the last ones.
+    A mixture takes task, examples, epochs and splits from its parts; its own `examples` is the number drawn from all
+    parts together, by the shares that `sampling` gives, see `xstilts.training.budget.shares`.
     """
 
-    task: str = ""
-    mixture: dict[str, Annotated[float, Field(gt=0)]] = {}
+    task: TaskName = ""
+    mixture: dict[TrainingName, Annotated[float, Field(gt=0)]] = {}
     sampling: Literal["proportional", "temperature", "uniform", "capped"] = "proportional"
     temperature: Annotated[float, Field(ge=1)] = 2.0
     cap: Positive = 2**16
@@ -102,20 +187,24 @@ class Training(Entry):
     train: str = "train"
     dev: str = "validation"
 
+    def rules(self) -> Rules:
+        given = sorted(self.model_fields_set)
+        if not self.mixture:
+            alone = (name for name in given if name in ("sampling", "temperature", "cap"))
+            return [(True, name, "needs `mixture`: it says how several trainings are mixed") for name in alone]
+        of_parts = (name for name in given if name in ("task", "epochs", "train", "dev"))
+        return [
+            *((True, name, "is a setting of the parts of a mixture, not of the mixture") for name in of_parts),
+            ("temperature" in given and self.sampling != "temperature", "temperature", "needs `sampling: temperature`"),
+            ("cap" in given and self.sampling != "capped", "cap", "needs `sampling: capped`"),
+            (len(self.mixture) == 1, "mixture", "has one part: name that training in the arm, or add another part"),
+        ]
 
-class Target(Entry):
-    """A task that is scored in all languages: after training in the anchor language, or by retrieval.
 
-    Retrieval compares embeddings: hidden states of one of `layers` (0 is the embedding layer), pooled over the tokens.
-    The split `dev` chooses among several layers, in the anchor and pool languages, and where pairs are mined the
-    margin from which on they are taken, in each language.
+class Target(Checked):
+    """A task that is scored in all languages: after training in the anchor language, or by retrieval."""
 
-    `labels_withheld` says that the labels of its test split are not given away: predictions are made, for a submission, and
-    nothing is scored. `oracle` names the split whose rows in the held-out languages choose weights a second time, which
-    are scored beside those that the study keeps: what would be gained if one had target-language dev data.
-    """
-
-    task: str = ""
+    task: TaskName = ""
     training: Training | None = None
     test: str = "test"
     labels_withheld: bool = False
@@ -124,76 +213,81 @@ class Target(Entry):
     pooling: Literal["mean", "cls"] = "mean"
     dev: str = ""
 
+    def rules(self) -> Rules:
+        scored = f"is the split '{self.test}' that is scored: a choice on it would make the score too high"
+        mixed, oracle = bool(self.training and self.training.mixture), bool(self.oracle)
+        return [
+            (mixed, "training", "has a `mixture`, but a target trains on one task"),
+            (len(self.layers) > 1 and not self.dev, "layers", "needs `dev`, the split to choose one of them on"),
+            (self.dev == self.test, "dev", scored),
+            (self.oracle == self.test, "oracle", scored),
+            (oracle and not self.training, "oracle", "needs `training`: it chooses among the weights of a training"),
+            (oracle and self.labels_withheld, "oracle", "has no use if the labels of the test split are withheld"),
+        ]
+
 
 class MixedText(Entry):
-    """Masked language modelling on raw text in the place of a `share` of an arm's updates; 1 leaves its task out.
+    """Masked language modelling on raw text in a `share` of an arm's updates; 1 leaves out the arm's task."""
 
-    The text is that of the arm's own languages ('sources'), or of the anchor and all that may be trained on ('pool').
-    """
-
-    corpus: str
-    share: Some
+    corpus: TaskName
+    share: PositiveShare
     languages: Literal["sources", "pool"] = "pool"
-    masked: Some = 0.15
+    masked: PositiveShare = 0.15
 
 
-class Arm(Entry):
-    """What comes between the encoder and the target task: a named intermediate training and its languages.
+class Arm(Checked):
+    """What happens between the encoder and the target task: an intermediate training and its languages, or nothing."""
 
-    Without `intermediate` it is the arm that has no such phase. `count` is the number of source languages; `exact`
-    takes the one nearest (farthest, …) set in every replicate in place of a draw; `independent` numbers the
-    replicates apart, so that an arm equal to another shares no randomness with it; `mask_column` withholds a text column
-    from the target task, for a baseline.
-
-    `anchor_share` of the examples stay in the anchor language, the others are in those of the strategy. `translated`
-    names the translator that makes the arm's data from the anchor's; with `pivot`, text of the anchor language is
-    translated into that language and back. `scores` is the table that the strategy 'predicted' chooses by.
-
-    `match_updates_of` names an arm by whose intermediate updates the target training of an arm without that phase is
-    lengthened: does it matter what the encoder sees, or only for how long?
-    """
-
-    intermediate: str = ""
+    intermediate: TrainingName = ""
     languages: Strategy = "english"
-    given: tuple[str, ...] = ()
+    given: LanguageCodes = ()
     count: Positive = 1
     exact: bool = False
     role: Literal["arm", "control", "baseline"] = "arm"
     independent: bool = False
     mask_column: str = ""
-    match_updates_of: str = ""
+    match_updates_of: ArmName = ""
     anchor_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     mlm: MixedText | None = None
-    translated: str = ""
-    pivot: str = ""
+    translated: TranslatorName = ""
+    pivot: Annotated[str, AfterValidator(lambda code: code and _check_language(code))] = ""
     scores: str = ""
+
+    def rules(self) -> Rules:
+        changed = {name for name, field in Arm.model_fields.items() if getattr(self, name) != field.default}
+        if not self.intermediate:
+            idle = sorted(changed - {"role", "independent", "mask_column", "match_updates_of"})
+            return [(True, name, "needs `intermediate`, the training that it changes") for name in idle]
+        fixed = sorted(changed & {"count", "exact"}) if self.languages in WITHOUT_COUNT else ()
+        no_effect = f"has no effect with `languages: {self.languages}`; a null removes an inherited setting"
+        translated, pivot, english = bool(self.translated), bool(self.pivot), self.languages == "english"
+        text_only = self.mlm is not None and self.mlm.share == 1
+        return [
+            (bool(self.match_updates_of), "match_updates_of", "is for arms without `intermediate`: others are as long"),
+            ((self.languages == "given") != bool(self.given), "given", "goes with `languages: given`"),
+            ((self.languages == "predicted") != bool(self.scores), "scores", "goes with `languages: predicted`"),
+            *((True, name, no_effect) for name in fixed),
+            (self.anchor_share > 0 and english, "anchor_share", "needs `languages`: those of the other examples"),
+            (translated and text_only, "translated", "has no effect with `mlm.share: 1`, which leaves out the task"),
+            (translated and english and not pivot, "translated", "needs `languages` to translate into, or a `pivot`"),
+            (pivot and not translated, "pivot", "needs `translated`: the translator into that language and back"),
+            (pivot and not english, "pivot", "gives text in the anchor language: leave out `languages`"),
+        ]
 
 
 class Languages(Entry):
-    """How languages are split, once, before anything is trained.
+    """How languages are split into a pool of sources and held-out ones, before anything is trained."""
 
-    `candidates` default to the languages of all targets; `held_out` is the share that is only ever evaluated on;
-    `always_held_out` are never a source, `never_held_out` always may be; `minimum` held-out languages are needed per
-    target.
-    """
-
-    anchor: str = "en"
-    candidates: tuple[str, ...] = ()
+    anchor: LanguageCode = "en"
+    candidates: LanguageCodes = ()
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    always_held_out: tuple[str, ...] = ()
-    never_held_out: tuple[str, ...] = ()
+    always_held_out: LanguageCodes = ()
+    never_held_out: LanguageCodes = ()
     minimum: Positive = 5
 
 
 class Study(Entry):
-    """A study: encoder, intermediate trainings, arms, targets, replicates and the contrasts declared before the run.
-
-    `equivalence` is half the width of the region of practical equivalence, in points. `primary` names the targets
-    whose mean is judged. `data_source` says where the rows of XTREME's tasks come from: the hub, or the benchmark's own
-    download folder, given with --data. `measure` is the distance that gains are judged against. A contrast is written
-    `far - english`, or `far - english on xnli` for targets of its own. `checkpoint` says which weights trainings leave: the
-    best on English dev, or the last.
-    """
+    """A study: encoders, intermediate trainings, arms, targets, replicates, and contrasts declared before the run."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     question: str
@@ -210,11 +304,11 @@ class Study(Entry):
     encoders: dict[str, Encoder]
     translators: dict[str, Translator] = {}
     intermediate: dict[str, Training] = {}
-    arms: dict[str, Arm]
-    targets: dict[str, Target]
-    primary: Annotated[tuple[str, ...], Field(min_length=1)]
-    contrasts: tuple[str, ...]
-    controls: tuple[str, ...] = ()
+    arms: dict[EntryName, Arm]
+    targets: dict[EntryName, Target]
+    primary: TargetNames
+    contrasts: tuple[ContrastText, ...]
+    controls: tuple[ContrastText, ...] = ()
 
 
 class Contrast(Entry):
@@ -227,8 +321,13 @@ class Contrast(Entry):
 
 
 def parse_contrast(text: str, primary: tuple[str, ...]) -> Contrast:
-    """Reads `far - english`, or `far - english on xnli, pawsx`; without targets the primary ones are meant."""
+    """Parse `far - english`, or `far - english on xnli, pawsx`; without targets the primary ones are meant.
+
+    >>> contrast = parse_contrast("far - english", ("xnli", "pawsx"))
+    >>> contrast.left, contrast.right, contrast.targets
+    ('far', 'english', ('xnli', 'pawsx'))
+    """
     arms, _, targets = text.partition(" on ")
     left, _, right = arms.partition(" - ")
-    own = tuple(target.strip() for target in targets.split(",") if target.strip())
-    return Contrast(contrast=text, left=left.strip(), right=right.strip(), targets=own or primary)
+    named = tuple(target.strip() for target in targets.split(",") if target.strip())
+    return Contrast(contrast=text, left=left.strip(), right=right.strip(), targets=named or primary)

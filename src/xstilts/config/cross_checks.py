@@ -1,0 +1,160 @@
+"""Mistakes that show only in several entries of a study together: leaks, heads that do not fit, contrasts, arms."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from xstilts.config.messages import Mistake, Place, unknown
+from xstilts.config.schema import Arm, Encoder, Study, Target, Training, parse_contrast
+from xstilts.tasks.task import Task
+from xstilts.tasks.task_types import FINE_TUNED, SCORED
+
+Tasks = Mapping[str, Task]
+WITH_ALL_HEADS = ("bert", "roberta", "xlm-roberta", "deberta-v2", "modernbert")
+"""Common model types with a head for every task type, so that most studies load without torch."""
+
+
+def cross_check(study: Study, tasks: Tasks) -> Iterator[Mistake]:
+    """All mistakes between the entries of a study; `tasks` are the catalogue's and the study's own, by name."""
+    for name, training in study.intermediate.items():
+        yield from _intermediate_mistakes(("intermediate", name), training, study, tasks)
+    for name, target in study.targets.items():
+        yield from _target_mistakes(("targets", name), target, study, tasks)
+    for name, arm in study.arms.items():
+        yield from _arm_mistakes(("arms", name), arm, study, tasks)
+    for name, encoder in study.encoders.items():
+        yield from _encoder_mistakes(("encoders", name), encoder, study, tasks)
+    yield from _contrast_mistakes(study)
+
+
+def _intermediate_mistakes(place: Place, training: Training, study: Study, tasks: Tasks) -> Iterator[Mistake]:
+    if training.mixture:
+        for part in training.mixture:
+            if part in study.intermediate and study.intermediate[part].mixture:
+                yield (*place, "mixture", part), "is itself a mixture: name its parts"
+        return
+    task = tasks.get(training.task)
+    if task and task.type not in FINE_TUNED:
+        yield place, f"a task of type {task.type} has no head to train"
+    for name in study.targets:
+        yield from _leaks(place, training, name, study, tasks)
+
+
+def _leaks(place: Place, training: Training, name: str, study: Study, tasks: Tasks) -> Iterator[Mistake]:
+    """Splits of a target's task that a training on the same task learns from, or chooses its weights on."""
+    target, task = study.targets[name], tasks.get(training.task)
+    if training.task != target.task:
+        return
+    if training.train == target.test:
+        yield place, f"trains on the {target.test} split, on which target '{name}' is scored"
+    chooses = (training.checkpoint or study.checkpoint) == "best" or (task is not None and task.unanswerable)
+    if chooses and training.dev == target.test:
+        yield place, f"chooses weights on the {target.test} split, on which target '{name}' is scored"
+
+
+def _target_mistakes(place: Place, target: Target, study: Study, tasks: Tasks) -> Iterator[Mistake]:
+    task = tasks.get(target.task)
+    if target.training:
+        yield from _leaks((*place, "training"), target.training, str(place[-1]), study, tasks)
+        trained = tasks.get(target.training.task)
+        if trained and task:
+            yield from _head_mistakes((*place, "training"), trained, task)
+    if not task:
+        return
+    tuned = task.type in FINE_TUNED
+    if task.type not in SCORED:
+        yield place, f"a task of type {task.type} is not scored and cannot be a target"
+    elif tuned and not target.training:
+        yield place, "needs `training`: it is scored after training in the anchor language"
+    elif not tuned and target.training:
+        yield (*place, "training"), f"a task of type {task.type} is not trained: the embeddings of a layer are compared"
+    elif not tuned and not target.layers:
+        yield place, "needs `layers`: nothing is trained, the embeddings of a layer are compared"
+    elif task.mining and not target.dev:
+        yield place, "needs `dev`, the split that the margin is fitted on"
+
+
+def _head_mistakes(place: Place, trained: Task, scored: Task) -> Iterator[Mistake]:
+    """Labels are scored by their positions: the head must be trained with the same ones in the same order."""
+    if trained.type != scored.type:
+        yield place, f"trains on a task of type {trained.type}, but the target is of type {scored.type}"
+    elif scored.type != "multiple_choice" and trained.labels != scored.labels:
+        yield place, "trains on a task with other labels than the target's, or in another order"
+
+
+def _arm_mistakes(place: Place, arm: Arm, study: Study, tasks: Tasks) -> Iterator[Mistake]:
+    if arm.mlm:
+        yield from _corpus_mistakes((*place, "mlm", "corpus"), arm.mlm.corpus, tasks)
+    if arm.pivot and arm.pivot == study.languages.anchor:
+        yield (*place, "pivot"), "is the anchor language: name the language to translate through"
+    if arm.match_updates_of in study.arms:
+        longer = study.arms[arm.match_updates_of]
+        if not longer.intermediate:
+            yield (*place, "match_updates_of"), f"'{arm.match_updates_of}' has no intermediate training"
+        elif arm.independent != longer.independent:
+            yield (*place, "match_updates_of"), f"needs the same `independent` as '{arm.match_updates_of}'"
+    types = {tasks[target.task].type for target in study.targets.values() if target.task in tasks}
+    if arm.mask_column and types:
+        columns = sorted(
+            {column for kind in types & SCORED.keys() for column in SCORED[kind].MASKABLE}
+        )
+        for what in unknown(arm.mask_column, columns, "text column of the targets"):
+            yield (*place, "mask_column"), f"{what}; it can be {' or '.join(columns) or 'none'}"
+
+
+def _encoder_mistakes(place: Place, encoder: Encoder, study: Study, tasks: Tasks) -> Iterator[Mistake]:
+    if encoder.pretrain:
+        yield from _corpus_mistakes((*place, "pretrain", "corpus"), encoder.pretrain.corpus, tasks)
+    model_type = _model_type(encoder)
+    if model_type and model_type not in WITH_ALL_HEADS:
+        from xstilts.models.encoders import missing_heads  # imports torch, which takes seconds
+
+        trainings = [*study.intermediate.values(), *(target.training for target in study.targets.values())]
+        types = {tasks[training.task].type for training in trainings if training and training.task in tasks}
+        for kind in missing_heads(model_type, sorted(types)):
+            yield place, f"transformers has no head for tasks of type {kind} on a '{model_type}' model"
+
+
+def _model_type(encoder: Encoder) -> str:
+    """The model type of an encoder that is pretrained here or lies in a local folder, "" for others."""
+    if encoder.pretrain:
+        return str(encoder.pretrain.config.get("model_type", ""))
+    try:
+        config = json.loads((Path(encoder.load) / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(config.get("model_type", "")) if isinstance(config, dict) else ""
+
+
+def _corpus_mistakes(place: Place, name: str, tasks: Tasks) -> Iterator[Mistake]:
+    if name in tasks and tasks[name].type != "mlm":
+        yield place, f"is a task of type {tasks[name].type}; raw text is of type mlm"
+
+
+def _contrast_mistakes(study: Study) -> Iterator[Mistake]:
+    """Contrasts that mean the same, arms that are equal by definition, and targets whose scores stay unknown."""
+    seen: dict[tuple[str, str, frozenset[str]], str] = {}
+    sections = [*(("contrasts", text) for text in study.contrasts), *(("controls", text) for text in study.controls)]
+    for section, text in sections:
+        place, contrast = (section, text), parse_contrast(text, study.primary)
+        key = (contrast.left, contrast.right, frozenset(contrast.targets))
+        if key in seen:
+            yield place, f"is given twice: it means the same as {seen[key]}"
+        seen.setdefault(key, f"'{text}' in `{section}`")
+        left, right = study.arms.get(contrast.left), study.arms.get(contrast.right)
+        if left and right and contrast.left != contrast.right and _equal(left, right):
+            yield place, "its arms are equal by definition: give one of them `independent: true`"
+        for target in parse_contrast(text, ()).targets:
+            yield from _withheld(place, target, study)
+    for target in study.primary:
+        yield from _withheld(("primary", target), target, study)
+
+
+def _equal(left: Arm, right: Arm) -> bool:
+    """Whether two arms are the same in everything that changes their scores, randomness included."""
+    return left.model_dump(exclude={"role"}) == right.model_dump(exclude={"role"})
+
+
+def _withheld(place: Place, name: str, study: Study) -> Iterator[Mistake]:
+    if name in study.targets and study.targets[name].labels_withheld:
+        yield place, f"the labels of '{name}' are withheld: it cannot be judged"
