@@ -95,9 +95,7 @@ def _arm_mistakes(place: Place, arm: Arm, study: Study, tasks: Tasks) -> Iterato
             yield (*place, "match_updates_of"), f"needs the same `independent` as '{arm.match_updates_of}'"
     types = {tasks[target.task].type for target in study.targets.values() if target.task in tasks}
     if arm.mask_column and types:
-        columns = sorted(
-            {column for kind in types & SCORED.keys() for column in SCORED[kind].MASKABLE}
-        )
+        columns = sorted({column for kind in types & SCORED.keys() for column in SCORED[kind].MASKABLE})
         for what in unknown(arm.mask_column, columns, "text column of the targets"):
             yield (*place, "mask_column"), f"{what}; it can be {' or '.join(columns) or 'none'}"
 
