@@ -70,8 +70,8 @@ def training_flops(plan: StudyPlan, prices: dict[str, Estimate]) -> float:
 def shortened(plan: StudyPlan, lengths: dict[str, int]) -> StudyPlan:
     """The plan with other maximum lengths, for pricing alone: fingerprints keep their places."""
     for step in plan.plan.steps.values():
-        for told in step.arguments["tasks"].values() if step.kind == "train" else ():
-            told["max_length"] = lengths.get(told["task"]["name"], told["max_length"])
+        for task in step.arguments["tasks"].values() if step.kind == "train" else ():
+            task["max_length"] = lengths.get(task["task"]["name"], task["max_length"])
     return plan
 
 
@@ -86,10 +86,10 @@ def main() -> None:
                               "runs_ratio": round(naive / runs, 2), "padded_to": {}}  # fmt: skip
     for name, lengths in LENGTHS.items():
         shortened(plan, lengths)
-        ours, padded = (training_flops(plan, estimates(plan.plan, rates("h100"), padded=p)) for p in (False, True))
-        ratio = padded / ours
-        print(f"FLOPs, padded to the lengths of {name}: {padded:.3g} against {ours:.3g}: {ratio:.2f} times fewer")
-        result["padded_to"][name] = {"padded_flops": padded, "flops": ours, "ratio": round(ratio, 2)}
+        real, padded = (training_flops(plan, estimates(plan.plan, rates("h100"), padded=p)) for p in (False, True))
+        ratio = padded / real
+        print(f"FLOPs, padded to the lengths of {name}: {padded:.3g} against {real:.3g}: {ratio:.2f} times fewer")
+        result["padded_to"][name] = {"padded_flops": padded, "flops": real, "ratio": round(ratio, 2)}
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
 

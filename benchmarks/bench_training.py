@@ -29,7 +29,7 @@ import transformers
 
 from xstilts.context import Context
 from xstilts.costs.shapes import configured
-from xstilts.costs.sizes import Size, known_sizes
+from xstilts.costs.sizes import known_sizes
 from xstilts.models import packing
 from xstilts.models.hardware import choose_device
 from xstilts.models.trimming import trim
@@ -59,8 +59,9 @@ def make_data(options: argparse.Namespace) -> Encoded:
     """Sequences of lengths like those of the task, as many as the updates take and four times that."""
     rng = generator("lengths")
     count, longest = options.size * (options.updates + 1) * 4, LONGEST[options.task]
-    known = known_sizes()["tasks"][{"mnli": "xnli"}.get(options.task, options.task)]["en"]["tokens"]
-    lengths = Size(0, 1, tuple(known), "data").lengths(count, longest, rng).astype(int)
+    known = known_sizes()["tasks"][{"mnli": "xnli"}.get(options.task, options.task)]["en"]
+    sigma = np.sqrt(np.log1p((known["deviation"] / known["mean"]) ** 2))
+    lengths = rng.lognormal(np.log(known["mean"]) - sigma**2 / 2, sigma, count).clip(3, longest).astype(int)
     tokens = [5 + (rng.zipf(1.2, n) - 1) % (options.vocabulary - 5) for n in lengths]
     ids, offsets = ragged([[0, *t[1:-1], 2] for t in tokens])
     return Encoded(ids, offsets, np.arange(count), rng.integers(0, 3, count))

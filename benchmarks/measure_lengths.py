@@ -3,9 +3,9 @@ src/xstilts/costs/sizes.yaml, printed as YAML.
 
     python benchmarks/measure_lengths.py --data DIR --tokenizer FOLDER
 
-Per task, in English and in all other languages together: sequences of a row (windows of a long context, choices) and
-quantiles of their tokens (each tenth, and 95, 99 and 100 in a hundred), special ones included, at the entry's maximum
-length. Last come the characters of a token by script.
+Per task, in English and in all other languages together: sequences per example (windows of a long context, choices), and
+mean and standard deviation of their tokens, special tokens included, truncated to the task's maximum length. Last come the
+characters per token by script.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import numpy as np
 import yaml
 
 from xstilts.config.custom_tasks import read_task_file
-from xstilts.costs.sizes import QUANTILES, characters
+from xstilts.costs.sizes import characters
 from xstilts.data.examples import available, load_examples
 from xstilts.errors import XstiltsError
 from xstilts.languages import all_languages, language
@@ -26,7 +26,7 @@ from xstilts.tasks.task_types import SCORED
 
 TASKS = Path(__file__).parent.parent / "tests" / "real_tasks.yaml"
 ROWS = 2000
-"""Rows of a split and language that are read: enough for quantiles."""
+"""Examples of a split and language that are read."""
 
 
 def main() -> None:
@@ -59,7 +59,8 @@ def main() -> None:
         result[name] = {
             where: {
                 "sequences": round(sum(len(x) for _, x in parts) / sum(n for n, _ in parts), 3),
-                "tokens": [int(q) for q in np.quantile(np.concatenate([x for _, x in parts]), QUANTILES)],
+                "mean": round(float(np.concatenate([x for _, x in parts]).mean()), 1),
+                "deviation": round(float(np.concatenate([x for _, x in parts]).std()), 1),
             }
             for where, parts in found.items()
         }

@@ -1,5 +1,5 @@
-"""A plan of 100,000 steps on this machine: built, priced, frozen to a file, looked up in the store, scheduled on paper,
-and carried out in part with steps that do next to nothing. Then the price of the largest study of docs/scale.md.
+"""A plan of 100,000 steps on this machine: built, priced, frozen to a file, looked up in the store, scheduled in
+simulation, and run in part with steps that do next to nothing. Then the price of the largest study of docs/scale.md.
 
     python benchmarks/scale.py [--json FILE]
 

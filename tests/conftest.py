@@ -15,6 +15,14 @@ from xstilts.study.results import gather
 from xstilts.study.run import freeze_plan
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_rates_of_the_user(tmp_path_factory):
+    """Tests neither read nor write the rates in the user's configuration folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def tokenizer(tmp_path_factory):
     """Sub-words of several letters."""

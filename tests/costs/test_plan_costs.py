@@ -1,4 +1,4 @@
-"""What a study costs, told before it starts: prices, schedules, pictures, rates of devices."""
+"""What a study costs, before it starts: estimates, schedules, graphs, rates of devices."""
 
 import json
 import math
@@ -13,25 +13,23 @@ import yaml
 from support import ON_THE_HUB, invoke
 from xstilts.config.load import load_study
 from xstilts.costs import bench
-from xstilts.costs.batches import DRAWN_UPDATES, mean_update
-from xstilts.costs.compare import compared, comparison
 from xstilts.costs.devices import known_devices, rates, user_file
-from xstilts.costs.estimate import estimates
+from xstilts.costs.estimate import _Pass, _Pricing, estimates
 from xstilts.costs.makespan import simulate
+from xstilts.costs.measured import compared, comparison, record
 from xstilts.costs.shapes import configured, shape_of
-from xstilts.costs.sizes import QUANTILES, Size, Sizes
+from xstilts.costs.sizes import Size, Sizes
 from xstilts.engine import Plan, Step, Store
 from xstilts.errors import XstiltsError
-from xstilts.models.batching import micro_batches
 from xstilts.study.freeze import freeze
 from xstilts.study.graph import dot, grouped, mermaid
 from xstilts.study.plan import build_plan
 from xstilts.study.price import bill, naive_runs
-from xstilts.tasks.encoding import Encoded
+from xstilts.tasks.encoding import cuts
 
 
 @pytest.fixture(autouse=True)
-def no_rates_of_the_user(tmp_path, monkeypatch):
+def empty_configuration_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 
 
@@ -99,16 +97,16 @@ def test_operations_of_a_translator_agree_with_what_torch_counts():
     assert shape.parameters == matrices
 
 
-def translating(tmp_path, **told):
+def translating(tmp_path, **settings):
     """A plan of MNLI translated into the languages of the pool, and the prices of its translations on an H200."""
-    entry = {"load": "facebook/nllb-200-distilled-600M", "revision": "abc", **told}
+    entry = {"load": "facebook/nllb-200-distilled-600M", "revision": "abc", **settings}
     arm = {"intermediate": "mnli", "languages": "all", "translated": "nllb"}
     study = ON_THE_HUB | {"translators": {"nllb": entry}, "arms": {**ON_THE_HUB["arms"], "all": arm}}
     file = tmp_path / "translating.yaml"
     file.write_text(yaml.safe_dump(study))
     plan = build_plan(freeze(load_study(str(file)), None, "cuda"))
-    found = estimates(plan.plan, rates("h200"))
-    return file, [found[f] for f, step in plan.plan.steps.items() if step.kind == "translate"]
+    prices = estimates(plan.plan, rates("h200"))
+    return file, [prices[f] for f, step in plan.plan.steps.items() if step.kind == "translate"]
 
 
 def test_translation_is_priced_as_it_is_written_token_by_token(tmp_path):
@@ -116,34 +114,51 @@ def test_translation_is_priced_as_it_is_written_token_by_token(tmp_path):
     assert shape_of("facebook/nllb-200-3.3B").parameters == pytest.approx(3.3e9, rel=0.02)
     file, prices = translating(tmp_path)
     rows = json.loads(invoke("plan", file, "--json", "--device", "h200"))["kinds"]
-    told = next(row for row in rows if row["kind"] == "translate")
-    assert told["steps"] == len(prices) and told["seconds"] == pytest.approx(sum(price.seconds for price in prices))
-    one = prices[0]
-    dense = one.flops / rates("h200").flops_per_second("bf16")
-    assert one.flops > 4 * 392_702 * 41 * 2 * 256_206 * 1024  # the output layer alone, for each of four beams
-    assert one.seconds > 4 * dense
+    row = next(row for row in rows if row["kind"] == "translate")
+    assert row["steps"] == len(prices) and row["seconds"] == pytest.approx(sum(price.seconds for price in prices))
+    first = prices[0]
+    dense = first.flops / rates("h200").flops_per_second("bf16")
+    assert first.flops > 4 * 392_702 * 41 * 2 * 256_206 * 1024  # the output layer alone, for each of four beams
+    assert first.seconds > 4 * dense
     greedy = translating(tmp_path, beams=1)[1][0]
-    assert one.flops > 3 * greedy.flops
-    # few sentences at a time: more tokens one after the other, and weights that are read for few rows
-    assert translating(tmp_path, batch_tokens=256)[1][0].seconds > 10 * one.seconds
+    assert first.flops > 3 * greedy.flops
+    # few sentences at a time: more positions, one after the other
+    assert translating(tmp_path, batch_tokens=256)[1][0].seconds > 10 * first.seconds
 
 
-def test_padding_is_priced_as_training_makes_it():
-    size = Size(1000, 1.0, tuple(np.linspace(4, 100, len(QUANTILES))), "data")
-    priced = mean_update((size,), 32, 128, 512, False)
-    rng = np.random.default_rng(0)
-    tokens = computed = 0
-    for _ in range(DRAWN_UPDATES):
-        lengths = np.ceil(size.lengths(32, 128, rng)).astype(np.int64)
-        encoded = Encoded(
-            np.zeros(lengths.sum()), np.concatenate([[0], np.cumsum(lengths)]), np.arange(32), np.zeros(32)
-        )
-        groups = micro_batches(encoded, np.arange(32), 512)
+@pytest.mark.parametrize(("batch", "limit"), [(16, 1024), (32, 1024), (32, 4096)])
+@pytest.mark.parametrize(("mean", "deviation"), [(18, 4), (40, 14), (57, 23)])
+def test_padding_is_priced_about_as_training_makes_it(batch, limit, mean, deviation):
+    rng, size = np.random.default_rng(0), Size(1000, 1.0, mean, deviation, "data")
+    sigma = math.sqrt(math.log(1 + (deviation / mean) ** 2))
+    tokens = computed = squares = 0
+    for _ in range(200):
+        drawn = np.exp(rng.normal(math.log(mean) - sigma**2 / 2, sigma, batch))
+        lengths = np.sort(np.minimum(np.ceil(drawn), 128).astype(int))[::-1]
+        groups = [lengths[part] for part in cuts(lengths, limit)]
         tokens += lengths.sum()
-        computed += sum(len(group) * lengths[group].max() for group in groups)
-    assert priced.computed / priced.tokens == pytest.approx(computed / tokens, rel=0.03)
-    assert mean_update((size,), 32, 128, 0, False).computed == pytest.approx(priced.tokens)
-    assert mean_update((size,), 32, 128, 512, True).computed == 32 * 128
+        computed += sum(len(group) * group[0] for group in groups)
+        squares += sum(len(group) * group[0] ** 2 for group in groups)
+    shape = configured({"hidden_size": 64})
+    pricing = _Pricing(Plan(), rates("cpu"), Sizes(), padded=False)
+    priced, with_padding, flops = pricing.one_pass(shape, _Pass([size], 128, batch=batch), limit)
+    assert priced == pytest.approx(tokens / 200, rel=0.05)
+    assert with_padding / priced == pytest.approx(computed / tokens, rel=0.2)
+    assert flops / priced == pytest.approx(shape.forward(computed, squares) / tokens, rel=0.25)
+    packed = pricing.one_pass(shape, _Pass([size], 128, batch=batch), 0)
+    assert packed[0] == packed[1] and packed[2] < flops
+    pricing.padded = True
+    assert pricing.one_pass(shape, _Pass([size], 128, batch=batch), limit)[1] == batch * 128
+
+
+def test_truncated_lengths_have_the_mean_and_mean_square_of_a_log_normal_distribution():
+    sigma = math.sqrt(math.log(1 + 0.5**2))
+    drawn = np.exp(np.random.default_rng(0).normal(math.log(100) - sigma**2 / 2, sigma, 200_000))
+    for longest in (64, 128, 512):
+        cut = np.minimum(drawn, longest)
+        expected = cut.mean(), (cut**2).mean()
+        assert Size(1, 1.0, 100, 50, "data").truncated(longest) == pytest.approx(expected, rel=0.01)
+    assert Size(1, 1.0, 100, 0, "data").truncated(64) == (64, 64**2)
 
 
 def test_a_study_on_the_hub_is_priced_without_data_or_weights(hub_study):
@@ -154,7 +169,7 @@ def test_a_study_on_the_hub_is_priced_without_data_or_weights(hub_study):
     assert facts["training_runs"] == 4 + 2
     assert facts["cached_steps"] == 0
     assert facts["to_run"]["steps"] == facts["planned_steps"]
-    # three epochs by default of 392,702 pairs of 41 tokens on average, six runs
+    # two epochs or more of 392,702 pairs of 41 tokens on average, six runs
     assert facts["tokens"] > 6 * 2 * 392_702 * 41
     training = next(row for row in facts["kinds"] if row["kind"] == "train")
     assert training["flops"] == pytest.approx(6 * 85e6 * training["tokens"], rel=0.15)
@@ -166,15 +181,15 @@ def test_a_study_on_the_hub_is_priced_without_data_or_weights(hub_study):
     assert "data sheet of the H200" in " ".join(text.split())
 
 
-def test_padding_to_the_maximum_costs_what_real_lengths_save(hub_study):
+def test_fixed_padding_costs_over_five_times_as_many_operations(hub_study):
     plan = build_plan(freeze(load_study(str(hub_study)), None, "cuda"))
-    ours, padded = (estimates(plan.plan, rates("h100"), padded=p) for p in (False, True))
+    real, padded = (estimates(plan.plan, rates("h100"), padded=p) for p in (False, True))
     train = [f for f, step in plan.plan.steps.items() if step.kind == "train"]
     # MNLI has 41 tokens a pair where 256 are allowed
-    assert sum(padded[f].flops for f in train) > 5 * sum(ours[f].flops for f in train)
+    assert sum(padded[f].flops for f in train) > 5 * sum(real[f].flops for f in train)
 
 
-def test_an_unknown_encoder_and_uncounted_data_are_said_to_be_assumed(tmp_path, hub_study):
+def test_the_plan_counts_steps_that_rest_on_an_unknown_encoder(tmp_path, hub_study):
     settings = ON_THE_HUB | {"encoders": {"mine": {"load": "somebody/something"}}}
     hub_study.write_text(yaml.safe_dump(settings))
     facts = json.loads(invoke("plan", hub_study, "--json"))
@@ -182,14 +197,14 @@ def test_an_unknown_encoder_and_uncounted_data_are_said_to_be_assumed(tmp_path, 
     assert "rest on an assumed size" in invoke("plan", hub_study)
 
 
-def test_planning_does_not_wait_for_torch(hub_study):
+def test_planning_does_not_import_torch(hub_study):
     code = "import atexit, sys; from xstilts.cli import main\n"
     code += "atexit.register(lambda: print('torch' in sys.modules)); main()"
     command = [sys.executable, "-c", code, "plan", hub_study, "--gpus", "2"]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1] == "False"
 
 
-def test_what_is_in_the_store_is_not_paid_again(pocket, tmp_path):
+def test_finished_steps_cost_nothing_more(pocket, tmp_path):
     prices, store = pocket.estimates, Store(tmp_path / "store")
     before = bill(pocket, prices, set(), 2)
     done = [f for f, step in pocket.plan.steps.items() if step.kind == "pretrain"]
@@ -207,23 +222,16 @@ def test_shared_runs_are_counted_once_and_naive_ones_per_cell(pocket):
     assert naive_runs(pocket.cells) == sum(1 for c in cells if c.training) + sum(1 for c in cells if c.intermediate)
 
 
-def test_the_longest_chain_goes_first_and_bounds_the_makespan():
+def test_the_critical_path_goes_first_and_bounds_the_makespan():
     plan, seconds = chain(5, 4, 3)
     short = [plan.add(Step("train", "x:y", 1, {"short": i})) for i in range(4)]
     seconds |= dict.fromkeys(short, 3)
     made = simulate(plan, plan.steps, seconds, 2)
-    assert (made.makespan, made.critical, made.busy, made.widest) == (12, 12, 24, 2)
+    assert (made.makespan, made.critical, made.busy) == (12, 12, 24)
     assert made.use(2) == 1.0
     assert simulate(plan, plan.steps, seconds, 1).makespan == 24
     assert simulate(plan, plan.steps, seconds, 100).makespan == 12
     assert simulate(plan, list(plan.steps)[1:3], seconds, 2).makespan == 7  # the first is finished
-
-
-def test_a_slow_scheduler_bounds_the_makespan():
-    plan = Plan()
-    seconds = {plan.add(Step("train", "x:y", 1, {"i": i})): 1.0 for i in range(100)}
-    assert simulate(plan, plan.steps, seconds, 100).makespan == 1.0
-    assert simulate(plan, plan.steps, seconds, 100, dispatch=0.5).makespan == pytest.approx(51.0)
 
 
 def test_a_picture_has_a_box_per_kind_task_and_arm_and_stays_readable(pocket):
@@ -248,37 +256,46 @@ def test_the_command_draws_what_other_tools_read():
 def test_rates_of_the_user_replace_those_of_the_package():
     entry = {"class": "cpu", "fp32": 1e9, "bf16": 1e9, "efficiency": {"fp32": 1.0, "bf16": 1.0},
              "update_seconds": {"fp32": 0.0, "bf16": 0.0}, "step_seconds": 0.0, "ground": "measured here"}  # fmt: skip
-    slow = json.loads(invoke("plan", "pocket", "--quick", "--json"))["device_hours"]
+    before = json.loads(invoke("plan", "pocket", "--quick", "--json"))["device_hours"]
     assert bench.keep(entry) == user_file()
     assert rates("cpu").ground == "measured here"
-    assert json.loads(invoke("plan", "pocket", "--quick", "--json"))["device_hours"] > 10 * slow
-    assert rates("cuda") == known_devices()["h100"]
+    assert json.loads(invoke("plan", "pocket", "--quick", "--json"))["device_hours"] > 10 * before
+
+
+def test_rates_that_were_not_measured_here_are_called_assumed():
+    assert rates("cpu").ground.startswith("assumed")
+    assert "assumed: this cuda device was not measured, h100 stands in" in rates("cuda").ground
+    assert rates("cuda").flops_per_second("bf16") == known_devices()["h100"].flops_per_second("bf16")
+    assert "data sheet" in rates("h100").ground
+    assert "rates of cpu: assumed" in " ".join(invoke("plan", "pocket", "--quick", "--device", "cpu").split())
 
 
 @pytest.mark.parametrize("text", ["cpu: 3", "cpu: {class: cpu}", "[", "cpu: {class: cpu, fp32: -1}"])
-def test_a_bad_file_of_rates_is_told(text):
+def test_a_malformed_file_of_rates_is_refused(text):
     user_file().parent.mkdir(parents=True)
     user_file().write_text(text)
-    with pytest.raises(XstiltsError, match="device rates"):
+    with pytest.raises(XstiltsError) as error:
         rates("cpu")
+    assert error.value.kind == "bad-setting" and "devices.yaml" in error.value.what
 
 
-def test_an_unknown_device_is_told_with_the_nearest_name():
-    with pytest.raises(XstiltsError) as caught:
+def test_an_unknown_device_is_refused_with_the_nearest_name():
+    with pytest.raises(XstiltsError) as error:
         rates("h20")
-    assert "h200" in caught.value.hint
+    assert error.value.kind == "unknown-name" and "h200" in error.value.hint
     assert "tpu" in invoke("plan", "pocket", "--device", "tpu", code=2)
     assert "unknown subcommand 'disk'" in invoke("bench", "disk", code=2)
 
 
 def test_measured_rates_are_positive_and_fit_the_table(monkeypatch):
     monkeypatch.setattr(bench, "SIDE", {"cpu": 64})
-    monkeypatch.setattr(bench, "SMALL", bench.SMALL | {"updates": (1, 3)})
-    monkeypatch.setattr(bench, "LARGE", {"cpu": {"layers": 1, "hidden": 128, "batch": 24, "updates": (1, 3)}})
+    runs = [(1, 64, 24, 1), (1, 64, 24, 2), (1, 64, 24, 4), (1, 128, 24, 3)]
+    monkeypatch.setattr(bench, "RUNS", {"cpu": runs})
     entry = json.loads(invoke("bench", "device", "--device", "cpu", "--json"))
     bench.keep(entry)
-    found = rates("cpu")
-    assert found.kind == "cpu" and found.flops_per_second("fp32") > 0 and found.flops_per_second("bf16") > 0
+    measured = rates("cpu")
+    assert measured.kind == "cpu" and measured.flops_per_second("fp32") > 0 and measured.flops_per_second("bf16") > 0
+    assert measured.ground.startswith("measured by `xstilts bench device`")
 
 
 def test_estimates_are_compared_with_measured_seconds():
@@ -289,7 +306,45 @@ def test_estimates_are_compared_with_measured_seconds():
     assert comparison([]) == ""
 
 
-def test_the_data_correct_what_the_table_says(tmp_path):
+def test_what_a_run_took_corrects_later_plans_on_the_device(pocket):
+    plan, before = pocket.plan, estimates(pocket.plan, rates("cpu"))
+    factors = {"train": 3.0, "predict": 0.5}
+    taken = {f: factors[step.kind] * before[f].seconds for f, step in plan.steps.items() if step.kind in factors}
+    rows = record(plan, "cpu", taken)
+    assert {row["kind"]: row["measured_seconds"] / row["estimated_seconds"] for row in rows} == pytest.approx(factors)
+    after = estimates(plan, rates("cpu"))
+    for fingerprint, step in plan.steps.items():
+        assert after[fingerprint].seconds == pytest.approx(factors.get(step.kind, 1) * before[fingerprint].seconds)
+    record(plan, "cpu", taken)  # compared with the uncorrected estimates, as before
+    assert rates("cpu").ratios == pytest.approx(factors)
+    record(plan, "cpu", {f: 4 * seconds for f, seconds in taken.items()})
+    assert rates("cpu").ratios == pytest.approx({"train": 6.0, "predict": 1.0})
+    record(plan, "cpu", {})  # all steps were in the store
+    text = " ".join(invoke("plan", "pocket", "--quick", "--device", "cpu").split())
+    assert f"rates of cpu: measured by {3 * len(taken)} steps of earlier runs on this device" in text
+    assert not rates("cuda").ratios
+
+
+def test_ratios_do_not_outlive_the_rates_that_they_correct(pocket):
+    record(pocket.plan, "cpu", dict.fromkeys(pocket.plan.steps, 9.0))
+    assert rates("cpu").ratios
+    entry = known_devices()["cpu"].model_dump(by_alias=True, exclude={"name", "ratios"})
+    bench.keep(entry | {"step_seconds": 0.1})
+    assert not rates("cpu").ratios
+    record(pocket.plan, "cpu", dict.fromkeys(pocket.plan.steps, 9.0))
+    assert rates("cpu").ratios
+    user_file("measured.json").write_text("{")
+    assert not rates("cpu").ratios
+
+
+def test_a_run_does_not_need_a_writable_configuration_folder(pocket, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "file"))
+    assert record(pocket.plan, "cpu", dict.fromkeys(pocket.plan.steps, 9.0))
+    assert not rates("cpu").ratios
+
+
+def test_local_files_are_counted_instead_of_the_catalogue(tmp_path):
     folder = tmp_path / "data"
     folder.mkdir()
     for code, count in (("en", 40), ("de", 10)):

@@ -1,86 +1,110 @@
-"""How fast devices are: a small table, and what was measured on this machine."""
+"""How fast devices are: the package's table, the user's measurements, and what earlier runs took."""
 
+import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from importlib.resources import files
-from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
 import yaml
+from pydantic import BaseModel, Field
 
+from xstilts.engine import digest
 from xstilts.errors import XstiltsError, did_you_mean
 
 STAND_IN = {"cuda": "h100"}
-"""Whose rates are taken for a class of device that has not been measured."""
+"""Whose rates are assumed for a class of device that was not measured."""
+Above0 = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Precision = Literal["fp32", "bf16"]
 
 
-@dataclass(frozen=True)
-class Rates:
+class Rates(BaseModel, frozen=True, populate_by_name=True):
     """A device's speed.
 
-    kind: `cpu` (one core) or `cuda`. By precision: products, FLOP/s of matrix products; efficiency, the share of them
-    that a step reaches; update_seconds, what an update takes beside its products. step_seconds: what a step takes in
-    addition to its updates. ground: where the numbers come from. memory: GB of the cards of that name, the smallest
-    first; none of a processor, and where it is not known.
+    kind: `cpu` (one core) or `cuda`. fp32, bf16: FLOP/s of matrix products; efficiency: the share of them that a step
+    reaches. update_seconds, step_seconds: what an update and a step take in addition. ground: the origin of these
+    numbers. memory: GB of the cards of that name. ratios: by kind of step, measured over estimated seconds of earlier
+    runs on this device.
     """
 
     name: str
-    kind: str
-    products: Mapping[str, float]
-    efficiency: Mapping[str, float]
-    update_seconds: Mapping[str, float]
-    step_seconds: float
+    kind: Literal["cpu", "cuda"] = Field(alias="class")
+    fp32: Above0
+    bf16: Above0
+    efficiency: Annotated[dict[Precision, Above0], Field(min_length=2)]
+    update_seconds: Annotated[dict[Precision, Seconds], Field(min_length=2)]
+    step_seconds: Seconds
     ground: str
-    memory: tuple[float, ...] = ()
+    memory: tuple[Above0, ...] = ()
+    ratios: dict[str, float] = {}
 
-    def flops_per_second(self, precision: str) -> float:
-        """What a step reaches, in FLOP/s."""
-        return self.products[precision] * self.efficiency[precision]
+    def flops_per_second(self, precision: Precision) -> float:
+        """FLOP/s that a step reaches."""
+        return float(getattr(self, precision) * self.efficiency[precision])
+
+    @property
+    def key(self) -> str:
+        """Names these rates among those that runs were compared with; other numbers have another key."""
+        return digest(self.model_dump(exclude={"ratios", "ground"}))
 
 
-def user_file() -> Path:
-    """Where measured rates are kept: `xstilts/devices.yaml` in the user's configuration folder."""
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "xstilts" / "devices.yaml"
+def user_file(name: str = "devices.yaml") -> Path:
+    """A file in the user's configuration folder: `devices.yaml`, or `measured.json` with the steps of earlier runs."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "xstilts" / name
 
 
 def known_devices() -> dict[str, Rates]:
-    """All devices by name, those of the user's file over those of the package; raises XstiltsError where it is bad."""
+    """All devices by name, the user's before the package's; raises XstiltsError if the user's file is malformed."""
     table = yaml.safe_load(files("xstilts.costs").joinpath("devices.yaml").read_text(encoding="utf-8"))
-    own = user_file()
-    if own.is_file():
-        try:
-            table |= yaml.safe_load(own.read_text(encoding="utf-8")) or {}
-            return {name: _rates(name, entry) for name, entry in table.items()}
-        except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-            raise XstiltsError("bad-setting", f"cannot read the device rates in {own}", f"{type(error).__name__}: {error}",
-                               "delete the file, or measure again with `xstilts bench device`") from None  # fmt: skip
-    return {name: _rates(name, entry) for name, entry in table.items()}
+    file = user_file()
+    try:
+        table |= (yaml.safe_load(file.read_text(encoding="utf-8")) or {}) if file.is_file() else {}
+        return {name: Rates(name=name, **entry) for name, entry in table.items()}
+    except (yaml.YAMLError, TypeError, ValueError) as error:
+        raise XstiltsError(
+            "bad-setting",
+            f"cannot read the device rates in {file}",
+            f"{type(error).__name__}: {error}",
+            "delete the file, or measure again with `xstilts bench device`",
+        ) from None
 
 
-def rates(name: str) -> Rates:
-    """The rates of a device by its name or class (`cpu`, `cuda`); raises XstiltsError where it is unknown."""
+def rates(name: str, corrected: bool = True) -> Rates:
+    """The rates of a device by its name or class (`cpu`, `cuda`); raises XstiltsError for an unknown one.
+
+    Unless `corrected` is False, they carry the ratios that earlier runs on the device measured.
+    """
     known = known_devices()
-    found = name if name in known else STAND_IN.get(name, "")
-    if not found:
-        raise XstiltsError("unknown-name", f"unknown device '{name}'", f"rates are known of {', '.join([*known, 'cuda'])}",
-                           did_you_mean(name, known) or "measure it with `xstilts bench device`")  # fmt: skip
-    return known[found]
+    if name not in known and name not in STAND_IN:
+        raise XstiltsError(
+            "unknown-name",
+            f"unknown device '{name}'",
+            f"known devices: {', '.join([*known, *STAND_IN])}",
+            did_you_mean(name, known) or "measure yours with `xstilts bench device`",
+        )
+    found = known[name if name in known else STAND_IN[name]]
+    if name not in known:
+        ground = f"assumed: this {name} device was not measured, {found.name} stands in; {found.ground}"
+        found = found.model_copy(update={"name": name, "ground": ground})
+    return _corrected(found) if corrected else found
 
 
-def _rates(name: str, entry: Mapping[str, Any]) -> Rates:
-    precisions = ("fp32", "bf16")
-    products = {precision: float(entry[precision]) for precision in precisions}
-    efficiency, update = ({p: float(entry[key][p]) for p in precisions} for key in ("efficiency", "update_seconds"))
-    kind, start, ground = str(entry["class"]), float(entry["step_seconds"]), str(entry["ground"])
-    if not all(0 < rate < inf for rate in (*products.values(), *efficiency.values())):
-        raise ValueError(f"a rate of '{name}' is not above zero")
-    if not all(0 <= seconds < inf for seconds in (start, *update.values())):
-        raise ValueError(f"seconds of '{name}' are below zero, or no number")
-    if kind not in ("cpu", "cuda"):
-        raise ValueError(f"the class of '{name}' is '{kind}', and not cpu or cuda")
-    cards = tuple(sorted(float(size) for size in entry.get("memory", ())))
-    if not all(0 < size < inf for size in cards):
-        raise ValueError(f"a memory of '{name}' is not above zero")
-    return Rates(name, kind, products, efficiency, update, start, ground, cards)
+def _corrected(device: Rates) -> Rates:
+    """The rates with the ratios of measured to estimated seconds of earlier runs on the device, if there are any."""
+    sums = measured_steps().get(device.key, {})
+    ratios = {kind: measured / estimated for kind, (_, estimated, measured) in sums.items() if estimated}
+    if not ratios:
+        return device
+    steps = sum(int(row[0]) for row in sums.values())
+    factors = ", ".join(f"{kind} × {ratio:.2f}" for kind, ratio in ratios.items())
+    ground = f"measured by {steps:,} steps of earlier runs on this device ({factors}); without them: {device.ground}"
+    return device.model_copy(update={"ratios": ratios, "ground": ground})
+
+
+def measured_steps() -> dict[str, dict[str, list[float]]]:
+    """By `Rates.key` and kind: steps of earlier runs, their estimated seconds (not corrected), and measured seconds."""
+    with suppress(OSError, ValueError):
+        return dict(json.loads(user_file("measured.json").read_bytes()))
+    return {}

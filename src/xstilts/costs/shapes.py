@@ -1,4 +1,4 @@
-"""How many operations and weights an encoder or a translator has, from its configuration alone."""
+"""Weights and FLOPs of an encoder or a translator, from its configuration alone."""
 
 import json
 from dataclasses import dataclass, replace
@@ -12,15 +12,15 @@ import yaml
 from xstilts.models.limits import PACKED_FROM, PACKED_TYPES
 
 ENCODER, TRANSLATOR = "FacebookAI/xlm-roberta-base", "facebook/nllb-200-distilled-600M"
-"""What stands in where no size is known."""
+"""Assumed for models of unknown size."""
 GATED = frozenset({"modernbert", "eurobert"})
-"""Model types whose feed-forward has a gate: three products of hidden x intermediate, not two."""
+"""Model types whose feed-forward is gated: three products of hidden × intermediate, not two."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What a model's cost depends on: its model type, layers, widths, vocabulary, and the layers of a decoder, which
-    are as wide; `known` is False where another model stands in."""
+    """What a model's cost depends on: its type, layers, widths, vocabulary and decoder layers (as wide as the others);
+    `known` is False if another model stands in."""
 
     model: str
     layers: int
@@ -32,53 +32,55 @@ class Shape:
     known: bool = True
 
     @property
+    def width(self) -> int:
+        """Values of a row of the embedding matrix."""
+        return self.embedding or self.hidden
+
+    @property
     def body(self) -> int:
-        """Weights of the layers: 4 h² of attention and 2 h·f of feed-forward each, 3 h·f where it is gated."""
-        wide = (3 if self.model in GATED else 2) * self.hidden * self.intermediate
-        return self.layers * (4 * self.hidden**2 + wide)
+        """Weights of the layers: 4 h² of attention and 2 h·f of feed-forward each, 3 h·f if gated."""
+        return self.layers * self.hidden * (4 * self.hidden + (2 + (self.model in GATED)) * self.intermediate)
 
     @property
     def decoder(self) -> int:
-        """Weights of the decoder's layers, which look at the encoder's states as well: 4 h² more of attention each."""
-        return self.decoder_layers * (8 * self.hidden**2 + 2 * self.hidden * self.intermediate)
+        """Weights of the decoder's layers: 4 h² more each, of attention to the encoder's states."""
+        return self.decoder_layers * self.hidden * (8 * self.hidden + 2 * self.intermediate)
 
     @property
     def parameters(self) -> int:
         """All weights but biases, norms and positions, which are less than a hundredth."""
-        return self.body + self.decoder + self.vocabulary * (self.embedding or self.hidden)
+        return self.body + self.decoder + self.vocabulary * self.width
 
     def packs(self, device: str) -> bool:
-        """Whether batches are computed without their padding on that class of device."""
+        """Whether batches are computed without padding on a class of device."""
         return self.model in PACKED_TYPES and self.hidden >= PACKED_FROM[device]
 
     def forward(self, tokens: float, squares: float) -> float:
-        """FLOPs of one forward pass: 2 a weight and token, and 4·h a layer and pair of tokens of a sequence.
+        """FLOPs of the layers' forward pass: 2 per weight and token, 4·h per layer and pair of tokens of a sequence.
 
-        tokens: all that are computed, padding included; squares: sum over sequences of their padded length squared.
-        The formula is that of Narayanan et al. 2021 (arxiv.org/abs/2104.04473, appendix), without its output layer.
+        tokens include padding; squares is the sum of squared sequence lengths. From Narayanan et al. 2021
+        (arxiv.org/abs/2104.04473, appendix).
         """
         return 2 * self.body * tokens + 4 * self.layers * self.hidden * squares
 
     def write(self, tokens: float) -> float:
-        """FLOPs of a decoder that writes so many tokens, of all beams together, each by the output layer over the whole
-        vocabulary; as many are taken to be read as are written. Attention of token to token is left out: sentences are
-        short."""
+        """FLOPs of decoding that many tokens, all beams together, each with the output layer over the vocabulary; as
+        many are read. Without self-attention's pairs: sentences are short."""
         return 2 * tokens * (self.decoder + self.hidden * self.vocabulary)
 
     def word_head(self, tokens: float) -> float:
-        """FLOPs of the masked-language-model head on that many tokens, forward."""
-        return 2 * tokens * (self.hidden**2 + self.hidden * self.vocabulary)
+        """FLOPs of the masked-language-model head's forward pass on that many tokens."""
+        return 2 * tokens * self.hidden * (self.hidden + self.vocabulary)
 
 
 @cache
 def _published() -> dict[str, Shape]:
-    text = files("xstilts.costs").joinpath("encoders.yaml").read_text(encoding="utf-8")
-    table = yaml.safe_load(text).items()
-    return {name: Shape(**{k: v for k, v in entry.items() if k != "source"}) for name, entry in table}
+    table = yaml.safe_load(files("xstilts.costs").joinpath("encoders.yaml").read_text(encoding="utf-8"))
+    return {name: Shape(**{k: v for k, v in entry.items() if k != "source"}) for name, entry in table.items()}
 
 
 def shape_of(load: str, stand_in: str = ENCODER) -> Shape:
-    """The shape of a model in a folder, or of one on the hub whose size is published; else that of another."""
+    """The shape of a model in a folder or of a published one; else that of `stand_in`."""
     file = Path(load) / "config.json"
     if file.is_file():
         return configured(json.loads(file.read_text(encoding="utf-8")))
@@ -86,14 +88,18 @@ def shape_of(load: str, stand_in: str = ENCODER) -> Shape:
 
 
 def configured(config: dict[str, Any], vocabulary: int = 0) -> Shape:
-    """The shape that a `transformers` configuration describes; what it leaves out is as in BERT base."""
-    hidden = config.get("hidden_size") or config.get("d_model", 768)
+    """The shape that a `transformers` configuration describes; missing entries are as in BERT base."""
+
+    def first(default: int, *names: str) -> int:
+        return next((config[name] for name in names if config.get(name)), default)
+
+    hidden = first(768, "hidden_size", "d_model")
     return Shape(
         model=config.get("model_type", ""),
-        layers=config.get("encoder_layers") or config.get("num_hidden_layers") or config.get("num_layers", 12),
+        layers=first(12, "encoder_layers", "num_hidden_layers", "num_layers"),
         hidden=hidden,
-        intermediate=config.get("intermediate_size") or config.get("encoder_ffn_dim") or config.get("d_ff", 4 * hidden),
-        vocabulary=vocabulary or config.get("vocab_size", 30_000),
-        embedding=config.get("input_embedding_size", 0),
-        decoder_layers=config.get("decoder_layers") or config.get("num_decoder_layers", 0),
+        intermediate=first(4 * hidden, "intermediate_size", "encoder_ffn_dim", "d_ff"),
+        vocabulary=vocabulary or first(30_000, "vocab_size"),
+        embedding=first(0, "input_embedding_size"),
+        decoder_layers=first(0, "decoder_layers", "num_decoder_layers"),
     )

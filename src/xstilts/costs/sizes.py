@@ -1,15 +1,18 @@
-"""How many rows a step reads and how long they are: from the data where it is at hand, else from a table."""
+"""How many examples a step reads and how long they are: from the data if they are at hand, else from `sizes.yaml`."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
 
@@ -20,158 +23,120 @@ from xstilts.languages import language
 from xstilts.tasks.task import Task
 
 Ground = Literal["data", "catalogue", "assumed"]
-QUANTILES = np.array([*np.arange(10) / 10, 0.95, 0.99, 1.0])
-TRAINING_ROWS, OTHER_ROWS = 10_000, 1_000
-"""What is assumed of data that nobody has counted."""
-LIKE = {
-    "classification": "xnli",
-    "tagging": "panx",
-    "qa": "xquad",
-    "multiple_choice": "hellaswag",
-    "retrieval": "tatoeba",
-}
-"""Whose lengths are assumed for a task of that type. Text for pretraining fills four fifths of its maximum."""
-READ_OF_A_SPLIT = 3
-"""Files of a split that are read to count rows where every language has its own; the others are taken to be alike."""
+ASSUMED_ROWS = {"train": 10_000}
+"""Examples of a split that is not counted: 1,000 if not named here."""
+SIMILAR = {"tagging": "panx", "qa": "xquad", "multiple_choice": "hellaswag", "retrieval": "tatoeba"}
+"""The task whose lengths are assumed for uncounted tasks of a type: XNLI if not named here."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """Rows, sequences per row, and the `QUANTILES` of the tokens of a sequence, special ones included."""
+    """Number of examples, sequences per example, mean and standard deviation of a sequence's tokens (special tokens
+    included, before truncation), and where these numbers come from."""
 
     rows: float
     sequences: float
-    tokens: tuple[float, ...]
+    mean: float
+    deviation: float
     ground: Ground
 
-    @property
-    def mean(self) -> float:
-        """Tokens of a sequence, before any is cut."""
-        return float(np.trapezoid(self.tokens, QUANTILES))
+    @lru_cache(maxsize=4096)  # noqa: B019 (sizes are few and small)
+    def truncated(self, max_length: int) -> tuple[float, float]:
+        """Mean length and mean squared length of sequences truncated to `max_length`, for log-normal lengths.
 
-    def lengths(self, count: int, max_length: int, rng: np.random.Generator) -> np.ndarray:
-        """`count` lengths drawn from the quantiles, cut at `max_length`."""
-        return np.minimum(np.interp(rng.random(count), QUANTILES, self.tokens), max_length)
+        >>> Size(1000, 1.0, 40.0, 14.0, "data").truncated(512)
+        (40.0, 1796.0)
+        """
+        mean, squares = self.mean, self.mean**2 + self.deviation**2
+        if not self.deviation or not mean:
+            return min(mean, max_length), min(squares, max_length**2)
+        sigma = math.sqrt(math.log(squares / mean**2))
+        z = (math.log(max_length / mean) + sigma**2 / 2) / sigma
+        below = [NormalDist().cdf(z - moment * sigma) for moment in range(3)]
+        above = 1 - below[0]
+        return mean * below[1] + max_length * above, squares * below[2] + max_length**2 * above
 
 
 @cache
 def known_sizes() -> dict[str, Any]:
-    """`sizes.yaml`: rows and lengths of the tasks of the catalogue."""
-    text = files("xstilts.costs").joinpath("sizes.yaml").read_text(encoding="utf-8")
-    return dict(yaml.safe_load(text))
+    """The content of `sizes.yaml`: examples and lengths of the catalogue's tasks."""
+    return dict(yaml.safe_load(files("xstilts.costs").joinpath("sizes.yaml").read_text(encoding="utf-8")))
 
 
 @dataclass
 class Sizes:
-    """Looks sizes up, each once. `store`: prepared rows in it are counted; local files are read where there are any."""
+    """Looks sizes up, each once: in the prepared examples of `store`, in local files, else in the catalogue."""
 
     store: Store | None = None
-    _known: dict[tuple[str, bool], Size] = field(default_factory=dict)
-    _read: dict[tuple[str, str], list[Size]] = field(default_factory=dict)
+    _known: dict[tuple[Any, ...], Size] = field(default_factory=dict)
 
     def of(self, step: Step, exact: bool = False) -> Size:
-        """The size of a `rows` step; `exact` reads its own file, where others of the split may stand for it."""
-        key = step.fingerprint, exact
-        if key not in self._known:
-            self._known[key] = self._find(step, exact)
-        return self._known[key]
-
-    def _find(self, step: Step, exact: bool) -> Size:
+        """The size of a `rows` step. Unless `exact`, one language stands for all of a split, and English for itself."""
         arguments, entry = step.arguments, step.arguments["task"]
-        if self.store and "world" not in entry["source"] and self.store.has(step.fingerprint):
-            table = pq.read_table(self.store.find(step.fingerprint, "examples.parquet"))
-            return _counted(table, entry, arguments["language"])
-        if _local(entry) and step.location.get("data") and entry["type"] != "mlm":
-            return self._from_files(step, exact)
-        return _from_catalogue(entry, arguments["tasks"], arguments["split"], arguments["language"])
-
-    def _from_files(self, step: Step, exact: bool) -> Size:
-        arguments = step.arguments
-        read = self._read.setdefault((arguments["task"]["name"], arguments["split"]), [])
-        if len(read) >= READ_OF_A_SPLIT and not exact:
-            return _mean(read)
-        found = _read_file(json.dumps(arguments), Path(step.location["data"]))
-        if not found:
-            return _from_catalogue(arguments["task"], arguments["tasks"], arguments["split"], arguments["language"])
-        read.append(found)
-        return found
+        split, code, source = arguments["split"], arguments["language"], entry["source"]
+        key = (step.fingerprint,) if exact else (entry["name"], split, code == "en")
+        if key not in self._known:
+            size, local = None, "files" in source and not source.get("hub") and entry["type"] != "mlm"
+            if self.store and "world" not in source and self.store.has(step.fingerprint):
+                size = _counted(pq.read_table(self.store.find(step.fingerprint, "examples.parquet")), entry, code)
+            elif local and "data" in step.location:
+                size = _from_files(json.dumps(arguments), step.location["data"])
+            self._known[key] = size or _from_catalogue(entry, arguments["tasks"], split, code)
+        return self._known[key]
 
 
 @cache
-def _read_file(arguments: str, data: Path) -> Size | None:
-    """The size of a split and language in local files, None where they cannot be read: the study will tell, and a price
-    can do without."""
-    wanted = json.loads(arguments)
-    tasks = {name: Task(**entry) for name, entry in wanted["tasks"].items()}
+def _from_files(arguments: str, data: str) -> Size | None:
+    """The size of a split and language in local files; None if they cannot be read: the study itself reports that."""
+    step = json.loads(arguments)
+    tasks = {name: Task(**entry) for name, entry in step["tasks"].items()}
     try:
-        table = load_examples(Task(**wanted["task"]), wanted["split"], wanted["language"], data, tasks).table
+        table = load_examples(Task(**step["task"]), step["split"], step["language"], Path(data), tasks).table
     except XstiltsError:
         return None
-    return _counted(table, wanted["task"], wanted["language"])
-
-
-def _local(entry: Mapping[str, Any]) -> bool:
-    return "files" in entry["source"] and not entry["source"].get("hub")
-
-
-def _mean(sizes: list[Size]) -> Size:
-    tokens = tuple(float(q) for q in np.mean([size.tokens for size in sizes], axis=0))
-    mean = [float(np.mean([getattr(size, name) for size in sizes])) for name in ("rows", "sequences")]
-    return Size(mean[0], mean[1], tokens, "data")
+    return _counted(table, step["task"], step["language"])
 
 
 def _counted(table: pa.Table, entry: Mapping[str, Any], code: str) -> Size:
-    """The size of rows at hand: their characters, at as many to a token as were measured in that script."""
+    """The size of examples at hand, from their characters and the characters per token measured for their script."""
     per_token = known_sizes()["characters_per_token"]
     pair = 2 if {"text_b", "context", "choices"} & {*table.column_names} else 1
     counts, sequences = characters(table)
-    scale = per_token.get(language(code).script, per_token["other"])
-    tokens = np.quantile(counts / scale + 2 * pair, QUANTILES) if len(table) else np.zeros(len(QUANTILES))
-    windows = _windows(tokens, entry["max_length"]) if entry["type"] == "qa" else 1.0
-    return Size(len(table), sequences * windows, tuple(map(float, tokens)), "data")
-
-
-def _windows(tokens: np.ndarray, max_length: int) -> float:
-    """Mean number of windows that contexts of these lengths are read in, each with a third of overlap."""
-    windows = 1 + np.ceil(np.maximum(0, tokens - max_length) / (max_length * 2 / 3))
-    return float(np.trapezoid(windows, QUANTILES))
+    tokens = counts / per_token.get(language(code).script, per_token["other"]) + 2 * pair if len(table) else np.zeros(1)
+    if entry["type"] == "qa":  # windows of a long context overlap by a third
+        sequences *= np.mean(1 + np.ceil(np.maximum(0, tokens - entry["max_length"]) / (entry["max_length"] * 2 / 3)))
+    return Size(len(table), float(sequences), float(tokens.mean()), float(tokens.std()), "data")
 
 
 def characters(table: pa.Table) -> tuple[np.ndarray, float]:
-    """Characters of a sequence of each row, int64 [rows], and sequences of a row: a choice is one, with its context."""
-    counts, choices = np.zeros(len(table), np.int64), 1.0
-    for name in ("text", "text_a", "text_b", "question", "context"):
-        if name in table.column_names:
-            counts += np.array([len(text or "") for text in table[name].to_pylist()], np.int64)
-    if "tokens" in table.column_names:
-        counts += np.array([sum(map(len, words)) + len(words) for words in table["tokens"].to_pylist()], np.int64)
-    if "choices" in table.column_names:
-        lists = table["choices"].to_pylist()
-        counts += np.array([sum(map(len, texts)) // len(texts) for texts in lists], np.int64)
-        choices = float(np.mean([len(texts) for texts in lists])) if lists else 1.0
-    return counts, choices
+    """Characters of a sequence of each example, float [examples], and sequences per example: one for each choice."""
+    counts, sequences = np.zeros(len(table)), 1.0
+    for name in {"text", "text_a", "text_b", "question", "context", "tokens", "choices"} & {*table.column_names}:
+        column = table[name].combine_chunks()
+        texts = pc.binary_join(column, " ") if name in ("tokens", "choices") else column
+        lengths = pc.fill_null(pc.utf8_length(texts), 0).to_numpy(zero_copy_only=False)
+        number = pc.list_value_length(column).to_numpy(zero_copy_only=False) if name == "choices" else np.ones(1)
+        counts += lengths / number
+        sequences *= float(number.mean()) if len(table) else 1.0
+    return counts, sequences
 
 
 def _from_catalogue(entry: Mapping[str, Any], others: Mapping[str, Any], split: str, code: str) -> Size:
-    """What the table says of a task's rows; a union has those of its parts together."""
+    """The size that `sizes.yaml` gives for a task; a union has the examples of its parts."""
     if "union" in entry["source"]:
         parts = [_from_catalogue(others[name], others, split, code) for name in entry["source"]["union"]]
-        share = np.array([part.rows for part in parts]) / sum(part.rows for part in parts)
-        tokens = share @ np.array([part.tokens for part in parts])
-        return Size(sum(part.rows for part in parts), 1.0, tuple(map(float, tokens)), parts[0].ground)
-    known = known_sizes()["tasks"].get(entry["name"], {})
+        counts = [part.rows for part in parts]
+        mean, deviation = np.average([(part.mean, part.deviation) for part in parts], axis=0, weights=counts)
+        return Size(sum(counts), 1.0, float(mean), float(deviation), parts[0].ground)
+    tasks = known_sizes()["tasks"]
+    known = tasks.get(entry["name"], {})
     counted = entry["source"]["rows"] if "world" in entry["source"] else known.get("rows", {})
-    number = counted.get(split, TRAINING_ROWS if split == "train" else OTHER_ROWS)
-    if lengths := _lengths(known, code):
-        ground: Ground = "catalogue" if split in counted else "assumed"
-        return Size(number, lengths["sequences"], tuple(map(float, lengths["tokens"])), ground)
-    if entry["type"] not in LIKE:
+    number = counted.get(split, ASSUMED_ROWS.get(split, 1_000))
+    if entry["type"] == "mlm" and "other" not in known:  # evenly spread from three fifths of the maximum on
         longest = entry.get("max_length", 128)
-        return Size(number, 1.0, tuple(longest * float(0.6 + 0.4 * q) for q in QUANTILES), "assumed")
-    lengths = _lengths(known_sizes()["tasks"][LIKE[entry["type"]]], code)
-    return Size(number, lengths["sequences"], tuple(map(float, lengths["tokens"])), "assumed")
-
-
-def _lengths(known: Mapping[str, Any], code: str) -> Any:
-    """A task's lengths in a language: those in English, or in the others, or the ones that are known."""
-    return known.get(code) or known.get("other") or known.get("en") or {}
+        return Size(number, 1.0, 0.8 * longest, 0.115 * longest, "assumed")
+    measured = "other" in known or "en" in known
+    lengths = known if measured else tasks[SIMILAR.get(entry["type"], "xnli")]
+    length = lengths.get(code) or lengths.get("other") or lengths["en"]
+    ground: Ground = "catalogue" if measured and split in counted else "assumed"
+    return Size(number, length.get("sequences", 1.0), length["mean"], length["deviation"], ground)

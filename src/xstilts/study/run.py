@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from xstilts.costs.compare import compared
+from xstilts.costs.measured import record
 from xstilts.engine import Outcome, Plan, Report, Store, digest, write_steps
 from xstilts.errors import XstiltsError
 from xstilts.runs.events import event_log
@@ -41,7 +41,7 @@ def run_study(planned: StudyPlan, store: Store, out: Path, executor: Executor, w
             write_steps(out / STEPS, planned.plan, [*planned.wanted, *second.wanted])
             retried = executor(planned.plan, store, second.wanted, report)
             outcome = Outcome(outcome.seconds | retried.seconds, outcome.failed | retried.failed)
-    write_json(out, ESTIMATES, compared(planned.plan, outcome.seconds))
+    write_json(out, ESTIMATES, record(planned.plan, planned.frozen.device, outcome.seconds))
     gather(planned, store, out, second)
     if outcome.failed:
         count = len(outcome.failed)
