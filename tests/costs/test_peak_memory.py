@@ -83,7 +83,9 @@ def test_trimming_checkpointing_and_smaller_passes_lower_it():
 
 def test_layers_of_retrieval_and_processes_of_a_training_add_up():
     single, three = (
-        peak_memory.peak(BASE, Step("predict", "x:y", 1, {"device": "cpu", "precision": "fp32", "layers": n}), SIZES, 128)
+        peak_memory.peak(
+            BASE, Step("predict", "x:y", 1, {"device": "cpu", "precision": "fp32", "layers": n}), SIZES, 128
+        )
         for n in ([7], [6, 7, 8])
     )
     assert three.memory - single.memory > 2 * 4 * 100_000 * BASE.hidden / 1e9
@@ -109,7 +111,9 @@ def test_the_plan_shows_memory_and_warns_of_a_device_that_is_too_small(hub_study
     training = next(row for row in facts["kinds"] if row["kind"] == "train")
     assert 2 < training["device_memory_gb"] <= facts["device_memory_gb"]
     assert training["memory_gb"] < facts["memory_gb"] + 0.1 and not facts["device_memory_warning"]
-    monkeypatch.setattr(devices, "rates", lambda name: rates("h100").model_copy(update={"name": "small", "memory": (2.0, 80.0)}))
+    monkeypatch.setattr(
+        devices, "rates", lambda name: rates("h100").model_copy(update={"name": "small", "memory": (2.0, 80.0)})
+    )
     text = " ".join(invoke("plan", hub_study, "--device", "small").split())
     assert "of GPU memory, small has 2 or 80" in text
     assert "train" in text[text.index("steps of kind") : text.index("need up to")]
