@@ -90,8 +90,9 @@ def _fit(store: Store, device: str, precision: str, rate: float) -> tuple[float,
     recipe = {"learning_rate": 1e-4, "warmup": 0.1, "weight_decay": 0.01, "beta2": 0.999, "clip": 1.0,
               "micro_tokens": None, "precision": precision}  # fmt: skip
     for layers, hidden, batch, updates in RUNS[device]:
-        config = {"model_type": "bert", "hidden_size": hidden, "num_hidden_layers": layers, "intermediate_size": 4 * hidden,
-                  "num_attention_heads": hidden // 32, "max_position_embeddings": 64}  # fmt: skip
+        heads, wide = hidden // 32, 4 * hidden
+        config = {"model_type": "bert", "num_hidden_layers": layers, "hidden_size": hidden, "intermediate_size": wide,
+                  "num_attention_heads": heads, "max_position_embeddings": 64}  # fmt: skip
         arguments = {"config": config, "task": task, "languages": ["en"], "updates": updates, "batch_size": batch,
                      "masked": 0.15, "exponent": 1.0, "max_length": 64, "recipe": recipe, "seed": 1,
                      "device": device}  # fmt: skip
