@@ -98,9 +98,9 @@ def _fit(store: Store, device: str, precision: str, rate: float) -> tuple[float,
                      "device": device}  # fmt: skip
         inputs = {"vocabulary": vocabulary, "rows.en": rows}
         plan.add(Step("pretrain", "xstilts.training.phases:pretrain", 1, arguments, inputs))
-    nothing = {"fp32": 1.0, "bf16": 1.0}
-    unit = Rates(name="", kind=device, **nothing, efficiency=nothing, update_seconds=nothing, step_seconds=0, ground="")
-    prices = estimates(plan, unit)
+    ones = {"fp32": 1.0, "bf16": 1.0}
+    unit = {"class": device, **ones, "efficiency": ones, "update_seconds": ones, "step_seconds": 0, "ground": ""}
+    prices = estimates(plan, Rates.model_validate({"name": "", **unit}))
     taken = [(f, _timed(device, partial(run_step, step, store))) for f, step in plan.steps.items()][3:]
     terms = [[1, plan.steps[f].arguments["updates"], prices[f].flops / rate] for f, _ in taken]
     solution = nnls(np.array(terms), np.array([seconds for _, seconds in taken]))[0]

@@ -56,9 +56,9 @@ def peak(
     data = ROW * sum(size.rows for size in sizes) + TOKEN * sum(tokens)
     data += TOKENIZED * (max(tokens, default=0) if by_language else sum(tokens))
     whole, matrix = 4 * shape.parameters, 4 * shape.vocabulary * shape.width
-    layer = 9 * shape.hidden + 2 * shape.intermediate  # Korthikanti et al. 2022, arxiv.org/abs/2205.05198, §4.1
-    layer += round(2.5 * shape.hidden / 64 * max_length) if device == "cpu" else 0
-    best = 0.0
+    layer = 9.0 * shape.hidden + 2 * shape.intermediate  # Korthikanti et al. 2022, arxiv.org/abs/2205.05198, §4.1
+    layer += 2.5 * shape.hidden / 64 * max_length if device == "cpu" else 0
+    best = merged = 0.0
     if training:
         limit = recipe["micro_tokens"] or (PACKED_TOKENS if shape.packs(device) else MICRO_TOKENS)[device]
         batch, passes = max(min(update / ranks, limit), min(max_length, update)), updates * max(1.0, update / limit)
@@ -67,13 +67,13 @@ def peak(
         best = weights * ((arguments.get("checkpoint") == "best") + bool(arguments.get("oracle")))
         values = shape.layers * shape.hidden + layer if recipe.get("gradient_checkpointing") else shape.layers * layer
         values += 3 * shape.vocabulary * (masked if shape.model in HEADS else masked > 0)
-        held = (4 * weights + MASKED[device] * matrix * (masked > 0)) if updates else 0
-        loaded, merged = 2 * whole, 0 if masked else matrix
+        held = (4 * weights + MASKED[device] * matrix * (masked > 0)) if updates else 0.0
+        loaded, merged = 2 * whole, 0.0 if masked else float(matrix)
     else:
         limit, layers = PREDICTED_TOKENS[device], len(arguments.get("layers", []))
         batch, passes = min(limit, max(1.0, sum(tokens))), sum(tokens) / limit
         values = layer + bool(layers) * (shape.layers + 1 + 2 * layers) * shape.hidden
-        held, loaded, merged = whole, whole, 0
+        held, loaded = float(whole), whole
         data += 6 * layers * shape.hidden * sum(size.rows * size.sequences for size in sizes)
     held += 4 * batch * values
     bf16 = recipe["precision"] == "bf16"
