@@ -1,6 +1,5 @@
 """The app that every verb is added to, and how errors are printed."""
 
-import os
 import sys
 from typing import Any
 
@@ -68,13 +67,11 @@ def main() -> None:
     """Run the command line; an error is printed as `error:`, `why:` and `hint:`, and sets the exit status."""
     debug = "--debug" in sys.argv
     try:
-        status = app([word for word in sys.argv[1:] if word != "--debug"], standalone_mode=False)
+        words = [word for word in sys.argv[1:] if word != "--debug"]
+        status = app(words, prog_name="xstilts", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("\nstopped; run the same command again to continue\n")
         sys.exit(130)
-    except BrokenPipeError:  # the reader of a pipe has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except typer.TyperException as error:
         sys.exit(print_error(error) if error.format_message() else BAD_INPUT)  # it is empty if help was printed
     except Exception as error:

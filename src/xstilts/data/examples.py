@@ -40,9 +40,8 @@ def load_examples(task: Task, split: str, code: str, data: Path | None, tasks: T
     source = task.source
     if isinstance(source, WorldSource):
         if split not in source.rows:
-            raise XstiltsError(
-                "unknown-name", f"task '{task.name}' has no split '{split}'", f"it has {', '.join(source.rows)}", ""
-            )
+            what, why = f"task '{task.name}' has no split '{split}'", f"it has {', '.join(source.rows)}"
+            raise XstiltsError("unknown-name", what, why, "name one of these splits")
         world = _world(source.world, source.code_mixing)
         return Examples(world.table(source.kind, split, code, source.rows[split], **source.parameters))
     if isinstance(source, HubSource):

@@ -5,6 +5,7 @@ from typing import Any
 import altair as alt
 import vl_convert
 
+from xstilts.report.console import visible
 from xstilts.report.sentences import correlation
 from xstilts.report.tables import anchor, arms, by_distance, interval, language_name, metric, number, signed
 
@@ -23,7 +24,23 @@ WIDTH = 400
 
 def svg(chart: Any) -> str:
     """A chart as SVG text that takes the colour of the text around it."""
-    return str(vl_convert.vegalite_to_svg(dress(chart).to_dict(validate=False)))
+    return str(vl_convert.vegalite_to_svg(specification(chart)))
+
+
+def specification(chart: Any, ink: str = "currentColor") -> Any:
+    """The Vega-Lite specification of a dressed chart, in which `ink` is the colour of all text.
+
+    Control characters are shown as escapes: the renderer aborts the whole process on some.
+    """
+
+    def cleaned(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {key: cleaned(value) for key, value in part.items()}
+        if isinstance(part, list):
+            return [cleaned(value) for value in part]
+        return part if not isinstance(part, str) else ink if part == "currentColor" else visible(part)
+
+    return cleaned(dress(chart).to_dict(validate=False))
 
 
 def standalone(svg: str) -> str:

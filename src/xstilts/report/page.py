@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from xstilts.engine import write_atomically
 from xstilts.report import charts, sentences, tables
+from xstilts.report.console import visible
 
 Result = dict[str, Any]
 PAGE, TABLES, CHARTS, EVENTS = "report.html", "tables.csv", "charts", "events.jsonl"
@@ -27,8 +28,8 @@ def write_page(result: Result, run: Path) -> Path:
         drawn.setdefault(kind, {})[key] = Markup(text)
     write_atomically(run / TABLES, tables.scores_csv(result))
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, finalize=lambda text: text if isinstance(text, Markup) else visible(text, "\n"),
     )  # fmt: skip
     page = environment.get_template("page.html.j2").render(
         result=result, study=result["study"], plan=result["plan"], tables=tables, sentences=sentences, charts=drawn,

@@ -11,7 +11,7 @@ import vl_convert
 
 from xstilts.errors import XstiltsError
 from xstilts.languages import Distances, Selection, distance_matrix, language
-from xstilts.report.charts import FAINT, INK, MARK, WIDTH, dress, power_chart, standalone, svg
+from xstilts.report.charts import FAINT, INK, MARK, WIDTH, power_chart, specification, standalone, svg
 from xstilts.report.sentences import components_line
 
 CHOSEN = "#D55E00"
@@ -171,21 +171,12 @@ def _write(path: Path, title: str, charts: dict[str, Callable[[], Any]], single:
     elif kind == ".svg":
         data = standalone(svg(charts[single]())).encode()
     elif kind == ".png":
-        spec = dress(charts[single]()).to_dict(validate=False)
-        data = vl_convert.vegalite_to_png(_inked(spec) | {"background": "white"}, scale=PNG_SCALE)
+        spec = specification(charts[single](), INK) | {"background": "white"}
+        data = vl_convert.vegalite_to_png(spec, scale=PNG_SCALE)
     else:
         what, why = f"cannot draw '{path.name}'", "a picture is SVG, PNG, or an HTML page"
         raise XstiltsError("bad-argument", what, why, "end its name in .svg, .png or .html")
     path.write_bytes(data)
-
-
-def _inked(spec: Any) -> Any:
-    """A specification in which what takes the colour of the text around it is nearly black."""
-    if isinstance(spec, dict):
-        return {key: _inked(value) for key, value in spec.items()}
-    if isinstance(spec, list):
-        return [_inked(value) for value in spec]
-    return INK if spec == "currentColor" else spec
 
 
 def _page(title: str, charts: dict[str, Callable[[], Any]], note: str) -> str:
