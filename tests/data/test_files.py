@@ -1,4 +1,4 @@
-"""Rows from local files: what is read, what is refused and how it is said."""
+"""Examples from local files: what is read, and what is refused with which error."""
 
 import json
 
@@ -6,10 +6,9 @@ import pyarrow as pa
 import pytest
 
 from xstilts.context import Context
-from xstilts.data import files
 from xstilts.data.examples import available, content_digest, load_examples
 from xstilts.data.prepare import accept, prepare, read_examples
-from xstilts.errors import MISSING, XstiltsError
+from xstilts.errors import XstiltsError
 from xstilts.tasks.data_source import FileSource, TextSource, WorldSource
 from xstilts.tasks.task import Task
 from xstilts.tasks.task_types import SCHEMAS
@@ -28,10 +27,10 @@ def table_task(**more):
 
 
 def read(task, folder, code="en", split="train"):
-    found = files.read(task, task.source, split, code, folder)
-    accept(task, split, code, found, withheld=False)
-    assert found.table.schema == SCHEMAS[task.type]
-    return found.table
+    examples = load_examples(task, split, code, folder, {})
+    accept(task, split, code, examples, withheld=False)
+    assert examples.table.schema == SCHEMAS[task.type]
+    return examples.table
 
 
 def refused(task, folder, code="en", split="train"):
@@ -48,29 +47,29 @@ def test_a_table_without_a_header_is_read_by_position(tmp_path):
     assert table["language"].to_pylist() == ["en", "en"]
 
 
-def test_splits_may_share_a_file_and_have_no_row_in_common(tmp_path):
+def test_splits_of_one_file_share_no_row(tmp_path):
     (tmp_path / "en.tsv").write_text("".join(f"{i}\tb\tneutral\n" for i in range(6)))
-    own = table_task(files={"train": "{lang}.tsv", "test": "{lang}.tsv"}, rows={"train": (2, 6), "test": (0, 2)})
-    assert read(own, tmp_path)["text_a"].to_pylist() == ["2", "3", "4", "5"]
-    assert read(own, tmp_path, split="test")["text_a"].to_pylist() == ["0", "1"]
+    mine = table_task(files={"train": "{lang}.tsv", "test": "{lang}.tsv"}, rows={"train": (2, 6), "test": (0, 2)})
+    assert read(mine, tmp_path)["text_a"].to_pylist() == ["2", "3", "4", "5"]
+    assert read(mine, tmp_path, split="test")["text_a"].to_pylist() == ["0", "1"]
 
 
 def test_a_table_with_a_header_is_read_by_name_and_csv_quotes_are_undone(tmp_path):
     text = '\ufeffgold,prem,hyp\nneutral,"a, ""b""\nc",d\nentailment,e,f\n'
     (tmp_path / "en.csv").write_text(text, encoding="utf-8")
-    own = table_task(files={"train": "{lang}.csv"}, columns={"text_a": "prem", "text_b": "hyp", "label": "gold"})
-    table = read(own, tmp_path)
+    mine = table_task(files={"train": "{lang}.csv"}, columns={"text_a": "prem", "text_b": "hyp", "label": "gold"})
+    table = read(mine, tmp_path)
     assert table["text_a"].to_pylist() == ['a, "b"\nc', "e"]
     assert table["label"].to_pylist() == ["neutral", "entailment"]
 
 
 def test_tagged_words_are_read_with_and_without_a_last_empty_line(tmp_path):
-    own = task("tagging", ("O", "B-PER", "I-PER"), format="tagged", files={"train": "{lang}.tsv"})
+    mine = task("tagging", ("O", "B-PER", "I-PER"), format="tagged", files={"train": "{lang}.tsv"})
     text = "Ada\tB-PER\nKing\tI-PER\n\n\nวัน\tO"
     for end in ("", "\n", "\n\n"):
         (tmp_path / "en.tsv").write_text(text + end, encoding="utf-8")
-        assert read(own, tmp_path)["tokens"].to_pylist() == [["Ada", "King"], ["วัน"]]
-        assert read(own, tmp_path)["tags"].to_pylist() == [["B-PER", "I-PER"], ["O"]]
+        assert read(mine, tmp_path)["tokens"].to_pylist() == [["Ada", "King"], ["วัน"]]
+        assert read(mine, tmp_path)["tags"].to_pylist() == [["B-PER", "I-PER"], ["O"]]
 
 
 def squad(folder, code, articles):
@@ -84,11 +83,11 @@ def squad(folder, code, articles):
 
 @pytest.mark.parametrize("parallel", [True, False])
 def test_the_questions_of_an_article_are_one_cluster(tmp_path, parallel):
-    own = task("qa", (), parallel, format="squad", files={"train": "{lang}.json"})
+    mine = task("qa", (), parallel, format="squad", files={"train": "{lang}.json"})
     clusters = []
     for code in ("en", "tr"):
         squad(tmp_path, code, [["Ada", "Bo"], ["Cy"]])
-        table = read(own, tmp_path, code)
+        table = read(mine, tmp_path, code)
         assert table["answers"][0].as_py() == [{"text": "Ada", "start": 0}]
         clusters.append(table["cluster_id"].to_pylist())
     first, second = clusters
@@ -98,19 +97,30 @@ def test_the_questions_of_an_article_are_one_cluster(tmp_path, parallel):
     assert bool(set(first) & set(second)) == parallel
 
 
-def test_an_answer_that_is_not_at_its_place_is_refused(tmp_path):
-    own = task("qa", (), format="squad", files={"train": "{lang}.json"})
+def test_an_answer_that_is_not_at_its_offset_is_refused(tmp_path):
+    mine = task("qa", (), format="squad", files={"train": "{lang}.json"})
     squad(tmp_path, "en", [["Ada"]])
     broken = (tmp_path / "en.json").read_text().replace('"answer_start": 0', '"answer_start": 1', 1)
     (tmp_path / "en.json").write_text(broken)
-    error = refused(own, tmp_path)
+    error = refused(mine, tmp_path)
     assert "en.json, question 1 (en)" in error.why and "'Ada' at 1" in error.why
 
 
 @pytest.mark.parametrize("text", ["not json", "[1]", '{"data": [{"title": "x"}]}', '{"data": [{"paragraphs": [{}]}]}'])
 def test_json_of_another_shape_is_refused(tmp_path, text):
     (tmp_path / "en.json").write_text(text)
-    assert "en.json" in refused(task("qa", (), format="squad", files={"train": "{lang}.json"}), tmp_path).what
+    error = refused(task("qa", (), format="squad", files={"train": "{lang}.json"}), tmp_path)
+    assert error.kind == "bad-file" and "en.json" in error.what and "Error" not in error.why
+
+
+def test_questions_without_answers_have_withheld_ones(tmp_path):
+    questions = [{"id": "1", "question": "who?"}, {"id": "2", "question": "what?"}]
+    content = {"data": [{"paragraphs": [{"context": "c", "qas": questions}]}]}
+    (tmp_path / "en.json").write_text(json.dumps(content))
+    for unanswerable in (False, True):
+        mine = task("qa", (), unanswerable=unanswerable, format="squad", files={"train": "{lang}.json"})
+        examples = load_examples(mine, "train", "en", tmp_path, {})
+        assert (len(examples.table), examples.withheld, examples.rejected) == (2, True, [])
 
 
 def lines_task(parallel=False, **more):
@@ -118,7 +128,7 @@ def lines_task(parallel=False, **more):
     return task("retrieval", (), parallel, format="lines", **{**patterns, **more})
 
 
-def test_parallel_lines_become_two_sides_that_point_at_each_other(tmp_path):
+def test_parallel_lines_become_queries_whose_gold_is_the_translation(tmp_path):
     (tmp_path / "fin.txt").write_text("yksi\u2028a\nkaksi\n", encoding="utf-8")
     (tmp_path / "fin.eng").write_text("one\ntwo\n", encoding="utf-8")
     table = read(lines_task(), tmp_path, "fi", "test").to_pylist()
@@ -127,10 +137,11 @@ def test_parallel_lines_become_two_sides_that_point_at_each_other(tmp_path):
     assert {candidates[gold]: text for gold, text in queries.items()} == {"yksi\u2028a": "one", "kaksi": "two"}
 
 
-def test_sides_of_unequal_length_are_refused_with_both_numbers(tmp_path):
+def test_parallel_files_of_unequal_length_are_refused(tmp_path):
     (tmp_path / "TUR.txt").write_text("bir\niki\n")
     (tmp_path / "TUR.eng").write_text("one\n")
     error = refused(lines_task(), tmp_path, "tr", "test")
+    assert error.kind == "bad-file"
     assert "TUR.txt has 2 lines" in error.what and "TUR.eng has 1" in error.what
 
 
@@ -143,22 +154,75 @@ def test_sides_of_unequal_length_are_refused_with_both_numbers(tmp_path):
         ("a\tb\tneutral\n\na\tb\tneutral\n", "line 2", "1 columns"),
     ],
 )
-def test_a_bad_row_of_a_table_is_named_by_file_line_and_content(tmp_path, text, line, found):
+def test_a_bad_row_of_a_table_is_listed_with_file_line_and_content(tmp_path, text, line, found):
     (tmp_path / "en.tsv").write_text(text)
     error = refused(table_task(), tmp_path)
     assert f"en.tsv, {line} (en)" in error.why and found in error.why
-    assert error.code == 2
+    assert error.kind == "bad-row"
 
 
-def test_an_unknown_tag_or_a_line_without_a_tab_is_named_by_file_and_line(tmp_path):
-    own = task("tagging", ("O",), format="tagged", files={"train": "{lang}.tsv"})
+def test_an_unknown_tag_or_a_line_without_a_tab_is_listed_with_file_and_line(tmp_path):
+    mine = task("tagging", ("O",), format="tagged", files={"train": "{lang}.tsv"})
     for text, found in [("\na\tB-PER\n", "B-PER"), ("\na\tO\nb O\n", "no tag for 'b O'"), ("a\tO\n\tO\n", "\tO")]:
         (tmp_path / "en.tsv").write_text(text)
-        error = refused(own, tmp_path)
+        error = refused(mine, tmp_path)
         assert "en.tsv, line 2 (en)" in error.why and found in error.why
 
 
-def test_an_empty_sentence_of_a_pair_is_named_by_file_and_line(tmp_path):
+def test_columns_of_tagged_words_may_be_separated_by_spaces(tmp_path):
+    mine = task("tagging", ("O", "B-PER"), format="tagged", files={"train": "{lang}.txt"})
+    (tmp_path / "en.txt").write_text("Ada NNP B-PER\nran VBD O\n\nBo NNP B-PER\n")
+    table = read(mine, tmp_path)
+    assert table["tokens"].to_pylist() == [["Ada", "ran"], ["Bo"]]
+    assert table["tags"].to_pylist() == [["B-PER", "O"], ["B-PER"]]
+
+
+def test_tokens_with_spaces_and_without_tags_are_kept_whole(tmp_path):
+    mine = task("tagging", ("O",), format="tagged", files={"train": "{lang}.txt"})
+    (tmp_path / "vi.txt").write_text("thực sự\nlà\n\nHà Nội\n", encoding="utf-8")
+    examples = load_examples(mine, "train", "vi", tmp_path, {})
+    assert examples.withheld and examples.table["tokens"].to_pylist() == [["thực sự", "là"], ["Hà Nội"]]
+
+
+def test_docstart_begins_a_cluster_and_is_no_sentence(tmp_path):
+    mine = task("tagging", ("O",), format="tagged", files={"train": "{lang}.txt"})
+    (tmp_path / "en.txt").write_text("-DOCSTART- O\n\na O\n\nb O\n\n-DOCSTART- O\n\nc O\n")
+    table = read(mine, tmp_path)
+    assert table["tokens"].to_pylist() == [["a"], ["b"], ["c"]]
+    clusters = table["cluster_id"].to_pylist()
+    assert clusters[0] == clusters[1] != clusters[2]
+
+
+def test_gold_pairs_of_unknown_sentences_are_bad_rows(tmp_path):
+    (tmp_path / "de.de").write_text("de-1\teins\n")
+    (tmp_path / "de.en").write_text("en-1\tone\nen-2\ttwo\n")
+    (tmp_path / "de.gold").write_text("de-1\ten-1\nde-99\ten-2\nde-1\ten-99\n")
+    patterns = {"files": {"dev": "{lang}.de"}, "english": "{lang}.en", "gold": "{lang}.gold"}
+    examples = load_examples(task("retrieval", (), format="bitext", **patterns), "dev", "de", tmp_path, {})
+    assert [row.found for row in examples.rejected] == ["the gold file names 'en-99'", "the gold file names 'de-99'"]
+
+
+def test_a_label_column_that_no_row_has_is_noted(tmp_path):
+    (tmp_path / "en.tsv").write_text("a\tb\tneutral\nc\td\tneutral\n")
+    examples = load_examples(table_task(columns={**COLUMNS, "label": 3}), "train", "en", tmp_path, {})
+    assert examples.withheld and "no row has a column 3" in examples.note and "3 columns" in examples.note
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_file_in_utf_16_is_refused(tmp_path, encoding):
+    (tmp_path / "en.tsv").write_bytes("premise\thyp\tlabel\na\tb\tneutral\n".encode(encoding))
+    for columns in (COLUMNS, {"text_a": "premise", "text_b": "hyp", "label": "label"}):
+        error = refused(table_task(columns=columns), tmp_path)
+        assert error.kind == "bad-file" and "UTF-16" in error.what and "line 1" in error.why
+
+
+def test_an_unreadable_header_is_named_and_no_other_line_is_taken_for_it(tmp_path):
+    (tmp_path / "en.tsv").write_bytes(b"pr\xe9mise\thyp\tlabel\na\tb\tneutral\n")
+    error = refused(table_task(columns={"text_a": "premise", "text_b": "hyp", "label": "label"}), tmp_path)
+    assert error.kind == "bad-file" and "line 1" in error.what and "0xe9" in error.what
+
+
+def test_an_empty_sentence_of_a_pair_is_listed_with_file_and_line(tmp_path):
     (tmp_path / "fin.txt").write_text("yksi\n \n")
     (tmp_path / "fin.eng").write_text("one\ntwo\n")
     error = refused(lines_task(), tmp_path, "fi", "test")
@@ -166,7 +230,7 @@ def test_an_empty_sentence_of_a_pair_is_named_by_file_and_line(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["en.tsv", "en.csv"])
-def test_bytes_that_are_not_utf8_are_named_by_file(tmp_path, name):
+def test_bytes_that_are_not_utf8_are_listed_with_file_and_line(tmp_path, name):
     separator = b"," if name.endswith("csv") else b"\t"
     good, bad = separator.join([b"a", b"b", b"neutral"]), separator.join([b"caf\xe9", b"b", b"neutral"])
     (tmp_path / name).write_bytes(good + b"\n" + bad + b"\n")
@@ -178,17 +242,18 @@ def test_a_missing_column_is_named_with_the_closest(tmp_path):
     columns = {"text_a": "premise", "text_b": "hyp", "label": "label"}
     (tmp_path / "en.tsv").write_text("premises\thyp\tlabel\na\tb\tneutral\n")
     error = refused(table_task(columns=columns), tmp_path)
+    assert error.kind == "bad-file"
     assert "en.tsv" in error.what and "'premise'" in error.what and "did you mean 'premises'" in error.what
     (tmp_path / "en.tsv").write_text("")
     assert "en.tsv" in refused(table_task(columns=columns), tmp_path).what
 
 
 def test_a_missing_language_split_or_folder_is_refused_before_anything_is_read(tmp_path):
-    assert refused(table_task(), tmp_path, "sw").code == MISSING
-    assert "sw.tsv" in refused(table_task(), tmp_path, "sw").what
-    assert "did you mean 'train'" in refused(table_task(), tmp_path, split="trian").hint
-    with pytest.raises(XstiltsError, match="data folder"):
-        load_examples(table_task(), "train", "en", None, {})
+    error = refused(table_task(), tmp_path, "sw")
+    assert error.kind == "missing-data" and "sw.tsv" in error.what
+    error = refused(table_task(), tmp_path, split="trian")
+    assert error.kind == "unknown-name" and "'train'" in error.hint
+    assert refused(table_task(), None).kind == "missing-data"
 
 
 @pytest.mark.parametrize("pattern", ["../{lang}.tsv", "/etc/{lang}.tsv", "x/../../{lang}.tsv"])
@@ -196,24 +261,24 @@ def test_a_path_outside_the_data_folder_is_refused(tmp_path, pattern):
     (tmp_path / "en.tsv").write_text("a\tb\tneutral\n")
     data = tmp_path / "data"
     (data / "x").mkdir(parents=True)
-    assert "outside" in refused(table_task(files={"train": pattern}), data).why
+    assert refused(table_task(files={"train": pattern}), data).kind == "unsafe"
     (data / "en.tsv").symlink_to(tmp_path / "en.tsv")
-    assert "outside" in refused(table_task(), data).why
+    assert refused(table_task(), data).kind == "unsafe"
 
 
 def test_parallel_tasks_share_ids_and_clusters_and_others_share_none(tmp_path):
     for code in ("en", "tr"):
         (tmp_path / f"{code}.tsv").write_text("p\ta\tneutral\np\tb\tentailment\nq\tc\tneutral\np\td\tneutral\n")
     for parallel in (True, False):
-        own = table_task(parallel=parallel, cluster="text_a")
-        one, other = (read(own, tmp_path, code) for code in ("en", "tr"))
-        clusters = one["cluster_id"].to_pylist()
+        mine = table_task(parallel=parallel, cluster="text_a")
+        english, turkish = (read(mine, tmp_path, code) for code in ("en", "tr"))
+        clusters = english["cluster_id"].to_pylist()
         assert clusters[0] == clusters[1]
         assert len(set(clusters)) == 3
-        assert len(set(one["id"].to_pylist())) == 4
+        assert len(set(english["id"].to_pylist())) == 4
         for name in ("id", "cluster_id"):
-            assert (one[name].to_pylist() == other[name].to_pylist()) == parallel
-            assert bool(set(one[name].to_pylist()) & set(other[name].to_pylist())) == parallel
+            assert (english[name].to_pylist() == turkish[name].to_pylist()) == parallel
+            assert bool(set(english[name].to_pylist()) & set(turkish[name].to_pylist())) == parallel
 
 
 @pytest.fixture
@@ -229,14 +294,14 @@ def corpus(tmp_path):
     return tmp_path, Task(name="text", type="mlm", source=source), {"ner": ner}
 
 
-def test_raw_text_has_every_sentence_once_and_none_that_is_scored(corpus):
+def test_raw_text_has_every_sentence_once_and_no_scored_one(corpus):
     folder, text, tasks = corpus
     table = load_examples(text, "train", "en", folder, tasks).table
     assert table.schema == SCHEMAS["mlm"]
     assert sorted(table["text"].to_pylist()) == ["Bo ran", "free text"]
 
 
-def test_what_identifies_rows_follows_every_file_that_they_come_from(corpus):
+def test_the_digest_of_the_data_depends_on_every_file(corpus):
     folder, text, tasks = corpus
     seen = {content_digest(text, "train", "en", folder, tasks)}
     for name in ("raw.en.txt", "ner.en.train.tsv", "ner.en.test.tsv"):
@@ -260,7 +325,7 @@ def test_languages_are_available_where_their_file_is(tmp_path):
     assert available(table_task(languages=("en",)), "train", ("en", "tr"), tmp_path, {}) == []
 
 
-def test_prepared_rows_come_back_in_the_order_asked_for_and_an_empty_file_is_refused(tmp_path):
+def test_prepared_examples_are_read_in_the_order_asked_for_and_an_empty_file_is_refused(tmp_path):
     out = {code: tmp_path / "out" / code for code in ("en", "tr", "fi")}
     for code, folder in out.items():
         folder.mkdir(parents=True)
@@ -269,8 +334,9 @@ def test_prepared_rows_come_back_in_the_order_asked_for_and_an_empty_file_is_ref
     for code in ("en", "tr"):
         prepare({**common, "language": code}, {}, out[code], Context(tmp_path))
     assert read_examples([out["tr"], out["en"]])["text_a"].to_pylist() == ["tr", "en"]
-    with pytest.raises(XstiltsError, match="'fi'"):
+    with pytest.raises(XstiltsError, match="'fi'") as caught:
         prepare({**common, "language": "fi"}, {}, out["fi"], Context(tmp_path))
+    assert caught.value.kind == "missing-data"
 
 
 PARTS_OF_SPEECH = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X"
@@ -289,11 +355,11 @@ TAGGED = {
 )
 def test_real_tagged_files_are_read_whole(real_data, name, split, counts):
     tags, pattern = TAGGED[name]
-    own = task("tagging", tags, format="tagged", files={split: pattern.replace("{split}", split)})
+    mine = task("tagging", tags, format="tagged", files={split: pattern.replace("{split}", split)})
     for code, count in counts.items():
-        table = read(own, real_data, code, split)
+        table = read(mine, real_data, code, split)
         assert len(table) == count
-        lines = (real_data / own.source.files[split].format(lang=code)).read_text(encoding="utf-8").split("\n")
+        lines = (real_data / mine.source.files[split].format(lang=code)).read_text(encoding="utf-8").split("\n")
         assert sum(map(len, table["tokens"].to_pylist())) == sum(bool(line.strip()) for line in lines)
 
 
@@ -303,9 +369,9 @@ def test_real_parallel_test_sets_keep_items_and_clusters_together_in_all_languag
         "xnli": table_task(files={"dev": "xnli/dev-{lang}.tsv"}, cluster="text_a", parallel=True),
         "pawsx": table_task(files={"dev": "pawsx/dev-{lang}.tsv"}, labels=("0", "1"), parallel=True),
     }
-    for name, own in pairs.items():
+    for name, mine in pairs.items():
         codes = ("en", "sw", "th", "zh") if name == "xnli" else ("en", "ko", "zh")
-        tables = [read(own, real_data, code, "dev") for code in codes]
+        tables = [read(mine, real_data, code, "dev") for code in codes]
         assert {len(table) for table in tables} == {expected[name]}
         for column in ("id", "cluster_id"):
             assert all(table[column].equals(tables[0][column]) for table in tables)
@@ -327,10 +393,10 @@ def test_real_sentence_pairs_and_questions_are_read_whole(real_data):
 
 
 def test_real_unanswerable_questions_are_read(real_data):
-    own = task(
+    mine = task(
         "qa", (), unanswerable=True, format="squad", files={"test": "squad/dev-v2.0.rebuilt.json"}, languages=("en",)
     )
-    answers = read(own, real_data, "en", "test")["answers"].to_pylist()
+    answers = read(mine, real_data, "en", "test")["answers"].to_pylist()
     assert len(answers) == 11873
     assert sum(not a for a in answers) == 5945
 

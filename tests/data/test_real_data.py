@@ -50,7 +50,7 @@ def found(name, data):
             part = load_examples(task, split, code, data, TASKS)
             assert not part.withheld
             counts.setdefault(split, {})[code] = len(part.table) + part.unlabelled
-            problems += part.problems
+            problems += part.rejected
     return counts, problems
 
 

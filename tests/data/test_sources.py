@@ -1,4 +1,4 @@
-"""Where rows come from: the hub's format and cache, the benchmark's folder, file formats, bad rows of all kinds."""
+"""Where examples come from: the hub's format and cache, the benchmark's folder, file formats, bad rows of all kinds."""
 
 import json
 import shutil
@@ -8,10 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from xstilts.context import Context
+from xstilts.data import hub as hub_module
 from xstilts.data.check import check, texts_of
 from xstilts.data.examples import available, content_digest, load_examples
 from xstilts.data.prepare import accept, prepare, read_examples
-from xstilts.errors import MISSING, XstiltsError
+from xstilts.errors import XstiltsError
 from xstilts.tasks.task import Task, catalogue, from_xtreme_folder
 
 NLI = ["entailment", "neutral", "contradiction"]
@@ -22,9 +23,17 @@ def entry(source, kind="classification", **more):
 
 
 def table(task, split="train", code="en", data=None, tasks=None, withheld=False):
-    found = load_examples(task, split, code, data, tasks or {})
-    accept(task, split, code, found, withheld)
-    return found.table
+    examples = load_examples(task, split, code, data, tasks or {})
+    accept(task, split, code, examples, withheld)
+    return examples.table
+
+
+def refused(kind, *arguments):
+    """The text of the error of that kind that a table cannot be loaded with."""
+    with pytest.raises(XstiltsError) as caught:
+        table(*arguments)
+    assert caught.value.kind == kind
+    return str(caught.value)
 
 
 def class_names(column, names, inner=False):
@@ -61,7 +70,7 @@ def write_card(folder, configs):
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    """A folder of data that holds copies of repositories in the hub's own format; its caches are its own."""
+    """A folder of data that holds copies of repositories in the hub's own format; the caches are fresh."""
     datasets = pytest.importorskip("datasets")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
@@ -77,7 +86,7 @@ def hub(tmp_path, monkeypatch):
     return data
 
 
-def test_a_copy_of_a_repository_gives_the_rows_that_the_catalogue_describes(hub):
+def test_a_copy_of_a_repository_gives_the_examples_that_the_catalogue_describes(hub):
     xnli = catalogue()["xnli"]
     found = table(xnli, "train", "sw", hub)
     assert found["text_a"].to_pylist() == ["p sw", "p sw", "q sw"]
@@ -90,34 +99,28 @@ def test_a_copy_of_a_repository_gives_the_rows_that_the_catalogue_describes(hub)
 
 
 def test_withheld_labels_of_the_hub_are_refused_unless_predictions_alone_are_wanted(hub):
-    with pytest.raises(XstiltsError, match="no gold labels in 'sw'"):
-        table(catalogue()["xnli"], "test", "sw", hub)
+    assert "no gold labels in 'sw'" in refused("inconsistent", catalogue()["xnli"], "test", "sw", hub)
     assert table(catalogue()["xnli"], "test", "sw", hub, withheld=True)["label"].null_count == 3
 
 
 def test_a_single_missing_label_is_a_bad_row_and_not_a_withheld_test_set(hub):
     found = load_examples(catalogue()["xnli"], "validation", "sw", hub, {})
-    assert [str(problem) for problem in found.problems] == [
+    assert [str(problem) for problem in found.rejected] == [
         "facebook/xnli sw validation, row 2 (sw): no label; expected a gold label, as other rows have"
     ]
     assert len(found.table) == 2 and not found.withheld
 
 
-def test_what_a_repository_lacks_is_named(hub):
+def test_languages_splits_columns_and_repositories_that_are_missing(hub):
     xnli = catalogue()["xnli"]
-    with pytest.raises(XstiltsError, match="'th' not found") as caught:
-        table(xnli, "train", "th", hub)
-    assert caught.value.code == MISSING
-    with pytest.raises(XstiltsError, match="did you mean 'train'"):
-        table(xnli, "trian", "sw", hub)
+    assert "'th' not found" in refused("network", xnli, "train", "th", hub)
+    assert "did you mean 'train'" in refused("unknown-name", xnli, "trian", "sw", hub)
     wrong = xnli.model_copy(update={"source": xnli.source.model_copy(update={"columns": {"text_a": "premises"}})})
-    with pytest.raises(XstiltsError, match="did you mean 'premise'"):
-        table(wrong, "train", "sw", hub)
-    with pytest.raises(XstiltsError, match="cannot load the data set 'stanfordnlp/snli'"):
-        table(catalogue()["snli"], "train", "en", hub)
+    assert "did you mean 'premise'" in refused("bad-file", wrong, "train", "sw", hub)
+    assert "'stanfordnlp/snli'" in refused("network", catalogue()["snli"], "train", "en", hub)
 
 
-def test_a_cached_copy_of_another_revision_is_never_taken_for_the_pinned_one(hub, tmp_path):
+def test_a_cached_copy_of_another_revision_is_refused(hub, tmp_path):
     table(catalogue()["xnli"], "train", "sw", hub)
     xnli = catalogue()["xnli"]
     (prepared,) = (tmp_path / "cache").glob("*/sw/0.0.0/*/dataset_info.json")
@@ -130,14 +133,11 @@ def test_a_cached_copy_of_another_revision_is_never_taken_for_the_pinned_one(hub
             assert len(table(xnli, "train", "sw", tmp_path)) == 3
         else:
             shutil.rmtree(cached.with_name(xnli.source.revision))
-            from xstilts.data import hub as rooms
-
-            rooms._builder.cache_clear()
-            with pytest.raises(XstiltsError, match="holds revision 0000"):
-                table(xnli, "train", "sw", tmp_path)
+            hub_module._cached_builder.cache_clear()
+            assert "holds revision 0000" in refused("network", xnli, "train", "sw", tmp_path)
 
 
-def test_a_union_has_the_rows_of_its_parts_in_proportion_and_tells_them_apart(hub):
+def test_a_union_has_the_examples_of_its_parts_under_distinct_ids(hub):
     for repository, config, splits in (
         ("stanfordnlp/snli", "plain_text", ["train"]),
         ("nyu-mll/glue", "mnli", ["train"]),
@@ -150,7 +150,7 @@ def test_a_union_has_the_rows_of_its_parts_in_proportion_and_tells_them_apart(hu
         write_card(hub / repository, {config: splits})
     known = catalogue()
     found = load_examples(known["anli_plus"], "train", "en", hub, known)
-    assert found.unlabelled == 1 and not found.problems
+    assert found.unlabelled == 1 and not found.rejected
     assert [i.split("-")[0] for i in found.table["id"].to_pylist()] == ["snli", *["mnli"] * 2, *["anli"] * 6]
     assert found.table["label"].to_pylist() == ["entailment", *["entailment", "contradiction"] * 4]
 
@@ -176,15 +176,13 @@ def test_tags_choices_answers_and_prefixes_come_from_the_hub_as_the_catalogue_sa
     assert found["answers"].to_pylist() == [[{"text": "Ada", "start": 0}]] * 2
 
 
-def test_raw_text_may_be_that_of_hub_tasks_alone(hub):
+def test_raw_text_may_come_from_hub_tasks_alone(hub):
     xnli = catalogue()["xnli"]
     text = entry({"of_tasks": {"xnli": "train"}, "without": {"xnli": "test"}}, "mlm")
-    with pytest.raises(XstiltsError, match="no rows for 'sw'"):
-        table(text, "train", "sw", hub, {"xnli": xnli})
+    refused("missing-data", text, "train", "sw", hub, {"xnli": xnli})
     text = entry({"of_tasks": {"xnli": "train"}}, "mlm")
     assert len(table(text, "train", "sw", hub, {"xnli": xnli})) == 5
-    with pytest.raises(XstiltsError, match="cannot load the data set"):
-        table(text, "train", "sw", None, {"xnli": xnli})
+    refused("network", text, "train", "sw", None, {"xnli": xnli})
 
 
 def test_plain_files_of_a_repository_are_read_from_its_copy(hub):
@@ -196,9 +194,8 @@ def test_plain_files_of_a_repository_are_read_from_its_copy(hub):
     assert found["label"].to_pylist() == ["entailment", "neutral"]
 
 
-def test_data_that_only_a_licence_opens_say_where_it_is_had():
-    with pytest.raises(XstiltsError, match="LDC2005T13"):
-        table(catalogue()["ccg"])
+def test_data_under_a_licence_say_where_it_is_available():
+    assert "LDC2005T13" in refused("missing-data", catalogue()["ccg"])
 
 
 @pytest.fixture
@@ -225,7 +222,7 @@ def xtreme(tmp_path):
     return tmp_path
 
 
-def test_the_folder_of_the_benchmark_gives_rows_and_its_test_sets_no_labels(xtreme):
+def test_the_benchmarks_folder_has_examples_and_test_sets_without_labels(xtreme):
     known = {name: from_xtreme_folder(task) for name, task in catalogue().items()}
     assert table(known["xnli"], "train", "en", xtreme)["text_b"].to_pylist() == ['say "b"']
     assert table(known["xnli"], "validation", "sw", xtreme)["label"].to_pylist() == ["neutral", "entailment"]
@@ -233,8 +230,7 @@ def test_the_folder_of_the_benchmark_gives_rows_and_its_test_sets_no_labels(xtre
     assert table(known["bucc2018"], "dev", "de", xtreme)["gold"].to_pylist() == [None, None, "de-1", None]
     for name, split, code in (("xnli", "test", "sw"), ("panx", "test", "sw"), ("tatoeba", "test", "sw"),
                               ("bucc2018", "test", "de"), ("xquad", "test", "de")):  # fmt: skip
-        with pytest.raises(XstiltsError, match="withheld"):
-            table(known[name], split, code, xtreme)
+        refused("inconsistent", known[name], split, code, xtreme)
         assert len(table(known[name], split, code, xtreme, withheld=True))
     assert available(known["xnli"], "test", ("en", "sw", "th"), xtreme, known) == ["sw"]
 
@@ -245,7 +241,7 @@ FORMATS = {
 }
 
 
-def test_a_sorted_file_is_cut_into_splits_of_mixed_rows_that_share_none(tmp_path):
+def test_a_sorted_file_is_shuffled_before_it_is_cut_into_splits(tmp_path):
     (tmp_path / "a.tsv").write_text("".join(f"{i}\tb\t{NLI[i // 20]}\n" for i in range(60)))
     columns = {"text_a": 0, "text_b": 1, "label": 2}
     source = {"format": "table", "files": {"train": "a.tsv", "dev": "a.tsv"}, "columns": columns, "shuffled": True,
@@ -261,38 +257,38 @@ def test_nested_records_are_reached_by_paths(tmp_path, kind):
     text, name = FORMATS[kind]
     (tmp_path / name).write_text(text)
     columns = {"question": "q.stem", "choices": "q.options.t", "label": "key"}
-    own = entry({"format": kind, "files": {"train": name}, "columns": columns}, "multiple_choice", labels=["A", "B"])
-    (row,) = table(own, data=tmp_path).to_pylist()
+    mine = entry({"format": kind, "files": {"train": name}, "columns": columns}, "multiple_choice", labels=["A", "B"])
+    (row,) = table(mine, data=tmp_path).to_pylist()
     assert (row["question"], row["choices"], row["label"], row["context"]) == ("who?", ["a", "b"], 1, None)
 
 
 def test_columns_that_make_a_list_and_blocks_of_lines(tmp_path):
     (tmp_path / "a.csv").write_text('id,c,x,y,label\n7,"in, out",one,two,0\n')
-    own = entry({"format": "table", "files": {"train": "a.csv"}, "columns": {
+    mine = entry({"format": "table", "files": {"train": "a.csv"}, "columns": {
         "id": "id", "context": "c", "choices": ["x", "y"], "label": "label"}}, "multiple_choice")  # fmt: skip
-    (row,) = table(own, data=tmp_path).to_pylist()
+    (row,) = table(mine, data=tmp_path).to_pylist()
     assert (row["id"], row["context"], row["choices"], row["label"]) == ("7", "in, out", ["one", "two"], 0)
     (tmp_path / "b.txt").write_text("scene\n1\nfirst\nsecond\n" * 2 + "scene\n")
     blocks = {"format": "blocks", "block": 4, "files": {"train": "b.txt"}}
-    own = entry({**blocks, "columns": {"context": 0, "label": 1, "choices": [2, 3]}}, "multiple_choice")
-    found = load_examples(own, "train", "en", tmp_path, {})
+    mine = entry({**blocks, "columns": {"context": 0, "label": 1, "choices": [2, 3]}}, "multiple_choice")
+    found = load_examples(mine, "train", "en", tmp_path, {})
     assert found.table["choices"].to_pylist() == [["first", "second"]] * 2
-    assert [problem.found for problem in found.problems] == ["1 lines at the end"]
+    assert [problem.found for problem in found.rejected] == ["1 lines at the end"]
 
 
 def test_parquet_files_and_conllu_sentences(tmp_path):
     pq.write_table(pa.table({"a": ["x"], "l": [1]}), tmp_path / "a.parquet")
-    own = entry({"format": "parquet", "files": {"train": "a.parquet"}, "columns": {"text_a": "a", "label": "l"},
+    mine = entry({"format": "parquet", "files": {"train": "a.parquet"}, "columns": {"text_a": "a", "label": "l"},
                  "relabel": {"1": "neutral"}})  # fmt: skip
-    assert table(own, data=tmp_path)["label"].to_pylist() == ["neutral"]
+    assert table(mine, data=tmp_path)["label"].to_pylist() == ["neutral"]
     (tmp_path / "a.conllu").write_text(
         "# newdoc id = 1\n# sent_id = 1\n1-2\tvámonos\t_\t_\t_\t_\t_\t_\t_\t_\n"
         "1\tvamos\tir\tVERB\t_\t_\t0\troot\t_\t_\n2\tnos\tnosotros\tPRON\t_\t_\t1\tobj\t_\t_\n"
         "2.1\tx\t_\tNOUN\t_\t_\t_\t_\t_\t_\n\n1\tsí\tsí\tINTJ\t_\t_\t0\troot\t_\t_\n\n"
         "# newdoc\n1\tno\tno\tINTJ\t_\t_\t0\troot\t_\t_\n"
     )
-    own = entry({"format": "conllu", "files": {"train": "a.conllu"}}, "tagging", labels=["VERB", "PRON", "INTJ"])
-    found = table(own, data=tmp_path)
+    mine = entry({"format": "conllu", "files": {"train": "a.conllu"}}, "tagging", labels=["VERB", "PRON", "INTJ"])
+    found = table(mine, data=tmp_path)
     assert found["tokens"].to_pylist() == [["vamos", "nos"], ["sí"], ["no"]]
     assert found["tags"].to_pylist() == [["VERB", "PRON"], ["INTJ"], ["INTJ"]]
     clusters = found["cluster_id"].to_pylist()
@@ -322,10 +318,10 @@ def broken(tmp_path):
     return tmp_path, {"format": "table", "files": {"train": "{lang}.tsv"}, "columns": columns}
 
 
-def test_every_bad_row_of_a_file_is_named_at_once(broken):
+def test_every_bad_row_of_a_file_is_listed_at_once(broken):
     folder, source = broken
     found = load_examples(entry(source), "train", "en", folder, {})
-    named = {problem.line: problem.found for problem in found.problems}
+    named = {problem.line: problem.found for problem in found.rejected}
     for number, (_, fault) in enumerate(BROKEN, 1):
         assert named.get(number, "").startswith(fault) and bool(fault) == (number in named)
     assert len(named) == 10
@@ -335,7 +331,7 @@ def test_every_bad_row_of_a_file_is_named_at_once(broken):
     assert "line 5 (en): no label; expected a gold label, as other rows have (and 1 more such rows)" in caught.value.why
 
 
-def test_bad_rows_that_are_skipped_are_counted_and_named_and_shift_no_other(broken, tmp_path):
+def test_skipped_rows_are_listed_and_shift_no_other(broken, tmp_path):
     folder, source = broken
     arguments = {"task": entry(source, on_bad_row="skip").model_dump(), "tasks": {}, "split": "train",
                  "language": "en", "content": "", "data": str(folder)}  # fmt: skip
@@ -348,11 +344,11 @@ def test_bad_rows_that_are_skipped_are_counted_and_named_and_shift_no_other(brok
     assert left_out["problems"][0] == {"file": str(folder / "en.tsv"), "line": 2, "language": "en", "unit": "line",
                                        "found": "label 'maybe'", "expected": "one of " + ", ".join(NLI)}  # fmt: skip
     columns = {"text_a": 0, "label": 2}
-    own = entry({**source, "columns": columns}, on_bad_row="skip")
-    assert table(own, data=folder)["id"].to_pylist() == ["en-train-0", "en-train-3", "en-train-6", "en-train-10"]
+    mine = entry({**source, "columns": columns}, on_bad_row="skip")
+    assert table(mine, data=folder)["id"].to_pylist() == ["en-train-0", "en-train-3", "en-train-6", "en-train-10"]
 
 
-def test_a_check_says_what_each_language_is_like(tmp_path):
+def test_a_check_describes_the_data_of_each_language(tmp_path):
     (tmp_path / "en.tsv").write_text("one two\tx\tneutral\none  Two\tX\tneutral\nthree\ty\tentailment\n")
     (tmp_path / "sw.tsv").write_text("moja\tz\tneutral\nmbili\t\tneutral\n")
     (tmp_path / "other-en.tsv").write_text("THREE\tw\tneutral\n")

@@ -1,95 +1,119 @@
-"""Records of any source become the Arrow rows of a task's type; rows that cannot are named, never silently lost."""
+"""Records of any data source become the examples of a task; rows that cannot are listed, never silently lost."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xstilts.data.line_formats import Item
+from xstilts.data.record_formats import Item
 from xstilts.data.rejected_rows import RejectedRow
 from xstilts.randomness import generator
-from xstilts.tasks.data_source import Described
+from xstilts.tasks.data_source import MappedSource
 from xstilts.tasks.task import BadRow, Record, Task
-from xstilts.tasks.task_types import READ, SCHEMAS
+from xstilts.tasks.task_types import READ
 
 BATCH = 10_000
 
 
 @dataclass
 class Examples:
-    """The rows of a split in a language: the table without its bad rows, these, how many rows have no gold label by
-    the data's own account and were left out, and whether the gold labels of all of them are withheld."""
+    """The examples of one split and language.
+
+    table: without the rejected rows, in the schema of the task's type. unlabelled: the number of rows that have no
+    gold label by the data's own account and are left out. withheld: whether no example has a gold label; `note` is a
+    possible mistake behind that.
+    """
 
     table: pa.Table
-    problems: list[RejectedRow] = field(default_factory=list)
+    rejected: list[RejectedRow] = field(default_factory=list)
     unlabelled: int = 0
     withheld: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where records come from: file or repository, and what their numbers count."""
+    """Where records come from: file or repository, split and language, and what their numbers count."""
 
     file: str
+    split: str
+    language: str
     unit: str = "line"
 
+    def rejected(self, line: int, bad: BadRow) -> RejectedRow:
+        """The row of that line as a rejected one."""
+        return RejectedRow(self.file, line, self.language, bad.found, bad.expected, self.unit)
 
-def build_examples(
-    task: Task, source: Described, items: Iterable[Item], place: Origin, split: str, code: str
-) -> Examples:
-    """The rows of the records of one split and language, in the schema of the task's type, read in batches.
 
-    Ids and clusters are shared by all languages where the task is parallel, else they carry the language; both
-    follow the order of the records, bad ones included, so that a row left out shifts no other.
+def build_examples(task: Task, source: MappedSource, items: Iterable[Item], origin: Origin) -> Examples:
+    """The examples of one split and language, made from numbered records in batches.
+
+    Ids and clusters are shared by all languages if the task is parallel, else they contain the language. Both count
+    the records, bad ones included, so that leaving out a row does not shift the others. Of equal ids the first counts.
     """
-    rows = Examples(pa.table({}))
-    lines: list[int] = []
+    kind, result = READ[task.type], Examples(pa.table({}))
+    batches, rows = [], []
+    ids: set[str] = set()
+    lines_without_gold = []
+    for line, outcome in _outcomes(task, source, items, origin):
+        if outcome is None:
+            result.unlabelled += 1
+        elif isinstance(outcome, BadRow):
+            result.rejected.append(origin.rejected(line, outcome))
+        elif outcome["id"] in ids:
+            again = BadRow(f"id '{outcome['id']}' a second time", "ids that are unique")
+            result.rejected.append(origin.rejected(line, again))
+        else:
+            ids.add(outcome["id"])
+            rows.append(outcome)
+            if kind.GOLD and outcome[kind.GOLD] is None:
+                lines_without_gold.append(line)
+            if len(rows) == BATCH:
+                batches.append(pa.RecordBatch.from_pylist(rows, kind.SCHEMA))
+                rows = []
+    batches.append(pa.RecordBatch.from_pylist(rows, kind.SCHEMA))
+    result.table = pa.Table.from_batches(batches, kind.SCHEMA)
+    if lines_without_gold:
+        result.withheld = len(lines_without_gold) == len(result.table)
+        if not result.withheld and not kind.SPARSE_GOLD:
+            missing = BadRow(f"no {kind.GOLD}", "a gold label, as other rows have")
+            result.rejected += [origin.rejected(line, missing) for line in lines_without_gold]
+            result.table = result.table.filter(pc.is_valid(result.table[kind.GOLD]))
+    return result
+
+
+def _outcomes(
+    task: Task, source: MappedSource, items: Iterable[Item], origin: Origin
+) -> Iterator[tuple[int, Record | BadRow | None]]:
+    """Yield the line of each example with the example, the reason why it is none, or None if it is unlabelled."""
     if source.shuffled:
         listed = list(items)
         items = (listed[i] for i in generator("rows of a shuffled file").permutation(len(listed)))
-    taken = islice(items, *source.rows.get(split, (None,)))
-    shaped = _shaped(task, source, taken, place, (split, code), rows, lines)
-    batches = []
-    while batch := list(islice(shaped, BATCH)):
-        batches.append(pa.RecordBatch.from_pylist(batch, SCHEMAS[task.type]))
-    rows.table = pa.Table.from_batches(batches, SCHEMAS[task.type])
-    _drop_repeated(rows, lines, place, code)
-    _judge_withheld(task, rows, lines, place, code)
-    return rows
-
-
-def _shaped(
-    task: Task, source: Described, items: Iterable[Item], place: Origin, where: tuple[str, str], rows: Examples,
-    lines: list[int],
-) -> Iterator[dict[str, Any]]:  # fmt: skip
-    split, code = where
-    prefix = split if task.parallel else f"{code}-{split}"
+    prefix = origin.split if task.parallel else f"{origin.language}-{origin.split}"
     cluster = _clusters(source)
-    for i, (line, record) in enumerate(items):
+    for i, (line, record) in enumerate(islice(items, *source.rows.get(origin.split, (None,)))):
         try:
             if isinstance(record, BadRow):
                 raise record
-            number = {"id": f"{prefix}-{i}"}
-            named = {**number, **record, "cluster_id": f"{prefix}-{cluster(record, i)}", "language": code}
-            if split in source.numbered:
-                named |= number
+            named = {"id": f"{prefix}-{i}", **record}
+            named |= {"cluster_id": f"{prefix}-{cluster(named, i)}", "language": origin.language}
+            if origin.split in source.numbered:
+                named["id"] = f"{prefix}-{i}"
             labelled = _relabelled(named, source)
             if labelled is None:
-                rows.unlabelled += 1
-                continue
-            for row in READ[task.type].complete(labelled, task):
-                lines.append(line)
-                yield row
+                yield line, None
+            else:
+                yield from ((line, example) for example in READ[task.type].complete(labelled, task))
         except BadRow as bad:
-            rows.problems.append(RejectedRow(place.file, line, code, bad.found, bad.expected, place.unit))
+            yield line, bad
 
 
-def _clusters(source: Described) -> Callable[[Record, int], Any]:
+def _clusters(source: MappedSource) -> Callable[[Record, int], Any]:
     """A function that names the cluster of a record and its number: the number of the first record of a run with one
-    value of the cluster's column (or one group of the file), of all with that value where rows are shuffled."""
+    value of the cluster's column (or one group of the file), of all with that value if rows are shuffled."""
     first: dict[Any, int] = {}
 
     def cluster(record: Record, number: int) -> Any:
@@ -105,51 +129,15 @@ def _clusters(source: Described) -> Callable[[Record, int], Any]:
     return cluster
 
 
-def _relabelled(record: Record, source: Described) -> Record | None:
-    """The record with our label words; None where the data says that it has no gold label."""
+def _relabelled(record: Record, source: MappedSource) -> Record | None:
+    """The record with the task's label words; None if the data says that it has no gold label."""
     label, tokens, tags = (record.get(name) for name in ("label", "tokens", "tags"))
     if label is not None:
         if str(label) in source.unlabelled:
             return None
         record["label"] = source.relabel.get(str(label), label)
     if isinstance(tags, list) and isinstance(tokens, list) and len(tags) == len(tokens):
-        kept = [i for i, tag in enumerate(tags) if str(tag) not in source.unlabelled]
-        record["tokens"] = [tokens[i] for i in kept]
-        record["tags"] = [source.relabel.get(str(tags[i]), tags[i]) for i in kept]
+        labelled = [i for i, tag in enumerate(tags) if str(tag) not in source.unlabelled]
+        record["tokens"] = [tokens[i] for i in labelled]
+        record["tags"] = [source.relabel.get(str(tags[i]), tags[i]) for i in labelled]
     return record
-
-
-def _drop_repeated(rows: Examples, lines: list[int], place: Origin, code: str) -> None:
-    """Keeps the first row of every id."""
-    table = rows.table
-    if len(table) == pc.count_distinct(table["id"]).as_py():
-        return
-    seen: set[str] = set()
-    keep = []
-    for position, name in enumerate(table["id"].to_pylist()):
-        if name in seen:
-            again = f"id '{name}' a second time"
-            rows.problems.append(
-                RejectedRow(place.file, lines[position], code, again, "ids that are unique", place.unit)
-            )
-        else:
-            keep.append(position)
-        seen.add(name)
-    lines[:] = [lines[position] for position in keep]
-    rows.table = table.take(keep)
-
-
-def _judge_withheld(task: Task, rows: Examples, lines: list[int], place: Origin, code: str) -> None:
-    """Gold labels are withheld where no row has one; where some rows have one, the others are bad, except where a row
-    without is the rule (sentences without a translation)."""
-    kind = READ[task.type]
-    if not kind.GOLD or not rows.table[kind.GOLD].null_count:
-        return
-    absent = rows.table[kind.GOLD].is_null()
-    rows.withheld = pc.all(absent).as_py()
-    if rows.withheld or kind.SPARSE_GOLD:
-        return
-    what = RejectedRow(place.file, 0, code, f"no {kind.GOLD}", "a gold label, as other rows have", place.unit)
-    pairs = zip(lines, absent.to_pylist(), strict=True)
-    rows.problems += [replace(what, line=line) for line, missing in pairs if missing]
-    rows.table = rows.table.filter(pc.invert(absent))

@@ -1,4 +1,4 @@
-"""Every source yields the same Arrow rows; nothing above this folder knows where rows came from."""
+"""Examples of any data source as Arrow tables of one schema; nothing above this folder knows where they came from."""
 
 import hashlib
 from functools import lru_cache
@@ -8,13 +8,16 @@ import pyarrow as pa
 
 from xstilts.data import files, hub
 from xstilts.data.build_examples import Examples
+from xstilts.data.record_formats import Files
 from xstilts.data.world import World
 from xstilts.errors import XstiltsError, did_you_mean
-from xstilts.tasks.data_source import FileSource, HubSource, OwnSource, TextSource, UnionSource, WorldSource
+from xstilts.tasks.data_source import FileSource, HubSource, RestrictedSource, TextSource, UnionSource, WorldSource
 from xstilts.tasks.task import Task
 from xstilts.tasks.task_types import SCHEMAS
 
 Tasks = dict[str, Task]
+TEXTS = ("tokens", "text", "text_a", "text_b", "context", "question")
+"""Columns whose texts can become raw text for masked language modelling, whatever the type of task."""
 
 
 @lru_cache(maxsize=2)
@@ -23,116 +26,118 @@ def _world(seed: int, code_mixing: float) -> World:
 
 
 def required_tasks(task: Task) -> tuple[str, ...]:
-    """Names of the tasks whose rows or text a task takes."""
-    if isinstance(task.source, UnionSource):
-        return task.source.union
-    return tuple(sorted({*task.source.of_tasks, *task.source.without})) if isinstance(task.source, TextSource) else ()
+    """Names of the tasks whose examples or text a task takes."""
+    return tuple(dict.fromkeys(name for name, _ in task.source.other_tasks("")))
 
 
 def load_examples(task: Task, split: str, code: str, data: Path | None, tasks: Tasks) -> Examples:
-    """The rows of one split and language of a task, in the schema of its type, and what was wrong with others.
+    """The examples of one split and language of a task, in the schema of its type, and the rows that were rejected.
 
     Args:
-        data: the folder below which file sources lie; `tasks`: the tasks that a text or union source takes rows of.
+        data: the folder below which file sources lie.
+        tasks: the tasks that a text or union source takes examples of.
 
-    Raises XstiltsError where they cannot be had at all.
+    Raises XstiltsError if there are no data.
     """
     source = task.source
     if isinstance(source, WorldSource):
         if split not in source.rows:
-            what, why = f"task '{task.name}' has no split '{split}'", f"it has {', '.join(source.rows)}"
-            raise XstiltsError("unknown-name", what, why, "name one of these splits")
+            raise no_such_split(task, split)
         world = _world(source.world, source.code_mixing)
         return Examples(world.table(source.kind, split, code, source.rows[split], **source.parameters))
     if isinstance(source, HubSource):
         return hub.read_hub(task, source, split, code, data)
+    if isinstance(source, FileSource):
+        return files.read_files(task, source, split, code, _files(task, source, split, code, data))
     _check_required(task, tasks)
     if isinstance(source, UnionSource):
-        return _joined([load_examples(tasks[name], split, code, data, tasks) for name in source.union], source.union)
-    if isinstance(source, OwnSource):
-        raise XstiltsError("missing-data", f"the data of task '{task.name}' cannot be had openly", source.own,
-                           "give the task a `source` of your own files in the study")  # fmt: skip
-    if isinstance(source, FileSource) and source.hub:
-        return hub.read_hub_files(task, source, split, code, data)
+        return _joined({name: load_examples(tasks[name], split, code, data, tasks) for name in source.union})
     if isinstance(source, TextSource):
         return _text(task, source, code, data, tasks)
-    return files.read(task, source, split, code, _folder(task, data))
+    what, hint = f"the data of task '{task.name}' are not public", "give the task a `source` of your own files"
+    raise XstiltsError("missing-data", what, source.own, hint)
+
+
+def no_such_split(task: Task, split: str) -> XstiltsError:
+    """The error that a task's source does not name a split."""
+    known = task.source.named_splits
+    hint = did_you_mean(split, known) or f"choose one of {', '.join(known)}"
+    return XstiltsError(
+        "unknown-name", f"task '{task.name}' has no split '{split}'", f"it has {', '.join(known)}", hint
+    )
+
+
+def _files(task: Task, source: FileSource, split: str, code: str, data: Path | None) -> Files:
+    if source.hub:
+        return hub.hub_files(source, split, code, data)
+    return files.paths(source, split, code, _folder(task, data))
 
 
 def _folder(task: Task, data: Path | None) -> Path:
     if data is None:
-        raise XstiltsError(
-            "bad-row",
-            f"task '{task.name}' reads local files, and no data folder was given",
-            "its source is a pattern of file names",
-            "give the folder with --data",
-        )
+        what = f"task '{task.name}' reads local files, and no data folder was given"
+        raise XstiltsError("missing-data", what, "its source is a pattern of file names", "give the folder with --data")
     return data
 
 
 def _check_required(task: Task, tasks: Tasks, above: tuple[str, ...] = ()) -> None:
-    """Raises XstiltsError where a task takes rows of one that is unknown, of itself by way of others (`above`), or of
+    """Raise XstiltsError if a task takes examples of an unknown task, of itself by way of others (`above`), or of
     another type than the union that it is part of."""
     for name in required_tasks(task):
         if name not in tasks:
-            raise XstiltsError("unknown-name", f"task '{task.name}' takes rows of an unknown task '{name}'",
-                               "it is neither in the catalogue nor among your own tasks",
-                               did_you_mean(name, tasks) or "`xstilts tasks` lists the catalogue")  # fmt: skip
+            what, why = f"task '{task.name}' takes examples of an unknown task '{name}'", "no task has this name"
+            raise XstiltsError("unknown-name", what, why, did_you_mean(name, tasks) or "see `xstilts tasks`")
         if name in (*above, task.name):
-            raise XstiltsError("bad-row", f"task '{name}' takes rows of itself", "that never comes to an end",
-                               "name tasks that have rows of their own")  # fmt: skip
+            what, why = f"task '{name}' takes examples of itself", "that never ends"
+            raise XstiltsError("bad-setting", what, why, "name tasks that have data of their own")
         if isinstance(task.source, UnionSource) and tasks[name].type != task.type:
-            raise XstiltsError("bad-row", f"task '{task.name}' joins '{name}' of type {tasks[name].type}",
-                               f"it is of type {task.type} itself", "join tasks of one type")  # fmt: skip
+            what, why = f"task '{task.name}' joins '{name}' of type {tasks[name].type}", f"its own type is {task.type}"
+            raise XstiltsError("bad-setting", what, why, "join tasks of one type")
         _check_required(tasks[name], tasks, (*above, task.name))
 
 
-def _joined(parts: list[Examples], names: tuple[str, ...]) -> Examples:
-    """The rows of several tasks as those of one; ids carry the name of the task that a row comes from."""
+def _joined(sources: dict[str, Examples]) -> Examples:
+    """The examples of several tasks as those of one; ids contain the name of the task that an example comes from."""
+    result = Examples(pa.table({}))
     tables = []
-    for part, name in zip(parts, names, strict=True):
-        table = part.table
+    for name, examples in sources.items():
+        table = examples.table
         for position, column in enumerate(table.column_names):
             if column in ("id", "cluster_id"):
                 named = pa.array([f"{name}-{value}" for value in table[column].to_pylist()], pa.string())
                 table = table.set_column(position, column, named)
         tables.append(table)
-    problems = [problem for part in parts for problem in part.problems]
-    unlabelled = sum(part.unlabelled for part in parts)
-    return Examples(pa.concat_tables(tables), problems, unlabelled, any(part.withheld for part in parts))
+        result.rejected += examples.rejected
+        result.unlabelled += examples.unlabelled
+        result.withheld |= examples.withheld
+    result.table = pa.concat_tables(tables)
+    return result
 
 
 def _text(task: Task, source: TextSource, code: str, data: Path | None, tasks: Tasks) -> Examples:
-    """Distinct sentences of a language from all places that the source names, minus what is scored."""
-    barred = {s for name, split in source.without.items() if _covers(tasks[name], split, code, data)
-              for s in _sentences(load_examples(tasks[name], split, code, data, tasks).table)}  # fmt: skip
-    texts: dict[str, None] = {}
-    result = Examples(pa.table({}))
-    for name, split in source.of_tasks.items():
-        if _covers(tasks[name], split, code, data):
-            found = load_examples(tasks[name], split, code, data, tasks)
-            result.problems += found.problems
-            texts.update(dict.fromkeys(_sentences(found.table)))
+    """Distinct sentences of a language from everything that the source names, minus what is scored."""
+
+    def of_tasks(named: dict[str, str]) -> list[Examples]:
+        covering = [(name, split) for name, split in named.items() if _covers(tasks[name], split, code, data)]
+        return [load_examples(tasks[name], split, code, data, tasks) for name, split in covering]
+
+    loaded = of_tasks(source.of_tasks)
     for part in source.files:
         if files.present(part, "train", code, _folder(task, data)):
-            found = files.read(task, part, "train", code, _folder(task, data))
-            result.problems += found.problems
-            texts.update(dict.fromkeys(found.table["text"].to_pylist()))
-    kept = [text for text in texts if text not in barred]
-    ids = [f"{code}-{i}" for i in range(len(kept))]
-    columns = {"id": ids, "cluster_id": ids, "language": [code] * len(kept), "text": kept, "text_b": [None] * len(kept)}
-    result.table = pa.table(columns, SCHEMAS["mlm"])
-    return result
+            loaded.append(files.read_files(task, part, "train", code, _files(task, part, "train", code, data)))
+    scored = {sentence for examples in of_tasks(source.without) for sentence in _sentences(examples.table)}
+    sentences = dict.fromkeys(sentence for examples in loaded for sentence in _sentences(examples.table))
+    texts = [sentence for sentence in sentences if sentence not in scored]
+    ids = [f"{code}-{i}" for i in range(len(texts))]
+    columns = [ids, ids, [code] * len(ids), texts, [None] * len(ids)]
+    rejected = [row for examples in loaded for row in examples.rejected]
+    return Examples(pa.table(dict(zip(SCHEMAS["mlm"].names, columns, strict=True)), SCHEMAS["mlm"]), rejected)
 
 
 def _sentences(table: pa.Table) -> list[str]:
-    """The texts of a table's rows, whatever its type."""
-    result: list[str] = []
-    for name in ("tokens", "text", "text_a", "text_b", "context", "question"):
-        if name in table.column_names:
-            values = table[name].to_pylist()
-            result += [" ".join(v) if isinstance(v, list) else v for v in values if v]
-    return result
+    """The texts of a table's examples, whatever its type."""
+    columns = [table[name].to_pylist() for name in TEXTS if name in table.column_names]
+    return [" ".join(v) if isinstance(v, list) else v for values in columns for v in values if v]
 
 
 def _covers(task: Task, split: str, code: str, data: Path | None) -> bool:
@@ -144,41 +149,41 @@ def _covers(task: Task, split: str, code: str, data: Path | None) -> bool:
 
 
 def available(task: Task, split: str, codes: tuple[str, ...], data: Path | None, tasks: Tasks) -> list[str]:
-    """Those of `codes` for which the task has rows of that split; raises XstiltsError where one file would be read as
-    that of every language."""
+    """Those of `codes` in which the task has examples of that split.
+
+    Raises XstiltsError if one file would be read as that of every language.
+    """
     if isinstance(task.source, FileSource):
         pattern, named = task.source.files.get(split, "{lang}"), task.source.languages or task.languages
         if "{lang" not in pattern and "{iso3" not in pattern and len(named) != 1:
-            raise XstiltsError("bad-row", f"task '{task.name}' does not say which language its {split} split has",
-                               f"'{pattern}' is the same file for every language",
-                               "put {lang} into the pattern, or give its one language under `languages`")  # fmt: skip
+            what = f"task '{task.name}' does not say which language its {split} split has"
+            hint = "put {lang} into the pattern, or give its one language under `languages`"
+            raise XstiltsError("bad-setting", what, f"'{pattern}' is the same file for every language", hint)
     return [code for code in codes if _covers(task, split, code, data)]
 
 
 def content_digest(task: Task, split: str, code: str, data: Path | None, tasks: Tasks) -> str:
-    """What identifies the rows besides the task's entry: checksums of the local files they come from."""
-    source = task.source
-    found: list[Path] = []
-    digest = hashlib.sha256()
+    """What identifies the examples besides the task's entry: a digest of the local files that they come from, or ""
+    if the entry says it all."""
+    source, digest = task.source, hashlib.sha256()
     _check_required(task, tasks)
-    if isinstance(source, UnionSource):
-        for name in source.union:
-            digest.update(content_digest(tasks[name], split, code, data, tasks).encode())
-    elif isinstance(source, WorldSource | OwnSource) or data is None:
+    union = isinstance(source, UnionSource)
+    if isinstance(source, WorldSource | RestrictedSource) or (data is None and not union):
         return ""
-    elif isinstance(source, HubSource | FileSource) and source.hub and not hub.mirror(source.hub, data):
+    if isinstance(source, HubSource | FileSource) and source.hub and not hub.mirror(source.hub, data):
         return ""  # the revision says it all
-    elif isinstance(source, HubSource):
-        found = hub.mirrored_files(source, split, code, data)
+    local: list[Path] = []
+    if isinstance(source, HubSource):
+        local = hub.mirrored_files(source, split, code, _folder(task, data))
     elif isinstance(source, FileSource):
-        found = list((hub.hub_files if source.hub else files.paths)(source, split, code, data).values())
-    else:
-        for part in source.files:
-            found += files.paths(part, "train", code, data).values() if files.present(part, "train", code, data) else []
-        for name, other in [*source.of_tasks.items(), *source.without.items()]:
-            if _covers(tasks[name], other, code, data):
-                digest.update(content_digest(tasks[name], other, code, data, tasks).encode())
-    for path in found:
+        local = list(_files(task, source, split, code, data).values())
+    elif isinstance(source, TextSource):
+        present = [part for part in source.files if files.present(part, "train", code, _folder(task, data))]
+        local = [path for part in present for path in files.paths(part, "train", code, _folder(task, data)).values()]
+    for name, part_split in source.other_tasks(split):
+        if union or _covers(tasks[name], part_split, code, data):
+            digest.update(content_digest(tasks[name], part_split, code, data, tasks).encode())
+    for path in local:
         digest.update(_checksum(path, path.stat().st_mtime_ns))
     return digest.hexdigest()[:32]
 

@@ -3,42 +3,44 @@
 from pathlib import Path
 
 from xstilts.data.build_examples import Examples, Origin, build_examples
-from xstilts.data.line_formats import READERS
-from xstilts.data.record_formats import NUMBERED, Files
+from xstilts.data.line_formats import READERS, table_rows
+from xstilts.data.record_formats import UNITS, Files
 from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.languages import language
-from xstilts.tasks.data_source import Described, FileSource
+from xstilts.tasks.data_source import FileSource, MappedSource
 from xstilts.tasks.task import Task
 
 
-def fill(source: Described, pattern: str, code: str, split: str) -> str:
-    """A pattern with the language and the split put in; raises XstiltsError where it has other places."""
-    known, own = language(code), source.codes.get(code)
-    iso3, _, script = (own or known.iso639_3).partition("_")
+def fill(source: MappedSource, pattern: str, code: str, split: str) -> str:
+    """The pattern with language and split put in; raises XstiltsError if it has other placeholders."""
+    known, spelling = language(code), source.codes.get(code)
+    iso3, _, script = (spelling or known.iso639_3).partition("_")
     try:
-        return pattern.format(lang=own or code, iso3=iso3, script=script or known.script, split=split)
+        return pattern.format(lang=spelling or code, iso3=iso3, script=script or known.script, split=split)
     except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
         raise XstiltsError(
-            "unknown-name",
+            "bad-setting",
             f"cannot read the pattern '{pattern}'",
-            f"unknown place {error}",
+            f"unknown placeholder {error}",
             "use {lang}, {iso3}, {script} and {split}",
         ) from None
 
 
-def path_of(source: FileSource, pattern: str, code: str, split: str, data: Path) -> Path:
-    """The file that a pattern names for a language; raises XstiltsError where it is not below the data folder."""
-    relative = fill(source, pattern, code, split)
-    path = (data / relative).resolve()
-    if not path.is_relative_to(data.resolve()):
+def below(folder: Path, name: str) -> Path:
+    """The path of a file below a folder; raises XstiltsError if the name leads out of it."""
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
         raise XstiltsError(
-            "bad-row", f"refused to read {relative}", "it lies outside the data folder", "use a path below it"
+            "unsafe", f"refused to read {name}", "it lies outside the data folder", "use a path below it"
         )
     return path
 
 
-def split_pattern(source: FileSource, split: str) -> str:
-    """The pattern of a split's files; raises XstiltsError where the source has no such split."""
+def file_names(source: FileSource, split: str, code: str) -> dict[str, str]:
+    """The names of the files of a split in a language: `main` and, if the source has them, `english` and `gold`.
+
+    Raises XstiltsError if the source has no such split.
+    """
     if split not in source.files:
         raise XstiltsError(
             "unknown-name",
@@ -46,42 +48,42 @@ def split_pattern(source: FileSource, split: str) -> str:
             f"the task's files have {', '.join(source.files)}",
             did_you_mean(split, source.files) or "name the file of that split under `files`",
         )
-    return source.files[split]
+    patterns = {"main": source.files[split], "english": source.english, "gold": source.gold}
+    return {role: fill(source, pattern, code, split) for role, pattern in patterns.items() if pattern}
 
 
 def paths(source: FileSource, split: str, code: str, data: Path) -> Files:
-    """The files behind one split and language; raises XstiltsError if one is absent.
+    """The files of a split in a language; raises XstiltsError if one is absent.
 
     The file of gold pairs may be absent: then the pairs are withheld.
     """
-    patterns = {"main": split_pattern(source, split), "english": source.english, "gold": source.gold}
-    found = {name: path_of(source, pattern, code, split, data) for name, pattern in patterns.items() if pattern}
-    if "gold" in found and not found["gold"].is_file():
-        del found["gold"]
-    for name, path in found.items():
-        if not path.is_file():
+    found = {role: below(data, name) for role, name in file_names(source, split, code).items()}
+    absent = [role for role, path in found.items() if not path.is_file()]
+    for role in absent:
+        if role != "gold":
             raise XstiltsError(
                 "missing-data",
-                f"no data for language '{code}': {path} does not exist",
-                f"the pattern is '{patterns[name]}' below {data}",
+                f"no data for language '{code}': {found[role]} does not exist",
+                f"the pattern is '{source.files[split] if role == 'main' else source.english}' below {data}",
                 "give the folder that holds it with --data, or leave the language out",
             )
-    return found
+    return {role: path for role, path in found.items() if role not in absent}
 
 
 def present(source: FileSource, split: str, code: str, data: Path) -> bool:
-    """Whether there are rows of that split in a language."""
-    if source.languages and code not in source.languages:
+    """Whether there is a file of that split in a language."""
+    if (source.languages and code not in source.languages) or split not in source.files:
         return False
-    return split in source.files and path_of(source, source.files[split], code, split, data).is_file()
-
-
-def read(task: Task, source: FileSource, split: str, code: str, data: Path) -> Examples:
-    """The rows of one split and language; row ids follow the order of the file where it gives none."""
-    return read_files(task, source, split, code, paths(source, split, code, data))
+    return below(data, file_names(source, split, code)["main"]).is_file()
 
 
 def read_files(task: Task, source: FileSource, split: str, code: str, files: Files) -> Examples:
-    """The rows of files that have been found already."""
-    place = Origin(str(files["main"]), NUMBERED.get(source.format, "line"))
-    return build_examples(task, source, READERS[source.format](files, source), place, split, code)
+    """The examples in the files of one split and language."""
+    origin = Origin(str(files["main"]), split, code, UNITS.get(source.format, "line"))
+    result = build_examples(task, source, READERS[source.format](files, source), origin)
+    column = source.columns.get("label")
+    if result.withheld and source.format == "table" and isinstance(column, int):
+        width = max(len(cells) for _, cells in table_rows(files["main"], source) if isinstance(cells, list))
+        if width <= column:
+            result.note = f"no row has a column {column} for the label: rows have {width} columns, counted from 0"
+    return result

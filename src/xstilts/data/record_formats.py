@@ -1,7 +1,8 @@
 """Readers of formats whose records are nested (JSON, Parquet, SQuAD), and what all readers share.
 
-A reader yields the records of a file under our column names, with the line of each. A record that cannot be read is
-yielded as a `BadRow`, so that one broken line hides no other; only a file that cannot be read at all raises.
+A reader yields the records of a file under the column names of the task type, with the line of each. A record that
+cannot be read is yielded as a `BadRow`, so that one broken line hides no other; only a file that cannot be read at all
+raises an error.
 """
 
 import json
@@ -14,19 +15,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xstilts.errors import XstiltsError, did_you_mean
-from xstilts.tasks.data_source import Column, Described, FileSource, parts
+from xstilts.tasks.data_source import Column, FileSource, MappedSource, parts
 from xstilts.tasks.task import BadRow, Record
 
 Item = tuple[int, Record | BadRow]
-SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 Files = dict[str, Path]
 """The files behind one split and language: `main` and, for some formats, `english` and `gold`."""
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+UTF16_MARKS = b"\xff\xfe", b"\xfe\xff"
 
 
 def lines(path: Path) -> Iterator[tuple[int, str | BadRow]]:
-    """Numbered lines without their ends; a line ends at a line feed and nowhere else. No byte order mark."""
+    """Yield numbered lines without their ends and without a byte order mark; only a line feed ends a line.
+
+    Raises XstiltsError for UTF-16.
+    """
     with path.open("rb") as stream:
         for number, raw in enumerate(stream, 1):
+            if number == 1 and (raw.startswith(UTF16_MARKS) or b"\0" in raw):
+                hint = "convert it to UTF-8, for example with iconv -f UTF-16 -t UTF-8"
+                raise XstiltsError("bad-file", f"{path} is UTF-16", "line 1 is not UTF-8 text", hint)
             try:
                 text = raw.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
@@ -36,31 +44,35 @@ def lines(path: Path) -> Iterator[tuple[int, str | BadRow]]:
                 yield number, text.rstrip("\r\n")
 
 
-def require(source: Described, names: list[str], where: Path | str, more: Iterable[str] = ()) -> None:
-    """Raises XstiltsError with every column that the source names and the data lack."""
+def require(source: MappedSource, names: list[str], where: Path | str, more: Iterable[str] = ()) -> None:
+    """Raise XstiltsError with every column that the source names and the data lack."""
     wanted = [*more, *(str(part) for column in source.columns.values() for part in parts(column))]
     roots = dict.fromkeys(name.split(".")[0] for name in wanted if not name.isdigit())
     absent = {name: did_you_mean(name, names) for name in roots if name not in names}
     if absent:
-        hints = [f"no column '{name}'" + (f" ({close})" if close else "") for name, close in absent.items()]
-        raise XstiltsError("bad-row", f"{where}: {'; '.join(hints)}", f"it has {', '.join(names) or 'none'}",
-                           "mend the `columns` of the task's entry, or the file's header")  # fmt: skip
+        listed = [f"no column '{name}'" + (f" ({close})" if close else "") for name, close in absent.items()]
+        hint = "fix the `columns` of the task's entry, or the file's header"
+        raise XstiltsError("bad-file", f"{where}: {'; '.join(listed)}", f"it has {', '.join(names) or 'none'}", hint)
 
 
-def pick(record: Mapping[str, Any], columns: Mapping[str, Column]) -> Record:
-    """Our columns of a nested record of theirs; all of its columns under their own names where none are named.
+def picked(records: Iterable[tuple[int, Any]], source: MappedSource) -> Iterator[Item]:
+    """Yield of each nested record the columns that the source names, under our names; all columns if it names none."""
+    for number, record in records:
+        record = record if isinstance(record, Mapping) else {}
+        try:
+            yield number, {ours: _pick(record, theirs) for ours, theirs in source.columns.items()} or dict(record)
+        except BadRow as bad:
+            yield number, bad
 
-    Raises BadRow where a place in it is missing.
-    """
-    if not columns:
-        return dict(record)
-    return {
-        ours: [_at(record, str(part)) for part in theirs] if isinstance(theirs, list) else _at(record, str(theirs))
-        for ours, theirs in columns.items()
-    }
+
+def _pick(record: Mapping[str, Any], column: Column) -> Any:
+    if isinstance(column, list):
+        return [_at(record, str(part)) for part in column]
+    return _at(record, str(column))
 
 
 def _at(value: Any, path: str) -> Any:
+    """What a record has at a path such as `question.stem`; raises BadRow if a step of it is missing."""
     for step in path.split("."):
         if isinstance(value, list):
             value = [_at(part, step) for part in value]
@@ -69,14 +81,6 @@ def _at(value: Any, path: str) -> Any:
         else:
             raise BadRow(f"no '{path}'", "a record that has it")
     return value
-
-
-def _picked(records: Iterator[tuple[int, Any]], source: FileSource) -> Iterator[Item]:
-    for number, record in records:
-        try:
-            yield number, pick(record if isinstance(record, Mapping) else {}, source.columns)
-        except BadRow as bad:
-            yield number, bad
 
 
 def _jsonl(files: Files, source: FileSource) -> Iterator[Item]:
@@ -90,11 +94,11 @@ def _jsonl(files: Files, source: FileSource) -> Iterator[Item]:
             except (ValueError, RecursionError) as error:
                 yield number, BadRow(f"broken JSON ({error})", "an object")
             else:
-                yield from _picked(iter([(number, record)]), source)
+                yield from picked([(number, record)], source)
 
 
 def _parsed(text: str) -> Any:
-    """What a JSON text means; raises ValueError where it is none, or has half of a surrogate pair, which is no text."""
+    """The value of a JSON text; raises ValueError if it is none, or has half of a surrogate pair, which is no text."""
     value = json.loads(text)
     if SURROGATE.search(text):
         json.dumps(value, ensure_ascii=False).encode()
@@ -102,7 +106,7 @@ def _parsed(text: str) -> Any:
 
 
 def load_json(path: Path) -> Any:
-    """The content of a JSON file; raises XstiltsError where it is none."""
+    """The content of a JSON file; raises XstiltsError if it is none."""
     try:
         return _parsed(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
@@ -110,13 +114,12 @@ def load_json(path: Path) -> Any:
 
 
 def _json(files: Files, source: FileSource) -> Iterator[Item]:
-    """A JSON list of objects; lines cannot be told, so that records are numbered."""
+    """A JSON list of objects, numbered from 1: their lines are unknown."""
     content = load_json(files["main"])
     if not isinstance(content, list):
-        raise XstiltsError(
-            "bad-file", f"{files['main']} is not a list of records", "the format `json` is one list", "see `jsonl`"
-        )
-    yield from _picked(iter(enumerate(content, 1)), source)
+        what = f"{files['main']} is not a list of records"
+        raise XstiltsError("bad-file", what, "the format `json` is one list", "use `jsonl` for an object a line")
+    yield from picked(enumerate(content, 1), source)
 
 
 def _parquet(files: Files, source: FileSource) -> Iterator[Item]:
@@ -125,13 +128,16 @@ def _parquet(files: Files, source: FileSource) -> Iterator[Item]:
         with pq.ParquetFile(files["main"]) as file:
             require(source, file.schema_arrow.names, files["main"])
             rows = (row for batch in file.iter_batches(10_000) for row in batch.to_pylist())
-            yield from _picked(enumerate(rows, 1), source)
+            yield from picked(enumerate(rows, 1), source)
     except (pa.ArrowException, OSError) as error:
         raise XstiltsError("bad-file", f"{files['main']} is not Parquet", str(error), "get the file again") from None
 
 
 def _squad(files: Files, source: FileSource) -> Iterator[Item]:
-    """SQuAD's JSON: a record per question; the questions of an article are one group. Questions are numbered."""
+    """SQuAD's JSON: a record per question, numbered from 1; the questions of an article are one group.
+
+    Questions without `answers` have withheld ones.
+    """
     content = load_json(files["main"])
     number = 0
     try:
@@ -139,19 +145,21 @@ def _squad(files: Files, source: FileSource) -> Iterator[Item]:
             for paragraph in article["paragraphs"]:
                 for question in paragraph["qas"]:
                     number += 1
-                    record = {"id": str(question["id"]), "group": group, "context": paragraph["context"],
-                              "question": question["question"], "answers": question["answers"]}  # fmt: skip
-                    yield from _picked(iter([(number, record)]), source)
-    except (KeyError, TypeError) as error:
-        after = f"after question {number}"
-        raise XstiltsError(
-            "bad-file",
-            f"{files['main']} is not SQuAD JSON",
-            f"{error!r} {after}",
-            "see SQuAD: data, paragraphs, qas, answers",
-        ) from None
+                    record = {
+                        "id": str(question["id"]),
+                        "group": group,
+                        "context": paragraph["context"],
+                        "question": question["question"],
+                        "answers": question.get("answers"),
+                    }
+                    yield from picked([(number, record)], source)
+    except (KeyError, TypeError, AttributeError) as error:
+        missing = f"no {error}" if isinstance(error, KeyError) else "a list or an object is missing"
+        hint = "see SQuAD's format: data, paragraphs, qas, answers"
+        what = f"{files['main']} is not SQuAD JSON"
+        raise XstiltsError("bad-file", what, f"{missing} after question {number}", hint) from None
 
 
-NESTED = {"jsonl": _jsonl, "json": _json, "parquet": _parquet, "squad": _squad}
-NUMBERED = {"json": "record", "parquet": "row", "squad": "question"}
+RECORD_READERS = {"jsonl": _jsonl, "json": _json, "parquet": _parquet, "squad": _squad}
+UNITS = {"json": "record", "parquet": "row", "squad": "question"}
 """What is counted in formats whose lines mean nothing."""

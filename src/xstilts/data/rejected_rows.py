@@ -1,4 +1,4 @@
-"""What is wrong with rows: summarise all at once, with file, line and language, what was found and what was expected."""
+"""Rows of data that cannot be used: where each one is, what was found there and what was expected."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -7,12 +7,12 @@ from typing import Any
 from xstilts.errors import XstiltsError
 
 SHOWN = 20
-"""Different problems that an error lists; the rest are counted."""
+"""How many different reasons an error lists; the rest are counted."""
 
 
 @dataclass(frozen=True)
 class RejectedRow:
-    """One row that cannot be used: `line` counts from 1 (0 where no line can be named), `unit` says what it counts."""
+    """One row that cannot be used: `line` counts `unit`s from 1 and is 0 if the place is unknown."""
 
     file: str
     line: int
@@ -26,25 +26,28 @@ class RejectedRow:
         return f"{place} ({self.language}): {self.found}; expected {self.expected}"
 
     def as_json(self) -> dict[str, Any]:
-        """The problem as a JSON object."""
+        """The row's place and reason as a JSON object."""
         return asdict(self)
 
 
-def summarise(problems: Iterable[RejectedRow]) -> list[str]:
-    """A line per different problem of each file, the first of its kind with its place and the number of the others."""
-    kinds: dict[tuple[str, str, str], list[RejectedRow]] = {}
-    for problem in problems:
-        kinds.setdefault((problem.file, problem.found, problem.expected), []).append(problem)
-    listed = [f"{same[0]}" + (f" (and {len(same) - 1:,} more such rows)" if len(same) > 1 else "")
-              for same in kinds.values()]  # fmt: skip
-    return listed[:SHOWN] + ([f"and {len(listed) - SHOWN:,} more kinds of bad rows"] if len(listed) > SHOWN else [])
+def summarise(rejected: Iterable[RejectedRow]) -> list[str]:
+    """A line per file and reason: the first such row, and how many more there are."""
+    reasons: dict[tuple[str, str, str], list[RejectedRow]] = {}
+    for row in rejected:
+        reasons.setdefault((row.file, row.found, row.expected), []).append(row)
+    listed = []
+    for rows in reasons.values():
+        more = f" (and {len(rows) - 1:,} more such rows)" if len(rows) > 1 else ""
+        listed.append(f"{rows[0]}{more}")
+    hidden = len(listed) - SHOWN
+    return listed[:SHOWN] + ([f"and {hidden:,} more kinds of bad rows"] if hidden > 0 else [])
 
 
-def rejected_rows_error(task: str, problems: list[RejectedRow]) -> XstiltsError:
-    """The error that tells all of them."""
+def rejected_rows_error(task: str, rejected: list[RejectedRow]) -> XstiltsError:
+    """The error that lists rejected rows."""
     return XstiltsError(
         "bad-row",
-        f"task '{task}': {len(problems):,} bad row{'s' * (len(problems) != 1)}",
-        "\n".join(summarise(problems)),
-        "mend the rows, or set `on_bad_row: skip` in the task's entry to leave them out",
+        f"task '{task}': {len(rejected):,} bad row{'s' * (len(rejected) != 1)}",
+        "\n".join(summarise(rejected)),
+        "fix these rows, or set `on_bad_row: skip` in the task's entry to leave them out",
     )

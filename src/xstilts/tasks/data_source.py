@@ -1,16 +1,16 @@
-"""Where a task's rows come from, as data: what the `source:` of a task's entry may say."""
+"""Where a task's examples come from, as data: what the `source:` of a task's entry may say."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 Column = str | int | list[str | int]
-"""A column of theirs: a name, a path such as `question.stem` into nested records, a number from 0 where files have
-no header, or several columns that together make a list."""
+"""A column of the data: a name, a path such as `question.stem` into nested records, a number from 0 if files have no
+header, or several columns that together make a list."""
 
 
 def parts(column: Column) -> list[str | int]:
-    """The one or several columns of theirs that make one of ours."""
+    """The one or several columns of the data that make one of ours."""
     return column if isinstance(column, list) else [column]
 
 
@@ -20,8 +20,21 @@ class Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class WorldSource(Entry):
-    """Rows from the artificial languages: the world's seed, the kind of rows, and how many each split has.
+class DataSource(Entry):
+    """Base of all sources."""
+
+    @property
+    def named_splits(self) -> tuple[str, ...]:
+        """The splits that the source names; none if it takes what it is asked for."""
+        return ()
+
+    def other_tasks(self, split: str) -> tuple[tuple[str, str], ...]:
+        """Names and splits of the tasks that a split takes examples or text of."""
+        return ()
+
+
+class WorldSource(DataSource):
+    """Examples in the artificial languages: the world's seed, the kind of examples, and how many each split has.
 
     `code_mixing` is the share of English words in the pretraining text of other languages.
     """
@@ -32,17 +45,21 @@ class WorldSource(Entry):
     parameters: dict[str, float] = {}
     code_mixing: Annotated[float, Field(ge=0, le=1)] = 0.0
 
+    @property
+    def named_splits(self) -> tuple[str, ...]:
+        return tuple(self.rows)
 
-class Described(Entry):
-    """What files and hub repositories have in common: how their columns and labels become ours.
 
-    columns: ours to theirs. relabel: their label words to ours. unlabelled: label words of rows (tags of words) that
-    have no gold label and are left out. codes: what stands for `{lang}` and `{iso3}` where they write a language
-    otherwise (`kor_Hang` for `{iso3}` and `{script}`). cluster: a column of ours or theirs whose consecutive equal
-    values belong together (the premise of NLI pairs, the title of an article); `id` makes each id a cluster.
-    languages: needed only where no pattern names the language. numbered: splits whose own ids are not unique, so that
-    their rows are numbered. rows: the range of rows that a split has, first and one past the last, where it does not
-    have all; `shuffled` puts the rows in a random order first, always the same, where a file is sorted by content.
+class MappedSource(DataSource):
+    """What files and hub repositories have in common: how their columns and labels become those of the task.
+
+    columns: the task's columns to those of the data. relabel: label words of the data to those of the task.
+    unlabelled: label words of rows (tags of words) that have no gold label and are left out. codes: what stands for
+    `{lang}` and `{iso3}` if the data write a language otherwise (`kor_Hang` for `{iso3}` and `{script}`). cluster: a
+    column whose consecutive equal values belong together (the premise of NLI pairs, the title of an article); `id`
+    makes each id a cluster. languages: needed only if no pattern names the language. numbered: splits whose ids are
+    not unique, so that their rows are numbered. rows: the range of rows that a split has, first and one past the last,
+    if it does not have all; `shuffled` puts the rows in a random order first, always the same, if a file is sorted.
     """
 
     columns: dict[str, Column] = {}
@@ -56,7 +73,7 @@ class Described(Entry):
     shuffled: bool = False
 
     @model_validator(mode="after")
-    def _counts_from_zero(self) -> "Described":
+    def _counts_from_zero(self) -> "MappedSource":
         for split, (first, stop) in self.rows.items():
             if not 0 <= first < stop:
                 raise ValueError(f"`rows` of {split} must be a first row, counted from 0, and one past the last")
@@ -65,15 +82,15 @@ class Described(Entry):
         return self
 
 
-class FileSource(Described):
-    """Rows from files: a path pattern per split, below the data folder or, with `hub`, in a data set repository.
+class FileSource(MappedSource):
+    """Examples from files: a path pattern per split, below the data folder or, with `hub`, in a data set repository.
 
     In a pattern `{lang}` is the language's code, `{iso3}` its ISO 639-3 code, `{script}` its script and `{split}` the
-    split. Formats: `table` (tabs, or commas where the name ends in .csv; `delimiter` and `quoted` say otherwise;
-    columns named by the header, or numbers where there is none), `jsonl` and `json` (a record a line, or a list of
-    them), `parquet`, `tagged` (token TAB tag), `conllu`, `squad`, `lines` (a text a line; `english` names the
-    parallel English file, whose lines stand in another order where it is not `aligned`), `bitext` (id TAB sentence;
-    `gold` names the file of pairs), `blocks` (`block` lines per example, numbered from 0).
+    split. Formats: `table` (tabs, or commas if the name ends in .csv; `delimiter` and `quoted` override this; columns
+    named by the header, or numbers if there is none), `jsonl` and `json` (a record a line, or a list of them),
+    `parquet`, `tagged` (token TAB tag, or columns separated by spaces), `conllu`, `squad`, `lines` (a text a line;
+    `english` names the parallel English file, whose lines have another order if it is not `aligned`), `bitext` (id TAB
+    sentence; `gold` names the file of pairs), `blocks` (`block` lines per example, numbered from 0).
     """
 
     format: Literal["table", "jsonl", "json", "parquet", "tagged", "conllu", "squad", "lines", "bitext", "blocks"]
@@ -87,6 +104,10 @@ class FileSource(Described):
     hub: str = ""
     revision: str = ""
 
+    @property
+    def named_splits(self) -> tuple[str, ...]:
+        return tuple(self.files)
+
     @model_validator(mode="after")
     def _fits_its_format(self) -> "FileSource":
         if self.format == "bitext" and not self.english:
@@ -98,12 +119,12 @@ class FileSource(Described):
         return self
 
 
-class HubSource(Described):
-    """Rows from a data set of the hub, through `datasets.load_dataset`: repository, configuration pattern, commit.
+class HubSource(MappedSource):
+    """Examples from a data set of the hub, through `datasets.load_dataset`: repository, configuration pattern, commit.
 
-    splits: ours to theirs, one or several (without it train, validation and test are what they are called); `files`
-    instead names the data files of a split, where a revision holds files without configurations. starts: keeps the
-    rows whose column begins with a text (a pattern, as above), where one configuration holds all languages.
+    splits: the task's splits to one or several of the repository (without it train, validation and test keep their
+    names); `files` instead names the data files of a split, if a revision holds files without configurations. starts:
+    selects the rows whose column begins with a text (a pattern, as above), if one configuration holds all languages.
     """
 
     hub: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
@@ -113,15 +134,22 @@ class HubSource(Described):
     files: dict[str, str] = {}
     starts: dict[str, str] = {}
 
+    @property
+    def named_splits(self) -> tuple[str, ...]:
+        return tuple(self.splits or self.files or ("train", "validation", "test"))
 
-class UnionSource(Entry):
-    """The rows of several tasks of one type, one after the other, under one head."""
+
+class UnionSource(DataSource):
+    """The examples of several tasks of one type, one after the other, as those of one task."""
 
     union: Annotated[tuple[str, ...], Field(min_length=2)]
 
+    def other_tasks(self, split: str) -> tuple[tuple[str, str], ...]:
+        return tuple((name, split) for name in self.union)
 
-class TextSource(Entry):
-    """Raw text for masked language modelling: files of its own, and the text of other tasks' rows.
+
+class TextSource(DataSource):
+    """Raw text for masked language modelling: files, and the text of other tasks' examples.
 
     `of_tasks` names tasks and the split that is used; sentences that occur in the splits of the tasks named in
     `without` are left out, so that nothing scored is ever trained on.
@@ -131,21 +159,23 @@ class TextSource(Entry):
     of_tasks: dict[str, str] = {}
     without: dict[str, str] = {}
 
+    def other_tasks(self, split: str) -> tuple[tuple[str, str], ...]:
+        return (*self.of_tasks.items(), *self.without.items())
 
-class OwnSource(Entry):
-    """Files that only the user can have: read once the entry is given a `source` of the user's own."""
+
+class RestrictedSource(DataSource):
+    """Data that only the user can get: read once the entry is given a `source` of the user's own files."""
 
     own: str
 
 
-def _which(source: Any) -> str:
+def _kind(source: Any) -> str:
     """The kind of source that a mapping means, by the key that only that kind has."""
     if isinstance(source, BaseModel):
         return type(source).__name__
-    keys = source if isinstance(source, dict) else ()
-    marks = {"world": "WorldSource", "format": "FileSource", "hub": "HubSource", "union": "UnionSource",
-             "own": "OwnSource"}  # fmt: skip
-    return next((name for mark, name in marks.items() if mark in keys), "TextSource")
+    keys = {"world": "WorldSource", "format": "FileSource", "hub": "HubSource", "union": "UnionSource"}
+    keys["own"] = "RestrictedSource"
+    return next((name for key, name in keys.items() if isinstance(source, dict) and key in source), "TextSource")
 
 
 Source = Annotated[
@@ -154,6 +184,6 @@ Source = Annotated[
     | Annotated[HubSource, Tag("HubSource")]
     | Annotated[UnionSource, Tag("UnionSource")]
     | Annotated[TextSource, Tag("TextSource")]
-    | Annotated[OwnSource, Tag("OwnSource")],
-    Discriminator(_which),
+    | Annotated[RestrictedSource, Tag("RestrictedSource")],
+    Discriminator(_kind),
 ]

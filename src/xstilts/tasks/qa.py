@@ -41,9 +41,11 @@ def complete(record: Record, task: Task) -> list[Record]:
     """The row of a record, whose answers are a list of objects or an object of lists; raises BadRow where an answer is
     not where its offset says."""
     text_of(record, "context")
-    context, answers = record["context"], _answers(record.get("answers") or [])
+    context, given = record["context"], record.get("answers")
     row = {**identity(record), "context": context, "question": text_of(record, "question")}
-    if not any(answer["text"] for answer in answers) and not (task.unanswerable and not answers):
+    answers = _answers(given or [])
+    no_answer = task.unanswerable and given is not None and not answers
+    if not no_answer and not any(answer["text"] for answer in answers):
         return [{**row, "answers": None}]
     for answer in answers:
         start: int = answer.get("answer_start", 0)
