@@ -6,7 +6,9 @@ import shutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
+from support import invoke
 from xstilts.context import Context
 from xstilts.data import hub as hub_module
 from xstilts.data.check import check, texts_of
@@ -369,3 +371,19 @@ def test_a_check_describes_the_data_of_each_language(tmp_path):
     assert "sw.tsv, line 2 (sw): empty text_b" in str(problems[0])
     facts, problems = thai
     assert facts["examples"] == 0 and "th.tsv does not exist" in problems[0].file
+
+
+def test_a_check_lists_declared_languages_without_data(tmp_path):
+    (tmp_path / "en.train.tsv").write_text("one\tx\tneutral\n")
+    for code in ("en", "sw"):
+        (tmp_path / f"{code}.test.tsv").write_text("one\tx\tneutral\n")
+    mine = {"type": "classification", "labels": NLI, "languages": ["en", "sw", "th"], "source": {
+        "format": "table", "files": {split: f"{{lang}}.{split}.tsv" for split in ("train", "test")},
+        "columns": {"text_a": 0, "text_b": 1, "label": 2}}}  # fmt: skip
+    (tmp_path / "tasks.yaml").write_text(yaml.safe_dump({"mine": mine}))
+    words = ("data", "check", "mine", "--tasks", str(tmp_path / "tasks.yaml"), "--data", str(tmp_path), "--json")
+    result = json.loads(invoke(*words, code=2))
+    rows = sorted((row["split"], row["language"], row["examples"]) for row in result["languages"])
+    assert rows == [("test", "en", 1), ("test", "sw", 1), ("test", "th", 0), ("train", "en", 1)]
+    assert "th.test.tsv" in result["problems"][0]["file"]
+    assert json.loads(invoke(*words, "--languages", "en,sw"))["problems"] == []

@@ -103,18 +103,24 @@ def check(
     as_json: JSON = False,
 ) -> None:
     """Check a task's data per language: sizes, labels, lengths, repetitions, overlap, and every bad row."""
-    from xstilts.data.check import check, splits
+    from xstilts.data.check import check, splits, without_data
     from xstilts.data.examples import available
+    from xstilts.languages import all_languages
     from xstilts.tasks.task import find_task
 
     known = known_tasks(tasks, source)
     task = find_task(name, known)
     counter = _sub_word_counter(encoder) if encoder else None
     other_texts = _texts_of(against, folder, known) if against else None
+    parts = [split] if split else list(splits(task))
+    named = tuple(codes(languages)) if languages else task.languages or getattr(task.source, "languages", ())
+    wanted = named or tuple(language.code for language in all_languages())
+    with_data = {part: available(task, part, wanted, folder, known) for part in parts}
+    if any(with_data.values()):  # a language that is named and has no data anywhere is listed once
+        with_data[parts[0]] += without_data(task, parts if languages else splits(task), named, folder, known)
     facts, problems = [], []
-    for part in [split] if split else splits(task):
-        languages_with_data = available(task, part, _asked(languages, task), folder, known)
-        for fact, bad in check(task, part, languages_with_data, folder, known, counter, other_texts):
+    for part, present in with_data.items():
+        for fact, bad in check(task, part, present, folder, known, counter, other_texts):
             facts.append(fact)
             problems += bad
     if not facts:
@@ -125,15 +131,6 @@ def check(
     unread = any("bad" not in row for row in facts)
     if unread or (problems and task.on_bad_row == "error"):
         raise typer.Exit(BAD_INPUT)
-
-
-def _asked(languages: str, task: Any) -> tuple[str, ...]:
-    from xstilts.languages import all_languages
-
-    if languages:
-        return tuple(codes(languages))
-    named = task.languages or getattr(task.source, "languages", ())
-    return named or tuple(known.code for known in all_languages())
 
 
 def _sub_word_counter(encoder: str) -> Callable[[list[str]], list[int]]:
@@ -171,7 +168,8 @@ def _print(facts: list[Row], problems: list[Any]) -> None:
     print_table(list(shown.values()), [[_cell(row, key) for key in shown] for row in rows])
     for row in facts:
         if row.get("withheld"):
-            say(f"note: {row['split']} in {row['language']}: gold labels are withheld")
+            reason = f" ({row['note']})" if "note" in row else ""
+            say(f"note: {row['split']} in {row['language']}: gold labels are withheld{reason}")
         if row.get("unlabelled"):
             say(f"note: {row['split']} in {row['language']}: {row['unlabelled']:,} examples that the data mark as "
                 "having no gold label are left out")  # fmt: skip
