@@ -411,3 +411,14 @@ def test_scored_sentences_of_real_data_never_enter_raw_text(real_data):
     raw = [" ".join(t) for t in read(panx, real_data, "sw", "train")["tokens"].to_pylist()]
     assert not scored & set(table["text"].to_pylist())
     assert set(table["text"].to_pylist()) == set(raw) - scored
+
+
+def test_old_codes_of_languages_are_made_canonical_and_still_name_the_files(tmp_path):
+    (tmp_path / "iw.tsv").write_text("a\tb\tneutral\n")
+    source = {"format": "table", "files": {"train": "{lang}.tsv"}, "columns": COLUMNS}
+    mine = Task(name="t", type="classification", labels=NLI, languages=["iw"], source=source)
+    assert mine.languages == ("he",)
+    assert available(mine, "train", ("he",), tmp_path, {}) == ["he"]
+    assert read(mine, tmp_path, "he")["language"].to_pylist() == ["he"]
+    with pytest.raises(ValueError, match="klingonese"):
+        Task(name="t", type="classification", labels=NLI, languages=["klingonese"], source=source)

@@ -8,13 +8,14 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from xstilts.errors import XstiltsError
 from xstilts.evaluation.check_submission import check
 from xstilts.evaluation.scoring import score
-from xstilts.tasks import metrics
-from xstilts.tasks.metrics import chunk_f1, chunks, mlqa_normal, pair_f1, segmented, squad_normal, token_f1
+from xstilts.tasks import classification, metrics
+from xstilts.tasks.metrics import chunk_f1, chunks, mlqa_normal, set_f1, segmented, squad_normal, token_f1
 from xstilts.tasks.xtreme import ENTITIES, GROUPS, TARGETS, UPOS
 
 
@@ -59,15 +60,31 @@ def test_the_end_of_a_sentence_parts_equal_tags():
     assert chunk_f1(gold, ["NOUN", "O", "VERB", "O"])["f1"] == 50
 
 
+def seqeval_chunks(tags):
+    """As `get_entities` of seqeval 0.0.12, with its conditions one by one."""
+    result, start, before, kind = [], 0, "O", ""
+    for i, tag in enumerate([*tags, "O"]):
+        prefix, name = tag[0], tag.split("-")[-1]
+        pairs = [("B", "B"), ("B", "S"), ("B", "O"), ("I", "B"), ("I", "S"), ("I", "O")]
+        if before in ("E", "S") or (before, prefix) in pairs or (before not in ("O", ".") and kind != name):
+            result.append((start, i - 1, kind))
+        pairs = [("E", "E"), ("E", "I"), ("S", "E"), ("S", "I"), ("O", "E"), ("O", "I")]
+        if prefix in ("B", "S") or (before, prefix) in pairs or (prefix not in ("O", ".") and kind != name):
+            start = i
+        before, kind = prefix, name
+    return set(result)
+
+
 @pytest.mark.parametrize("words", [UPOS, ENTITIES, ("O", "B-A", "I-A", "E-A", "S-A", "I-B", "E-B", "A", ".", "X-O")])
-def test_counting_chunks_in_arrays_finds_those_of_the_rule(words):
+def test_chunks_are_those_of_seqeval(words):
     rng = random.Random(1)
     for _ in range(200):
         gold, predicted = ([rng.choice(words) for _ in range(12)] for _ in range(2))
-        one, other = chunks(gold), chunks(predicted)
-        found = chunk_f1(gold, predicted)
-        assert found["precision"] == (100 * (len(one & other) / len(other)) if other else 0)
-        assert found["recall"] == (100 * (len(one & other) / len(one)) if one else 0)
+        wanted, given = seqeval_chunks(gold), seqeval_chunks(predicted)
+        assert (chunks(gold), chunks(predicted)) == (wanted, given)
+        result = chunk_f1(gold, predicted)
+        assert result["precision"] == (100 * (len(wanted & given) / len(given)) if given else 0)
+        assert result["recall"] == (100 * (len(wanted & given) / len(wanted)) if wanted else 0)
 
 
 def test_a_million_predictions_take_seconds():
@@ -92,12 +109,16 @@ def test_accuracy_and_macro_f1():
 
 
 def test_calibration_error():
-    confidence = np.array([0.9, 0.9, 0.9, 0.9, 0.6, 0.6])
-    correct = np.array([True, True, True, False, True, False])
-    expected = 4 / 6 * abs(0.75 - 0.9) + 2 / 6 * abs(0.5 - 0.6)
-    assert metrics.expected_calibration_error(confidence, correct, bins=10) == pytest.approx(100 * expected)
-    assert metrics.expected_calibration_error(np.ones(3), np.ones(3, bool)) == 0
-    assert metrics.expected_calibration_error(np.zeros(2), np.ones(2, bool)) == pytest.approx(100)
+    def error(confidence, correct):
+        columns = {"gold": ["a"] * len(correct), "prediction": ["a" if right else "b" for right in correct]}
+        predictions = pa.table({**columns, "score": confidence})
+        sums = classification.statistics(predictions, "calibration_error").sum(0)
+        return float(classification.score(sums, "calibration_error"))
+
+    confidence, correct = [0.9, 0.9, 0.9, 0.9, 0.6, 0.6], [True, True, True, False, True, False]
+    assert error(confidence, correct) == pytest.approx(100 * (4 / 6 * abs(0.75 - 0.9) + 2 / 6 * abs(0.5 - 0.6)))
+    assert error([1.0] * 3, [True] * 3) == 0
+    assert error([0.0] * 2, [True] * 2) == pytest.approx(100)
 
 
 # Answers
@@ -213,9 +234,9 @@ def test_segmentation_of_scripts_without_spaces(answer, expected):
 def test_pairs_are_sets():
     gold = [("de-1", "en-1"), ("de-2", "en-2"), ("de-2", "en-2")]
     predicted = [("de-1", "en-1"), ("de-1", "en-1"), ("de-3", "en-3")]
-    assert pair_f1(gold, predicted) == {"f1": 50, "precision": 50, "recall": 50}
-    assert pair_f1(gold, []) == {"f1": 0, "precision": 0, "recall": 0}
-    assert pair_f1(gold, [("en-1", "de-1")])["f1"] == 0
+    assert set_f1(gold, predicted) == {"f1": 50, "precision": 50, "recall": 50}
+    assert set_f1(gold, []) == {"f1": 0, "precision": 0, "recall": 0}
+    assert set_f1(gold, [("en-1", "de-1")])["f1"] == 0
 
 
 # The benchmark as data

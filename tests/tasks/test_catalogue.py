@@ -163,15 +163,13 @@ def test_a_study_on_the_benchmarks_folder_ends_in_a_submission_that_has_no_mista
 
 
 def test_data_are_checked_on_the_command_line(benchmark):
-    printed = invoke("data", "check", "xnli", "--data", benchmark, "--data-source", "xtreme", "--languages", "sw,jw")
+    words = ("data", "check", "xnli", "--data", benchmark, "--data-source", "xtreme", "--languages")
+    printed = invoke(*words, "sw")
     assert re.search(r"^sw +validation +12 ", printed, re.M) and "test in sw: gold labels are withheld" in printed
+    assert "train-jv.tsv does not exist" in invoke(*words, "sw,jw", code=2)
     (benchmark / "xnli/dev-de.tsv").write_text("a\tb\tneutral\n\tb\tneutral\n")
-    printed = invoke(
-        "data", "check", "xnli", "--data", benchmark, "--data-source", "xtreme", "--languages", "de", code=2
-    )
-    assert "dev-de.tsv, line 2 (de): empty text_a" in printed
-    report = json.loads(invoke("data", "check", "xnli", "--data", benchmark, "--data-source", "xtreme", "--languages", "de",
-                               "--against", "xnli:validation", "--json", code=2))  # fmt: skip
+    assert "dev-de.tsv, line 2 (de): empty text_a" in invoke(*words, "de", code=2)
+    report = json.loads(invoke(*words, "de", "--against", "xnli:validation", "--json", code=2))
     assert {part["split"]: part["overlap"] for part in report["languages"]} == {"train": 0, "validation": 1, "test": 0}
 
 

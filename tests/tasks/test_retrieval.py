@@ -16,7 +16,7 @@ from xstilts.evaluation.retrieve import embed, retrieve
 from xstilts.models.encoders import load_base
 from xstilts.tasks import retrieval
 from xstilts.tasks.data_source import WorldSource
-from xstilts.tasks.metrics import pair_f1
+from xstilts.tasks.metrics import set_f1
 from xstilts.tasks.mining import fit_threshold, mine
 from xstilts.tasks.neighbours import nearest, neighbours, unit
 from xstilts.tasks.task import Task
@@ -159,7 +159,7 @@ def test_f1_of_mined_pairs_is_that_of_the_sets_of_pairs():
     table = pa.table({"gold": ["a", "b", None, "d", None], "prediction": ["a", "c", "b", None, None]})
     gold, predicted = [("a", "0"), ("b", "1"), ("d", "3")], [("a", "0"), ("c", "1"), ("b", "2")]
     f1 = retrieval.score(retrieval.statistics(table, "f1").sum(0), "f1")
-    assert f1 == pytest.approx(pair_f1(gold, predicted)["f1"]) == pytest.approx(100 / 3)
+    assert f1 == pytest.approx(set_f1(gold, predicted)["f1"]) == pytest.approx(100 / 3)
     assert retrieval.score(np.zeros(3), "f1") == 0
 
 

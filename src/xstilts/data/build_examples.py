@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xstilts.data.record_formats import Item
+from xstilts.data.record_formats import Item, check_text
 from xstilts.data.rejected_rows import RejectedRow
 from xstilts.randomness import generator
 from xstilts.tasks.data_source import MappedSource
@@ -97,7 +97,9 @@ def _outcomes(
     for i, (line, record) in enumerate(islice(items, *source.rows.get(origin.split, (None,)))):
         try:
             if isinstance(record, BadRow):
+                check_text(record.found)
                 raise record
+            check_text(record)
             named = {"id": f"{prefix}-{i}", **record}
             named |= {"cluster_id": f"{prefix}-{cluster(named, i)}", "language": origin.language}
             if origin.split in source.numbered:

@@ -51,7 +51,7 @@ def check(
         try:
             examples = load_examples(task, split, code, data, tasks)
         except XstiltsError as error:
-            yield facts, [RejectedRow(error.what, 0, code, error.why, error.hint)]
+            yield facts, [RejectedRow(error.what, 0, code, f"{error.why}; {error.hint}", "")]
             continue
         texts = _texts(examples.table, task)
         facts |= {

@@ -5,19 +5,20 @@ from collections.abc import Callable, Iterator
 from itertools import chain, islice, zip_longest
 from pathlib import Path
 
-from xstilts.data.record_formats import RECORD_READERS, Files, Item, lines, picked, require
+from xstilts.data.record_formats import RECORD_READERS, Files, Item, check_text, lines, picked, require
 from xstilts.errors import XstiltsError
 from xstilts.tasks.data_source import FileSource, parts
 from xstilts.tasks.task import BadRow
 
+DOCUMENT = "-DOCSTART-"
 csv.field_size_limit(2**31 - 1)  # a text may be longer than the library's default allows
 
 
-def _sentences(path: Path) -> Iterator[list[tuple[int, str | BadRow]]]:
+def _sentences(path: Path) -> Iterator[list[tuple[int, str]]]:
     """Yield the numbered lines between empty lines."""
-    sentence: list[tuple[int, str | BadRow]] = []
+    sentence: list[tuple[int, str]] = []
     for number, line in chain(lines(path), [(0, "")]):
-        if isinstance(line, BadRow) or line.strip():
+        if line.strip():
             sentence.append((number, line))
         elif sentence:
             yield sentence
@@ -30,28 +31,17 @@ def _tagged(files: Files, source: FileSource) -> Iterator[Item]:
     A file without tabs whose lines all have the same number of columns between spaces is token, …, tag (CoNLL-2003).
     `-DOCSTART-` begins a new cluster: sentences of one document.
     """
-    path = files["main"]
-    spaced, document = _separated_by_spaces(path), 0
-    for sentence in _sentences(path):
-        tokens, tags = [], []
-        bad: Item | None = None
-        for number, line in sentence:
-            if isinstance(line, BadRow):
-                bad = bad or (number, line)
-                continue
-            if line.startswith("-DOCSTART-"):
-                document += 1
-                continue
-            token, _, tag = line.partition("\t")
-            if spaced:
-                token, *_, tag = line.split()
-            if not token.strip():
-                bad = bad or (number, BadRow(f"'{line[:60]}'", "a token, a tab and a tag"))
-            tokens.append(token)
-            tags.append(tag.strip() or None)
-        if bad or tokens:
-            record = {"tokens": tokens, "tags": tags, **({"group": document} if document else {})}
-            yield bad or (sentence[0][0], record)
+    spaced, document = _separated_by_spaces(files["main"]), 0
+    for sentence in _sentences(files["main"]):
+        words = [(number, line) for number, line in sentence if not line.startswith(DOCUMENT)]
+        document += len(sentence) - len(words)
+        cells = [(line.split()[0], line.split()[-1]) if spaced else line.partition("\t")[::2] for _, line in words]
+        bad = next((word for word, (token, _) in zip(words, cells, strict=True) if not token.strip()), None)
+        if bad:
+            yield bad[0], BadRow(f"'{bad[1][:60]}'", "a token, a tab and a tag")
+        elif words:
+            record = {"tokens": [token for token, _ in cells], "tags": [tag.strip() or None for _, tag in cells]}
+            yield words[0][0], record | ({"group": document} if document else {})
 
 
 def _separated_by_spaces(path: Path) -> bool:
@@ -59,13 +49,14 @@ def _separated_by_spaces(path: Path) -> bool:
 
     Tokens with a space in them, without tags, vary in that number.
     """
-    widths = set()
+    width = 0
     for _, line in lines(path):
-        if isinstance(line, str) and line.strip() and not line.startswith("-DOCSTART-"):
-            widths.add(1 if "\t" in line else len(line.split()))
-            if len(widths) > 1 or 1 in widths:
+        if line.strip() and not line.startswith(DOCUMENT):
+            columns = 1 if "\t" in line else len(line.split())
+            if columns == 1 or columns != (width or columns):
                 return False
-    return bool(widths)
+            width = columns
+    return width > 1
 
 
 def _conllu(files: Files, source: FileSource) -> Iterator[Item]:
@@ -75,22 +66,15 @@ def _conllu(files: Files, source: FileSource) -> Iterator[Item]:
     """
     document = 0
     for sentence in _sentences(files["main"]):
-        tokens, tags, bad = [], [], None
-        begin = 0
-        for number, line in sentence:
-            if isinstance(line, str) and line.startswith("#"):
-                document += line.startswith("# newdoc")
-                continue
-            begin = begin or number
-            cells = line.split("\t") if isinstance(line, str) else []
-            if len(cells) != 10:
-                wrong = BadRow(f"{len(cells)} columns", "the ten columns of CoNLL-U") if isinstance(line, str) else line
-                bad = bad or (number, wrong)
-            elif cells[0].isdigit():
-                tokens.append(cells[1])
-                tags.append(cells[3])
-        if bad or tokens:
-            yield bad or (begin, {"tokens": tokens, "tags": tags, **({"group": document} if document else {})})
+        document += sum(line.startswith("# newdoc") for _, line in sentence)
+        rows = [(number, line.split("\t")) for number, line in sentence if not line.startswith("#")]
+        bad = next(((number, cells) for number, cells in rows if len(cells) != 10), None)
+        words = [cells for _, cells in rows if cells[0].isdigit()]
+        if bad:
+            yield bad[0], BadRow(f"{len(bad[1])} columns", "the ten columns of CoNLL-U")
+        elif words:
+            record = {"tokens": [cells[1] for cells in words], "tags": [cells[3] for cells in words]}
+            yield rows[0][0], record | ({"group": document} if document else {})
 
 
 def _table(files: Files, source: FileSource) -> Iterator[Item]:
@@ -99,11 +83,12 @@ def _table(files: Files, source: FileSource) -> Iterator[Item]:
     rows = table_rows(path, source)
     names: list[str] = []
     if any(isinstance(part, str) for column in source.columns.values() for part in parts(column)):
-        number, names_or_bad = next(rows, (1, []))
-        if isinstance(names_or_bad, BadRow):
-            what = f"{path}, line {number}: the header is {names_or_bad.found}"
-            raise XstiltsError("bad-file", what, f"expected {names_or_bad.expected}", "fix the first line of the file")
-        names = names_or_bad
+        names = next((cells for _, cells in rows if isinstance(cells, list)), [])
+        try:
+            check_text(names)
+        except BadRow as bad:
+            what = f"{path}, line 1: the header is {bad.found}"
+            raise XstiltsError("bad-file", what, f"expected {bad.expected}", "fix the first line of the file") from None
         require(source, names, path)
     positions = {
         ours: [names.index(part) if isinstance(part, str) else part for part in parts(theirs)]
@@ -124,35 +109,25 @@ def _table(files: Files, source: FileSource) -> Iterator[Item]:
 
 
 def table_rows(path: Path, source: FileSource) -> Iterator[tuple[int, list[str] | BadRow]]:
-    """Yield the numbered rows of a table as cells."""
+    """Yield the numbered rows of a table as cells, or why a row is none."""
     comma = source.delimiter == "comma" or (not source.delimiter and path.suffix == ".csv")
     delimiter = "," if comma else "\t"
     if comma if source.quoted is None else source.quoted:
         yield from _quoted_rows(path, delimiter)
     else:
         for number, line in lines(path):
-            yield number, line if isinstance(line, BadRow) else line.split(delimiter)
+            yield number, line.split(delimiter)
 
 
 def _quoted_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str] | BadRow]]:
-    """Yield the rows of a CSV file; a line that is not UTF-8 is reported, and the reader gets an empty one instead."""
-    broken: list[tuple[int, BadRow]] = []
-
-    def readable() -> Iterator[str]:
-        for number, line in lines(path):
-            if isinstance(line, BadRow):
-                broken.append((number, line))
-            yield "\n" if isinstance(line, BadRow) else line + "\n"
-
-    reader = csv.reader(readable(), delimiter=delimiter, strict=True)
+    reader = csv.reader((line + "\n" for _, line in lines(path)), delimiter=delimiter, strict=True)
     while True:
-        cells: list[str] | BadRow | None
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            cells = BadRow(f"broken quoting ({error})", "cells quoted as in CSV, or `quoted: false`")
-        yield from broken
-        broken.clear()
+            expected = "cells quoted as in CSV, or `quoted: false`"
+            yield reader.line_num, BadRow(f"broken quoting ({error})", expected)
+            continue
         if cells is None:
             return
         if cells:
@@ -161,15 +136,14 @@ def _quoted_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str] | 
 
 def _parallel(files: Files, source: FileSource) -> Iterator[Item]:
     """One text per line; with an English side, line i there translates line i here."""
-    sides = [lines(files[name]) for name in ("main", "english") if name in files]
-    for rows in zip_longest(*sides):
+    names = [name for name in ("main", "english") if name in files]
+    for rows in zip_longest(*(lines(files[name]) for name in names)):
         if None in rows:
-            main, english = (f"{path} has {sum(1 for _ in lines(path))}" for path in files.values())
+            main, english = (f"{files[name]} has {sum(1 for _ in lines(files[name]))}" for name in names)
             what, why = f"{main} lines, {english}", "line i of one must translate line i of the other"
             raise XstiltsError("bad-file", what, why, "get both files from the same release")
-        number, texts = rows[0][0], [text for _, text in rows]
-        bad = next((text for text in texts if isinstance(text, BadRow)), None)
-        yield number, bad or {**dict(zip(("text", "english"), texts, strict=False)), "aligned": source.aligned}
+        texts = [text for _, text in rows]
+        yield rows[0][0], {**dict(zip(("text", "english"), texts, strict=False)), "aligned": source.aligned}
 
 
 def _bitext(files: Files, source: FileSource) -> Iterator[Item]:
@@ -179,35 +153,35 @@ def _bitext(files: Files, source: FileSource) -> Iterator[Item]:
     """
     partner: dict[str, str] = {}
     for number, line in lines(files["gold"]) if "gold" in files else ():
-        cells = line.split("\t") if isinstance(line, str) else []
-        if len(cells) == 2:
-            partner[cells[1].strip()] = cells[0].strip()
+        foreign, *english = map(str.strip, line.split("\t"))
+        if len(english) == 1:
+            partner[english[0]] = foreign
         else:
-            yield number, BadRow(f"'{line[:60]}'", "two ids in the gold file") if isinstance(line, str) else line
-    unknown = set(partner.values())
+            yield number, BadRow(f"'{line[:60]}'", "two ids in the gold file")
+    unknown = dict.fromkeys(partner.values())
     for name, side in (("main", "candidate"), ("english", "query")):
         for number, line in lines(files[name]):
-            key, tab, text = line.partition("\t") if isinstance(line, str) else ("", "", "")
-            if isinstance(line, BadRow) or not tab:
-                yield number, BadRow(f"'{line[:60]}'", "an id, a tab and a sentence") if isinstance(line, str) else line
+            key, tab, text = line.partition("\t")
+            if not tab:
+                yield number, BadRow(f"'{line[:60]}'", "an id, a tab and a sentence")
                 continue
             gold = partner.pop(key, None) if side == "query" else None
-            unknown.discard(key if side == "candidate" else "")
+            if side == "candidate":
+                unknown.pop(key, None)
             yield number, {"side": side, "id": key, "text": text.strip(), "gold": gold}
     for name, keys in (("english", partner), ("main", unknown)):
-        for key in keys:
-            yield 0, BadRow(f"the gold file names '{key}'", f"an id of {files[name]}")
+        yield from ((0, BadRow(f"the gold file names '{key}'", f"an id of {files[name]}")) for key in keys)
 
 
 def _blocks(files: Files, source: FileSource) -> Iterator[Item]:
     """Examples of `block` lines each."""
     numbered = lines(files["main"])
     while block := list(islice(numbered, source.block)):
-        bad = next((line for _, line in block if isinstance(line, BadRow)), None)
-        if len(block) < source.block:
-            bad = BadRow(f"{len(block)} lines at the end", f"{source.block} lines per example")
-        record = {str(i): line for i, (_, line) in enumerate(block)}
-        yield from [(block[0][0], bad)] if bad else picked([(block[0][0], record)], source)
+        number = block[0][0]
+        if len(block) == source.block:
+            yield from picked([(number, {str(i): line for i, (_, line) in enumerate(block)})], source)
+        else:
+            yield number, BadRow(f"{len(block)} lines at the end", f"{source.block} lines per example")
 
 
 READERS: dict[str, Callable[[Files, FileSource], Iterator[Item]]] = {

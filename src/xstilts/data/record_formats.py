@@ -6,7 +6,6 @@ raises an error.
 """
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,27 +20,36 @@ from xstilts.tasks.task import BadRow, Record
 Item = tuple[int, Record | BadRow]
 Files = dict[str, Path]
 """The files behind one split and language: `main` and, for some formats, `english` and `gold`."""
-SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 UTF16_MARKS = b"\xff\xfe", b"\xfe\xff"
 
 
-def lines(path: Path) -> Iterator[tuple[int, str | BadRow]]:
+def lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield numbered lines without their ends and without a byte order mark; only a line feed ends a line.
 
-    Raises XstiltsError for UTF-16.
+    Bytes that are not UTF-8 become surrogates, which `check_text` refuses. Raises XstiltsError for UTF-16.
     """
     with path.open("rb") as stream:
         for number, raw in enumerate(stream, 1):
             if number == 1 and (raw.startswith(UTF16_MARKS) or b"\0" in raw):
                 hint = "convert it to UTF-8, for example with iconv -f UTF-16 -t UTF-8"
                 raise XstiltsError("bad-file", f"{path} is UTF-16", "line 1 is not UTF-8 text", hint)
-            try:
-                text = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                byte = error.object[error.start]
-                yield number, BadRow(f"not UTF-8 (byte {byte:#04x} at offset {error.start} of the line)", "UTF-8 text")
-            else:
-                yield number, text.rstrip("\r\n")
+            text = raw.decode("utf-8-sig" if number == 1 else "utf-8", "surrogateescape")
+            yield number, text.rstrip("\r\n")
+
+
+def check_text(value: Any) -> None:
+    """Raise BadRow if a text inside a value has bytes that are not UTF-8, or half of a surrogate pair."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            code = ord(value[error.start])
+            what = f"byte {code - 0xDC00:#04x}" if 0xDC80 <= code <= 0xDCFF else "half of a surrogate pair"
+            before = value[max(0, error.start - 20) : error.start].encode("utf-8", "replace").decode()
+            raise BadRow(f"not UTF-8 ({what} after '{before}')", "UTF-8 text") from None
+    elif isinstance(value, list | dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            check_text(part)
 
 
 def require(source: MappedSource, names: list[str], where: Path | str, more: Iterable[str] = ()) -> None:
@@ -86,29 +94,17 @@ def _at(value: Any, path: str) -> Any:
 def _jsonl(files: Files, source: FileSource) -> Iterator[Item]:
     """A JSON object a line."""
     for number, line in lines(files["main"]):
-        if isinstance(line, BadRow):
-            yield number, line
-        elif line.strip():
+        if line.strip():
             try:
-                record = _parsed(line)
+                yield from picked([(number, json.loads(line))], source)
             except (ValueError, RecursionError) as error:
                 yield number, BadRow(f"broken JSON ({error})", "an object")
-            else:
-                yield from picked([(number, record)], source)
-
-
-def _parsed(text: str) -> Any:
-    """The value of a JSON text; raises ValueError if it is none, or has half of a surrogate pair, which is no text."""
-    value = json.loads(text)
-    if SURROGATE.search(text):
-        json.dumps(value, ensure_ascii=False).encode()
-    return value
 
 
 def load_json(path: Path) -> Any:
     """The content of a JSON file; raises XstiltsError if it is none."""
     try:
-        return _parsed(path.read_text(encoding="utf-8-sig"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise XstiltsError("bad-file", f"{path} is not JSON", str(error), "get the file again") from None
 

@@ -12,7 +12,8 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class RejectedRow:
-    """One row that cannot be used: `line` counts `unit`s from 1 and is 0 if the place is unknown."""
+    """One row that cannot be used: `line` counts `unit`s from 1 and is 0 if the place is unknown; `expected` is "" if
+    `found` says it all."""
 
     file: str
     line: int
@@ -23,7 +24,7 @@ class RejectedRow:
 
     def __str__(self) -> str:
         place = f"{self.file}, {self.unit} {self.line}" if self.line else self.file
-        return f"{place} ({self.language}): {self.found}; expected {self.expected}"
+        return f"{place} ({self.language}): {self.found}" + (f"; expected {self.expected}" if self.expected else "")
 
     def as_json(self) -> dict[str, Any]:
         """The row's place and reason as a JSON object."""

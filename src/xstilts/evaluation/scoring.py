@@ -17,7 +17,7 @@ def _language_scores(task: str, code: str, gold: Any, predicted: Any) -> Scores:
     """The official metrics of a task in one language and, under names of their own, corrected ones."""
     kind = TARGETS[task].kind
     if kind == "pairs":
-        return metrics.pair_f1(gold, predicted)
+        return metrics.set_f1(gold, predicted)
     if kind == "answers":
         normalise = partial(metrics.mlqa_normal, language=code) if task == "mlqa" else metrics.squad_normal
         official = metrics.answer_scores(gold, predicted, normalise)

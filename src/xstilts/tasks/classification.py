@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from xstilts.tasks.encoding import IGNORED, Encoded, tokenize
+from xstilts.tasks.encoding import IGNORED, Encoded, make_schema, tokenize
 from xstilts.tasks.heads import cross_entropy_sum, run_model
-from xstilts.tasks.metrics import CALIBRATION_BINS, calibration_bin
+from xstilts.tasks.metrics import share
 from xstilts.tasks.task import Record, Task, identity, label_of, text_of
 
 if TYPE_CHECKING:
     import torch
 
-SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "cluster_id", "language", "text_a", "text_b", "label")])
+SCHEMA = make_schema("text_a", "text_b", "label")
 AUTO_CLASS = "AutoModelForSequenceClassification"
 TEXT_COLUMNS: tuple[str, ...] = ("text_a", "text_b")
 MASKABLE: tuple[str, ...] = ("text_a", "text_b")
@@ -22,20 +22,21 @@ METRICS: tuple[str, ...] = ("accuracy", "macro_f1", "calibration_error")
 BASELINE = "majority label"
 GOLD = "label"
 SPARSE_GOLD = False
+CALIBRATION_BINS = 15
 
 forward = run_model
 loss_sum = cross_entropy_sum
 
 
 def complete(record: Record, task: Task) -> list[Record]:
-    """The row of a record; raises BadRow where a text is empty or a label unknown."""
+    """The example of a record; raises BadRow if a text is empty or a label unknown."""
     second = text_of(record, "text_b") if "text_b" in record else None
     label = label_of(record.get("label"), task.labels)
     return [{**identity(record), "text_a": text_of(record, "text_a"), "text_b": second, "label": label}]
 
 
 def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded:
-    """One sequence per row, of a pair or, if a column is empty, of the other one; the longer text of a pair is cut
+    """One sequence per example, of a pair or, if a column is empty, of the other one; the longer text of a pair is cut
     first if it does not fit."""
     present = [name for name in TEXT_COLUMNS if table[name].null_count < len(table)] or ["text_a"]
     first, *second = ([text or "" for text in table[name].to_pylist()] for name in present)
@@ -46,12 +47,12 @@ def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Enco
 
 
 def extract(logits: "torch.Tensor", encoded: Encoded, indices: np.ndarray) -> list[np.ndarray]:
-    """Per sequence its class probabilities [k]."""
+    """The class probabilities [k] of each sequence."""
     return list(logits.softmax(-1).cpu().numpy())
 
 
 def predict(extracted: list[np.ndarray], encoded: Encoded, table: pa.Table, task: Task) -> dict[str, Any]:
-    """Columns gold, prediction and score (the probability of the prediction), a row per example."""
+    """Columns gold, prediction and score (the probability of the prediction) of each example."""
     probabilities = np.stack(extracted)
     best = probabilities.argmax(1)
     return {
@@ -62,7 +63,7 @@ def predict(extracted: list[np.ndarray], encoded: Encoded, table: pa.Table, task
 
 
 def baseline(train: pa.Table, table: pa.Table, task: Task) -> dict[str, Any]:
-    """Predicts the label that is most frequent in the training data (the first in case of a tie)."""
+    """Predict the label that is most frequent in the training data (the first of equals)."""
     counts = Counter(train["label"].to_pylist())
     majority = max(task.labels, key=lambda label: counts[label])
     return {
@@ -73,11 +74,11 @@ def baseline(train: pa.Table, table: pa.Table, task: Task) -> dict[str, Any]:
 
 
 def statistics(predictions: pa.Table, metric: str) -> np.ndarray:
-    """Additive statistics per row, float.
+    """Additive statistics per example, float.
 
-    accuracy: correct, counted [n, 2]. macro_f1: per label of the table whether it is shared, and how often it occurs
-    in gold and prediction [n, k + k]. calibration_error: per bin of confidence how far that exceeds being correct, and
-    counted [n, CALIBRATION_BINS + 1].
+    accuracy: correct, counted [n, 2]. macro_f1: per label of the table whether gold and prediction share it, and in how
+    many of the two it occurs [n, k + k]. calibration_error: per bin of confidence how far that exceeds being correct,
+    and counted [n, CALIBRATION_BINS + 1]; a bin is (lower, upper] (Guo et al. 2017, eq. 3).
     """
     gold, predicted = np.array(predictions["gold"]), np.array(predictions["prediction"])
     correct, counted = gold == predicted, np.ones(len(gold))
@@ -88,14 +89,15 @@ def statistics(predictions: pa.Table, metric: str) -> np.ndarray:
         wanted, given = gold[:, None] == labels, predicted[:, None] == labels
         return np.hstack([wanted & given, wanted.astype(float) + given])
     confidence = np.array(predictions["score"], float)
-    bins = calibration_bin(confidence)[:, None] == np.arange(CALIBRATION_BINS)
-    return np.hstack([bins * (confidence - correct)[:, None], counted[:, None]])
+    bins = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
+    in_bin = bins[:, None] == np.arange(CALIBRATION_BINS)
+    return np.hstack([in_bin * (confidence - correct)[:, None], counted[:, None]])
 
 
 def score(sums: np.ndarray, metric: str) -> np.ndarray:
     """Points, 0 to 100, of summed statistics [..., k]; a label that occurs nowhere does not count in macro_f1."""
     if metric == "accuracy":
-        return 100 * sums[..., 0] / sums[..., 1]
+        return share(sums)
     if metric == "macro_f1":
         shared, total = np.split(sums, 2, -1)
         f1 = 2 * shared / np.maximum(total, 1e-300)

@@ -1,4 +1,4 @@
-"""Token sequences of many lengths, held flat, and the batches made of them."""
+"""Schemas of examples, their token sequences of many lengths in flat arrays, and the batches made of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,19 +6,26 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 IGNORED = -100
-"""Label of a token that neither counts in the loss nor is predicted (the value torch's cross entropy skips)."""
+"""Label of a token that does not count in the loss and is not predicted (the value torch's cross entropy skips)."""
+
+
+def make_schema(*texts: str, **more: pa.DataType) -> pa.Schema:
+    """The Arrow schema of a task type: id, cluster, language and texts, which are strings, then more columns."""
+    names = ("id", "cluster_id", "language", *texts)
+    return pa.schema([*((name, pa.string()) for name in names), *more.items()])
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """n sequences, flat: sequence i is `ids[offsets[i]:offsets[i + 1]]`.
+    """n sequences in flat arrays: sequence i is `ids[offsets[i]:offsets[i + 1]]`.
 
-    ids: int32 [tokens]; offsets: int64 [n + 1]; examples: int64 [n], ascending, the number of the example that a
-    sequence comes from; labels: int64 [n] or [n, j] per sequence, or [tokens] for one label per token; segments: uint8 [tokens]
-    where the tokenizer distinguishes the texts of a pair; spans: int32 [tokens, 2] where predictions need to know
-    which characters a token covers; together: the sequences of an example belong in one batch, in their order.
+    ids: int32 [tokens]. offsets: int64 [n + 1]. examples: int64 [n], ascending, the number of the example that each
+    sequence comes from. labels: int64 [n] or [n, j] per sequence, or [tokens] for one label per token. segments: uint8
+    [tokens] if the tokenizer distinguishes the texts of a pair. spans: int32 [tokens, 2] if predictions need to know
+    which characters a token covers. together: the sequences of an example belong in one batch, in their order.
     """
 
     ids: np.ndarray
@@ -56,10 +63,10 @@ def ragged(sequences: Sequence[Sequence[int]], dtype: Any = np.int32) -> tuple[n
 def tokenize(
     tokenizer: Any, first: list[str], second: list[str] | None, max_length: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Ids [tokens], offsets [n + 1] and, where the model wants them, segments [tokens] of texts or pairs of texts.
+    """Ids [tokens], offsets [n + 1] and, if the model needs them, segments [tokens] of texts or pairs of texts.
 
-    Goes to the tokenizer's own batch call, which is several times faster than the wrapper around it. The longer text
-    of a pair is cut first where it does not fit into `max_length`.
+    The backend's batch call is several times faster than the wrapper around it. The longer text of a pair is cut first
+    if it does not fit into `max_length`.
     """
     backend = tokenizer.backend_tokenizer
     backend.enable_truncation(max_length, strategy="longest_first")
@@ -67,13 +74,17 @@ def tokenize(
     encoded = backend.encode_batch_fast(first if second is None else list(zip(first, second, strict=True)))
     backend.no_truncation()
     ids, offsets = ragged([e.ids for e in encoded])
-    wanted = "token_type_ids" in tokenizer.model_input_names
-    return ids, offsets, ragged([e.type_ids for e in encoded], np.uint8)[0] if wanted else None
+    has_segments = "token_type_ids" in tokenizer.model_input_names
+    return ids, offsets, ragged([e.type_ids for e in encoded], np.uint8)[0] if has_segments else None
 
 
 def cuts(lengths: np.ndarray, budget: int) -> list[slice]:
-    """Where sequences of these lengths, int [n] from the longest on, are cut into groups of at most `budget` tokens
-    with their padding; what is longer than the budget is a group of its own."""
+    """Cut sequences of these lengths, int [n] from the longest on, into groups of at most `budget` tokens with their
+    padding; a sequence that is longer than the budget is a group by itself.
+
+    >>> cuts(np.array([4, 3, 3, 2]), budget=8)
+    [slice(0, 2, None), slice(2, 4, None)]
+    """
     parts, start = [], 0
     while start < len(lengths):
         stop = min(len(lengths), start + max(1, budget // max(1, int(lengths[start]))))
@@ -85,7 +96,7 @@ def cuts(lengths: np.ndarray, budget: int) -> list[slice]:
 def pad(encoded: Encoded, indices: np.ndarray, pad_id: int) -> dict[str, np.ndarray]:
     """The sequences `indices` as rectangular arrays [b, longest], int64: input_ids, attention_mask, labels, ….
 
-    A batch whose sequences are all equally long carries no attention_mask: nothing is padded.
+    A batch whose sequences are all equally long has no attention_mask: nothing is padded.
     """
     starts, lengths = encoded.offsets[indices], encoded.lengths[indices]
     width = int(lengths.max())

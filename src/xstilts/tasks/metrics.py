@@ -1,8 +1,7 @@
 """Metrics as pure functions of golds and predictions, in points from 0 to 100.
 
-Those of `xtreme-2020` follow the benchmark's evaluator in every oddity and in the order of its arithmetic, so that
-the printed digits are equal. Corrected variants have names of their own: `token_accuracy`, `segmented_f1`,
-`macro_f1`, `expected_calibration_error`.
+Those of `xtreme-2020` follow the benchmark's evaluator in every oddity and in the order of its arithmetic, so that all
+printed digits are equal. Corrected variants have names of their own: `token_accuracy`, `segmented_f1`, `macro_f1`.
 """
 
 import re
@@ -10,7 +9,7 @@ import string
 import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from functools import cache, partial
 
 import numpy as np
@@ -25,85 +24,51 @@ Questions = Sequence[tuple[str, Sequence[str]]]
 def chunks(tags: Sequence[str]) -> set[tuple[int, int, str]]:
     """Chunks (first word, last word, type) of a tag sequence, by the rule of conlleval and seqeval 0.0.12.
 
-    A tag is a prefix (B, I, E, S, O) and a type after the last hyphen; a tag without a hyphen is its own type,
-    and its first letter is read as the prefix: so adjacent equal parts of speech merge into one chunk, while
-    those that start with S or B never do and those that start with O never count. An I- without a
-    chunk before it opens one.
+    A tag is a prefix (B, I, E, S, O) and a type after the last hyphen; a tag without a hyphen is its own type, and its
+    first letter is read as the prefix: so adjacent equal parts of speech merge into one chunk, while those that start
+    with S or B never do and those that start with O never count. An I- without a chunk before it opens one.
+
+    >>> sorted(chunks(["B-PER", "I-PER", "O", "B-LOC"]))
+    [(0, 1, 'PER'), (3, 3, 'LOC')]
     """
-    found = set()
-    start, kind, previous = 0, "", "O"
+    result = set()
+    start, previous = 0, "O-"
     for i, tag in enumerate([*tags, "O"]):
-        prefix, name = tag[:1], tag.split("-")[-1]
-        if _ends(previous, prefix, kind, name):
-            found.add((start, i - 1, kind))
-        if _begins(previous, prefix, kind, name):
+        ends, begins = _boundary(previous, tag)
+        if ends:
+            result.add((start, i - 1, previous.rpartition("-")[2]))
+        if begins:
             start = i
-        previous, kind = prefix, name
-    return found
+        previous = tag
+    return result
 
 
-def _ends(previous: str, prefix: str, kind: str, name: str) -> bool:
-    if previous in "ES":
-        return True
-    if previous in "BI" and prefix in "BSO":
-        return True
-    return previous not in "O." and kind != name
-
-
-def _begins(previous: str, prefix: str, kind: str, name: str) -> bool:
-    if prefix in "BS":
-        return True
-    if previous in "ESO" and prefix in "EI":
-        return True
-    return prefix not in "O." and kind != name
+@cache
+def _boundary(previous: str, tag: str) -> tuple[bool, bool]:
+    """Whether a chunk ends, and whether one begins, between two neighbouring tags."""
+    before, prefix = previous[:1], tag[:1]
+    other_type = previous.rpartition("-")[2] != tag.rpartition("-")[2]
+    ends = before in "ES" or (before in "BI" and prefix in "BSO") or (before not in "O." and other_type)
+    begins = prefix in "BS" or (before in "ESO" and prefix in "EI") or (prefix not in "O." and other_type)
+    return ends, begins
 
 
 def chunk_f1(gold: Sequence[str], predicted: Sequence[str]) -> Scores:
-    """Micro-averaged F1, precision and recall of chunks, as seqeval 0.0.12 gives them; 0 where nothing is shared.
+    """Micro-averaged F1, precision and recall of chunks, as seqeval 0.0.12 gives them; 0 if nothing is shared.
 
     gold, predicted: equally many tags of all sentences, one after the other, with an "O" after each sentence.
     """
-    number = {tag: i for i, tag in enumerate(sorted({*gold, *predicted}))}
-    one, other = _chunk_keys(gold, number), _chunk_keys(predicted, number)
-    return _f1(len(np.intersect1d(one, other, assume_unique=True)), len(other), len(one))
+    return set_f1(chunks(gold), chunks(predicted))
 
 
-def _chunk_keys(tags: Sequence[str], number: Mapping[str, int]) -> np.ndarray:
-    """A number for each chunk, int64 [chunks], equal only for chunks with the same first and last word and type.
-
-    The rule looks at two neighbouring tags only, so it is asked once for each pair of distinct tags.
-    """
-    prefixes, names = [tag[:1] for tag in number], [tag.split("-")[-1] for tag in number]
-    pairs = [[(prefixes[i], prefixes[j], names[i], names[j]) for j in range(len(number))] for i in range(len(number))]
-    types = {name: i for i, name in enumerate(dict.fromkeys(names))}
-    ids = np.fromiter(map(number.__getitem__, tags), np.int64, len(tags))
-    if not len(ids):
-        return ids
-    before, after = ids[:-1], ids[1:]
-    opens = np.empty(len(ids), bool)
-    opens[0] = _begins("O", prefixes[ids[0]], "", names[ids[0]])
-    opens[1:] = np.array([[_begins(*pair) for pair in row] for row in pairs])[before, after]
-    closes = np.empty(len(ids), bool)
-    closes[:-1] = np.array([[_ends(*pair) for pair in row] for row in pairs])[before, after]
-    closes[-1] = _ends(prefixes[ids[-1]], "O", names[ids[-1]], "O")
-    first = np.maximum.accumulate(np.where(opens, np.arange(len(ids)), 0))
-    last = np.flatnonzero(closes)
-    kind = np.array([types[name] for name in names])[ids[last]]
-    return (first[last] * len(ids) + last) * len(types) + kind
-
-
-def _f1(shared: int, predicted: int, gold: int) -> Scores:
-    """F1, precision and recall from counts, in the benchmark's order of operations."""
-    precision = shared / predicted if predicted else 0.0
-    recall = shared / gold if gold else 0.0
+def set_f1(gold: Collection[Hashable], predicted: Collection[Hashable]) -> Scores:
+    """F1, precision and recall of distinct items, such as BUCC's pairs, in the benchmark's order of operations."""
+    wanted, given = set(gold), set(predicted)
+    shared = len(wanted & given)
+    precision = shared / len(given) if given else 0.0
+    recall = shared / len(wanted) if wanted else 0.0
     f1 = 2 * precision * recall / (precision + recall) if shared else 0.0
     return {"f1": f1 * 100, "precision": precision * 100, "recall": recall * 100}
-
-
-def pair_f1(gold: Sequence[tuple[str, str]], predicted: Sequence[tuple[str, str]]) -> Scores:
-    """F1, precision and recall over the *sets* of pairs of BUCC: a pair given twice counts once."""
-    one, other = set(gold), set(predicted)
-    return _f1(len(one & other), len(other), len(one))
 
 
 def accuracy(gold: Sequence[str], predicted: Sequence[str]) -> float:
@@ -118,24 +83,6 @@ def macro_f1(gold: Sequence[str], predicted: Sequence[str]) -> float:
     shared = Counter(g for g, p in zip(gold, predicted, strict=True) if g == p)
     labels = wanted.keys() | given.keys()
     return 100 * sum(2 * shared[label] / (wanted[label] + given[label]) for label in sorted(labels)) / len(labels)
-
-
-CALIBRATION_BINS = 15
-
-
-def calibration_bin(confidence: np.ndarray, bins: int = CALIBRATION_BINS) -> np.ndarray:
-    """The number of the bin (lower, upper] that each confidence, 0 to 1, falls in; int [n]."""
-    return np.clip(np.ceil(np.asarray(confidence, float) * bins).astype(int) - 1, 0, bins - 1)
-
-
-def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = CALIBRATION_BINS) -> float:
-    """Mean distance of confidence and accuracy over equal bins, weighted by their sizes (Guo et al. 2017, eq. 3).
-
-    confidence: float [n], 0 to 1, the probability of the predicted label; correct: bool [n].
-    """
-    where = calibration_bin(confidence, bins)
-    difference = np.bincount(where, confidence) - np.bincount(where, correct)
-    return float(100 * np.abs(difference).sum() / len(confidence))
 
 
 @cache
@@ -159,17 +106,17 @@ ARTICLES = {
     "es": r"\b(un|una|unos|unas|el|la|los|las)\b",
     "de": r"\b(ein|eine|einen|einem|eines|einer|der|die|das|den|dem|des)\b",
     "vi": r"\b(của|là|cái|chiếc|những)\b",
-    # Not only the article: the two letters go wherever they stand. The other branch never matches.
+    # Not only the article: the two letters are removed everywhere. The other branch never matches.
     "ar": r"\sال^|ال",
     "hi": "",
     "zh": "",
 }
-"""What MLQA's evaluator takes out of an answer, per language."""
+"""What MLQA's evaluator removes from an answer, per language."""
 
 
 def mlqa_normal(answer: str, language: str) -> str:
-    """MLQA's normal form: lower case, no punctuation, no article of the language, single spaces; in Chinese a space
-    round each character from U+4E00 to U+9FA5. Raises KeyError for a language that is not MLQA's."""
+    """MLQA's normal form: lower case, no punctuation, no article of the language, single spaces; in Chinese with a
+    space around each character from U+4E00 to U+9FA5. Raises KeyError for a language that MLQA does not have."""
     text = "".join(c for c in answer.lower() if c not in punctuation())
     if ARTICLES[language]:
         text = re.sub(ARTICLES[language], " ", text)
@@ -185,14 +132,14 @@ UNSPACED = re.compile(
 
 
 def segmented(answer: str) -> str:
-    """Normal form of `segmented_f1` for zh, ja and th: lower case, no punctuation, a space round each character of a
+    """Normal form of `segmented_f1` for zh, ja and th: lower case, no punctuation, a space around each character of a
     script without spaces (Thai vowel and tone marks count as characters)."""
     text = "".join(c for c in answer.lower() if c not in punctuation())
     return " ".join(UNSPACED.sub(r" \g<0> ", text).split())
 
 
 SEGMENTED = ("zh", "ja", "th")
-"""Languages whose answers `segmented_f1` splits into characters; in the others it is the official F1."""
+"""Languages whose answers `segmented_f1` splits into characters; in all others it is the official F1."""
 
 
 def normaliser(metric: str, language: str) -> Callable[[str], str]:
@@ -203,12 +150,9 @@ def normaliser(metric: str, language: str) -> Callable[[str], str]:
     """
     if metric.startswith("mlqa_"):
         if language not in ARTICLES:
-            raise XstiltsError(
-                "inconsistent",
-                f"MLQA has no normal form for '{language}'",
-                f"the metric {metric} is defined for {', '.join(ARTICLES)}",
-                f"judge by {metric.removeprefix('mlqa_')}, or leave the language out",
-            )
+            what, why = f"MLQA has no normal form for '{language}'", f"{metric} is defined for {', '.join(ARTICLES)}"
+            hint = f"judge by {metric.removeprefix('mlqa_')}, or leave the language out"
+            raise XstiltsError("inconsistent", what, why, hint)
         return partial(mlqa_normal, language=language)
     return segmented if metric.startswith("segmented_") and language in SEGMENTED else squad_normal
 
@@ -229,11 +173,22 @@ def answer_scores(gold: Questions, predicted: Mapping[str, str], normalise: Call
 
 
 def token_f1(prediction: str, gold: str) -> float:
-    """F1, 0 to 1, over the white-space tokens of two normalised answers; 0 where nothing is shared, two empty answers
-    included."""
+    """F1, 0 to 1, over the white-space tokens of two normalised answers; 0 if nothing is shared, also for two empty
+    answers."""
     predicted, wanted = prediction.split(), gold.split()
     shared = sum((Counter(predicted) & Counter(wanted)).values())
     if not shared:
         return 0.0
     precision, recall = shared / len(predicted), shared / len(wanted)
     return 2 * precision * recall / (precision + recall)
+
+
+def share(sums: np.ndarray) -> np.ndarray:
+    """Points, 0 to 100, of summed statistics [..., 2]: what is counted as right, and all."""
+    return 100 * sums[..., 0] / sums[..., 1]
+
+
+def f1_of_sums(sums: np.ndarray) -> np.ndarray:
+    """F1 in points of summed statistics [..., 3]: right, predicted and gold; 0 if there is nothing to find."""
+    total = sums[..., 1] + sums[..., 2]
+    return np.where(total > 0, 200 * sums[..., 0] / np.maximum(total, 1), 0.0)

@@ -1,6 +1,6 @@
 """Finding translations by the distance of embeddings; nothing is trained.
 
-Either each English sentence has one translation among the other language's sentences (Tatoeba), or pairs are mined
+Either each English sentence has one translation among the sentences of the other language (Tatoeba), or pairs are mined
 among sentences of which most have none (BUCC). English sentences are the queries.
 """
 
@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from xstilts.tasks.encoding import IGNORED, Encoded, tokenize
+from xstilts.tasks.encoding import IGNORED, Encoded, make_schema, tokenize
+from xstilts.tasks.metrics import f1_of_sums, share
 from xstilts.tasks.mining import mine
 from xstilts.tasks.neighbours import nearest
 from xstilts.tasks.task import BadRow, Record, Task, identity, text_of
 
-SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "cluster_id", "language", "side", "text", "gold")])
+SCHEMA = make_schema("side", "text", "gold")
 TEXT_COLUMNS: tuple[str, ...] = ("text",)
 MASKABLE: tuple[str, ...] = ()
 METRICS: tuple[str, ...] = ("accuracy", "f1")
@@ -25,9 +26,8 @@ SPARSE_GOLD = True
 
 
 def complete(record: Record, task: Task) -> list[Record]:
-    """The rows of a record: both sides of a pair of translations (the English sentence asks, the other language's
-    sentences answer), or the one sentence that it is. Raises BadRow where a sentence is empty
-    or is of neither side."""
+    """The rows of a record: both sides of a pair of translations (the English sentence is the query, the other one a
+    candidate), or its one sentence. Raises BadRow if a sentence is empty or belongs to neither side."""
     if "side" in record:
         side, gold = record["side"], record.get("gold")
         if side not in ("query", "candidate"):
@@ -49,7 +49,7 @@ def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Enco
 
 
 def queries(table: pa.Table) -> np.ndarray:
-    """Which rows ask, bool [rows]."""
+    """Which rows are queries, bool [rows]."""
     return np.array(table["side"].to_pylist()) == "query"
 
 
@@ -57,34 +57,34 @@ def predict(vectors: np.ndarray, table: pa.Table, task: Task) -> dict[str, Any]:
     """Columns of the query rows: gold and prediction (ids of candidates) and score.
 
     vectors: float32 [rows, h], in the order of the table, which holds one language's queries and candidates. The score
-    is the cosine; the column `index` is the candidate's place in its file. Where pairs are mined, the score is the
-    margin, gold and prediction are None where there is none, and every pair is given, whatever its margin.
+    is the cosine; the column `index` is the candidate's place in its file. If pairs are mined, the score is the margin,
+    gold and prediction are None if a query has no partner, and every pair is given, whatever its margin.
     """
-    asks = queries(table)
-    gold = [value for value, asked in zip(table["gold"].to_pylist(), asks, strict=True) if asked]
-    ids = np.array(table["id"].to_pylist(), object)[~asks]
+    query = queries(table)
+    gold = table["gold"].filter(pa.array(query)).to_pylist()
+    ids = np.array(table["id"].to_pylist(), object)[~query]
     if task.mining:
-        return {"gold": gold, **_mined(vectors, np.array(table["text"].to_pylist(), object), asks, ids)}
-    best, cosine = nearest(vectors[asks], vectors[~asks])
+        return {"gold": gold, **_mined(vectors, np.array(table["text"].to_pylist(), object), query, ids)}
+    best, cosine = nearest(vectors[query], vectors[~query])
     return {"gold": gold, "prediction": ids[best].tolist(), "score": cosine.astype(np.float32), "index": best}
 
 
-def _mined(vectors: np.ndarray, texts: np.ndarray, asks: np.ndarray, ids: np.ndarray) -> dict[str, Any]:
+def _mined(vectors: np.ndarray, texts: np.ndarray, query: np.ndarray, ids: np.ndarray) -> dict[str, Any]:
     """Predictions and margins of the queries. Equal sentences are one; a sentence that occurs twice on its side is
-    never paired, since nobody could say which was meant (XTREME's `read_sent2id`)."""
-    english, foreign = _distinct(texts[asks]), _distinct(texts[~asks])
-    there, here, margins = mine(vectors[~asks][foreign[0]], vectors[asks][english[0]])
-    prediction: list[str | None] = [None] * int(asks.sum())
+    never paired, because its partner is ambiguous (XTREME's `read_sent2id`)."""
+    (english, english_once), (foreign, foreign_once) = _distinct(texts[query]), _distinct(texts[~query])
+    candidates, queries, margins = mine(vectors[~query][foreign], vectors[query][english])
+    prediction: list[str | None] = [None] * int(query.sum())
     score = np.zeros(len(prediction), np.float32)
-    for f, e, margin in zip(there, here, margins, strict=True):
-        if english[1][e] and foreign[1][f]:
-            prediction[english[0][e]] = ids[foreign[0][f]]
-            score[english[0][e]] = margin
+    for c, q, margin in zip(candidates, queries, margins, strict=True):
+        if english_once[q] and foreign_once[c]:
+            prediction[english[q]] = ids[foreign[c]]
+            score[english[q]] = margin
     return {"prediction": prediction, "score": score}
 
 
 def _distinct(texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where each distinct text stands first, int [d], and whether it stands there alone, bool [d]."""
+    """The first position of each distinct text, int [d], and whether it is the only one, bool [d]."""
     counts = Counter(texts)
     first = {text: i for i, text in reversed(list(enumerate(texts)))}
     distinct = sorted(first.values())
@@ -102,7 +102,4 @@ def statistics(predictions: pa.Table, metric: str) -> np.ndarray:
 
 def score(sums: np.ndarray, metric: str) -> np.ndarray:
     """Points, 0 to 100, of summed statistics [..., k]: `accuracy` of queries or `f1` of pairs."""
-    if metric == "accuracy":
-        return 100 * sums[..., 0] / sums[..., 1]
-    total = sums[..., 1] + sums[..., 2]
-    return np.where(total > 0, 200 * sums[..., 0] / np.maximum(total, 1), 0.0)
+    return share(sums) if metric == "accuracy" else f1_of_sums(sums)

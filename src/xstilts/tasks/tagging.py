@@ -1,26 +1,21 @@
-"""One tag per word: parts of speech, named entities. Loss and prediction sit on a word's first sub-word."""
+"""One tag per word: parts of speech, named entities. Loss and prediction use a word's first sub-word."""
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from xstilts.tasks.encoding import IGNORED, Encoded, ragged
+from xstilts.tasks.encoding import IGNORED, Encoded, make_schema, ragged
 from xstilts.tasks.heads import cross_entropy_sum, run_model
-from xstilts.tasks.metrics import chunks
+from xstilts.tasks.metrics import chunks, f1_of_sums, share
 from xstilts.tasks.task import WITHHELD, BadRow, Record, Task, identity, label_of
 
 if TYPE_CHECKING:
     import torch
 
-SCHEMA = pa.schema(
-    [
-        *((name, pa.string()) for name in ("id", "cluster_id", "language")),
-        ("tokens", pa.list_(pa.string())),
-        ("tags", pa.list_(pa.string())),
-    ]
-)
+SCHEMA = make_schema(tokens=pa.list_(pa.string()), tags=pa.list_(pa.string()))
 AUTO_CLASS = "AutoModelForTokenClassification"
 TEXT_COLUMNS: tuple[str, ...] = ("tokens",)
 MASKABLE: tuple[str, ...] = ()
@@ -34,7 +29,7 @@ loss_sum = cross_entropy_sum
 
 
 def complete(record: Record, task: Task) -> list[Record]:
-    """The row of a record; raises BadRow where words and tags do not match or a tag is unknown."""
+    """The example of a record; raises BadRow if words and tags do not match or a tag is unknown."""
     tokens, tags = record.get("tokens") or [], record.get("tags")
     for name, value in (("tokens", tokens), ("tags", tags or [])):
         if not isinstance(value, list):
@@ -52,67 +47,61 @@ def complete(record: Record, task: Task) -> list[Record]:
 
 
 def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded:
-    """Sequences of whole words; a sentence that does not fit is continued in further sequences of its row.
+    """Sequences of whole words; a sentence that does not fit is continued in further sequences.
 
     A word that alone is longer than `max_length` keeps its first sub-words. No word is ever dropped, so that a
     score does not depend on the maximum length.
     """
     number: dict[str | None, int] = {tag: index for index, tag in enumerate(task.labels)}
-    words = [word for sentence in table["tokens"].to_pylist() for word in sentence]
-    tags = np.array([number.get(tag, 0) for sentence in _tags(table) for tag in sentence], np.int64)
-    pieces = _word_pieces(words, tokenizer)
+    sentences = table["tokens"].to_pylist()
+    pieces = _word_pieces({word for words in sentences for word in words}, tokenizer)
     before, after = _special_tokens(tokenizer)
     room = max_length - len(before) - len(after)
     ids: list[list[int]] = []
     labels: list[list[int]] = []
-    rows: list[int] = []
-    word = 0
-    for row, count in enumerate(len(sentence) for sentence in table["tokens"]):
-        for start, stop in _windows([len(pieces[i]) for i in range(word, word + count)], room):
+    examples: list[int] = []
+    for example, (words, tags) in enumerate(zip(sentences, table["tags"].to_pylist(), strict=True)):
+        for start, stop in _windows([len(pieces[word]) for word in words], room):
             ids.append(list(before))
             labels.append([IGNORED] * len(before))
-            for i in range(word + start, word + stop):
-                ids[-1] += pieces[i][:room]
-                labels[-1] += [int(tags[i])] + [IGNORED] * (min(len(pieces[i]), room) - 1)
+            for i in range(start, stop):
+                sub_words = pieces[words[i]][:room]
+                ids[-1] += sub_words
+                # Without gold tags the label 0 still marks a word's first sub-word.
+                labels[-1] += [number.get(tags[i], 0) if tags else 0] + [IGNORED] * (len(sub_words) - 1)
             ids[-1] += after
             labels[-1] += [IGNORED] * len(after)
-            rows.append(row)
-        word += count
+            examples.append(example)
     flat, offsets = ragged(ids)
-    return Encoded(flat, offsets, np.array(rows, np.int64), ragged(labels, np.int64)[0])
+    return Encoded(flat, offsets, np.array(examples, np.int64), ragged(labels, np.int64)[0])
 
 
-def _tags(table: pa.Table) -> list[list[str | None]]:
-    """The tags of each sentence, None for each word where they are withheld: a label marks a word's first sub-word."""
-    rows = zip(table["tokens"].to_pylist(), table["tags"].to_pylist(), strict=True)
-    return [[None] * len(tokens) if tags is None else tags for tokens, tags in rows]
-
-
-def _word_pieces(words: list[str], tokenizer: Any) -> list[list[int]]:
-    """Sub-words per word, at least one each, as the tokenizer splits it inside running text."""
+def _word_pieces(words: Iterable[str], tokenizer: Any) -> dict[str, list[int]]:
+    """The sub-words of each word, at least one, as the tokenizer splits it inside running text."""
     backend, before = tokenizer.backend_tokenizer, _word_mark(tokenizer)
     backend.no_truncation()
     backend.no_padding()
-    distinct = list(dict.fromkeys(words))
-    pretokenized = [[before + word] for word in distinct]
-    encoded = backend.encode_batch_fast(pretokenized, is_pretokenized=True, add_special_tokens=False)
-    known = {word: e.ids or [tokenizer.unk_token_id] for word, e in zip(distinct, encoded, strict=True)}
-    return [known[word] for word in words]
+    distinct = list(words)
+    encoded = backend.encode_batch_fast(
+        [[before + word] for word in distinct], is_pretokenized=True, add_special_tokens=False
+    )
+    return {word: e.ids or [tokenizer.unk_token_id] for word, e in zip(distinct, encoded, strict=True)}
 
 
 def _word_mark(tokenizer: Any) -> str:
-    """What a word needs before it to be split as in running text: a space where the tokenizer marks the beginning of a
-    word by the space itself (byte-level, Gemma), nothing where it adds the mark to every given word."""
+    """What a word needs before it to be split as in running text: a space if the tokenizer marks the beginning of a
+    word by the space itself (byte-level, Gemma), nothing if it adds the mark to every given word."""
 
-    def ids(text: str | list[str]) -> list[int]:
-        backend = tokenizer.backend_tokenizer
-        found: list[int] = backend.encode(text, is_pretokenized=not isinstance(text, str), add_special_tokens=False).ids
-        return found
+    def ids(text: str | list[str]) -> Any:
+        return tokenizer.backend_tokenizer.encode(
+            text, is_pretokenized=not isinstance(text, str), add_special_tokens=False
+        ).ids
 
     return " " if ids(["a", "b"]) != ids("a b") == ids(["a", " b"]) else ""
 
 
 def _special_tokens(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """The special tokens before and after a text."""
     marked = tokenizer("a", return_special_tokens_mask=True)
     inner = [i for i, special in enumerate(marked["special_tokens_mask"]) if not special]
     return marked["input_ids"][: inner[0]], marked["input_ids"][inner[-1] + 1 :]
@@ -133,7 +122,7 @@ def _windows(lengths: list[int], room: int) -> list[tuple[int, int]]:
 
 
 def extract(logits: "torch.Tensor", encoded: Encoded, indices: np.ndarray) -> list[np.ndarray]:
-    """Per sequence the best tag numbers of its words."""
+    """The best tag numbers of the words of each sequence."""
     best = logits.argmax(-1).cpu().numpy()
     result = []
     for row, index in enumerate(indices):
@@ -143,15 +132,15 @@ def extract(logits: "torch.Tensor", encoded: Encoded, indices: np.ndarray) -> li
 
 
 def predict(extracted: list[np.ndarray], encoded: Encoded, table: pa.Table, task: Task) -> dict[str, Any]:
-    """Columns gold and prediction, lists of tags; the pieces of a long sentence are joined again."""
+    """Columns gold and prediction, lists of tags; the parts of a long sentence are joined again."""
     predicted: list[list[str]] = [[] for _ in range(len(table))]
-    for tags, row in zip(extracted, encoded.examples, strict=True):
-        predicted[row] += [task.labels[tag] for tag in tags]
+    for tags, example in zip(extracted, encoded.examples, strict=True):
+        predicted[example] += [task.labels[tag] for tag in tags]
     return {"gold": table["tags"].to_pylist(), "prediction": predicted}
 
 
 def baseline(train: pa.Table, table: pa.Table, task: Task) -> dict[str, Any]:
-    """The most frequent tag of each word in the training data; unknown words get the most frequent tag of words
+    """Predict the most frequent tag of each word in the training data; unknown words get the most frequent tag of words
     that occur once there (numbers, names), which is what a new word most often is."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for words, tags in zip(train["tokens"].to_pylist(), train["tags"].to_pylist(), strict=True):
@@ -177,7 +166,4 @@ def statistics(predictions: pa.Table, metric: str) -> np.ndarray:
 
 def score(sums: np.ndarray, metric: str) -> np.ndarray:
     """Points, 0 to 100, of summed statistics [..., 5]: `span_f1` (micro over chunks) or `token_accuracy`."""
-    if metric == "token_accuracy":
-        return 100 * sums[..., 3] / sums[..., 4]
-    total = sums[..., 1] + sums[..., 2]
-    return np.where(total > 0, 200 * sums[..., 0] / np.maximum(total, 1), 0.0)
+    return share(sums[..., 3:]) if metric == "token_accuracy" else f1_of_sums(sums)

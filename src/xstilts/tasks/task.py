@@ -1,4 +1,4 @@
-"""What a task is, as data: one short YAML entry for all its languages."""
+"""A task as data: one short YAML entry for all its languages, and the catalogue of those that come with the package."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -9,15 +9,16 @@ import yaml
 from pydantic import Field, model_validator
 
 from xstilts.errors import XstiltsError, did_you_mean
+from xstilts.languages import language
 from xstilts.tasks.data_source import Entry, Source
 
 TypeName = Literal["classification", "tagging", "qa", "multiple_choice", "retrieval", "mlm"]
 Record = dict[str, Any]
-"""What a reader found for one example, under our column names."""
+"""The values of one example under the column names of its task type, as a reader finds them."""
 
 
 class BadRow(ValueError):
-    """A record that cannot be an example: what was found, and what was expected."""
+    """A record cannot be an example: what was found, and what was expected."""
 
     def __init__(self, found: str, expected: str) -> None:
         super().__init__(found, expected)
@@ -25,7 +26,7 @@ class BadRow(ValueError):
 
 
 class Defaults(Entry):
-    """How the task is usually trained, for a study that does not say; `epochs` 0 where no source names a number."""
+    """How the task is usually trained, for a study that does not say; `epochs` is 0 if no source names a number."""
 
     learning_rate: Annotated[float, Field(gt=0)]
     batch_size: Annotated[int, Field(gt=0)]
@@ -35,12 +36,12 @@ class Defaults(Entry):
 class Task(Entry):
     """A data set with a task type, labels and metrics; *intermediate* and *target* are roles, not kinds of task.
 
-    labels: our label words. metrics: the first one judges the task. family: tasks of one family are one task
-    (MNLI and XNLI). parallel: rows of equal ids are the same item in all languages. unanswerable: questions may have
-    no answer (SQuAD v2), and only then may a prediction be empty. mining: pairs of translations are mined among
-    sentences of which most have none (BUCC). on_bad_row: `skip` leaves bad rows out and names them, `error` refuses
-    the data. version: raised when the rows or their scores change meaning. verified: whether the entry's rows have been
-    loaded from where it says.
+    languages: canonical codes; old or long ones are replaced. labels: label words. metrics: the first one judges the
+    task. family: tasks of one family train the same (MNLI and XNLI). parallel: examples of equal ids are the same item
+    in all languages. unanswerable: questions may have no answer (SQuAD v2), and only then may a prediction be empty.
+    mining: pairs of translations are mined among sentences of which most have none (BUCC). on_bad_row: `skip` leaves
+    bad rows out and lists them, `error` refuses the data. version: raised when examples or scores change meaning.
+    verified: whether the entry's data have been loaded from where it says.
     """
 
     name: str
@@ -62,24 +63,41 @@ class Task(Entry):
     version: int = 1
     verified: bool = True
 
+    @model_validator(mode="before")
+    @classmethod
+    def _canonical_languages(cls, entry: Any) -> Any:
+        """The entry with canonical codes of languages; its files are named by the codes that it has."""
+        given = entry.get("languages") if isinstance(entry, dict) else None
+        if not isinstance(given, list | tuple) or not all(isinstance(code, str) for code in given):
+            return entry
+        try:
+            canonical = [language(code).code for code in given]
+        except XstiltsError as error:
+            raise ValueError(f"{error.what}; {error.hint}") from None
+        source = entry.get("source")
+        written = {code: other for code, other in zip(canonical, given, strict=True) if code != other}
+        if written and isinstance(source, dict) and "{iso3}" not in str(source):
+            source = {**source, "codes": {**written, **source.get("codes", {})}}
+        return {**entry, "languages": canonical, "source": source}
+
     @model_validator(mode="after")
     def _fits_its_type(self) -> "Task":
         for setting, kind in (("unanswerable", "qa"), ("mining", "retrieval")):
             if getattr(self, setting) and self.type != kind:
                 raise ValueError(f"only a `{kind}` task can have `{setting}`")
         if self.mining and self.metrics != ("f1",):
-            raise ValueError("pairs that are mined are judged by `metrics: [f1]`")
+            raise ValueError("mined pairs are judged by `metrics: [f1]`")
         if self.metrics[:1] == ("calibration_error",):
-            raise ValueError("less of `calibration_error` is better: it can stand beside another metric, not judge")
+            raise ValueError("less of `calibration_error` is better: it cannot be the first metric, which judges")
         return self
 
 
 WITHHELD = (None, "", -1, "-1")
-"""What stands for a gold label that is not given away."""
+"""Values of a gold label that is withheld."""
 
 
 def text_of(record: Record, name: str) -> str:
-    """A text of a record without white space round it; raises BadRow where it is empty."""
+    """A text of a record, stripped; raises BadRow if it is empty."""
     value = record.get(name)
     if value is not None and not isinstance(value, str):
         raise BadRow(f"{name} is {value!r:.60}", "some text")
@@ -89,7 +107,7 @@ def text_of(record: Record, name: str) -> str:
 
 
 def label_of(value: Any, labels: tuple[str, ...]) -> str | None:
-    """A label word, None where it is withheld; raises BadRow where the task does not know it."""
+    """A label word, None if it is withheld; raises BadRow if it is not one of `labels`."""
     if value in WITHHELD:
         return None
     if str(value) not in labels:
@@ -98,7 +116,7 @@ def label_of(value: Any, labels: tuple[str, ...]) -> str | None:
 
 
 def identity(record: Record) -> Record:
-    """What every row has: id, cluster and language."""
+    """The columns that every example has: id, cluster and language."""
     return {"id": str(record["id"]), "cluster_id": record["cluster_id"], "language": record["language"]}
 
 
@@ -130,19 +148,20 @@ def _xtreme_folder() -> dict[str, Record]:
 
 
 def from_xtreme_folder(task: Task) -> Task:
-    """The task with its rows taken from the benchmark's own download folder, where that has the task."""
+    """The task with its data taken from the benchmark's own download folder, if that has the task."""
     layout = _xtreme_folder().get(task.name)
     return Task(**(task.model_dump() | {"source": layout, "verified": True})) if layout else task
 
 
-def find_task(name: str, own: Mapping[str, Task] | None = None) -> Task:
-    """The task of that name, a study's own first; raises XstiltsError with the closest name."""
-    known: dict[str, Task] = {**catalogue(), **(own or {})}
+def find_task(name: str, custom: Mapping[str, Task] | None = None) -> Task:
+    """The task of that name, custom tasks first; raises XstiltsError with the closest name.
+
+    >>> find_task("xnli").labels
+    ('entailment', 'neutral', 'contradiction')
+    """
+    known: dict[str, Task] = {**catalogue(), **(custom or {})}
     if name not in known:
-        raise XstiltsError(
-            "unknown-name",
-            f"unknown task '{name}'",
-            "it is neither in the catalogue nor among the study's own tasks",
-            did_you_mean(name, known) or "`xstilts tasks` lists the catalogue",
-        )
+        why = "it is neither in the catalogue nor among the custom tasks"
+        hint = did_you_mean(name, known) or "`xstilts tasks` lists the catalogue"
+        raise XstiltsError("unknown-name", f"unknown task '{name}'", why, hint)
     return known[name]

@@ -1,4 +1,4 @@
-"""The task types by name. Each is one module with the functions of `TaskType`; no other code asks which type it has."""
+"""The task types by name. Each is one module with the functions of `TaskType`; no other code asks for the type."""
 
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,42 +13,48 @@ if TYPE_CHECKING:
     import torch
 
 
-class Read(Protocol):
-    """A type whose rows are made of records. `GOLD` names the column of gold labels, "" where there is none;
-    `SPARSE_GOLD` says that some rows may lack one while others have it."""
+class Tabular(Protocol):
+    """A type whose examples have a schema and columns of text."""
 
     SCHEMA: pa.Schema
     TEXT_COLUMNS: tuple[str, ...]
+
+
+class Encodable(Tabular, Protocol):
+    """A type whose examples become token sequences. `MASKABLE` names the text columns that an arm may mask in training
+    and prediction: what is left must still be a task."""
+
+    MASKABLE: tuple[str, ...]
+
+    def encode(self, table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded: ...
+
+
+class Read(Tabular, Protocol):
+    """A type whose examples are made of records. `GOLD` names the column of gold labels, "" if there is none;
+    `SPARSE_GOLD` says that some examples may lack one while others have it."""
+
     GOLD: str
     SPARSE_GOLD: bool
 
     def complete(self, record: Record, task: Task) -> list[Record]: ...
 
 
-class Scored(Protocol):
-    """A type whose predictions have a score: additive statistics per row, and the score as a function of their sum."""
+class Scored(Encodable, Protocol):
+    """A type whose predictions have a score: additive statistics per example, and the score as a function of their
+    sum."""
 
-    SCHEMA: pa.Schema
-    TEXT_COLUMNS: tuple[str, ...]
-    MASKABLE: tuple[str, ...]
     METRICS: tuple[str, ...]
     BASELINE: str
 
-    def encode(self, table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded: ...
     def statistics(self, predictions: pa.Table, metric: str) -> np.ndarray: ...
     def score(self, sums: np.ndarray, metric: str) -> np.ndarray: ...
 
 
-class Trained(Protocol):
-    """A type with a head that is trained. `MASKABLE` names the text columns that an arm may mask in training and
-    prediction: what is left must still be a task."""
+class Trained(Encodable, Protocol):
+    """A type with a head that is trained."""
 
-    SCHEMA: pa.Schema
     AUTO_CLASS: str
-    TEXT_COLUMNS: tuple[str, ...]
-    MASKABLE: tuple[str, ...]
 
-    def encode(self, table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded: ...
     def forward(self, model: Any, batch: dict[str, "torch.Tensor"]) -> "torch.Tensor": ...
     def loss_sum(self, logits: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor": ...
 
@@ -74,5 +80,5 @@ SCHEMAS: dict[str, pa.Schema] = {name: kind.SCHEMA for name, kind in READ.items(
 
 
 def main_metric(task: Task) -> str:
-    """The metric that a task is judged by: the first that it names, else the first of its type."""
+    """The metric that judges a task: the first that it names, else the first of its type."""
     return task.metrics[0] if task.metrics else SCORED[task.type].METRICS[0]
