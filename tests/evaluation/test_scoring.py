@@ -90,11 +90,11 @@ def test_chunks_are_those_of_seqeval(words):
 def test_a_million_predictions_take_seconds():
     rng = np.random.default_rng(0)
     gold, predicted = (np.array([*UPOS, "O"])[rng.integers(0, 18, 1_000_000)].tolist() for _ in range(2))
-    begin = time.perf_counter()
+    begin = time.process_time()
     chunk_f1(gold, predicted)
     metrics.accuracy(gold, predicted)
     metrics.macro_f1(gold, predicted)
-    assert time.perf_counter() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 # Labels
