@@ -95,11 +95,11 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_atomically(file: Path, text: str) -> None:
-    """Replaces a text file in one move: a reader sees the old content or the new one, never a part."""
+def write_atomically(file: Path, content: str | bytes) -> None:
+    """Replaces a file in one move: a reader sees the old content or the new one (text in UTF-8), never a part."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False, encoding="utf-8") as temporary:
-        temporary.write(text)
+    with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as temporary:
+        temporary.write(content.encode() if isinstance(content, str) else content)
         temporary.flush()
         os.fsync(temporary.fileno())
     Path(temporary.name).chmod(0o644)

@@ -5,7 +5,6 @@ Reading never stops at a mistake: all mistakes in a file are collected in `Mista
 
 import io
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -162,32 +161,31 @@ def compare_lines(predicted: list[str], gold: list[str], target: Target, labels:
 
 def unexpected_files(folder: Path) -> list[str]:
     """What is in such a folder and belongs to no task or language, each with the name that was probably meant."""
-    unexpected = []
-    for entry in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
+    unexpected: list[str] = []
+    for entry in _visible(folder):
         if entry.name not in TARGETS or not entry.is_dir():
-            unexpected.append(_unexpected(entry, "no task of the benchmark", did_you_mean(entry.name, TARGETS)))
+            guess = did_you_mean(entry.name, TARGETS)
+            unexpected.append(f"{entry}: no task of the benchmark" + f", {guess}" * bool(guess))
             continue
         target = TARGETS[entry.name]
-        names = [target.file(code) for code in target.languages]
-        for file in sorted(path for path in entry.iterdir() if not path.name.startswith(".")):
-            if file.name not in names:
-                unexpected.append(_unexpected(file, f"no file of {entry.name}", _same_language(file.name, names)))
+        names = {target.file(code): code for code in target.languages}
+        for file in (file for file in _visible(entry) if file.name not in names):
+            guess = _same_language(file.name, names) or did_you_mean(file.name, names)
+            unexpected.append(f"{file}: no file of {entry.name}" + f", {guess}" * bool(guess))
     return unexpected
 
 
-def _unexpected(path: Path, what: str, guess: str) -> str:
-    return f"{path}: {what}" + (f", {guess}" if guess else "")
+def _visible(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
-def _same_language(name: str, names: list[str]) -> str:
-    """The question that names the file of the same language, under another code; else the closest name."""
-    match = re.fullmatch(r"test-(\w+)\.\w+", name)
+def _same_language(name: str, names: dict[str, str]) -> str:
+    """A question that names the file of the same language under another code, "" if there is none."""
     try:
-        code = language(match.group(1)).code if match else ""
+        code = language(name.removeprefix("test-").partition(".")[0]).code
     except XstiltsError:
-        code = ""
-    return next((f"did you mean '{known}'?" for known in names if code and known.startswith(f"test-{code}.")),
-                did_you_mean(name, names))  # fmt: skip
+        return ""
+    return next((f"did you mean '{known}'?" for known, known_code in names.items() if known_code == code), "")
 
 
 class _Pairs(list[tuple[str, Any]]):

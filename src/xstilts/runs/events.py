@@ -66,14 +66,11 @@ def read_event(line: str | bytes) -> dict[str, Any] | None:
     return event if isinstance(event, dict) and "event" in event else None
 
 
-def read_events(run: Path, latest: bool = False) -> list[dict[str, Any]]:
-    """All events of a run's log, [] without a log; `latest` leaves out those before the session of the last event."""
+def read_events(run: Path) -> list[dict[str, Any]]:
+    """The events in a run's log, of all its sessions; [] without a log."""
     file = run / EVENTS
     lines = file.read_bytes().splitlines() if file.is_file() else []
-    events = [event for line in lines if (event := read_event(line))]
-    if latest and events:
-        events = [event for event in events if event.get("session") == events[-1].get("session")]
-    return events
+    return [event for line in lines if (event := read_event(line))]
 
 
 def lock(log: IO[Any]) -> None:

@@ -132,20 +132,16 @@ class Run:
         table = read_predictions(self._file(target))
         for name in ("arm", "encoder", "language"):
             table = table.set_column(table.column_names.index(name), name, table[name].cast(pa.string()))
-        arms = sorted(set(table["arm"].to_pylist()))
-        if arm not in arms:
-            hint = did_you_mean(arm, arms) or "give the name of one of these arms"
-            what = f"the run has no predictions of arm '{arm}' for target '{target}'"
-            raise XstiltsError("unknown-name", what, f"it has {', '.join(arms)}", hint)
-        table = table.filter(pc.field("arm") == arm)
-        encoders, replicates = (sorted(set(table[name].to_pylist())) for name in ("encoder", "replicate"))
-        encoder = encoder or encoders[0]
-        cell = table.filter((pc.field("encoder") == encoder) & (pc.field("replicate") == replicate))
-        if not len(cell):
-            what = f"the run has no replicate {replicate} of encoder '{encoder}' for target '{target}'"
-            why = f"it has {', '.join(encoders)}, replicates {', '.join(map(str, replicates))}"
-            raise XstiltsError("unknown-name", what, why, "give another encoder or replicate")
-        return cell
+        for name, value in (("arm", arm), ("encoder", encoder), ("replicate", replicate)):
+            known = sorted(set(table[name].to_pylist()))
+            value = known[0] if value == "" else value
+            if value not in known:
+                texts = [str(each) for each in known]
+                what = f"the run has no predictions of {name} '{value}' for target '{target}'"
+                hint = did_you_mean(str(value), texts) or "give one of these"
+                raise XstiltsError("unknown-name", what, f"it has {', '.join(texts)}", hint)
+            table = table.filter(pc.field(name) == value)
+        return table
 
     def examples(
         self, target: str, language: str, ids: Sequence[str] | pa.ChunkedArray | None = None, store: Path | str = ""

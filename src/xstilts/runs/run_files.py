@@ -1,8 +1,6 @@
 """The schema of a run folder: the name of every file, the model of its content, and how it is written and read."""
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from xstilts.config.schema import Contrast
 from xstilts.engine import write_atomically
 from xstilts.errors import XstiltsError
 from xstilts.languages import MEASURES
@@ -38,13 +37,6 @@ class Part(BaseModel):
     """Base of every model: no value is converted, no number is NaN or infinite, and other keys are left alone."""
 
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
-
-
-class Contrast(Part):
-    contrast: str
-    left: str
-    right: str
-    targets: Annotated[list[str], Field(min_length=1)]
 
 
 class Mixed(Part):
@@ -250,15 +242,9 @@ def write_json(run: Path, name: str, content: Any) -> None:
 
 def write_table(file: Path, table: pa.Table) -> None:
     """Replace a Parquet file in one move."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.stem}-")
-    os.close(handle)
-    try:
-        pq.write_table(table, temporary)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(file)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    buffer = pa.BufferOutputStream()
+    pq.write_table(table, buffer)
+    write_atomically(file, buffer.getvalue().to_pybytes())
 
 
 def read_json(run: Path, name: str, default: Any = None) -> Any:
@@ -266,10 +252,11 @@ def read_json(run: Path, name: str, default: Any = None) -> Any:
 
     Raises XstiltsError if its content is not what its model asks for, or if it is missing and has no `default`.
     """
-    file = run / name
+    file, hint = run / name, "run `xstilts study` again: it rewrites the folder from its finished steps"
     try:
         text = file.read_text(encoding="utf-8")
         FILES[name].validate_json(text)
+        return json.loads(text)
     except FileNotFoundError:
         if default is not None:
             return default
@@ -278,20 +265,12 @@ def read_json(run: Path, name: str, default: Any = None) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         why = str(error)
     except ValidationError as error:
-        why = describe(error)
-    else:
-        return json.loads(text)
-    hint = "run `xstilts study` again: it rewrites the folder from its finished steps"
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        why = f"{place}: " * bool(place) + first["msg"].removeprefix("Value error, ")
     if name == FEATURES:
         hint = "correct the file, or remove it and measure again"
     raise XstiltsError("not-a-run", f"{file} cannot be read", why, hint)
-
-
-def describe(error: ValidationError) -> str:
-    """The first mistake, after the place of it."""
-    first = error.errors()[0]
-    place = ".".join(map(str, first["loc"]))
-    return f"{place}: " * bool(place) + first["msg"].removeprefix("Value error, ")
 
 
 def _known(what: str, names: Any, *definitions: Any) -> None:

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from xstilts.config.schema import Target
 from xstilts.costs.devices import rates
 from xstilts.costs.estimate import price
 from xstilts.data.examples import available
@@ -11,9 +10,8 @@ from xstilts.randomness import derive
 from xstilts.runs.reader import BASELINE
 from xstilts.study.freeze import Frozen
 from xstilts.study.source_languages import encoder_names, replicate_names
-from xstilts.study.steps import Cell, StudyPlan, add, encoder_step, entry_of, examples_step, examples_steps
+from xstilts.study.steps import Cell, StudyPlan, add, encoder_step, entry_of, examples_step, examples_steps, some
 from xstilts.study.trainings import intermediate_step, target_step
-from xstilts.tasks.task import Task
 from xstilts.tasks.task_types import FINE_TUNED
 from xstilts.training.schedule import ORACLE
 
@@ -90,43 +88,26 @@ def _prediction(
     """
     frozen = result.frozen
     entry, languages, task = frozen.study.targets[target], frozen.evaluated[target], frozen.task_of(target)
-    inputs = examples_steps(result, task, entry.test, languages, entry.labels_withheld)
-    arguments = {
-        "task": entry_of(task),
-        "languages": list(languages),
-        "max_length": task.max_length,
-        "device": frozen.device,
-        "precision": frozen.precision,
-    }
-    function = "xstilts.evaluation.predict:predict"
-    if mask_column is None:
-        function = "xstilts.evaluation.retrieve:retrieve"
-        dev = _dev_languages(frozen, entry, task, languages)
-        arguments |= {"layers": list(entry.layers), "pooling": entry.pooling, "dev_languages": dev}
-        if len(entry.layers) > 1:
-            arguments["layer_languages"] = _layer_languages(frozen, target, dev)
-        inputs |= {f"dev.{code}": examples_step(result, task, entry.dev, code) for code in dev}
-    else:
+    inputs = {**examples_steps(result, task, entry.test, languages, entry.labels_withheld), "model": model}
+    arguments = {"task": entry_of(task), "languages": list(languages), "max_length": task.max_length}
+    arguments |= some(frozen, "device", "precision")
+    if mask_column is not None:
         arguments |= {"mask_column": mask_column, "weights": weights}
-    inputs["model"] = model
-    return add(result, "predict", function, label, arguments, inputs)
-
-
-def _dev_languages(frozen: Frozen, entry: Target, task: Task, languages: tuple[str, ...]) -> list[str]:
-    """The languages that choose the layer (never held-out ones) or, language by language, the mining threshold."""
-    if not entry.dev:
-        return []
-    codes = available(task, entry.dev, languages, frozen.data, frozen.tasks)
-    return [code for code in codes if task.mining or code not in frozen.held_out]
-
-
-def _layer_languages(frozen: Frozen, target: str, dev: list[str]) -> list[str]:
-    """The languages that choose a layer; raises XstiltsError if only held-out languages have dev examples."""
-    codes = [code for code in dev if code not in frozen.held_out]
-    if not codes:
-        what, why = f"target '{target}' has no language to choose its layer in", "all with `dev` examples are held out"
-        raise XstiltsError("too-few", what, why, "give it one layer, or hold out fewer languages")
-    return codes
+        return add(result, "predict", "xstilts.evaluation.predict:predict", label, arguments, inputs)
+    dev = available(task, entry.dev, languages, frozen.data, frozen.tasks) if entry.dev else ()
+    not_held_out = [code for code in dev if code not in frozen.held_out]
+    dev_languages = list(dev) if task.mining else not_held_out  # thresholds are chosen language by language
+    arguments |= {"layers": list(entry.layers), "pooling": entry.pooling, "dev_languages": dev_languages}
+    if len(entry.layers) > 1:
+        arguments["layer_languages"] = not_held_out
+        if not not_held_out:
+            what, why = (
+                f"target '{target}' has no language to choose its layer in",
+                "all with `dev` examples are held out",
+            )
+            raise XstiltsError("too-few", what, why, "give it one layer, or hold out fewer languages")
+    inputs |= {f"dev.{code}": examples_step(result, task, entry.dev, code) for code in dev_languages}
+    return add(result, "predict", "xstilts.evaluation.retrieve:retrieve", label, arguments, inputs)
 
 
 def _baseline(result: StudyPlan, target: str, encoder: str, first: bool) -> None:

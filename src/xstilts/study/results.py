@@ -52,29 +52,20 @@ def study_facts(planned: StudyPlan, store: Store) -> dict[str, Any]:
     """The content of `study.json`: the design, and where the examples and encoders of the run are."""
     frozen, study = planned.frozen, planned.frozen.study
     tasks = {target: frozen.task_of(target) for target in study.targets}
-    contrasts, controls = (
-        [parse_contrast(text, study.primary).model_dump() for text in texts]
-        for texts in (study.contrasts, study.controls)
-    )
     examples = {
         target: {code: planned.examples.get((tasks[target].name, entry.test, code, entry.labels_withheld), "")
                  for code in frozen.evaluated[target]}
         for target, entry in study.targets.items()
     }  # fmt: skip
     return {
-        "name": study.name,
+        **study.model_dump(mode="json", include={"name", "seed", "equivalence", "level", "measure", "primary"}),
         "question": " ".join(study.question.split()),
-        "seed": study.seed,
-        "equivalence": study.equivalence,
-        "level": study.level,
-        "measure": study.measure,
-        "primary": list(study.primary),
-        "contrasts": contrasts,
-        "controls": controls,
+        "contrasts": [parse_contrast(text, study.primary).model_dump() for text in study.contrasts],
+        "controls": [parse_contrast(text, study.primary).model_dump() for text in study.controls],
         "confounded": confounded(study),
         "roles": {name: arm.role for name, arm in study.arms.items()},
-        "tasks": {target: task.name for target, task in tasks.items()},
         "labels_withheld": [target for target, entry in study.targets.items() if entry.labels_withheld],
+        "tasks": {target: task.name for target, task in tasks.items()},
         "metrics": {target: main_metric(task) for target, task in tasks.items()},
         "also": {target: list(task.metrics[1:]) for target, task in tasks.items()},
         "types": {target: task.type for target, task in tasks.items()},
@@ -103,19 +94,11 @@ def _write_predictions(planned: StudyPlan, store: Store, folder: Path, cells: li
 def _cell_table(planned: StudyPlan, store: Store, cell: Cell) -> pa.Table:
     """A cell's predictions with the columns that say which cell it is."""
     table = pq.read_table(store.find(cell.predictions, "predictions.parquet"))
-    constants: dict[str, str | int] = {
-        "task": cell.target,
-        "arm": cell.arm,
-        "encoder": cell.encoder,
-        "replicate": cell.replicate,
-        "split": planned.frozen.study.targets[cell.target].test,
-    }
-    for position, (name, value) in enumerate(constants.items()):
-        if isinstance(value, int):
-            column = pa.repeat(pa.scalar(value, pa.int32()), len(table))
-        else:
-            column = pa.repeat(pa.scalar(value, pa.string()), len(table)).dictionary_encode()
-        table = table.add_column(position, name, column)
+    split = planned.frozen.study.targets[cell.target].test
+    for position, (name, value) in enumerate((("task", cell.target), ("arm", cell.arm), ("encoder", cell.encoder),
+                                              ("replicate", cell.replicate), ("split", split))):  # fmt: skip
+        column = pa.repeat(pa.scalar(value, pa.int32() if isinstance(value, int) else pa.string()), len(table))
+        table = table.add_column(position, name, column if isinstance(value, int) else column.dictionary_encode())
     return table
 
 

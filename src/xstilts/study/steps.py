@@ -127,6 +127,11 @@ def examples_steps(
     return {f"rows.{code}": examples_step(result, task, split, code, withheld) for code in languages}
 
 
+def some(settings: Any, *names: str) -> dict[str, Any]:
+    """The values of the named attributes, as arguments of a step."""
+    return {name: getattr(settings, name) for name in names}
+
+
 def recipe_of(recipe: Recipe, precision: str) -> dict[str, Any]:
     """The arguments of a training that say how weights are updated."""
     return {**recipe.model_dump(mode="json"), "precision": precision}
@@ -173,14 +178,10 @@ def _pretraining(result: StudyPlan, name: str, kind: str, random_weights: bool) 
     function, label = "xstilts.models.vocabulary:train_vocabulary", f"vocabulary of {kind}"
     vocabulary = add(result, "vocabulary", function, label, words, texts)
     arguments = {
-        "config": pretraining.config,
+        **some(pretraining, "config", "updates", "batch_size", "masked", "exponent", "max_length"),
+        **({"updates": 0} if random_weights else {}),
         "task": entry_of(corpus),
         "languages": list(languages),
-        "updates": 0 if random_weights else pretraining.updates,
-        "batch_size": pretraining.batch_size,
-        "masked": pretraining.masked,
-        "exponent": pretraining.exponent,
-        "max_length": pretraining.max_length,
         "recipe": recipe_of(pretraining.recipe, frozen.precision),
         "seed": derive(study.seed, name, "pretraining"),
         "device": frozen.device,

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from xstilts.config.schema import Arm, Target, Training
+from xstilts.config.schema import Arm, Training
 from xstilts.data.examples import available
 from xstilts.errors import XstiltsError
 from xstilts.randomness import derive
 from xstilts.study.source_languages import parts_of
-from xstilts.study.steps import StudyPlan, add, entry_of, examples_step, recipe_of, translator_step
+from xstilts.study.steps import StudyPlan, add, entry_of, examples_step, recipe_of, some, translator_step
 from xstilts.tasks.task import Task
 
 
@@ -19,30 +19,25 @@ def intermediate_step(result: StudyPlan, arm: Arm, base: str, sources: tuple[str
     tasks, inputs = {}, {"encoder": base}
     for name, part in parts.items():
         task = frozen.tasks[part.task]
-        parallel = task.parallel or bool(arm.translated)
-        tasks[name] = task_arguments(task, part, sources, training.mixture.get(name, 1.0), parallel)
+        weight, parallel = training.mixture.get(name, 1.0), task.parallel or bool(arm.translated)
+        tasks[name] = task_arguments(task, part, sources, weight, parallel)
         for code in sources:
             inputs[f"train.{name}.{code}"] = _source_examples(result, arm, task, part.train, code)
-        inputs[f"dev.{name}"] = examples_step(result, task, part.dev, _dev_language(result, task, part.dev, sources))
+        has_anchor = available(task, part.dev, (study.languages.anchor,), frozen.data, frozen.tasks)
+        inputs[f"dev.{name}"] = examples_step(
+            result, task, part.dev, study.languages.anchor if has_anchor else sources[0]
+        )
     changes: dict[str, Any] = {"anchor_share": arm.anchor_share}
     if len(parts) > 1:
-        changes["sampling"] = {"how": training.sampling, "temperature": training.temperature, "cap": training.cap,
-                               "examples": training.examples}  # fmt: skip
+        changes["sampling"] = {"how": training.sampling, **some(training, "temperature", "cap", "examples")}
     if arm.mlm:
         pool = tuple(sorted((study.languages.anchor, *frozen.pool)))
         languages = sources if arm.mlm.languages == "sources" else pool
         corpus = frozen.tasks[arm.mlm.corpus]
         inputs |= {f"text.{code}": examples_step(result, corpus, "train", code) for code in languages}
-        changes["mlm"] = {"task": entry_of(corpus), "languages": list(languages), "share": arm.mlm.share,
-                          "masked": arm.mlm.masked, "max_length": corpus.max_length}  # fmt: skip
+        text = {"task": entry_of(corpus), "languages": list(languages), "max_length": corpus.max_length}
+        changes["mlm"] = text | some(arm.mlm, "share", "masked")
     return _fine_tune(result, training, tasks, inputs, seed, label, changes)
-
-
-def _dev_language(result: StudyPlan, task: Task, split: str, sources: tuple[str, ...]) -> str:
-    """The anchor, if a task has development examples in it; else the first of the languages that are trained on."""
-    frozen = result.frozen
-    anchor = frozen.study.languages.anchor
-    return anchor if available(task, split, (anchor,), frozen.data, frozen.tasks) else sources[0]
 
 
 def target_step(
@@ -66,26 +61,20 @@ def target_step(
         f"train.{task.name}.{anchor}": examples_step(result, task, training.train, anchor),
         f"dev.{task.name}": examples_step(result, task, training.dev, anchor),
     }
-    oracle = _oracle_languages(result, target, entry)
-    inputs |= {f"oracle.{code}": examples_step(result, scored, entry.oracle, code) for code in oracle}
-    inputs |= {"longer": longer} if longer else {}
+    oracle: list[str] = []
+    if entry.oracle:
+        held_out = tuple(code for code in frozen.evaluated[target] if code in frozen.held_out)
+        oracle = list(available(scored, entry.oracle, held_out, frozen.data, frozen.tasks))
+        if not oracle:
+            what = f"target '{target}' has no '{entry.oracle}' examples in a held-out language"
+            hint = "name another split, or leave `oracle` out"
+            raise XstiltsError("bad-setting", what, "its oracle chooses weights by such examples", hint)
+        inputs |= {f"oracle.{code}": examples_step(result, scored, entry.oracle, code) for code in oracle}
+    if longer:
+        inputs["longer"] = longer
     tasks = {task.name: task_arguments(task, training, (anchor,), 1.0, task.parallel)}
     changes = {"mask_column": mask_column, "oracle": oracle}
     return _fine_tune(result, training, tasks, inputs, seed, label, changes)
-
-
-def _oracle_languages(result: StudyPlan, target: str, entry: Target) -> list[str]:
-    """The held-out languages whose dev examples choose weights a second time; [] for a target without an oracle."""
-    if not entry.oracle:
-        return []
-    frozen = result.frozen
-    held_out = tuple(code for code in frozen.evaluated[target] if code in frozen.held_out)
-    languages = available(frozen.task_of(target), entry.oracle, held_out, frozen.data, frozen.tasks)
-    if not languages:
-        what = f"target '{target}' has no '{entry.oracle}' examples in a held-out language"
-        hint = "name another split, or leave `oracle` out"
-        raise XstiltsError("bad-setting", what, "its oracle chooses weights by such examples", hint)
-    return list(languages)
 
 
 def task_arguments(
@@ -93,14 +82,8 @@ def task_arguments(
 ) -> dict[str, Any]:
     """The arguments of a training for one of its tasks."""
     entry = entry_of(task) | ({"parallel": True} if parallel else {})
-    return {
-        "task": entry,
-        "languages": list(languages),
-        "examples": training.examples,
-        "epochs": training.epochs,
-        "max_length": task.max_length,
-        "weight": weight,
-    }
+    arguments = {"task": entry, "languages": list(languages), "max_length": task.max_length, "weight": weight}
+    return arguments | some(training, "examples", "epochs")
 
 
 def _fine_tune(
@@ -115,17 +98,11 @@ def _fine_tune(
     """A training step; one that is tried again has another seed and follows its first try in the plan."""
     arguments = {
         "tasks": tasks,
-        "sampling": {},
-        "mlm": None,
-        "anchor_share": 0.0,
-        "batch_size": training.batch_size,
         "recipe": recipe_of(training.recipe, result.frozen.precision),
-        "seed": seed,
         "checkpoint": training.checkpoint or result.frozen.study.checkpoint,
-        "evaluate_every": training.evaluate_every,
-        "oracle": [],
-        "mask_column": "",
-        "device": result.frozen.device,
+        **some(training, "batch_size", "evaluate_every"),
+        **{"sampling": {}, "mlm": None, "anchor_share": 0.0, "oracle": [], "mask_column": ""},
+        **{"seed": seed, "device": result.frozen.device},
         **changes,
     }
     function = "xstilts.training.phases:fine_tune"
@@ -148,14 +125,9 @@ def _source_examples(result: StudyPlan, arm: Arm, task: Task, split: str, code: 
         inputs["back"] = translator_step(result, entry.back)
     arguments = {
         "task": entry_of(task),
-        "from": anchor,
-        "to": arm.pivot or code,
-        "roundtrip": bool(arm.pivot),
-        "beams": entry.beams,
-        "max_length": entry.max_length,
-        "batch_tokens": entry.batch_tokens,
-        "device": frozen.device,
-        "precision": frozen.precision,
+        **{"from": anchor, "to": arm.pivot or code, "roundtrip": bool(arm.pivot)},
+        **some(entry, "beams", "max_length", "batch_tokens"),
+        **some(frozen, "device", "precision"),
     }
     way = f"out to {arm.pivot} and back" if arm.pivot else f"into {code}"
     label = f"translate {task.name} {split} {way}"
