@@ -1,11 +1,6 @@
-"""What users get wrong on the command line, and what they find in folders of runs, is told in three parts."""
+"""Mistakes of users on the command line and in folders of runs give an error of three lines."""
 
 import json
-import socket
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
 import yaml
@@ -13,9 +8,8 @@ import yaml
 from support import invoke
 from xstilts.config.load import load_study
 from xstilts.costs.devices import rates
-from xstilts.engine import Plan, Step, Store, run_step, write_steps
+from xstilts.engine import Step, Store, run_step
 from xstilts.errors import XstiltsError
-from xstilts.runs.events import lock
 from xstilts.study.freeze import freeze
 from xstilts.study.plan import build_plan
 from xstilts.study.run import run_study
@@ -42,7 +36,7 @@ def fails(*words, code=2):
     (["predict-transfer", "--for", "sw", "--candidates", "sw"], "no source to rank", 2),
     (["predict-transfer", "--for", "sw", "--out", "else"], "cannot use else", 2),
 ])  # fmt: skip
-def test_commands_that_cannot_be_meant_are_told(tmp_path, monkeypatch, words, says, code):
+def test_arguments_that_do_not_go_together(tmp_path, monkeypatch, words, says, code):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
     (tmp_path / "else").mkdir()
@@ -52,7 +46,7 @@ def test_commands_that_cannot_be_meant_are_told(tmp_path, monkeypatch, words, sa
     assert says in fails(*words, code=code)
 
 
-def test_a_store_that_is_a_file_is_told(tmp_path):
+def test_a_store_that_is_a_file(tmp_path):
     (tmp_path / "file").write_text("")
     step = Step("rows", "xstilts.data.prepare:prepare", 1, {})
     with pytest.raises(XstiltsError) as error:
@@ -63,7 +57,7 @@ def test_a_store_that_is_a_file_is_told(tmp_path):
 @pytest.mark.parametrize("change", [
     {"class": "tpu"}, {"fp32": float("nan")}, {"step_seconds": -1}, {"update_seconds": {"fp32": -1, "bf16": 0}},
 ])  # fmt: skip
-def test_rates_that_would_price_a_study_wrongly_are_told(tmp_path, monkeypatch, change):
+def test_rates_that_are_no_positive_numbers(tmp_path, monkeypatch, change):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     good = {"class": "cpu", "fp32": 1e11, "bf16": 1e11, "efficiency": {"fp32": 1, "bf16": 1},
             "update_seconds": {"fp32": 0, "bf16": 0}, "step_seconds": 0, "ground": "made up"}  # fmt: skip
@@ -76,39 +70,7 @@ def test_rates_that_would_price_a_study_wrongly_are_told(tmp_path, monkeypatch, 
         rates("mine")
 
 
-EVENTS_OF_A_RUN = [
-    '{"event": "plan", "steps": 1, "todo": [], "slots": 1, "time": 1}', '{"event": "fini', "[]",
-    '{"event": "started", "step": "of an earlier plan", "time": 1}', '{"event": "note", "why": "seen", "time": 1}',
-    '{"event": "ended", "failed": 0, "time": 1}',
-]  # fmt: skip
-
-
-def test_a_log_with_half_a_line_or_with_steps_of_another_plan_is_watched_to_its_end(tmp_path):
-    write_steps(tmp_path / "steps.jsonl", Plan(), [])
-    (tmp_path / "events.jsonl").write_text("\n".join(EVENTS_OF_A_RUN) + "\n")
-    assert "note: seen" in invoke("watch", tmp_path)
-
-
-def test_a_study_that_was_killed_is_not_watched_for_ever_and_a_living_one_is_watched_to_its_end(tmp_path):
-    write_steps(tmp_path / "steps.jsonl", Plan(), [])
-    begun = {"event": "plan", "steps": 1, "todo": [], "slots": 1, "time": time.time() - 600}
-    events = tmp_path / "events.jsonl"
-    events.write_text(json.dumps(begun | {"host": socket.gethostname()}) + "\n")
-    assert "it was killed: its last event was 10:0" in fails("watch", tmp_path, code=4)
-    xstilts = Path(sys.executable).with_name("xstilts")
-    for host, holds in ((socket.gethostname(), True), ("elsewhere", False)):
-        with events.open("w") as log:
-            if holds:
-                lock(log)
-            print(json.dumps(begun | {"host": host}), file=log, flush=True)
-            watching = subprocess.Popen([xstilts, "watch", tmp_path], stdout=subprocess.PIPE, text=True)
-            assert "no event for 10:0" in next(line for line in watching.stdout if "note" in line)
-            time.sleep(2.5)  # it looks twice more
-            print('{"event": "ended", "failed": 0}', file=log, flush=True)
-            assert watching.wait(60) == 0
-
-
-def test_a_run_that_is_broken_off_ends_in_its_log_and_goes_on_behind_half_a_line(tmp_path):
+def test_the_log_of_a_run_that_fails_ends_and_continues_after_half_a_line(tmp_path):
     planned = build_plan(freeze(load_study("pocket", quick=True), None, "cpu"))
     (tmp_path / "events.jsonl").write_text('{"event": "fini')
 

@@ -138,8 +138,9 @@ def hints():
 
 
 def test_no_hint_is_empty():
-    assert len(list(hints())) > 100
-    for place, hint in hints():
+    literals = list(hints())
+    assert len(literals) > 100
+    for place, hint in literals:
         assert not (isinstance(hint, ast.Constant) and not hint.value.strip()), place
         may_be_empty = isinstance(hint, ast.Call) and getattr(hint.func, "id", "") == "did_you_mean"
         assert not may_be_empty, f"{place}: did_you_mean returns '' if nothing is close; add `or` and another hint"

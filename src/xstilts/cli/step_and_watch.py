@@ -13,8 +13,8 @@ from xstilts.cli.root import app
 from xstilts.errors import STEP_FAILED, XstiltsError
 from xstilts.report.console import say
 
-QUIET = 60.0
-"""Seconds without an event after which `watch` says so, and again whenever they have doubled."""
+POLL, QUIET = 1.0, 60.0
+"""Seconds between looks at the log; seconds without an event before `watch` says so, and again each time they double."""
 
 
 @app.command(
@@ -112,7 +112,7 @@ def watch(run: RUN = Path("runs/pocket")) -> None:
             if silent > patience:
                 watcher({"event": "note", "why": f"no event for {clock(silent)}{f' from {host}' if host else ''}"})
                 patience = 2 * silent
-            time.sleep(1.0)
+            time.sleep(POLL)
     failed, page = events[-1].get("failed", 0), run / "report.html"
     outcome = f"ended with {failed} failed step{'s' * (failed != 1)}" if failed else "finished"
     ran = f"{len(watcher.seconds):,} steps in {clock(last - watcher.begin)}" if watcher.seconds else watcher.summary()

@@ -1,0 +1,105 @@
+"""Progress of a study: while it runs, after it was killed, and when it is finished, with the times of its events."""
+
+import json
+import socket
+import threading
+import time
+
+import pytest
+
+from support import invoke
+from xstilts.cli import step_and_watch
+from xstilts.cli.progress import Watcher, clock
+from xstilts.engine import Plan, Step, write_steps
+from xstilts.runs.events import lock
+
+HERE = socket.gethostname()
+
+
+def write_log(run, *events):
+    (run / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+
+
+@pytest.fixture
+def plan():
+    """Forty steps that follow each other."""
+    plan, inputs = Plan(), {}
+    for number in range(40):
+        step = Step("train", "xstilts.data.prepare:prepare", 1, {"number": number}, inputs=inputs, cost=2.0)
+        plan.steps[step.fingerprint] = step
+        inputs = {"before": step.fingerprint}
+    return plan
+
+
+def session(plan, name, begin, seconds, ended=True):
+    """Events of a session that runs all steps, `seconds` each."""
+    todo = list(plan.steps)
+    common = {"session": name, "host": HERE}
+    yield {"event": "plan", "steps": 40, "todo": todo, "slots": 1, "time": begin, **common}
+    for position, fingerprint in enumerate(todo):
+        yield {"event": "started", "step": fingerprint, "time": begin + position * seconds, **common}
+        end = begin + (position + 1) * seconds
+        yield {"event": "finished", "step": fingerprint, "seconds": seconds, "time": end, **common}
+    if ended:
+        yield {"event": "ended", "failed": 0, "time": begin + 40 * seconds, **common}
+
+
+def test_a_finished_run_is_summed_up_with_the_times_of_its_own_latest_session(tmp_path, plan):
+    write_steps(tmp_path / "steps.jsonl", plan, list(plan.steps))
+    now = time.time()
+    write_log(tmp_path, *session(plan, "first", now - 9000, 50.0), *session(plan, "second", now - 4600, 10.0))
+    lines = invoke("watch", tmp_path).splitlines()
+    assert lines[0] == "40 steps, 0 of them already in the store"
+    assert lines[1].startswith("finished 1 h 10 min ago: 40 steps in 6:40")
+    assert lines[2:] == ["there is no report yet"], "progress of long ago is not printed again"
+
+
+def test_a_finished_run_in_which_nothing_ran(tmp_path, plan):
+    write_steps(tmp_path / "steps.jsonl", plan, [])
+    now = {"time": time.time() - 60, "session": "b", "host": HERE}
+    begin = {"event": "plan", "steps": 40, "todo": [], "slots": 1, **now}
+    write_log(tmp_path, *session(plan, "a", 1000.0, 10.0), begin, {"event": "ended", "failed": 0, **now})
+    assert "all 40 steps were in the store" in invoke("watch", tmp_path)
+
+
+def test_time_left_follows_from_the_times_of_events(plan):
+    watcher = Watcher(plan)
+    for event in list(session(plan, "a", 1000.0, 10.0))[:41]:
+        watcher(event)
+    assert watcher.position() == "20/40 steps, 3:20 left" and watcher.share() == pytest.approx(0.5)
+    assert watcher.summary() == "20 steps took 200 s of work, 5.00 times the estimate"
+    assert clock(None) == "?"
+
+
+def test_half_a_line_and_steps_of_another_plan_are_skipped(tmp_path):
+    write_steps(tmp_path / "steps.jsonl", Plan(), [])
+    lines = [
+        '{"event": "plan", "steps": 1, "todo": [], "slots": 1, "time": 1}', '{"event": "fini', "[]",
+        '{"event": "started", "step": "of another plan", "time": 1}', '{"event": "note", "why": "seen", "time": 1}',
+        '{"event": "ended", "failed": 0, "time": 1}',
+    ]  # fmt: skip
+    (tmp_path / "events.jsonl").write_text("\n".join(lines) + "\n")
+    assert "note: seen" in invoke("watch", tmp_path)
+
+
+def test_a_study_that_was_killed_is_not_watched_for_ever(tmp_path):
+    write_steps(tmp_path / "steps.jsonl", Plan(), [])
+    begun = {"event": "plan", "steps": 1, "todo": [], "slots": 1, "time": time.time() - 600, "host": HERE}
+    write_log(tmp_path, begun)
+    assert "it was killed: its last event was 10:0" in invoke("watch", tmp_path, code=4)
+
+
+@pytest.mark.parametrize(("host", "locked"), [(HERE, True), ("elsewhere", False)])
+def test_a_study_that_runs_is_watched_to_its_end(tmp_path, monkeypatch, host, locked):
+    monkeypatch.setattr(step_and_watch, "POLL", 0.02)
+    write_steps(tmp_path / "steps.jsonl", Plan(), [])
+    begun = {"event": "plan", "steps": 1, "todo": [], "slots": 1, "time": time.time() - 600, "host": host}
+    with (tmp_path / "events.jsonl").open("w") as log:
+        if locked:
+            lock(log)
+        print(json.dumps(begun), file=log, flush=True)
+        end = threading.Timer(0.3, print, ['{"event": "ended", "failed": 1}'], {"file": log, "flush": True})
+        end.start()
+        printed = invoke("watch", tmp_path)
+        end.join()
+    assert printed.count("no event for 10:0") == 1 and "ended with 1 failed step" in printed
