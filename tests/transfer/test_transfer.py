@@ -195,7 +195,7 @@ def test_the_better_intermediate_task_is_predicted_for_a_new_language():
     rows = simulated(lambda code, sources, task: {"nli": 0, "qa": 8}[task], tasks=("nli", "qa"), noise=0.5)
     data = training_set([gain for gain in rows if gain.language != "fi"], {})
     new = [gain for gain in rows if gain.language == "fi" and gain.training == "r:e:0"]
-    scores = standardised(new, {}, data) @ weights(data, choose_penalty(data))
+    scores = standardised(new, {}, data) @ weights(data.x, data.y, choose_penalty(data.x, data.y, data.languages))
     by_task = {task: [s for s, g in zip(scores, new, strict=True) if g.intermediate == task] for task in ("qa", "nli")}
     assert min(by_task["qa"]) > max(by_task["nli"])
 

@@ -44,8 +44,8 @@ def predict_transfer(
         hint = "give a run with several arms, or fewer languages with --for"
         raise XstiltsError("too-few", "there is nothing to compare in these runs", why, hint)
     data = training_set(learnt_from, measured)
-    penalty = choose_penalty(data)
-    coefficients = weights(data, penalty)
+    penalty = choose_penalty(data.x, data.y, data.languages)
+    coefficients = weights(data.x, data.y, penalty)
     order = np.argsort(-np.abs(coefficients), kind="stable")
     checks = [check for by in ("language", "family") if (check := leave_out(data, learnt_from, by))]
     tests = signal(learnt_from)
@@ -84,7 +84,7 @@ def _rankings(
     """
     if not wanted:
         return {}
-    coefficients, redrawn = weights(data, penalty), redrawn_weights(data, penalty)
+    coefficients, redrawn = weights(data.x, data.y, penalty), redrawn_weights(data, penalty)
     contexts = list({(gain.run, gain.encoder, gain.target): gain for gain in learnt_from}.values())
     tasks = sorted({gain.intermediate for gain in learnt_from})
     rankings = {}

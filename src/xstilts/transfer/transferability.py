@@ -1,6 +1,5 @@
 """LogME and H-score: how well an untouched encoder's features fit an intermediate task in each language."""
 
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -43,24 +42,20 @@ def measure(run: Run, store: Store) -> None:
 
 def _scores(base: str, steps: dict[str, Step], store: Store) -> Numbers:
     """Both scores {score: {task: {language: value}}} of the untouched encoder on the data of its first trainings."""
-    examples: dict[str, dict[str, str]] = defaultdict(dict)
-    tasks = {}
+    data = {}
     for step in steps.values():
-        if step.kind != "train" or step.inputs["encoder"] != base:
-            continue
-        for key, entry in step.arguments["tasks"].items():
-            if entry["task"]["type"] == "classification":
-                name, prefix = entry["task"]["name"], f"train.{key}."
-                tasks[name] = Task(**entry["task"]), entry["max_length"]
-                inputs = step.inputs.items()
-                examples[name] |= {put.removeprefix(prefix): of for put, of in inputs if put.startswith(prefix)}
-    scores: Numbers = {"logme": {name: {} for name in tasks}, "h_score": {name: {} for name in tasks}}
-    for name, (task, length) in tasks.items():
-        for code, fingerprint in examples[name].items():
-            table = read_examples([store.open(fingerprint)]).slice(0, TEXTS)
-            vectors, labels = _embeddings(store.open(base), table, task, length)
-            scores["logme"][name][code] = round(log_me(vectors, labels), 6)
-            scores["h_score"][name][code] = round(h_score(vectors, labels), 6)
+        tasks = step.arguments["tasks"] if step.kind == "train" and step.inputs["encoder"] == base else {}
+        for key, entry in tasks.items():
+            task, prefix = Task(**entry["task"]), f"train.{key}."
+            for name, fingerprint in step.inputs.items() if task.type == "classification" else ():
+                if name.startswith(prefix):
+                    data[task.name, name.removeprefix(prefix)] = task, entry["max_length"], fingerprint
+    scores: Numbers = {"logme": {}, "h_score": {}}
+    for (name, code), (task, length, fingerprint) in data.items():
+        table = read_examples([store.open(fingerprint)]).slice(0, TEXTS)
+        vectors, labels = _embeddings(store.open(base), table, task, length)
+        for key, score in (("logme", log_me), ("h_score", h_score)):
+            scores[key].setdefault(name, {})[code] = round(score(vectors, labels), 6)
     return scores
 
 

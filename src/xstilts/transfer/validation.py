@@ -73,9 +73,10 @@ def leave_out(data: TrainingSet, gains: Sequence[Gain], by: str) -> Result | Non
     values = {(name, metric): np.full((len(blocks), len(trainings)), np.nan) for name in scores for metric in METRICS}
     for i, j in np.ndindex(len(blocks), len(trainings)):
         inside, trained = block == blocks[i], data.trainings == trainings[j]
-        lists, rest = [at for at in ranked if (inside & trained)[at[0]]], data.subset(~inside & ~trained)
-        if lists and len(rest.y):
-            scores[MODEL] = data.x @ weights(rest, choose_penalty(rest))
+        lists, rest = [at for at in ranked if (inside & trained)[at[0]]], ~inside & ~trained
+        if lists and rest.any():
+            x, y = data.x[rest], data.y[rest]
+            scores[MODEL] = data.x @ weights(x, y, choose_penalty(x, y, data.languages[rest]))
             for (name, metric), cells in values.items():
                 cells[i, j] = np.mean([METRICS[metric](scores[name][at], points[at]) for at in lists])
     return {
