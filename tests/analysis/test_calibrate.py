@@ -10,7 +10,7 @@ import pytest
 from support import invoke
 from xstilts.analysis.calibrate import LEAST_COVERAGE, MOST_COVERAGE, MOST_FALSE, WORLDS, calibrate, fault, settings
 from xstilts.analysis.comparison import Comparison
-from xstilts.analysis.components import ASSUMED, Design, estimate, spread_of
+from xstilts.analysis.components import ASSUMED, Design, estimate, expected_variance
 from xstilts.analysis.effects import effect
 from xstilts.analysis.gain_by_distance import slope
 from xstilts.analysis.simulated_scores import families, simulate
@@ -40,14 +40,15 @@ def test_components_come_back_from_the_studies_that_they_made():
     assert means["language"] + means["family"] == pytest.approx(8.0, abs=1.5)
 
 
-def test_the_expected_spread_is_the_spread_of_simulated_effects():
+def test_the_expected_variance_is_that_of_simulated_effects():
     rng = np.random.default_rng(1)
-    found = [effects(simulate(ASSUMED, 4, 5, 80, 0.5, rng, False))[0] for _ in range(500)]
-    expected = spread_of(ASSUMED, Design(4, 5, 4, 80))
-    assert np.var([one.estimate for one in found]) == pytest.approx(expected.total, rel=0.15)
-    assert np.mean([one.replicate_variance for one in found]) == pytest.approx(expected.replicate, rel=0.1)
-    assert np.mean([one.cluster_variance for one in found]) == pytest.approx(expected.cluster, rel=0.1)
-    assert np.mean([one.estimate for one in found]) == pytest.approx(0.5, abs=4 * (expected.total / 500) ** 0.5)
+    whole = [effects(simulate(ASSUMED, 4, 5, 80, 0.5, rng, False))[0] for _ in range(500)]
+    (replicate, _), (items, _) = expected_variance(ASSUMED, Design(4, 5, 4, 80))
+    assert np.var([each.estimate for each in whole]) == pytest.approx(replicate + items, rel=0.15)
+    assert np.mean([each.replicate_variance for each in whole]) == pytest.approx(replicate, rel=0.1)
+    beyond = np.mean([each.cluster_variance - each.shared_variance for each in whole])
+    assert beyond == pytest.approx(items, rel=0.1)
+    assert np.mean([each.estimate for each in whole]) == pytest.approx(0.5, abs=4 * ((replicate + items) / 500) ** 0.5)
 
 
 def test_the_default_covers_and_the_percentile_bootstrap_of_three_replicates_does_not():

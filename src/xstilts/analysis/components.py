@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from xstilts.analysis.comparison import Comparison, compare_arms
-from xstilts.analysis.effects import Effect, Spread, effect
+from xstilts.analysis.effects import Effect, Parts, effect
 from xstilts.analysis.inference import families_of
 from xstilts.errors import XstiltsError
 from xstilts.runs.reader import read_run
@@ -56,19 +56,19 @@ languages, two arms that disagree on an eighth of the items, and languages that 
 are a judgement, not a measurement."""
 
 
-def spread_of(parts: Components, design: Design, random_languages: bool = False) -> Spread:
-    """The variance that an effect of this design is expected to have, in the parts of `effects.spread`; with
-    `random_languages`, languages and families count as random, each family equally."""
+def expected_variance(components: Components, design: Design, random_languages: bool = False) -> Parts:
+    """The variance that an effect of this design is expected to have; with `random_languages`, languages and families
+    count as random, each family equally."""
     languages, clusters = design.languages, design.clusters
     runs, degrees = design.replicates * design.encoders, (design.replicates - 1) * design.encoders
-    shared = (parts.replicate_item + parts.rest / languages) / clusters / runs
-    replicate = (parts.replicate + parts.replicate_language / languages) / runs + shared
-    cluster = (parts.item + parts.item_language / languages) / clusters + shared
-    fixed = Spread(replicate, cluster, shared, degrees, clusters - 1)
-    if not random_languages:
-        return fixed
-    language = parts.family / design.families + parts.language / languages
-    return replace(fixed, language=language, language_degrees=design.families - 1)
+    shared = (components.replicate_item + components.rest / languages) / clusters / runs
+    replicate = (components.replicate + components.replicate_language / languages) / runs + shared
+    items = (components.item + components.item_language / languages) / clusters
+    parts = [(replicate, degrees), (items, clusters - 1)]
+    if random_languages:
+        between = components.family / design.families + components.language / languages
+        parts.append((between, design.families - 1))
+    return parts
 
 
 def pilot_components(run: Path) -> tuple[Components, int, list[str]]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
@@ -10,6 +10,10 @@ from scipy import stats
 from xstilts.analysis.comparison import Comparison
 from xstilts.errors import XstiltsError
 from xstilts.runs.score_table import Cell, ScoreTable
+
+Parts = Sequence[tuple[float, float]]
+"""Variances that add up, each with its degrees of freedom: from replicates, from item clusters beyond what replicates
+already count, and from languages."""
 
 
 @dataclass(frozen=True)
@@ -34,34 +38,27 @@ class Effect:
     language_variance: float = 0.0
 
     @property
+    def variance(self) -> float:
+        """The variance of the estimate from replicates and item clusters."""
+        return self.replicate_variance + max(self.cluster_variance - self.shared_variance, 0.0)
+
+    @property
     def bounds(self) -> tuple[float, float]:
         """The interval; raises XstiltsError if there is none."""
         if self.low is None or self.high is None:
-            raise XstiltsError(
-                "too-few",
-                "the difference has no interval",
-                "with one replicate there is no estimate of how much a result varies between runs",
-                "raise `replicates` to at least 2, or finish the run",
-            )
+            why = "with one replicate there is no estimate of how much a result varies between runs"
+            hint = "raise `replicates` to at least 2, or finish the run"
+            raise XstiltsError("too-few", "the difference has no interval", why, hint)
         return self.low, self.high
-
-
-@dataclass(frozen=True)
-class Block:
-    """A weighted difference of one encoder: per replicate [replicates], and what each item cluster moves it
-    [replicates, clusters]. Blocks of one `kind` share a replicate variance."""
-
-    kind: str
-    differences: np.ndarray
-    influences: np.ndarray
 
 
 @dataclass(frozen=True)
 class Gains:
     """What one encoder's paired replicates gain, in columns: the languages of each table (`Comparison.columns`).
 
-    differences: [replicates, columns]; influences: per column [replicates, clusters of the language]; places: per
-    column, which of the `clusters` of the whole comparison these are.
+    kind: encoders of one kind share a replicate variance; differences: [replicates, columns]; influences: per column
+    how much each cluster of the language moves them [replicates, clusters of the language]; places: per column, which
+    of the `clusters` of the whole comparison these are.
     """
 
     kind: str
@@ -70,52 +67,13 @@ class Gains:
     places: list[np.ndarray]
     clusters: int
 
-    def weigh(self, weights: np.ndarray) -> Block:
-        """The sum of the columns with weights [columns]."""
+    def weigh(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The sum of the columns with weights [columns], and its influences [replicates, clusters]."""
         influences = np.zeros((len(self.differences), self.clusters))
         for weight, place, moves in zip(weights, self.places, self.influences, strict=True):
             if weight:
                 influences[:, place] += weight * moves
-        return Block(self.kind, self.differences @ weights, influences)
-
-
-@dataclass(frozen=True)
-class Spread:
-    """The variance of an estimate from replicates, from item clusters, what both of them count, and from languages if
-    these are random; with degrees of freedom."""
-
-    replicate: float
-    cluster: float
-    shared: float
-    replicate_degrees: float
-    cluster_degrees: float
-    language: float = 0.0
-    language_degrees: float = 1.0
-
-    @property
-    def parts(self) -> list[tuple[float, float]]:
-        """Variance and degrees of freedom of the parts that add up: replicates, clusters beyond what replicates count
-        already, languages."""
-        return [
-            (self.replicate, self.replicate_degrees),
-            (max(self.cluster - self.shared, 0.0), self.cluster_degrees),
-            (self.language, self.language_degrees),
-        ]
-
-    @property
-    def total(self) -> float:
-        return sum(variance for variance, _ in self.parts)
-
-    @property
-    def degrees(self) -> float:
-        """Satterthwaite's degrees of freedom of the total."""
-        pieces = sum(variance**2 / degrees for variance, degrees in self.parts)
-        return self.total**2 / pieces if pieces > 0 else self.replicate_degrees
-
-    def half_width(self, level: float) -> float:
-        """Half the width of the interval: the half widths of the parts' own intervals, squared, summed and rooted."""
-        squares = [stats.t.ppf(0.5 + level / 2, degrees) ** 2 * variance for variance, degrees in self.parts]
-        return float(sum(squares) ** 0.5)
+        return self.differences @ weights, influences
 
 
 def effect(comparison: Comparison) -> Effect:
@@ -131,12 +89,8 @@ def effect(comparison: Comparison) -> Effect:
     """
     for table, codes in zip(comparison.tables, comparison.languages, strict=True):
         if not codes:
-            raise XstiltsError(
-                "too-few",
-                f"'{table.target}' has no held-out language",
-                "scores are compared in held-out languages only",
-                "hold out a language that this target is scored in",
-            )
+            what, why = f"'{table.target}' has no held-out language", "scores are compared in held-out languages only"
+            raise XstiltsError("too-few", what, why, "hold out a language that this target is scored in")
     count = len(comparison.languages)
     return weighted(comparison, [dict.fromkeys(codes, 1 / (count * len(codes))) for codes in comparison.languages])
 
@@ -147,7 +101,7 @@ def weighted(comparison: Comparison, weights: Sequence[Mapping[str, float]]) -> 
     weights: per table of the comparison, language → weight; a language without one does not count.
     """
     vector = np.array([weights[table].get(code, 0.0) for table, code in comparison.columns])
-    return interval([gain.weigh(vector) for gain in gains(comparison)], comparison.level)
+    return combine(gains(comparison), vector, comparison.level)
 
 
 def gains(comparison: Comparison) -> list[Gains]:
@@ -179,74 +133,66 @@ def _gains(comparison: Comparison, encoder: str) -> Gains:
 def _check_languages(table: ScoreTable, codes: Sequence[str], cells: set[Cell]) -> None:
     for cell in cells:
         if missing := [code for code in codes if code not in table.cluster_stats[cell]]:
-            raise XstiltsError(
-                "inconsistent",
-                f"'{table.target}' has no predictions of {' '.join(map(str, cell))} in {', '.join(missing)}",
-                "means over different languages cannot be compared",
-                "score every run in the same languages",
-            )
+            what = f"'{table.target}' has no predictions of {' '.join(map(str, cell))} in {', '.join(missing)}"
+            why, hint = "means over different languages cannot be compared", "score every run in the same languages"
+            raise XstiltsError("inconsistent", what, why, hint)
 
 
-def spread(blocks: Sequence[Block]) -> Spread:
-    """The crossed variance of the mean over blocks; see `effect`. NaN but for clusters if a block has one replicate."""
-    count, clusters = len(blocks), blocks[0].influences.shape[1]
-    sizes = np.array([len(block.differences) for block in blocks])
+def combine(
+    encoders: Sequence[Gains],
+    weights: np.ndarray,
+    level: float,
+    language_variance: float = 0.0,
+    language_degrees: float = 1.0,
+) -> Effect:
+    """The mean over encoders of the weighted sum of columns, with its interval as in `effect`.
+
+    language_variance: that between languages, if they count as random.
+    """
+    weighed = [gain.weigh(weights) for gain in encoders]
+    sizes = np.array([len(differences) for differences, _ in weighed])
+    count, clusters = len(encoders), encoders[0].clusters
     if clusters < 2:
-        raise XstiltsError(
-            "too-few",
-            "all test items belong to one cluster",
-            "their uncertainty is estimated from the differences between clusters",
-            "give the items clusters of their own (`cluster` in the task's entry), or more of them",
-        )
-    mean = sum(block.influences.mean(0) for block in blocks) / count
+        why = "their uncertainty is estimated from the differences between clusters"
+        hint = "give the items clusters of their own (`cluster` in the task's entry), or more of them"
+        raise XstiltsError("too-few", "all test items belong to one cluster", why, hint)
+    mean = sum(influences.mean(0) for _, influences in weighed) / count
     cluster = float((mean**2).sum()) * clusters / (clusters - 1)
-    if sizes.min() < 2:
-        return Spread(math.nan, cluster, math.nan, math.nan, clusters - 1)
-    scatter = [float(((block.influences - block.influences.mean(0)) ** 2).sum()) for block in blocks]
-    shared = float((np.array(scatter) / (sizes * (sizes - 1) * count**2)).sum())
-    replicate, degrees = _replicate_variance(blocks)
-    return Spread(replicate, cluster, shared, degrees, clusters - 1)
+    replicate, degrees, shared = math.nan, math.nan, math.nan
+    if sizes.min() > 1:
+        scatter = [((influences - influences.mean(0)) ** 2).sum() for _, influences in weighed]
+        shared = float((np.array(scatter) / (sizes * (sizes - 1) * count**2)).sum())
+        replicate, degrees = _replicate_variance([gain.kind for gain in encoders], [each for each, _ in weighed])
+    items = max(cluster - shared, 0.0)
+    parts = [(replicate, degrees), (items, clusters - 1), (language_variance, language_degrees)]
+    half, estimate = half_width(parts, level), float(np.mean([differences.mean() for differences, _ in weighed]))
+    low, high = (None, None) if math.isnan(half) else (estimate - half, estimate + half)
+    size = (_satterthwaite(parts), int(sizes.sum()), clusters)
+    return Effect(estimate, low, high, level, *size, replicate, cluster, shared, language_variance)
 
 
-def _replicate_variance(blocks: Sequence[Block]) -> tuple[float, float]:
-    """The variance of the mean over blocks from replicates, pooled within kinds, and its degrees of freedom (Welch)."""
+def half_width(parts: Parts, level: float) -> float:
+    """Half the width of an interval: the half widths of the parts' own intervals, squared, summed and rooted."""
+    squares = [stats.t.ppf(0.5 + level / 2, degrees) ** 2 * variance for variance, degrees in parts]
+    return float(sum(squares) ** 0.5)
+
+
+def _satterthwaite(parts: Parts) -> float:
+    """Degrees of freedom of the total variance."""
+    pieces = sum(variance**2 / degrees for variance, degrees in parts)
+    return sum(variance for variance, _ in parts) ** 2 / pieces if pieces > 0 else parts[0][1]
+
+
+def _replicate_variance(kinds: Sequence[str], differences: Sequence[np.ndarray]) -> tuple[float, float]:
+    """The replicates' part of the variance, pooled within kinds of encoders, and its degrees of freedom (Welch)."""
     total, pieces, fewest = 0.0, 0.0, math.inf
-    for kind in dict.fromkeys(block.kind for block in blocks):
-        samples = [block.differences for block in blocks if block.kind == kind]
+    for kind in dict.fromkeys(kinds):
+        samples = [values for values, name in zip(differences, kinds, strict=True) if name == kind]
         degrees = sum(len(values) - 1 for values in samples)
         pooled = sum(float(((values - values.mean()) ** 2).sum()) for values in samples) / degrees
-        variance = pooled * sum(1 / len(values) for values in samples) / len(blocks) ** 2
+        variance = pooled * sum(1 / len(values) for values in samples) / len(differences) ** 2
         total, pieces, fewest = total + variance, pieces + variance**2 / degrees, min(fewest, degrees)
     return total, (total**2 / pieces if pieces > 0 else fewest)
-
-
-def interval(
-    blocks: Sequence[Block], level: float, language_variance: float = 0.0, language_degrees: float = 1.0
-) -> Effect:
-    """The mean over blocks with its interval, which counts a variance between languages if there is one."""
-    crossed = spread(blocks)
-    whole = replace(crossed, language=language_variance, language_degrees=language_degrees)
-    half = whole.half_width(level)
-    estimate = mean_difference(blocks)
-    low, high = (None, None) if math.isnan(half) else (estimate - half, estimate + half)
-    return Effect(
-        estimate,
-        low,
-        high,
-        level,
-        whole.degrees,
-        sum(len(block.differences) for block in blocks),
-        blocks[0].influences.shape[1],
-        whole.replicate,
-        whole.cluster,
-        whole.shared,
-        whole.language,
-    )
-
-
-def mean_difference(blocks: Sequence[Block]) -> float:
-    """The mean over blocks of the mean over replicates."""
-    return float(np.mean([block.differences.mean() for block in blocks]))
 
 
 def paired_cells(comparison: Comparison, encoder: str) -> list[tuple[Cell, Cell]]:
@@ -258,12 +204,9 @@ def paired_cells(comparison: Comparison, encoder: str) -> list[tuple[Cell, Cell]
     ]
     shared = set.intersection(*by_table)
     if not shared:
-        raise XstiltsError(
-            "too-few",
-            f"'{left} - {right}' has no replicate of encoder '{encoder}'",
-            "a difference needs both arms of the same replicate, on all of its targets",
-            "finish the run",
-        )
+        what = f"'{left} - {right}' has no replicate of encoder '{encoder}'"
+        why = "a difference needs both arms of the same replicate, on all of its targets"
+        raise XstiltsError("too-few", what, why, "finish the run")
     owner = encoder if comparison.tables[0].cells(right, encoder) else ""
     return [((left, encoder, number), (right, owner, other)) for number, other in sorted(shared)]
 

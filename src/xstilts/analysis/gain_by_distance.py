@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from xstilts.analysis.comparison import Comparison
-from xstilts.analysis.effects import Block, gains, interval, mean_difference, spread
+from xstilts.analysis.effects import combine, gains
 from xstilts.languages import distance_matrix
 from xstilts.randomness import generator
 
@@ -90,18 +90,15 @@ def _line(comparison: Comparison, codes: Sequence[str], design: np.ndarray) -> d
     belongs = np.array([[code == name for _, name in comparison.columns] for code in codes])
     shares = belongs / belongs.sum(1, keepdims=True)
 
-    def blocks(weights: np.ndarray) -> list[Block]:
-        return [gain.weigh(weights @ shares) for gain in encoders]
-
     n, k = design.shape
-    single = [blocks(row) for row in np.eye(n)]
-    gained = np.array([mean_difference(row) for row in single])
+    single = [combine(encoders, row, comparison.level) for row in shares]
+    gained = np.array([each.estimate for each in single])
     weights = np.linalg.pinv(design)[1]
     residuals = gained - design @ np.linalg.lstsq(design, gained)[0]
-    alone = float(np.mean([spread(row).total for row in single]))
-    noise = max(alone - spread(blocks(np.full(n, 1 / n))).total, 0.0) / (1 - 1 / n)
+    alone = float(np.mean([each.variance for each in single]))
+    noise = max(alone - combine(encoders, shares.mean(0), comparison.level).variance, 0.0) / (1 - 1 / n)
     beyond = max(float(residuals @ residuals) / (n - k) - noise, 0.0) * float((weights**2).sum())
-    effect = interval(blocks(weights), comparison.level, beyond, n - k)
+    effect = combine(encoders, weights @ shares, comparison.level, beyond, n - k)
     # What the other columns explain adds the same to every permutation.
     others = np.delete(design, 1, 1)
     fitted = others @ np.linalg.lstsq(others, gained)[0]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from xstilts.analysis.comparison import Comparison
-from xstilts.analysis.effects import Effect, gains, interval, mean_difference, spread
+from xstilts.analysis.effects import Effect, combine, gains
 from xstilts.errors import XstiltsError
 from xstilts.languages import language
 
@@ -64,10 +64,9 @@ def random_language_effect(comparison: Comparison, families: Mapping[str, str]) 
         deviation = weights * (names == name)
         for table in set(tables[names == name]):
             deviation = deviation - weights * (tables == table) / sizes[table]
-        blocks = [gain.weigh(deviation) for gain in encoders]
-        parts = spread(blocks)
-        between += mean_difference(blocks) ** 2
-        noise += parts.replicate + parts.cluster - parts.shared
+        part = combine(encoders, deviation, comparison.level)
+        between += part.estimate**2
+        noise += part.replicate_variance + part.cluster_variance - part.shared_variance
     count = len(set(names))
     variance = max(count / (count - 1) * (between - noise), 0.0)
-    return interval([gain.weigh(weights) for gain in encoders], comparison.level, variance, count - 1)
+    return combine(encoders, weights, comparison.level, variance, count - 1)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from xstilts.analysis.components import ASSUMED, Components, Design, spread_of
-from xstilts.analysis.effects import Effect, Spread
+from xstilts.analysis.components import ASSUMED, Components, Design, expected_variance
+from xstilts.analysis.effects import Effect, half_width
 from xstilts.analysis.inference import FEWEST_FAMILIES, FIXED_LANGUAGES, RANDOM_LANGUAGES
 
 SHARE = 0.8
@@ -46,10 +46,8 @@ def decision(effect: Effect, equivalence: float, encoders: int) -> Decision:
     floor = float(stats.norm.ppf(0.5 + effect.level / 2)) * items**0.5
 
     def width(replicates: int) -> float:
-        scale = effect.replicates / (encoders * replicates)
-        shared, degrees = effect.shared_variance * scale, encoders * (replicates - 1)
-        spread = Spread(effect.replicate_variance * scale, items + shared, shared, degrees, effect.clusters - 1)
-        return spread.half_width(effect.level)
+        scale, degrees = effect.replicates / (encoders * replicates), encoders * (replicates - 1)
+        return half_width([(effect.replicate_variance * scale, degrees), (items, effect.clusters - 1)], effect.level)
 
     needed = _fewest(lambda count: width(count) <= half)
     return Decision(half, needed, floor, math.ceil(effect.clusters * (floor / half) ** 2))
@@ -74,13 +72,16 @@ def power(components: Components, design: Design, gain: float, level: float, ran
     The estimate is normal, and the variances of replicates and languages are drawn with their degrees of freedom (at
     `QUANTILES` of chi-square); that of items is taken as known.
     """
-    spread = spread_of(components, design, random_languages)
-    squares = [stats.t.ppf(0.5 + level / 2, degrees) ** 2 * variance for variance, degrees in spread.parts]
-    replicate, language = (
-        squares[part] * stats.chi2.ppf(QUANTILES, spread.parts[part][1]) / spread.parts[part][1] for part in (0, 2)
-    )
-    widths = np.sqrt(np.add.outer(replicate, squares[1] + language))
-    return float(stats.norm.cdf((gain - widths) / spread.total**0.5).mean())
+    (replicate, degrees), (items, clusters), *languages = expected_variance(components, design, random_languages)
+    quantile = 0.5 + level / 2
+
+    def drawn(variance: float, degrees: float) -> np.ndarray:
+        return stats.t.ppf(quantile, degrees) ** 2 * variance * stats.chi2.ppf(QUANTILES, degrees) / degrees
+
+    others = stats.t.ppf(quantile, clusters) ** 2 * items + sum(drawn(*part) for part in languages)
+    widths = np.sqrt(np.add.outer(drawn(replicate, degrees), others))
+    total = replicate + items + sum(variance for variance, _ in languages)
+    return float(stats.norm.cdf((gain - widths) / total**0.5).mean())
 
 
 def replicates_needed(

@@ -15,8 +15,6 @@ from xstilts.tasks import classification
 
 Arrays = ArrayLike | Mapping[str, ArrayLike]
 """An array for one language, or language → array."""
-SYSTEM = "system"
-"""Stands for the encoder that both arms of a study share."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +51,9 @@ def compare(
     """Compare two systems on the same test items, as a study compares two arms.
 
     Args:
-        left, right: scores per item [replicates, items], or [items] for one replicate: 0 or 1, or any other
-            score whose mean is the system's, 1 being full marks. A mapping has such an array per language; the result
-            is then the mean over languages. Replicates of both systems are paired by position.
+        left, right: scores per item [replicates, items], or [items] for one replicate: 0 or 1, or any other score whose
+            mean is the system's, 1 being full marks. A mapping has such an array per language; the result is then the
+            mean over languages. Replicates of both systems are paired by position.
         clusters: of each item [items] what it shares with others (a document, a premise); equal ids in two languages
             are one cluster, as in a test set that was translated. By default each item of each language is its own.
         level: coverage of the interval, 0 to 1.
@@ -75,71 +73,58 @@ def compare(
     'far' is better than 'english': +9.3 points [+6.4, +12.2].
     """
     if not (0 < level < 1 and equivalence > 0):
-        raise XstiltsError(
-            "bad-argument",
-            f"cannot compare at level {level} with an equivalence margin of {equivalence}",
-            "a level lies between 0 and 1, a margin is above 0 points",
-            "give for example level=0.95, equivalence=0.5",
-        )
-    arms = {arm: _by_language(scores) for arm, scores in (("left", left), ("right", right))}
-    items = {code: scores.shape[1] for code, scores in arms["left"].items()}
-    shapes = {arm: {code: scores.shape for code, scores in arrays.items()} for arm, arrays in arms.items()}
-    if shapes["left"] != shapes["right"] or len({shape[0] for shape in shapes["left"].values()}) != 1:
-        raise _misfit(f"left has the shapes {shapes['left']} and right {shapes['right']}")
-    ids = _cluster_numbers(clusters, items)
+        what = f"cannot compare at level {level} with an equivalence margin of {equivalence}"
+        why = "a level lies between 0 and 1, a margin is above 0 points"
+        raise XstiltsError("bad-argument", what, why, "give for example level=0.95, equivalence=0.5")
+    table = _score_table(_by_language(left), _by_language(right), clusters)
+    whole = effect(Comparison((table,), "left", "right", (tuple(table.languages),), ("",), level))
+    word, text = verdict(whole, equivalence), sentence(*names, whole, equivalence)
+    interval = (whole.estimate, whole.low, whole.high, level, equivalence)
+    return Difference(*interval, word, text, whole.replicates, whole.clusters)
+
+
+def _score_table(left: dict[str, np.ndarray], right: dict[str, np.ndarray], clusters: Arrays | None) -> ScoreTable:
+    """Both systems as arms; the accuracy of a classification task is the mean of whatever its items score."""
+    shapes = [{code: scores.shape for code, scores in arrays.items()} for arrays in (left, right)]
+    if shapes[0] != shapes[1] or len({replicates for replicates, _ in shapes[0].values()}) != 1:
+        raise _misfit(f"left has the shapes {shapes[0]}, right {shapes[1]}")
+    numbers = _cluster_numbers(clusters, {code: items for code, (_, items) in shapes[0].items()})
+    present = {code: np.unique(each, return_inverse=True) for code, each in numbers.items()}
     cluster_stats: dict[Cell, dict[str, np.ndarray]] = {}
-    present = {code: np.unique(numbers, return_inverse=True) for code, numbers in ids.items()}
-    for arm, arrays in arms.items():
+    for arm, arrays in (("left", left), ("right", right)):
         for code, scores in arrays.items():
-            counts = np.bincount(present[code][1]).astype(float)
+            places = present[code][1]
             for replicate, row in enumerate(scores, 1):
-                sums = np.bincount(present[code][1], row)
-                cluster_stats.setdefault((arm, SYSTEM, replicate), {})[code] = np.stack([sums, counts], 1)
-    numbers = {code: own for code, (own, _) in present.items()}
-    total = 1 + max(int(own.max()) for own in numbers.values())
-    # The accuracy of a classification task is a mean of whatever its items score.
-    table = ScoreTable("items", classification, "accuracy", cluster_stats, numbers, total)
-    whole = effect(Comparison((table,), "left", "right", (tuple(items),), (SYSTEM,), level))
-    return Difference(
-        whole.estimate,
-        whole.low,
-        whole.high,
-        level,
-        equivalence,
-        verdict(whole, equivalence),
-        sentence(*names, whole, equivalence),
-        whole.replicates,
-        whole.clusters,
-    )
+                stats = np.stack([np.bincount(places, row), np.bincount(places)], 1)
+                cluster_stats.setdefault((arm, "", replicate), {})[code] = stats
+    count = 1 + max(int(each.max()) for each in numbers.values())
+    of_language = {code: unique for code, (unique, _) in present.items()}
+    return ScoreTable("items", classification, "accuracy", cluster_stats, of_language, count)
 
 
 def _by_language(scores: Arrays) -> dict[str, np.ndarray]:
-    """Language → scores [replicates, items]."""
-    arrays = scores if isinstance(scores, Mapping) else {"": scores}
+    """Language → scores [replicates, items]; one array is that of the language ""."""
     result = {}
-    for code, values in arrays.items():
+    for code, values in (scores if isinstance(scores, Mapping) else {"": scores}).items():
         try:
             result[code] = np.atleast_2d(np.asarray(values, float))
         except (TypeError, ValueError) as error:
             raise _misfit(str(error)) from None
         if result[code].ndim != 2 or not result[code].size or not np.isfinite(result[code]).all():
-            raise _misfit(
-                f"an array of shape {np.shape(values)} is empty, has more dimensions or numbers that are not finite"
-            )
+            raise _misfit("an array is empty, has more than two dimensions, or holds numbers that are not finite")
     return result
 
 
 def _cluster_numbers(clusters: Arrays | None, items: Mapping[str, int]) -> dict[str, np.ndarray]:
     """Language → the number of each item's cluster, the same number for the same id."""
     if clusters is None:
-        ends = np.cumsum(list(items.values()))
-        return {code: np.arange(end - count, end) for (code, count), end in zip(items.items(), ends, strict=True)}
-    ids = {
-        code: np.asarray(each) for code, each in (clusters if isinstance(clusters, Mapping) else {"": clusters}).items()
-    }
-    if {code: each.shape for code, each in ids.items()} != {code: (count,) for code, count in items.items()}:
-        raise _misfit("there must be one cluster id per item, in the same languages")
-    numbers = np.unique(np.concatenate([ids[code] for code in items]), return_inverse=True)[1]
+        numbers = np.arange(sum(items.values()))
+    else:
+        given = clusters if isinstance(clusters, Mapping) else {"": clusters}
+        ids = {code: np.asarray(each) for code, each in given.items()}
+        if {code: each.shape for code, each in ids.items()} != {code: (count,) for code, count in items.items()}:
+            raise _misfit("there must be one cluster id per item, in the same languages")
+        numbers = np.unique(np.concatenate([ids[code] for code in items]), return_inverse=True)[1]
     return dict(zip(items, np.split(numbers, np.cumsum(list(items.values()))[:-1]), strict=True))
 
 
