@@ -23,7 +23,7 @@ SAID = {
 
 @pytest.fixture
 def made(tokenizer):
-    """Finished steps in a store and the step of each encoder: one pretrained, and a target scored in four languages."""
+    """A study's facts and finished steps: a pretrained encoder, and a target that is scored in four languages."""
 
     def finished(store):
         steps = {}
@@ -37,7 +37,7 @@ def made(tokenizer):
 
         def rows(name, kind, split, texts, columns):
             told = {"task": {"name": name, "type": kind}, "split": split}
-            return {f"rows.{code}": put(
+            return {code: put(
                 "rows", f"{name} in {code}", told | {"language": code}, {},
                 lambda folder, own=own: pq.write_table(
                     pa.table({columns[0]: own, columns[1]: pa.nulls(len(own), pa.string())}),
@@ -46,10 +46,12 @@ def made(tokenizer):
             ) for code, own in texts.items()}  # fmt: skip
 
         corpus = rows("text", "mlm", "train", {code: [code * 5] * 10 for code in [*SAID, "sw"]}, ("text", "text_b"))
-        encoders = {"enc": put("pretrain", "pretrain enc", {}, corpus, tokenizer.save_pretrained), "absent": "0" * 32}
+        inputs = {f"rows.{code}": fingerprint for code, fingerprint in corpus.items()}
+        enc = put("pretrain", "pretrain enc", {}, inputs, tokenizer.save_pretrained)
         scored = rows("nli", "classification", "test", SAID, ("text_a", "text_b"))
-        put("predict", "score", {}, scored, lambda folder: None)
-        return steps, encoders
+        facts = {"types": {"nli": "classification"}, "examples": {"nli": scored},
+                 "encoder_steps": {"enc": enc, "absent": "0" * 32}}  # fmt: skip
+        return facts, steps
 
     return finished
 
@@ -71,19 +73,18 @@ def test_a_store_elsewhere_gives_the_same(made, tmp_path, monkeypatch):
     monkeypatch.setenv("XSTILTS_CACHE", str(tmp_path / "cache"))
     here, there = Store(tmp_path / "here"), Store(f"file://{tmp_path}/there")
     expected = measure_subwords(*made(here), here)
-    steps, encoders = made(there)
+    facts, steps = made(there)
     shutil.rmtree(tmp_path / "cache")
-    assert measure_subwords(steps, encoders, there) == expected
+    assert measure_subwords(facts, steps, there) == expected
 
 
 def test_an_unfinished_study_measures_what_is_finished(made, tmp_path):
     store = Store(tmp_path / "store")
-    steps, encoders = made(store)
+    facts, steps = made(store)
     for fingerprint, step in steps.items():
         if step.label in ("nli in fr", "pretrain enc"):
             shutil.rmtree(store.path(fingerprint))
-    assert measure_subwords(steps, encoders, store) == {"fertility": {}, "overlap": {}, "log_size": {}}
-    assert measure_subwords({}, {}, store) == {"fertility": {}, "overlap": {}, "log_size": {}}
+    assert measure_subwords(facts, steps, store) == {"fertility": {}, "overlap": {}, "log_size": {}}
 
 
 def test_measured_features_are_covariates_and_given_ones_go_before_them(made, tmp_path):

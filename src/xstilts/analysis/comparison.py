@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from xstilts.runs.reader import Run, encoder_kinds
+from xstilts.runs.reader import Run
 from xstilts.runs.score_table import ScoreTable
 
 
@@ -54,5 +54,5 @@ def compare_arms(
         tuple(tuple(code for code in codes if code in table.clusters) for table in tables),
         tuple(run.encoders if encoders is None else encoders),
         run.study["level"] if level is None else level,
-        encoder_kinds(run.plan),
+        run.encoder_kinds,
     )

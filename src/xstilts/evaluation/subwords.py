@@ -1,6 +1,5 @@
 """How an encoder's tokenizer splits the languages of a study, measured on examples that its steps have prepared."""
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from math import isnan, log
 from pathlib import Path
@@ -19,17 +18,16 @@ WORDS = (1.5, 10.0)
 (Malayalam has 9.0 in SIB-200, Chinese 11.9 in PAWS-X); if it is below, as letters with spaces between them."""
 
 
-def measure_subwords(steps: Mapping[str, Step], encoders: Mapping[str, str], store: Store) -> dict[str, Any]:
+def measure_subwords(facts: Mapping[str, Any], steps: Mapping[str, Step], store: Store) -> dict[str, Any]:
     """Fertility and log_size {encoder: {language: number}} and overlap {encoder: {language: {language: number}}}.
 
-    encoders: the fingerprint of the step that fetched or pretrained each. Sub-words are those of the first examples of
-    the target that is scored in most languages, without labels; log_size is the natural logarithm of the number of
-    characters of pretraining text, for encoders that the study pretrained. Encoders that are not in the store, or that
-    have no fast tokenizer, are left out.
+    facts: the content of `study.json`. Sub-words are those of the first examples of the target that is scored in most
+    languages, without labels; log_size is the natural logarithm of the number of characters of pretraining text, for
+    encoders that the study pretrained. Encoders that are not in the store, or have no fast tokenizer, are left out.
     """
     result: dict[str, Any] = {"fertility": {}, "overlap": {}, "log_size": {}}
-    texts = _texts(steps, store)
-    for name, fingerprint in encoders.items():
+    texts = _texts(facts, store)
+    for name, fingerprint in facts["encoder_steps"].items():
         if file := store.find(fingerprint, "tokenizer.json"):
             result["fertility"][name], result["overlap"][name] = _subwords(file, texts)
             if sizes := _log_sizes(steps[fingerprint], store):
@@ -37,27 +35,21 @@ def measure_subwords(steps: Mapping[str, Step], encoders: Mapping[str, str], sto
     return result
 
 
-def _texts(steps: Mapping[str, Step], store: Store) -> dict[str, list[str]]:
+def _texts(facts: Mapping[str, Any], store: Store) -> dict[str, list[str]]:
     """The first texts of each language, of the target that is scored in most languages.
 
     Not of retrieval, whose examples hold English sentences as well. Languages are compared on one target, whose
     examples are often translations of each other, and never on pretraining texts, which differ in content.
     """
-    scored = {
-        fingerprint: steps[fingerprint].arguments
-        for step in steps.values()
-        if step.kind == "predict"
-        for name, fingerprint in step.inputs.items()
-        if name.startswith("rows.") and fingerprint in steps
-    }
-    finished = store.finished(scored)
-    groups: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
-    for fingerprint, arguments in scored.items():
-        if fingerprint in finished and arguments["task"]["type"] != "retrieval":
-            groups[arguments["task"]["name"], arguments["split"]][arguments["language"]] = fingerprint
-    texts: dict[str, list[str]] = {}
-    for code, fingerprint in max(groups.values(), key=len, default={}).items():
-        columns = READ[scored[fingerprint]["task"]["type"]].TEXT_COLUMNS
+    columns: tuple[str, ...] = ()
+    most: dict[str, str] = {}
+    for target, examples in facts["examples"].items():
+        finished = store.finished(examples.values())
+        steps = {code: fingerprint for code, fingerprint in examples.items() if fingerprint in finished}
+        if facts["types"][target] != "retrieval" and len(steps) > len(most):
+            columns, most = READ[facts["types"][target]].TEXT_COLUMNS, steps
+    texts = {}
+    for code, fingerprint in most.items():
         table = pq.read_table(store.find(fingerprint, "examples.parquet"), columns=list(columns)).slice(0, TEXTS)
         values = (value for name in columns for value in table[name].to_pylist() if value)
         texts[code] = [" ".join(value) if isinstance(value, list) else value for value in values]

@@ -85,7 +85,11 @@ class Run:
     @cached_property
     def encoder_kinds(self) -> dict[str, str]:
         """Encoder → its entry in the study: the pretraining seeds of one entry are of one kind."""
-        return encoder_kinds(self.plan)
+        return {
+            name if entry.get("seeds", 1) == 1 else f"{name}-{seed}": name
+            for name, entry in self.plan["study"]["encoders"].items()
+            for seed in range(1, entry.get("seeds", 1) + 1)
+        }
 
     @property
     def encoders(self) -> list[str]:
@@ -184,16 +188,6 @@ class Run:
 
     def _file(self, target: str) -> Path:
         return self.folder / self.tables / f"{target}.parquet"
-
-
-def encoder_kinds(plan: dict[str, Any]) -> dict[str, str]:
-    """Encoder → the entry of the study that it comes from: pretraining seeds of one entry are of one kind."""
-    entries = plan["study"]["encoders"]
-    return {
-        name if entry.get("seeds", 1) == 1 else f"{name}-{seed}": name
-        for name, entry in entries.items()
-        for seed in range(1, entry.get("seeds", 1) + 1)
-    }
 
 
 def read_run(folder: Path) -> Run:

@@ -37,12 +37,13 @@ def gather(planned: StudyPlan, store: Store, out: Path, second: StudyPlan | None
         complete = _write_predictions(second, store, out / run_files.AFTER_RETRY, second.cells)
         retried = [cell for cell in complete if cell.predictions not in first]
         cells += [{**_budget(second, store, cell), "attempt": 2} for cell in retried]
+    facts = study_facts(planned, store)
     contents = {
         run_files.CELLS: cells,
         run_files.TRANSLATIONS: _step_files(planned, store, "quality.json"),
         run_files.LEFT_OUT: _step_files(planned, store, "left-out.json"),
-        run_files.SUBWORDS: measure_subwords(planned.plan.steps, planned.encoders, store),
-        run_files.STUDY: study_facts(planned, store),
+        run_files.SUBWORDS: measure_subwords(facts, planned.plan.steps, store),
+        run_files.STUDY: facts,
     }
     for name, content in contents.items():
         run_files.write_json(out, name, content)

@@ -32,7 +32,7 @@ def measure(run: Run, store: Store) -> None:
         what = f"{store.place} does not hold the encoders of {run.folder}"
         raise XstiltsError("missing-model", what, "its steps are stored elsewhere", "give the --store of `study`")
     if not (run.folder / SUBWORDS).is_file():
-        write_json(run.folder, SUBWORDS, measure_subwords(steps, encoders, store))
+        write_json(run.folder, SUBWORDS, measure_subwords(run.study, steps, store))
     measured = read_json(run.folder, FEATURES, {})
     for name, base in encoders.items():
         for key, scores in _scores(base, steps, store).items():
