@@ -85,7 +85,7 @@ def watch(run: RUN = Path("runs/pocket")) -> None:
     from xstilts.cli.progress import Watcher, clock
     from xstilts.engine import read_steps
     from xstilts.runs.events import abandoned
-    from xstilts.runs.run_files import EVENTS, STEPS
+    from xstilts.runs.run_files import EVENTS, REPORT, STEPS
 
     plan, _ = read_steps(run / STEPS)
     if not (run / EVENTS).is_file():
@@ -113,7 +113,7 @@ def watch(run: RUN = Path("runs/pocket")) -> None:
                 watcher({"event": "note", "why": f"no event for {clock(silent)}{f' from {host}' if host else ''}"})
                 patience = 2 * silent
             time.sleep(POLL)
-    failed, page = events[-1].get("failed", 0), run / "report.html"
+    failed, page = events[-1].get("failed", 0), run / REPORT
     outcome = f"ended with {failed} failed step{'s' * (failed != 1)}" if failed else "finished"
     ran = f"{len(watcher.seconds):,} steps in {clock(last - watcher.begin)}" if watcher.seconds else watcher.summary()
     say(f"{outcome} {clock(time.time() - last)} ago: {ran}")

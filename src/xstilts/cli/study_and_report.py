@@ -1,6 +1,5 @@
 """The verbs that run and report studies: study, report."""
 
-import json
 import os
 from functools import partial
 from pathlib import Path
@@ -43,7 +42,7 @@ def study(
     """Run a study: train what is missing, analyse, report. An interrupted study continues where it stopped."""
     from xstilts.cli.progress import Watcher
     from xstilts.engine import Store
-    from xstilts.runs.run_files import LEFT_OUT
+    from xstilts.runs.run_files import LEFT_OUT, read_json
     from xstilts.study.results import describe_left_out
     from xstilts.study.run import run_study
 
@@ -56,7 +55,7 @@ def study(
     executor = _on_ray(address, threads) if engine == "ray" else _local(jobs, threads, planned.frozen.device)
     with Watcher(planned.plan) as watcher:
         run_study(planned, Store(store or out.parent / "store"), out, executor, watcher)
-    for part in json.loads((out / LEFT_OUT).read_text(encoding="utf-8")):
+    for part in read_json(out, LEFT_OUT):
         say(f"warning: {describe_left_out(part)}")
     report(out)
     say(watcher.summary())
@@ -79,12 +78,12 @@ def _check_options(engine: str, address: str, jobs: int | None, device: str) -> 
 def report(run: options.RUN = Path("runs/pocket")) -> None:
     """Analyse a run's predictions again and write its report; nothing is trained."""
     from xstilts.analysis import analyse
-    from xstilts.engine import write_atomically
     from xstilts.report.page import write_page
     from xstilts.report.terminal import print_report
+    from xstilts.runs.run_files import ANALYSIS, write_json
 
     result = analyse(run)
-    write_atomically(run / "analysis.json", json.dumps(result, indent=1, ensure_ascii=False))
+    write_json(run, ANALYSIS, result)
     write_page(result, run)
     print_report(result, run, Console())
 

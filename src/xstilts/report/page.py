@@ -1,6 +1,5 @@
 """The report as one HTML file that asks nothing of any other place."""
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -13,9 +12,10 @@ from markupsafe import Markup
 from xstilts.engine import write_atomically
 from xstilts.report import charts, sentences, tables
 from xstilts.report.console import visible
+from xstilts.runs.events import read_events
+from xstilts.runs.run_files import CHARTS, REPORT, TABLES
 
 Result = dict[str, Any]
-PAGE, TABLES, CHARTS, EVENTS = "report.html", "tables.csv", "charts", "events.jsonl"
 PACKAGES = ("xstilts", "torch", "transformers", "tokenizers", "numpy")
 
 
@@ -35,8 +35,8 @@ def write_page(result: Result, run: Path) -> Path:
         result=result, study=result["study"], plan=result["plan"], tables=tables, sentences=sentences, charts=drawn,
         languages=_languages(result), provenance=_provenance(result, run),
     )  # fmt: skip
-    write_atomically(run / PAGE, page)
-    return run / PAGE
+    write_atomically(run / REPORT, page)
+    return run / REPORT
 
 
 def _charts(result: Result) -> Iterator[tuple[str, Any, str, str]]:
@@ -93,26 +93,24 @@ def _provenance(result: Result, run: Path) -> dict[str, str]:
         "device": plan["device"],
         "precision": plan["precision"],
         "steps": str(len(plan["steps"])),
-        **_carried_out(run / EVENTS),
+        **_computed(run),
         "page written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, with "
         + ", ".join(f"{name} {_version(name)}" for name in PACKAGES),
     }
     return facts
 
 
-def _carried_out(events: Path) -> dict[str, str]:
-    """When steps were computed, how many, and how long they took; empty where there is no record."""
-    if not events.is_file():
+def _computed(run: Path) -> dict[str, str]:
+    """When steps were computed, how many, and how long they took; empty without a log."""
+    events = read_events(run)
+    if not events:
         return {}
-    rows = [json.loads(line) for line in events.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-    seconds = [row["seconds"] for row in rows if row["event"] == "finished"]
-    if not rows:
-        return {}
-    first, last = (f"{datetime.fromtimestamp(row['time'], UTC):%Y-%m-%d %H:%M}" for row in (rows[0], rows[-1]))
-    failed = sum(row["event"] == "failed" for row in rows)
+    seconds = [event["seconds"] for event in events if event["event"] == "finished"]
+    first, last = (f"{datetime.fromtimestamp(events[i]['time'], UTC):%Y-%m-%d %H:%M}" for i in (0, -1))
+    failed = sum(event["event"] == "failed" for event in events)
     computed = f"{len(seconds)} steps in {sum(seconds):,.0f} s of work"
     return {
-        "carried out": f"{first} to {last} UTC",
+        "run": f"{first} to {last} UTC",
         "computed here": f"{computed}; {failed} failed attempts" if failed else computed,
     }
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from xstilts.report.console import interval, number, print_table, say, signed
 from xstilts.report.sentences import UNBEATEN, doubts, expectation, purpose, random_language_line
 from xstilts.report.tables import baseline_name, counted, metric, score_table, targets
+from xstilts.runs.run_files import REPORT
 
 Result = dict[str, Any]
 STYLES = {"better": "bold green", "worse": "bold red", "equivalent": "bold cyan", "undetermined": "bold"}
@@ -36,7 +37,7 @@ def print_report(result: Result, run: Path, console: Console) -> None:
     for target in targets(result):
         _print_scores(result, target, console)
     lines("", *(f"warning: {warning}" for warning in result["plan"]["warnings"]))
-    say(f"Report: {run / 'report.html'}", console=console)
+    say(f"Report: {run / REPORT}", console=console)
 
 
 def _print_family(result: Result, family: str, title: str, console: Console) -> None:
