@@ -86,6 +86,7 @@ class Difference:
         )  # fmt: skip
 
 
+@dataclass
 class Check:
     """Collects the comparisons that a claim needs, and in `missing` what the run lacks for them.
 
@@ -93,10 +94,10 @@ class Check:
     made. `published`: whether the claim is about XLM-R Large and all of XTREME.
     """
 
-    def __init__(self, run: Run, published: bool = True) -> None:
-        self.run, self.published = run, published
-        self.missing: list[str] = []
-        self.differences: list[Difference] = []
+    run: Run
+    published: bool = True
+    missing: list[str] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)
 
     def need(self, names: Sequence[str], words: str, least: int = 1) -> tuple[str, ...]:
         """The names if there are enough of them; else `words` are missing."""
@@ -204,15 +205,8 @@ class Check:
         if not_learnt := self._not_learnt():
             missing.append(f"an arm that scores better than the baseline on {', '.join(not_learnt)}")
         shown = [_together(values, most) for values in holds.values()] if not not_learnt else []
-        result = (
-            CONTRADICTED
-            if False in shown
-            else NOT_TESTED
-            if missing
-            else SUPPORTED
-            if shown and all(shown)
-            else UNDETERMINED
-        )
+        result = SUPPORTED if shown and all(shown) else UNDETERMINED
+        result = CONTRADICTED if False in shown else NOT_TESTED if missing else result
         return Outcome(result, list(dict.fromkeys(missing)), self._notes(rows, not not_learnt), rows)
 
     def _not_learnt(self) -> list[str]:
@@ -236,10 +230,8 @@ class Check:
         notes += [f"mean over {len(of)} of XTREME's {len(TARGETS)} targets: {', '.join(of)}" for of in sorted(averages)]
         if any(row["relation"] != "large" for row in rows):
             notes.append(f"a difference within ±{run.study['equivalence']:g} points counts as practically none")
-        compared = {
-            run.study["arms"].get(row[side], {}).get("intermediate") for row in rows for side in ("left", "right")
-        }
-        about = tuple(f"intermediate '{name}'" for name in compared if name)
+        compared = [run.study["arms"].get(arm, {}) for row in rows for arm in (row["left"], row["right"])]
+        about = tuple(f"intermediate '{arm['intermediate']}'" for arm in compared if arm.get("intermediate"))
         notes += [warning for warning in run.plan["warnings"] if warning.startswith(about)]
         strategies = {name: arm.languages for name, arm in run.arms.items()}
         if learnt and (text := answer([(row["left"], row["right"], row["verdict"]) for row in rows], strategies)):

@@ -30,23 +30,23 @@ def judge_claims(run: Run) -> list[dict[str, Any]]:
 
 
 def claim(
-    name: str, *, v1: str = "", v2: str = "", reference: str, judged: str
+    *, v1: str = "", v2: str = "", reference: str = "confirmed", judged: str = "on the study's configuration"
 ) -> Callable[[Callable[[Run], Outcome]], Callable[[Run], Outcome]]:
-    """Register a claim.
+    """Register a claim under the last word of its function's name.
 
     v1, v2: what the paper's versions say, "" if nothing was found; reference: whether the claim was found there or in
     the authors' replication guide (confirmed, unconfirmed, or none for a question); judged: how, in words.
     """
 
     def register(function: Callable[[Run], Outcome]) -> Callable[[Run], Outcome]:
-        CLAIMS[name] = {"v1": v1, "v2": v2, "reference": reference, "judged": judged}, function
+        facts = {"v1": v1, "v2": v2, "reference": reference, "judged": judged}
+        CLAIMS[function.__name__.rpartition("_")[2]] = facts, function
         return function
 
     return register
 
 
 @claim(
-    "1",
     v1="SQuAD is best, +8.4 points on average on development sets (abstract); seven intermediate tasks",
     v2="MNLI, SQuAD and HellaSwag achieve the best overall results as intermediate tasks (abstract, without figures)",
     reference="unconfirmed",
@@ -63,7 +63,6 @@ def claim_1(run: Run) -> Outcome:
 
 
 @claim(
-    "2",
     v1="multi-task training does not offer significant improvements (abstract)",
     v2="multi-task intermediate training offers small additional improvements (abstract)",
     reference="unconfirmed",
@@ -79,9 +78,7 @@ def claim_2(run: Run) -> Outcome:
 
 
 @claim(
-    "3",
     v2="large improvements on BUCC and Tatoeba, moderate improvements on question answering (abstract)",
-    reference="confirmed",
     judged="gain over no intermediate phase on each of the two less the gain on every other target; all arms with one "
     "of the nine intermediate tasks in English are taken together",
 )
@@ -97,8 +94,7 @@ def claim_3(run: Run) -> Outcome:
 
 
 @claim(
-    "4",
-    v2="best intermediate task per target: TyDiQA +12.7, XNLI +0.8 (Chung et al. 2021, table 16; nothing per task)",
+    v2="best intermediate task per target: TyDiQA +12.7, XNLI +0.8 (Chung et al. 2021, table 16; none per task)",
     reference="unconfirmed",
     judged="gain over no intermediate phase of each of at least three arms with one of the nine tasks in English: on "
     "TyDiQA more than half of them gain, on XNLI more than half gain nothing that matters",
@@ -114,10 +110,8 @@ def claim_4(run: Run) -> Outcome:
 
 
 @claim(
-    "5",
     v1="+6.1 points (abstract)",
     v2="+5.4 points (abstract)",
-    reference="confirmed",
     judged="mean over all nine targets of the gain over no intermediate phase by the arm that is best in languages "
     "that are not held out, so that it is not chosen by what it is judged on; more than half of the figure",
 )
@@ -132,10 +126,8 @@ def claim_5(run: Run) -> Outcome:
 
 
 @claim(
-    "6",
     v1="continuing multilingual masked language modelling does not offer significant improvements (abstract)",
     v2="neither of the two consistently outperforms English intermediate training (abstract)",
-    reference="confirmed",
     judged="non-inferiority to the arm with the same tasks, mean over the run's targets of XTREME",
 )
 def claim_6(run: Run) -> Outcome:
@@ -150,11 +142,8 @@ def claim_6(run: Run) -> Outcome:
 
 
 @claim(
-    "7",
     v1="gains are over XLM-R Large (abstract)",
-    v2="gains are over XLM-R Large (abstract), and so is the authors' replication guide",
-    reference="confirmed",
-    judged="on the study's configuration",
+    v2="gains are over XLM-R Large (abstract), from which the authors' replication guide also starts",
 )
 def claim_7(run: Run) -> Outcome:
     """All intermediate training starts from XLM-R Large."""
@@ -168,9 +157,7 @@ def claim_7(run: Run) -> Outcome:
 
 
 @claim(
-    "8",
     v2="as in the authors' replication guide; BUCC and Tatoeba, without training data, end after the second",
-    reference="confirmed",
     judged="on the study's configuration, and on what its cells were trained on",
 )
 def claim_8(run: Run) -> Outcome:
@@ -179,23 +166,14 @@ def claim_8(run: Run) -> Outcome:
     arms = check.arms("some", mlm=None)
     trained = {target for task, target in run.targets.items() if TARGETS[task].group in TRAINED}
     cells = [cell for cell in run.budgets if cell["arm"] in arms and cell["target"] in trained]
-    names = [f"{cell['target']} after {cell['arm']}" for cell in cells]
-    check.need(names, "cells of such an arm on a target of XTREME with training data")
-    return check.configuration(
-        [
-            f"{name} lacks a phase"
-            for name, cell in zip(names, cells, strict=True)
-            if not (cell.get("intermediate") and cell.get("training"))
-        ]
-    )
+    check.need([cell["arm"] for cell in cells], "cells of such an arm on a target of XTREME with training data")
+    short = [cell for cell in cells if not (cell.get("intermediate") and cell.get("training"))]
+    return check.configuration([f"{cell['target']} after {cell['arm']} lacks a phase" for cell in short])
 
 
 @claim(
-    "9",
     v1="seven (abstract)",
     v2="nine (abstract, which names MNLI, SQuAD and HellaSwag; the other names are unconfirmed)",
-    reference="confirmed",
-    judged="on the study's configuration",
 )
 def claim_9(run: Run) -> Outcome:
     """There are nine English intermediate tasks."""
@@ -205,7 +183,6 @@ def claim_9(run: Run) -> Outcome:
 
 
 @claim(
-    "question",
     reference="none",
     judged="far less English with the same intermediate tasks, mean over XNLI and PAWS-X; far less near is only shown",
 )
