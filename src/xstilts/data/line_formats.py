@@ -165,10 +165,9 @@ def _bitext(files: Files, source: FileSource) -> Iterator[Item]:
             if not tab:
                 yield number, BadRow(f"'{line[:60]}'", "an id, a tab and a sentence")
                 continue
-            gold = partner.pop(key, None) if side == "query" else None
-            if side == "candidate":
-                unknown.pop(key, None)
-            yield number, {"side": side, "id": key, "text": text.strip(), "gold": gold}
+            gold = partner.pop(key, None) if side == "query" else unknown.pop(key, None)
+            is_gold = side == "query" and gold not in unknown
+            yield number, {"side": side, "id": key, "text": text.strip(), "gold": gold if is_gold else None}
     for name, keys in (("english", partner), ("main", unknown)):
         yield from ((0, BadRow(f"the gold file names '{key}'", f"an id of {files[name]}")) for key in keys)
 

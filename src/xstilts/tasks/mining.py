@@ -12,7 +12,7 @@ def mine(source: np.ndarray, target: np.ndarray, k: int = NEIGHBOURS) -> tuple[n
 
     source: float [n, h]; target: float [m, h]. The margin of a pair is its cosine divided by the mean of both sides'
     mean cosines with their k nearest neighbours. Candidates are each row's best neighbour by margin, in both
-    directions; from high to low, one is kept where neither of its rows has been taken, and its margin is above 0.
+    directions; from high to low, a pair is chosen if neither of its rows is taken and its margin is above 0.
     """
     (forward, ahead), (backward, behind) = neighbours(unit(source), unit(target), k)
     near_source, near_target = forward.mean(1, dtype=float), backward.mean(1, dtype=float)
@@ -29,29 +29,29 @@ def mine(source: np.ndarray, target: np.ndarray, k: int = NEIGHBOURS) -> tuple[n
 
 
 def _one_to_one(pairs: np.ndarray, sources: int, targets: int) -> np.ndarray:
-    """Positions of the pairs, given from good to bad, that a greedy choice keeps, ascending.
+    """Positions of the pairs, given from good to bad, that a greedy one-to-one choice takes, ascending.
 
-    A pair that comes first for both of its rows among those that are left is kept by any greedy choice, so that all
-    such pairs are taken at once, and what they rule out is dropped.
+    A pair that comes first for both of its rows among the remaining ones is part of any greedy choice, so that all such
+    pairs are taken at once, and those that they rule out are dropped.
     """
-    left, kept = np.arange(len(pairs)), []
+    left, chosen = np.arange(len(pairs)), []
     while len(left):
         first_source, first_target = np.full(sources, len(pairs)), np.full(targets, len(pairs))
         np.minimum.at(first_source, pairs[left, 0], left)
         np.minimum.at(first_target, pairs[left, 1], left)
         taken = left[(first_source[pairs[left, 0]] == left) & (first_target[pairs[left, 1]] == left)]
-        kept.append(taken)
+        chosen.append(taken)
         free = ~np.isin(pairs[left, 0], pairs[taken, 0]) & ~np.isin(pairs[left, 1], pairs[taken, 1])
         left = left[free]
-    return np.sort(np.concatenate(kept)) if kept else left
+    return np.sort(np.concatenate(chosen)) if chosen else left
 
 
 def fit_threshold(margins: np.ndarray, correct: np.ndarray, gold: int) -> tuple[float, float]:
-    """The margin from which on pairs are taken, where F1 is highest, and that F1 in points.
+    """The smallest margin of pairs that are taken, chosen for the highest F1, and that F1 in points.
 
-    margins: float [p]; correct: bool [p]; gold: how many pairs there are to find. The threshold lies half way between
-    the last pair taken and the next (XTREME's `bucc_optimize`); on the last pair where all are taken; at 0, which takes
-    all, where no pair is correct.
+    margins: float [p]; correct: bool [p]; gold: the number of pairs to find. The threshold lies half way between the
+    last pair taken and the next (XTREME's `bucc_optimize`), on the last pair if all are taken, and at 0, which takes
+    all, if no pair is correct.
     """
     margins = np.asarray(margins, float)
     order = np.argsort(-margins, kind="stable")

@@ -1,6 +1,6 @@
 """Exact nearest neighbours of vectors by blocked matrix products."""
 
-import time
+import timeit
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ BLOCK = 1024
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors [n, h] of length one, float32; a vector of zeros stays one."""
+    """Vectors [n, h] scaled to length one, float32; a vector of zeros remains zero."""
     vectors = np.asarray(vectors, np.float32)
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
@@ -36,9 +36,10 @@ def nearest(queries: np.ndarray, candidates: np.ndarray, block: int = BLOCK) -> 
 
 Neighbours = tuple[np.ndarray, np.ndarray]
 """Similarities, float32 [n, k], from high to low, and indices, int64 [n, k]."""
-Found = tuple["torch.Tensor", "torch.Tensor"]
+TopK = tuple["torch.Tensor", "torch.Tensor"]
+"""The same as tensors."""
 GROUP = 32
-"""Rows of a block that are looked at together."""
+"""Rows of a block that are compared together."""
 SPARE = 8
 """Candidates beyond k that a product in bfloat16 keeps, so that rounding rarely hides a neighbour."""
 
@@ -47,103 +48,111 @@ def neighbours(x: np.ndarray, y: np.ndarray, k: int, block: int = BLOCK) -> tupl
     """The k rows of y with the largest products with each row of x, and those of x for each row of y.
 
     x: float32 [n, h]; y: float32 [m, h], both of length one for cosines. Each block of the one product x yᵀ serves
-    both directions, so that it is computed once and never held whole. Where bfloat16 is faster here, the product is
+    both directions, so that it is computed once and never held whole. If bfloat16 is faster here, the product is
     taken in it, k + SPARE candidates are scored again in float32, and a query whose neighbours the rounding might have
     hidden is searched again in float32: the neighbours are exact either way. k is cut to the number of candidates.
+
+    >>> vectors = np.eye(3, dtype=np.float32)
+    >>> (_, nearest_of_x), _ = neighbours(vectors, vectors[::-1], k=1)
+    >>> nearest_of_x[:, 0].tolist()
+    [2, 1, 0]
     """
     import torch
 
-    ours, theirs = torch.from_numpy(np.ascontiguousarray(x)), torch.from_numpy(np.ascontiguousarray(y))
+    exact = torch.from_numpy(np.ascontiguousarray(x)), torch.from_numpy(np.ascontiguousarray(y))
     if not bfloat16_pays():
-        ahead, behind = _search(ours, theirs, k, block)
+        forward, backward = _search(*exact, k, block)
     else:
-        rough = ours.bfloat16(), theirs.bfloat16()
-        found, back = _search(*rough, k + SPARE, block)
-        ahead = _certified(found, (ours, theirs), rough, k, block)
-        behind = _certified(back, (theirs, ours), rough[::-1], k, block)
-    return (ahead[0].numpy(), ahead[1].numpy()), (behind[0].numpy(), behind[1].numpy())
+        rounded = exact[0].bfloat16(), exact[1].bfloat16()
+        forward, backward = _search(*rounded, k + SPARE, block)
+        forward = _certified(forward, exact, rounded, k, block)
+        backward = _certified(backward, exact[::-1], rounded[::-1], k, block)
+    return (forward[0].numpy(), forward[1].numpy()), (backward[0].numpy(), backward[1].numpy())
 
 
-def _search(ours: "torch.Tensor", theirs: "torch.Tensor", k: int, block: int) -> tuple[Found, Found]:
+def _search(queries: "torch.Tensor", candidates: "torch.Tensor", k: int, block: int) -> tuple[TopK, TopK]:
     """The k best of both directions by the products as they are computed."""
     import torch
 
     forward, backward = [], None
-    buffer = torch.empty(block, len(theirs), dtype=ours.dtype)  # one for all blocks: memory is mapped once
-    for start in range(0, len(ours), block):
-        part = ours[start : start + block]
-        product = torch.mm(part, theirs.T, out=buffer[: len(part)])
-        forward.append(product.topk(min(k, len(theirs)), dim=1))
+    buffer = torch.empty(block, len(candidates), dtype=queries.dtype)  # one for all blocks: memory is mapped once
+    for start in range(0, len(queries), block):
+        part = queries[start : start + block]
+        product = torch.mm(part, candidates.T, out=buffer[: len(part)])
+        forward.append(product.topk(min(k, len(candidates)), dim=1))
         backward = _merged(backward, product, start, k)
     assert backward is not None
     return (torch.cat([part.values for part in forward]), torch.cat([part.indices for part in forward])), backward
 
 
-def _merged(best: Found | None, product: "torch.Tensor", start: int, k: int) -> Found:
+def _merged(best: TopK | None, product: "torch.Tensor", start: int, k: int) -> TopK:
     """The k best rows of each column so far, [m, k] from high to low, with those of a block that begins at row `start`.
 
-    Where the k-th best of each column is known, few groups of rows hold anything better: only those are looked at.
+    Once the k-th best of each column is known, few groups of rows hold anything better: only those are searched.
     """
-    import torch
-
     rows, columns = product.shape
     if best is not None and rows % GROUP == 0 and best[0].shape[1] == k:
         grouped = product.view(-1, GROUP, columns)
         hits = (grouped.amax(1) > best[0][:, -1]).nonzero()
         if len(hits) < columns:
             return _improved(best, grouped, hits[hits[:, 1].argsort()], start)
-    found = product.topk(min(k, rows), dim=0)
-    values, indices = found.values.T, found.indices.T + start
-    if best is not None:
-        values, indices = torch.cat([best[0], values], 1), torch.cat([best[1], indices], 1)
-        kept = values.topk(min(k, values.shape[1]), dim=1)
-        values, indices = kept.values, indices.gather(1, kept.indices)
-    return values.contiguous(), indices.contiguous()
+    top = product.topk(min(k, rows), dim=0)
+    values, indices = top.values.T, top.indices.T + start
+    return (values.contiguous(), indices.contiguous()) if best is None else _best_of(best, (values, indices), k)
 
 
-def _improved(best: Found, grouped: "torch.Tensor", hits: "torch.Tensor", start: int) -> Found:
+def _best_of(first: TopK, second: TopK, k: int) -> TopK:
+    """The k best of two lists for each query."""
+    import torch
+
+    values, indices = torch.cat([first[0], second[0]], 1), torch.cat([first[1], second[1]], 1)
+    top = values.topk(min(k, values.shape[1]), dim=1)
+    return top.values, indices.gather(1, top.indices)
+
+
+def _improved(best: TopK, grouped: "torch.Tensor", hits: "torch.Tensor", start: int) -> TopK:
     """`best` with the rows of some groups; grouped: [groups, GROUP, m]; hits: (group, column) [n, 2], by column."""
     import torch
 
     values, indices = best
     group, column = hits[:, 0].contiguous(), hits[:, 1].contiguous()
-    first = torch.searchsorted(column, column)
-    turn = torch.arange(len(column)) - first  # a column that several groups improve takes them one after the other
-    for number in range(int(turn.max()) + 1 if len(turn) else 0):
+    turn = torch.arange(len(column)) - torch.searchsorted(column, column)
+    for number in range(int(turn.max()) + 1 if len(turn) else 0):  # the groups that improve one column take turns
         now = turn == number
-        where, own = column[now], group[now]
-        rows = start + own[:, None] * GROUP + torch.arange(GROUP)
-        both = torch.cat([values[where], grouped[own, :, where]], 1), torch.cat([indices[where], rows], 1)
-        kept = both[0].topk(values.shape[1], dim=1)
-        values[where], indices[where] = kept.values, both[1].gather(1, kept.indices)
+        columns, groups = column[now], group[now]
+        rows = start + groups[:, None] * GROUP + torch.arange(GROUP)
+        previous = values[columns], indices[columns]
+        values[columns], indices[columns] = _best_of(previous, (grouped[groups, :, columns], rows), values.shape[1])
     return values, indices
 
 
 def _certified(
-    found: Found, exact: tuple["torch.Tensor", "torch.Tensor"], rough: tuple["torch.Tensor", "torch.Tensor"], k: int,
+    found: TopK,
+    exact: tuple["torch.Tensor", "torch.Tensor"],
+    rounded: tuple["torch.Tensor", "torch.Tensor"],
+    k: int,
     block: int,
-) -> Found:  # fmt: skip
+) -> TopK:
     """The k best of each query, in float32, from candidates that were found by rounded products.
 
     A product of rounded vectors differs from the exact one by at most |q - q'| |c'| + |q| |c - c'| (Cauchy-Schwarz),
     the rounding of the result and of its sum. A candidate that was not kept scored no better than the worst one kept,
-    so that the k best are exact where the k-th beats that score by the bound.
+    so that the k best are exact if the k-th exceeds that score by the bound.
     """
     import torch
 
-    (queries, candidates), (rounded, others) = exact, rough
-    scores = torch.cat([
-        torch.bmm(candidates[found[1][i : i + block]], queries[i : i + block, :, None])[..., 0]
-        for i in range(0, len(queries), block)
-    ])  # fmt: skip
+    (queries, candidates), (rounded_queries, rounded_candidates) = exact, rounded
+    blocks = [slice(i, i + block) for i in range(0, len(queries), block)]
+    scores = torch.cat([torch.bmm(candidates[found[1][b]], queries[b, :, None])[..., 0] for b in blocks])
     best = scores.topk(min(k, scores.shape[1]), dim=1)
     values, indices = best.values, found[1].gather(1, best.indices)
     if found[0].shape[1] == len(candidates):
         return values, indices
     worst = found[0][:, -1].float()
-    largest = others.float().norm(dim=1).max(), (candidates - others.float()).norm(dim=1).max()
-    bound = (queries - rounded.float()).norm(dim=1) * largest[0] + queries.norm(dim=1) * largest[1]
-    bound += worst.abs() * 2**-8 + queries.shape[1] * 2**-23 * queries.norm(dim=1) * largest[0]
+    length = rounded_candidates.float().norm(dim=1).max()
+    error = (candidates - rounded_candidates.float()).norm(dim=1).max()
+    bound = (queries - rounded_queries.float()).norm(dim=1) * length + queries.norm(dim=1) * error
+    bound += worst.abs() * 2**-8 + queries.shape[1] * 2**-23 * queries.norm(dim=1) * length
     doubtful = (values[:, -1] < worst + bound).nonzero()[:, 0]
     for start in range(0, len(doubtful), block):
         rows = doubtful[start : start + block]
@@ -157,14 +166,8 @@ def bfloat16_pays() -> bool:
     """Whether a matrix product in bfloat16 takes less than 60 % of the time of one in float32 on this processor."""
     import torch
 
-    one, other = torch.ones(256, 768), torch.ones(768, 4096)
-    seconds = {}
-    for kind in (torch.float32, torch.bfloat16):
-        a, b = one.to(kind), other.to(kind)
-        times = []
-        for _ in range(4):
-            begin = time.perf_counter()
-            a @ b
-            times.append(time.perf_counter() - begin)
-        seconds[kind] = min(times)
-    return seconds[torch.bfloat16] < 0.6 * seconds[torch.float32]
+    def seconds(kind: torch.dtype) -> float:
+        x, y = torch.ones(256, 768, dtype=kind), torch.ones(768, 4096, dtype=kind)
+        return min(timeit.repeat(lambda: x @ y, number=1, repeat=4))
+
+    return seconds(torch.bfloat16) < 0.6 * seconds(torch.float32)

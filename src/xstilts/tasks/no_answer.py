@@ -1,6 +1,6 @@
-"""Questions that may have no answer (SQuAD v2): from which null score on an answer is withheld.
+"""Questions that may have no answer (SQuAD v2): the null score above which an answer is withheld.
 
-Predictions that hold a `null_score` are meant; others never change.
+Only predictions with a `null_score` change.
 """
 
 import numpy as np
@@ -10,30 +10,32 @@ from xstilts.tasks import qa
 
 
 def withhold(predictions: pa.Table, threshold: float) -> pa.Table:
-    """The predictions, empty where null score - score is greater than `threshold` (a difference of summed logits)."""
+    """The predictions, empty if null score - score is greater than `threshold` (a difference of summed logits)."""
     if "null_score" not in predictions.column_names:
         return predictions
-    texts = predictions["prediction"].to_pylist()
-    kept = ["" if empty else text for text, empty in zip(texts, _margin(predictions) > threshold, strict=True)]
-    return predictions.set_column(predictions.column_names.index("prediction"), "prediction", pa.array(kept))
+    pairs = zip(predictions["prediction"].to_pylist(), _margin(predictions) > threshold, strict=True)
+    return _replaced(predictions, ["" if empty else text for text, empty in pairs])
 
 
 def fit_threshold(predictions: pa.Table) -> float:
     """The threshold of `withhold` that gives these predictions their highest F1, the smallest of equals.
 
-    As `find_best_thresh` of SQuAD v2's evaluator does: every margin that occurs is tried, and one below all of them.
+    Like `find_best_thresh` of SQuAD v2's evaluator it tries every margin that occurs, and one below all of them.
     """
-    margin = _margin(predictions)
-    empty = predictions.set_column(
-        predictions.column_names.index("prediction"), "prediction", pa.array([""] * len(predictions), pa.string())
-    )
+    margin, empty = _margin(predictions), _replaced(predictions, [""] * len(predictions))
     gain = qa.statistics(predictions, "f1")[:, 0] - qa.statistics(empty, "f1")[:, 0]
     values, group = np.unique(margin, return_inverse=True)
     total = np.concatenate([[0.0], np.cumsum(np.bincount(group, gain))])
     return float([values[0] - 1, *values][total.argmax()])
 
 
+def _replaced(predictions: pa.Table, texts: list[str]) -> pa.Table:
+    """The predictions with other texts."""
+    index = predictions.column_names.index("prediction")
+    return predictions.set_column(index, "prediction", pa.array(texts, pa.string()))
+
+
 def _margin(predictions: pa.Table) -> np.ndarray:
-    """How much better no answer scores than the best one, float64 [n]."""
+    """By how much no answer scores better than the best answer, float64 [n]."""
     null, best = (predictions[name].to_numpy().astype(float) for name in ("null_score", "score"))
     return null - best

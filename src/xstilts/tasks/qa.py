@@ -8,38 +8,36 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from xstilts.tasks.encoding import Encoded, ragged
+from xstilts.tasks.encoding import Encoded, make_schema, ragged
 from xstilts.tasks.heads import cross_entropy_sum
-from xstilts.tasks.metrics import normaliser, token_f1
+from xstilts.tasks.metrics import normaliser, share, token_f1
 from xstilts.tasks.task import BadRow, Record, Task, identity, text_of
 
 if TYPE_CHECKING:
     import torch
 
-SCHEMA = pa.schema(
-    [
-        *((name, pa.string()) for name in ("id", "cluster_id", "language", "context", "question")),
-        ("answers", pa.list_(pa.struct([("text", pa.string()), ("start", pa.int32())]))),
-    ]
-)
+ANSWER = pa.struct([("text", pa.string()), ("start", pa.int32())])
+SCHEMA = make_schema("context", "question", answers=pa.list_(ANSWER))
 AUTO_CLASS = "AutoModelForQuestionAnswering"
 TEXT_COLUMNS: tuple[str, ...] = ("context", "question")
 MASKABLE: tuple[str, ...] = ("question",)
 METRICS: tuple[str, ...] = (
-    "f1", "exact_match", "f1_em", "mlqa_f1", "mlqa_exact_match", "mlqa_f1_em", "segmented_f1",
-)  # fmt: skip
-BASELINE = "the whole context, or no answer where there may be none"
+    *("f1", "exact_match", "f1_em"),
+    *("mlqa_f1", "mlqa_exact_match", "mlqa_f1_em"),
+    "segmented_f1",
+)
+BASELINE = "the whole context, or no answer if there may be none"
 GOLD = "answers"
 SPARSE_GOLD = False
 OVERLAP = 128
 LONGEST_ANSWER = 30
 BEST = 20
-"""Spans that are kept of each window."""
+"""Number of spans extracted from each window."""
 
 
 def complete(record: Record, task: Task) -> list[Record]:
-    """The row of a record, whose answers are a list of objects or an object of lists; raises BadRow where an answer is
-    not where its offset says."""
+    """The example of a record, whose answers are a list of objects or an object of lists, None if withheld; raises
+    BadRow if an answer is not at its offset."""
     text_of(record, "context")
     context, given = record["context"], record.get("answers")
     row = {**identity(record), "context": context, "question": text_of(record, "question")}
@@ -48,7 +46,7 @@ def complete(record: Record, task: Task) -> list[Record]:
     if not no_answer and not any(answer["text"] for answer in answers):
         return [{**row, "answers": None}]
     for answer in answers:
-        start: int = answer.get("answer_start", 0)
+        start = int(answer.get("answer_start", 0))
         if not answer["text"] or start < 0 or not context.startswith(answer["text"], start):
             raise BadRow(
                 f"question {row['id']}: the context does not have '{answer['text'][:60]}' at {start}",
@@ -58,30 +56,28 @@ def complete(record: Record, task: Task) -> list[Record]:
 
 
 def _answers(given: Any) -> list[dict[str, Any]]:
-    """A list of objects with `text` and, where that is not empty, `answer_start`; raises BadRow for anything else."""
+    """A list of objects with `text` and, if that is not empty, `answer_start`; raises BadRow for anything else."""
     listed = given
     if isinstance(given, dict):
         texts, starts = given.get("text"), given.get("answer_start")
         if isinstance(texts, list) and isinstance(starts, list) and len(texts) == len(starts):
             listed = [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
-    if not isinstance(listed, list) or not all(map(_is_answer, listed)):
+    if not isinstance(listed, list) or not all(
+        isinstance(value, dict)
+        and isinstance(value.get("text"), str)
+        and (value["text"] == "" or type(value.get("answer_start")) is int)
+        for value in listed
+    ):
         raise BadRow(f"answers is {given!r:.60}", "a list of objects with `text` and a whole number `answer_start`")
     return listed
-
-
-def _is_answer(value: Any) -> bool:
-    if not isinstance(value, dict):
-        return False
-    text = value.get("text")
-    return text == "" or (isinstance(text, str) and type(value.get("answer_start")) is int)
 
 
 def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded:
     """Question and context; a long context is read in windows that overlap by a third of `max_length` (128 at most).
 
     A question is cut to not quite half of `max_length`, so that every window has room for context.
-    labels: [sequences, 2], the first and last token of the first answer, or 0, 0 where the window does not have it
-    whole (a null window). spans: [tokens, 2], where in the context a token begins and ends, -1 for what is none.
+    labels: [sequences, 2], the first and last token of the first answer, or 0, 0 if the window does not have it whole
+    (a null window). spans: [tokens, 2], the characters of the context where a token begins and ends, -1 for others.
     """
     before, between, after, kind = _frame(tokenizer)
     questions, contexts = ([text or "" for text in table[name].to_pylist()] for name in ("question", "context"))
@@ -114,7 +110,7 @@ def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Enco
 def _pieces(texts: list[str], tokenizer: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Ids [t] and character spans [t, 2] of each distinct text, without special tokens.
 
-    The questions of a paragraph share its tokens: much faster than to read a text once for each of its questions.
+    The questions of a paragraph share its tokens, which is much faster than to tokenize it for each of them.
     """
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
@@ -132,17 +128,17 @@ def _frame(tokenizer: Any) -> tuple[list[int], list[int], list[int], int]:
     """Special tokens before, between and after the texts of a pair, and the segment of the second text."""
     pair = tokenizer.backend_tokenizer.encode("a", "a")
     text = np.array([-1 if number is None else number for number in pair.sequence_ids])
-    one, two = np.flatnonzero(text == 0), np.flatnonzero(text == 1)
-    return pair.ids[: one[0]], pair.ids[one[-1] + 1 : two[0]], pair.ids[two[-1] + 1 :], pair.type_ids[two[0]]
+    (first, first_end), (second, second_end) = (np.flatnonzero(text == number)[[0, -1]] for number in (0, 1))
+    return pair.ids[:first], pair.ids[first_end + 1 : second], pair.ids[second_end + 1 :], pair.type_ids[second]
 
 
 def _answer_tokens(spans: np.ndarray, answers: list[dict[str, Any]]) -> tuple[int, int]:
-    """First and last token of the first answer among the tokens of a context, -1, -1 where there is none."""
+    """First and last token of the first answer among the tokens of a context, -1, -1 if there is none."""
     if not answers:
         return -1, -1
-    start = answers[0]["start"]
-    found = np.flatnonzero((spans[:, 1] > start) & (spans[:, 0] < start + len(answers[0]["text"])))
-    return (int(found[0]), int(found[-1])) if len(found) else (-1, -1)
+    start, stop = answers[0]["start"], answers[0]["start"] + len(answers[0]["text"])
+    tokens = np.flatnonzero((spans[:, 1] > start) & (spans[:, 0] < stop))
+    return (int(tokens[0]), int(tokens[-1])) if len(tokens) else (-1, -1)
 
 
 def forward(model: Any, batch: dict[str, "torch.Tensor"]) -> "torch.Tensor":
@@ -160,7 +156,7 @@ def loss_sum(logits: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
 
 def extract(logits: "torch.Tensor", encoded: Encoded, indices: np.ndarray) -> list[np.ndarray]:
     """Per window (score, first token, last token), float32 [1 + k, 3]: the null span, which is the first token, then
-    its k <= 20 best spans, the best first: in the context, of 1 to 30 tokens. A score is the sum of two logits."""
+    the k <= 20 best spans of 1 to 30 tokens of the context, the best first. A score is the sum of two logits."""
     values = logits.cpu().numpy()
     positions = np.arange(values.shape[1])
     inside = positions < encoded.lengths[indices, None]
@@ -174,35 +170,36 @@ def extract(logits: "torch.Tensor", encoded: Encoded, indices: np.ndarray) -> li
     order = np.argsort(-np.take_along_axis(scores, best, 1), kind="stable")
     best = np.take_along_axis(best, order, 1)
     first = best // LONGEST_ANSWER
-    found = np.stack([np.take_along_axis(scores, best, 1), first, first + best % LONGEST_ANSWER], -1)
+    best_spans = np.stack([np.take_along_axis(scores, best, 1), first, first + best % LONGEST_ANSWER], -1)
     nulls = values[:, 0].sum(1)
     return [
         np.concatenate([[(null, 0, 0)], spans[spans[:, 0] > -np.inf]], dtype=np.float32)
-        for null, spans in zip(nulls, found, strict=True)
+        for null, spans in zip(nulls, best_spans, strict=True)
     ]
 
 
 def n_best(extracted: list[np.ndarray], encoded: Encoded, table: pa.Table) -> list[list[tuple[float, str]]]:
     """Per question (score, text) of the best spans of all its windows, the best first; no text twice and none empty."""
     contexts = table["context"].to_pylist()
-    found: list[list[tuple[float, str]]] = [[] for _ in contexts]
-    for i, row in enumerate(encoded.examples):
+    answers: list[list[tuple[float, str]]] = [[] for _ in contexts]
+    for i, example in enumerate(encoded.examples):
         spans = encoded.spans[encoded.offsets[i] : encoded.offsets[i + 1]]  # type: ignore[index]
         _, first, last = extracted[i][1:].T.astype(int)
         edges = zip(extracted[i][1:, 0].tolist(), spans[first, 0].tolist(), spans[last, 1].tolist(), strict=True)
-        found[row] += [(value, _text(contexts[row], start, stop)) for value, start, stop in edges]
-    return [_distinct(pairs) for pairs in found]
+        answers[example] += [(value, _text(contexts[example], start, stop)) for value, start, stop in edges]
+    return [_distinct(pairs) for pairs in answers]
 
 
 def _text(context: str, start: int, stop: int) -> str:
-    """What stands between two edges of tokens, with the combining marks after it: they belong to its last letter, and
-    a tokenizer that takes accents away covers them by no token."""
+    """The text between two edges of tokens with the combining marks after it: they belong to its last letter, and no
+    token covers them if the tokenizer strips accents."""
     while stop < len(context) and unicodedata.category(context[stop])[0] == "M":
         stop += 1
     return context[start:stop].strip()
 
 
 def _distinct(pairs: list[tuple[float, str]]) -> list[tuple[float, str]]:
+    """The best score of each text that is not empty, the best first."""
     best: dict[str, float] = {}
     for value, text in sorted(pairs, key=lambda pair: -pair[0]):
         best.setdefault(text, value)
@@ -212,13 +209,13 @@ def _distinct(pairs: list[tuple[float, str]]) -> list[tuple[float, str]]:
 def predict(extracted: list[np.ndarray], encoded: Encoded, table: pa.Table, task: Task) -> dict[str, Any]:
     """Columns gold (answers), prediction (text) and score (summed logits) of each question's best span.
 
-    Where the task has questions without an answer also `null_score`, the smallest over the windows of a question: by
-    it `no_answer.withhold` decides. A question with no span at all (an empty context) is answered by "".
+    If the task has questions without an answer also `null_score`, the smallest over the windows of a question, which
+    `no_answer.withhold` uses. A question without any span (an empty context) is answered by "".
     """
     nulls = np.full(len(table), np.inf, np.float32)
     np.minimum.at(nulls, encoded.examples, np.array([spans[0, 0] for spans in extracted], np.float32))
-    found = n_best(extracted, encoded, table)
-    best = [options[0] if options else (null, "") for options, null in zip(found, nulls.tolist(), strict=True)]
+    answers = n_best(extracted, encoded, table)
+    best = [options[0] if options else (null, "") for options, null in zip(answers, nulls.tolist(), strict=True)]
     columns = {
         "gold": _gold(table),
         "prediction": [text for _, text in best],
@@ -228,7 +225,7 @@ def predict(extracted: list[np.ndarray], encoded: Encoded, table: pa.Table, task
 
 
 def baseline(train: pa.Table, table: pa.Table, task: Task) -> dict[str, Any]:
-    """Answers with the whole context, or never where the task has questions without an answer."""
+    """Answer with the whole context, or with nothing if the task has questions without an answer."""
     zeros = np.zeros(len(table), np.float32)
     columns = {"gold": _gold(table), "prediction": table["context"].to_pylist(), "score": zeros}
     return columns | ({"prediction": [""] * len(table), "null_score": zeros} if task.unanswerable else {})
@@ -241,9 +238,9 @@ def _gold(table: pa.Table) -> pa.Array:
 
 def statistics(predictions: pa.Table, metric: str) -> np.ndarray:
     """Additive statistics per question, float [n, 2]: the metric, 0 to 1, against the gold answer that fits best, and
-    one. Where there is no gold answer, 1 for an empty prediction, else 0.
+    one. Without a gold answer the metric is 1 for an empty prediction, else 0.
 
-    `mlqa_…` compares by MLQA's normal form of the row's language, `segmented_f1` by characters in zh, ja and th,
+    `mlqa_…` compares by MLQA's normal form of the example's language, `segmented_f1` by characters in zh, ja and th,
     all else by SQuAD's; `…f1_em` is the mean of F1 and exact match. Raises XstiltsError for a language that MLQA
     does not have.
     """
@@ -271,4 +268,4 @@ COMPARE: dict[str, Callable[[str, set[str]], float]] = {
 
 def score(sums: np.ndarray, metric: str) -> np.ndarray:
     """Points, 0 to 100, of summed statistics [..., 2]."""
-    return 100 * sums[..., 0] / sums[..., 1]
+    return share(sums)
