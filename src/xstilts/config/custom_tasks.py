@@ -74,35 +74,24 @@ def _type_mistakes(task: Task, place: Place) -> Iterator[Mistake]:
             yield (*place, "metrics", metric), what
 
 
-def with_defaults(settings: Settings, tasks: Mapping[str, Task]) -> Settings:
-    """The settings of a study with what its entries do not set: the task (their own name), and its defaults.
-
-    Entries are copied, since YAML aliases may share them.
-    """
-    result = dict(settings)
-    if isinstance(entries := settings.get("intermediate"), dict):
-        result["intermediate"] = {name: _filled(entry, name, tasks) for name, entry in entries.items()}
-    if isinstance(entries := settings.get("targets"), dict):
-        result["targets"] = {name: _filled_target(entry, name, tasks) for name, entry in entries.items()}
-    return result
-
-
-def _filled_target(target: Any, name: str, tasks: Mapping[str, Task]) -> Any:
-    if not isinstance(target, dict):
-        return target
-    target = {"task": name, **target}
-    return (
-        {**target, "training": _filled(target["training"], target["task"], tasks)} if "training" in target else target
-    )
+def fill_defaults(settings: Settings, tasks: Mapping[str, Task]) -> None:
+    """Give the entries of a study, in place, what they do not set: the task (their own name), and its defaults."""
+    trainings = entries_of(settings, "intermediate")
+    for name, target in entries_of(settings, "targets"):
+        if isinstance(target, dict):
+            trainings.append((target.setdefault("task", name), target.get("training")))
+    for name, training in trainings:
+        if not isinstance(training, dict) or training.get("mixture"):
+            continue
+        task = tasks.get(str(training.setdefault("task", name)))
+        if task and task.defaults and isinstance(recipe := training.setdefault("recipe", {}), dict):
+            defaults = task.defaults.model_dump(exclude_defaults=True)
+            recipe.setdefault("learning_rate", defaults.pop("learning_rate"))
+            for key, value in defaults.items():
+                training.setdefault(key, value)
 
 
-def _filled(training: Any, name: Any, tasks: Mapping[str, Task]) -> Any:
-    if not isinstance(training, dict) or training.get("mixture"):
-        return training
-    training = {"task": name, **training}
-    task, recipe = tasks.get(str(training["task"])), training.get("recipe", {})
-    if task is None or task.defaults is None or not isinstance(recipe, dict):
-        return training
-    defaults = task.defaults.model_dump(exclude_defaults=True)
-    recipe = {"learning_rate": defaults.pop("learning_rate"), **recipe}
-    return {**defaults, **training, "recipe": recipe}
+def entries_of(settings: Settings, section: str) -> list[tuple[str, Any]]:
+    """The entries of a section of a study by name, none if it is not a mapping."""
+    entries = settings.get(section)
+    return list(entries.items()) if isinstance(entries, dict) else []

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from xstilts.config.cross_checks import cross_check
-from xstilts.config.custom_tasks import Settings, is_task_entry, read_task_file, read_tasks, with_defaults
+from xstilts.config.custom_tasks import Settings, entries_of, fill_defaults, is_task_entry, read_task_file, read_tasks
 from xstilts.config.messages import Mistake, Place, YamlFile, error_of, mistakes_of, parse
 from xstilts.config.schema import Study
 from xstilts.errors import XstiltsError, did_you_mean
@@ -39,15 +39,14 @@ def load_study(name: str, quick: bool = False, **changes: Any) -> Study:
     small = file.settings.get("quick", {})
     if not isinstance(small, dict):
         mistakes.append((("quick",), "must be a mapping of settings"))
-    elif quick and not small:
+    elif quick and "quick" not in file.settings:
         mistakes.append((("quick",), "is missing: the study has no small form, run it without --quick"))
     elif quick:
         settings = merge(settings, small)
     settings |= {key: value for key, value in changes.items() if value is not None}
-    study, found = _validate(settings)
-    mistakes += found
-    if mistakes:
-        raise error_of(file, mistakes)
+    study, invalid = _validate(settings)
+    if mistakes or invalid:
+        raise error_of(file, mistakes + invalid)
     return study
 
 
@@ -85,7 +84,10 @@ def _read(name: str, above: tuple[str, ...] = ()) -> YamlFile:
 
 
 def _with_paths(settings: Any, folder: Path, key: str = "") -> Any:
-    """The settings with the paths of task files and score tables resolved, which are relative to the study's file."""
+    """A copy with the paths of task files and score tables resolved, which are relative to the study's file.
+
+    Mappings that an alias shares are separate ones in the copy.
+    """
     if isinstance(settings, dict):
         return {name: _with_paths(value, folder, name) for name, value in settings.items()}
     if key == "task_files" and isinstance(settings, list):
@@ -121,17 +123,13 @@ EMPTY = {"name": "x", "question": "", "replicates": 1, "checkpoint": "last", "en
 def _validate(settings: Settings) -> tuple[Study, list[Mistake]]:
     """The study, and all mistakes; what has mistakes is left out before the rest is checked against each other."""
     tasks, mistakes = _study_tasks(settings)
-    named = _keys(settings, "tasks")
-    known = {name: task for name, task in catalogue().items() if name not in named} | tasks
-    names: dict[str, set[str]] = {
-        "task": {*known, *named},
-        "intermediate training": _keys(settings, "intermediate"),
-        "translator": _keys(settings, "translators"),
-        "arm": _keys(settings, "arms"),
-        "target": _keys(settings, "targets"),
-    }
-    settings = {**with_defaults(settings, known), "tasks": tasks}
-    settings.pop("task_files", None)
+    sections = {"task": "tasks", "intermediate training": "intermediate", "translator": "translators", "arm": "arms",
+                "target": "targets"}  # fmt: skip
+    names = {kind: {str(name) for name, _ in entries_of(settings, key)} for kind, key in sections.items()}
+    known = {name: task for name, task in catalogue().items() if name not in names["task"]} | tasks
+    names["task"] |= known.keys()
+    fill_defaults(settings, known)
+    settings = {key: value for key, value in settings.items() if key != "task_files"} | {"tasks": tasks}
     while True:
         try:
             study = Study.model_validate(settings, context=names)
@@ -142,11 +140,6 @@ def _validate(settings: Settings) -> tuple[Study, list[Mistake]]:
             names["target"].add("")
         else:
             return study, [*mistakes, *cross_check(study, known)]
-
-
-def _keys(settings: Settings, section: str) -> set[str]:
-    entries = settings.get(section)
-    return {str(name) for name in entries} if isinstance(entries, dict) else set()
 
 
 def _study_tasks(settings: Settings) -> tuple[dict[str, Task], list[Mistake]]:

@@ -97,12 +97,10 @@ def reject(mistakes: Iterable[tuple[str, str]]) -> None:
 
     Inside a validator, pydantic adds them to the other errors of the model.
     """
-    details = [
-        InitErrorDetails(
-            type=PydanticCustomError("mistake", "{what}", {"what": what}), loc=(setting,) if setting else (), input=None
-        )
-        for setting, what in mistakes
-    ]
+    details = []
+    for setting, what in mistakes:
+        kind = PydanticCustomError("mistake", "{what}", {"what": what})
+        details.append(InitErrorDetails(type=kind, loc=(setting,) if setting else (), input=None))
     if details:
         raise ValidationError.from_exception_data("settings", details)
 
@@ -127,13 +125,13 @@ def mistakes_of(error: ValidationError, above: Place = ()) -> Iterator[Mistake]:
 
 
 def _not_a_text(value: Any) -> str:
-    """What to do about a value that should be a text: YAML reads a bare `no` as false and `1` as a number."""
+    """What to do about a value that should be text: YAML reads a bare `no` as false and `1` as a number."""
     if isinstance(value, bool):
         words, example = ("yes, on and true", "yes") if value else ("no, off and false", "no")
-        return f"must be a text, found {value}: YAML reads bare {words} as {value}; put the word in quotes: '{example}'"
+        return f"must be text, found {value}: YAML reads bare {words} as {value}; put the word in quotes: '{example}'"
     if isinstance(value, dict | list | None):
-        return "must be a text" + (", found nothing" if value is None else "")
-    return f"must be a text, found {value}: put it in quotes: '{value}'"
+        return "must be text" + (", found nothing" if value is None else "")
+    return f"must be text, found {value}: put it in quotes: '{value}'"
 
 
 def _setting_names(model: type[BaseModel]) -> set[str]:

@@ -4,6 +4,7 @@ Rules about one entry are validators here; `xstilts.config.cross_checks` has tho
 entries are checked if the validation context maps each kind of entry ("task", "arm", …) to the known names.
 """
 
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
@@ -27,53 +28,53 @@ Measured = Literal["syntax", "syntax-knn", "phonology", "inventory", "genetic", 
 Checkpoint = Literal["best", "last"]
 
 
-def _reference(kind: str) -> AfterValidator:
-    """A validator of names of other entries of the study."""
+Names = Mapping[str, Collection[str]]
+"""The names of the entries of each kind: the validation context, or empty if names are not checked."""
 
-    def check(name: str, info: ValidationInfo) -> str:
-        if name and info.context is not None:
-            reject(("", what) for what in unknown(name, info.context[kind], kind))
-        return name
+
+def _check(messages: Callable[[str, Names], Iterable[str]]) -> AfterValidator:
+    """A validator that rejects a text with all messages about it."""
+
+    def check(text: str, info: ValidationInfo) -> str:
+        reject(("", message) for message in messages(text, info.context or {}))
+        return text
 
     return AfterValidator(check)
 
 
-def _check_language(code: str) -> str:
+def _reference(kind: str) -> AfterValidator:
+    return _check(lambda name, names: unknown(name, names[kind], kind) if name and kind in names else ())
+
+
+def _language_messages(code: str, names: Names) -> Iterator[str]:
     try:
         preferred = language(code).code
     except XstiltsError as error:
-        reject([("", f"{error.what}; {error.hint}")])
+        yield f"{error.what}; {error.hint}"
     else:
-        reject([("", f"write '{preferred}' instead of '{code}'")] if preferred != code else [])
-    return code
+        if preferred != code:
+            yield f"write '{preferred}' instead of '{code}'"
 
 
-def _check_name(name: str) -> str:
+def _name_messages(name: str, names: Names) -> Iterator[str]:
     if name == "baseline":
-        reject([("", "the name 'baseline' is reserved for the trivial baseline next to every score")])
+        yield "the name 'baseline' is reserved for the trivial baseline next to every score"
     if not name.strip() or name.startswith(".") or "/" in name or "," in name or {"-", "on"} & set(name.split()):
-        reject([("", "a name is part of contrasts and file names: no '/', ',', ' - ' or ' on ', and no '.' in front")])
-    return name
+        yield "a name is part of contrasts and file names: no '/', ',', ' - ' or ' on ', and no '.' in front"
 
 
-def _check_contrast(text: str, info: ValidationInfo) -> str:
+def _contrast_messages(text: str, names: Names) -> Iterator[str]:
     if " - " not in text:
-        reject([("", f"a contrast is written `arm - other arm`, found '{text}'")])
-    contrast, known, messages = parse_contrast(text, ()), info.context, []
+        yield f"a contrast is written `arm - other arm`, found '{text}'"
+        return
+    contrast = parse_contrast(text, ())
     if contrast.left == contrast.right:
-        messages.append("compares an arm with itself")
+        yield "compares an arm with itself"
     if len(set(contrast.targets)) < len(contrast.targets):
-        messages.append("names a target twice")
-    if known is not None:
-        messages += [what for arm in (contrast.left, contrast.right) for what in unknown(arm, known["arm"], "arm")]
-        messages += [what for target in contrast.targets for what in unknown(target, known["target"], "target")]
-    reject(("", what) for what in messages)
-    return text
-
-
-def _check_not_empty(names: tuple[str, ...]) -> tuple[str, ...]:
-    reject([("", "must name at least 1 target")] if not names else [])
-    return names
+        yield "names a target twice"
+    for kind, named in (("arm", (contrast.left, contrast.right)), ("target", contrast.targets)):
+        for name in named if kind in names else ():
+            yield from unknown(name, names[kind], kind)
 
 
 def _check_unique(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -81,16 +82,20 @@ def _check_unique(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _check_targets(names: tuple[str, ...]) -> tuple[str, ...]:
+    reject([("", "must name at least 1 target")] if not names else [])
+    return _check_unique(names)
+
+
 TaskName = Annotated[str, _reference("task")]
 TrainingName = Annotated[str, _reference("intermediate training")]
 TranslatorName = Annotated[str, _reference("translator")]
 ArmName = Annotated[str, _reference("arm")]
-LanguageCode = Annotated[str, AfterValidator(_check_language)]
-EntryName = Annotated[str, AfterValidator(_check_name)]
-ContrastText = Annotated[str, AfterValidator(_check_contrast)]
+EntryName = Annotated[str, _check(_name_messages)]
+ContrastText = Annotated[str, _check(_contrast_messages)]
+LanguageCode = Annotated[str, _check(_language_messages)]
 LanguageCodes = Annotated[tuple[LanguageCode, ...], AfterValidator(_check_unique)]
-TargetName = Annotated[str, _reference("target")]
-TargetNames = Annotated[tuple[TargetName, ...], AfterValidator(_check_not_empty), AfterValidator(_check_unique)]
+TargetNames = Annotated[tuple[Annotated[str, _reference("target")], ...], AfterValidator(_check_targets)]
 Rules = list[tuple[bool, str, str]]
 """Whether a rule is broken, the setting that is wrong ("" is the whole entry), and the message."""
 
@@ -250,7 +255,7 @@ class Arm(Checked):
     anchor_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     mlm: MixedText | None = None
     translated: TranslatorName = ""
-    pivot: Annotated[str, AfterValidator(lambda code: code and _check_language(code))] = ""
+    pivot: Annotated[str, _check(lambda code, names: _language_messages(code, names) if code else ())] = ""
     scores: str = ""
 
     def rules(self) -> Rules:
