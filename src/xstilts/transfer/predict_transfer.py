@@ -49,7 +49,8 @@ def predict_transfer(
     order = np.argsort(-np.abs(coefficients), kind="stable")
     checks = [check for by in ("language", "family") if (check := leave_out(data, learnt_from, by))]
     tests = signal(learnt_from)
-    sources = [code for code in candidates or _pool(runs) if code not in wanted]
+    pools = [code for run in runs for code in (run.plan["study"]["languages"]["anchor"], *run.plan["pool"])]
+    sources = [code for code in candidates or dict.fromkeys(pools) if code not in wanted]
     languages, names = sorted(set(data.languages.tolist())), data.names
     return {
         "rows": len(learnt_from),
@@ -64,12 +65,6 @@ def predict_transfer(
         "warnings": [*warnings, *_warnings(data, checks, tests)],
         "rankings": _rankings(wanted, sources, learnt_from, data, penalty, measured),
     }
-
-
-def _pool(runs: Sequence[Run]) -> list[str]:
-    """The languages that the runs could take as sources."""
-    codes = [code for run in runs for code in (run.plan["study"]["languages"]["anchor"], *run.plan["pool"])]
-    return list(dict.fromkeys(codes))
 
 
 def _rankings(
@@ -124,6 +119,10 @@ def predict_by_distance(wanted: Sequence[str], candidates: Sequence[str] = ()) -
     """Rank candidates from near to far without runs, in the form of `predict_transfer`; XTREME's languages by default.
 
     The interval is that of the distance. Candidates without a measured distance are left out.
+
+    >>> ranking = predict_by_distance(["sw"], ["de", "tr", "ar"])["rankings"]["sw"]
+    >>> [row["source"] for row in ranking]
+    ['ar', 'de', 'tr']
     """
     if not wanted:
         hint = "give run folders to learn from, or languages with --for"
@@ -132,19 +131,15 @@ def predict_by_distance(wanted: Sequence[str], candidates: Sequence[str] = ()) -
     sources = [code for code in candidates or known if code not in wanted]
     if not sources:
         raise _no_source(wanted[0])
-    rankings = {code: _by_distance(code, sources) for code in wanted}
+    rankings: dict[str, list[Result]] = {code: [] for code in wanted}
+    for code, ranking in rankings.items():
+        matrix = distance_matrix([code, *sources], intervals=True)
+        pairs = [matrix.pair(0, int(i)) for i in np.flatnonzero(~np.isnan(matrix.values[0])) if i > 0]
+        for pair in sorted(pairs, key=lambda pair: (pair.value, pair.b)):
+            low, high = (None if end is None else -end for end in (pair.high, pair.low))
+            row = {"source": pair.b, "intermediate": "", "score": -pair.value, "low": low, "high": high}
+            ranking.append(rounded(row | {"distance": pair.value}))
     return {"rows": 0, "languages": [], "warnings": [ONLY_DISTANCE], "validation": [], "rankings": rankings}
-
-
-def _by_distance(code: str, candidates: Sequence[str]) -> list[Result]:
-    matrix = distance_matrix([code, *candidates], intervals=True)
-    pairs = [matrix.pair(0, int(i)) for i in np.flatnonzero(~np.isnan(matrix.values[0])) if i > 0]
-    rows = []
-    for pair in sorted(pairs, key=lambda pair: (pair.value, pair.b)):
-        low, high = (None if end is None else -end for end in (pair.high, pair.low))
-        row = {"source": pair.b, "intermediate": "", "score": -pair.value, "low": low, "high": high}
-        rows.append(rounded(row | {"distance": pair.value}))
-    return rows
 
 
 def shared_trainings(runs: Sequence[Run]) -> list[str]:
