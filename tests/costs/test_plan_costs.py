@@ -151,16 +151,6 @@ def test_padding_is_priced_about_as_training_makes_it(batch, limit, mean, deviat
     assert pricing.one_pass(shape, _Pass([size], 128, batch=batch), limit)[1] == batch * 128
 
 
-def test_truncated_lengths_have_the_mean_and_mean_square_of_a_log_normal_distribution():
-    sigma = math.sqrt(math.log(1 + 0.5**2))
-    drawn = np.exp(np.random.default_rng(0).normal(math.log(100) - sigma**2 / 2, sigma, 200_000))
-    for longest in (64, 128, 512):
-        cut = np.minimum(drawn, longest)
-        expected = cut.mean(), (cut**2).mean()
-        assert Size(1, 1.0, 100, 50, "data").truncated(longest) == pytest.approx(expected, rel=0.01)
-    assert Size(1, 1.0, 100, 0, "data").truncated(64) == (64, 64**2)
-
-
 def test_a_study_on_the_hub_is_priced_without_data_or_weights(hub_study):
     facts = json.loads(invoke("plan", hub_study, "--json", "--gpus", 8, "--device", "h200"))
     assert (facts["device"], facts["precision"], facts["devices"]) == ("cuda", "bf16", 8)

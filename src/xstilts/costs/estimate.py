@@ -124,14 +124,12 @@ class _Pricing:
         number = part.batch * sum(weights) / len(weights) if part.batch else sum(weights)
         if not number:
             return 0.0, 0.0, 0.0
-        lengths = [size.truncated(part.max_length) for size in part.sizes]
-        mean, square = np.average(lengths, axis=0, weights=weights).tolist()
-        padding = 1.0
-        if self.padded:
-            mean, square = part.max_length, part.max_length**2
-        elif limit:
-            variation = math.sqrt(max(0.0, square / mean**2 - 1))
-            padding += PADDING * variation / max(1.0, number * mean / limit)
+        moments = [(size.mean, size.mean**2 + size.deviation**2) for size in part.sizes]
+        mean, square = np.average(moments, axis=0, weights=weights).tolist()
+        longest, padding = part.max_length, 1.0
+        mean, square = (longest, longest**2) if self.padded else (min(mean, longest), min(square, longest**2))
+        if limit:
+            padding += PADDING * math.sqrt(max(0.0, square / mean**2 - 1)) / max(1.0, number * mean / limit)
         tokens = number * mean
         flops = shape.forward(padding * tokens, number * max(square, (padding * mean) ** 2))
         return (

@@ -89,17 +89,13 @@ def shape_of(load: str, stand_in: str = ENCODER) -> Shape:
 
 def configured(config: dict[str, Any], vocabulary: int = 0) -> Shape:
     """The shape that a `transformers` configuration describes; missing entries are as in BERT base."""
-
-    def first(default: int, *names: str) -> int:
-        return next((config[name] for name in names if config.get(name)), default)
-
-    hidden = first(768, "hidden_size", "d_model")
+    hidden = config.get("hidden_size") or config.get("d_model", 768)
     return Shape(
         model=config.get("model_type", ""),
-        layers=first(12, "encoder_layers", "num_hidden_layers", "num_layers"),
+        layers=config.get("encoder_layers") or config.get("num_hidden_layers") or config.get("num_layers", 12),
         hidden=hidden,
-        intermediate=first(4 * hidden, "intermediate_size", "encoder_ffn_dim", "d_ff"),
-        vocabulary=vocabulary or first(30_000, "vocab_size"),
-        embedding=first(0, "input_embedding_size"),
-        decoder_layers=first(0, "decoder_layers", "num_decoder_layers"),
+        intermediate=config.get("intermediate_size") or config.get("encoder_ffn_dim") or config.get("d_ff", 4 * hidden),
+        vocabulary=vocabulary or config.get("vocab_size", 30_000),
+        embedding=config.get("input_embedding_size", 0),
+        decoder_layers=config.get("decoder_layers") or config.get("num_decoder_layers", 0),
     )

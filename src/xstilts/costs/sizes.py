@@ -1,13 +1,11 @@
 """How many examples a step reads and how long they are: from the data if they are at hand, else from `sizes.yaml`."""
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
@@ -39,22 +37,6 @@ class Size:
     mean: float
     deviation: float
     ground: Ground
-
-    @lru_cache(maxsize=4096)  # noqa: B019 (sizes are few and small)
-    def truncated(self, max_length: int) -> tuple[float, float]:
-        """Mean length and mean squared length of sequences truncated to `max_length`, for log-normal lengths.
-
-        >>> Size(1000, 1.0, 40.0, 14.0, "data").truncated(512)
-        (40.0, 1796.0)
-        """
-        mean, squares = self.mean, self.mean**2 + self.deviation**2
-        if not self.deviation or not mean:
-            return min(mean, max_length), min(squares, max_length**2)
-        sigma = math.sqrt(math.log(squares / mean**2))
-        z = (math.log(max_length / mean) + sigma**2 / 2) / sigma
-        below = [NormalDist().cdf(z - moment * sigma) for moment in range(3)]
-        above = 1 - below[0]
-        return mean * below[1] + max_length * above, squares * below[2] + max_length**2 * above
 
 
 @cache
