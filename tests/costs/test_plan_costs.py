@@ -19,12 +19,13 @@ from xstilts.costs.makespan import simulate
 from xstilts.costs.measured import compared, comparison, record
 from xstilts.costs.shapes import configured, shape_of
 from xstilts.costs.sizes import Size, Sizes
-from xstilts.engine import Plan, Step, Store
+from xstilts.engine import Outcome, Plan, Step, Store
 from xstilts.errors import XstiltsError
 from xstilts.study.freeze import freeze
 from xstilts.study.graph import dot, grouped, mermaid
 from xstilts.study.plan import build_plan
 from xstilts.study.price import bill, naive_runs
+from xstilts.study.run import run_study
 from xstilts.tasks.encoding import cuts
 
 
@@ -313,6 +314,13 @@ def test_what_a_run_took_corrects_later_plans_on_the_device(pocket):
     text = " ".join(invoke("plan", "pocket", "--quick", "--device", "cpu").split())
     assert f"rates of cpu: measured by {3 * len(taken)} steps of earlier runs on this device" in text
     assert not rates("cuda").ratios
+
+
+def test_a_study_that_ran_corrects_later_plans(pocket, tmp_path):
+    taken = {pocket.wanted[0]: 9.0}
+    run_study(pocket, Store(tmp_path / "store"), tmp_path, lambda *_: Outcome(taken), lambda event: None)
+    base = estimates(pocket.plan, rates("cpu", corrected=False))[pocket.wanted[0]].seconds
+    assert rates("cpu").ratios == pytest.approx({"predict": 9.0 / base})
 
 
 def test_ratios_do_not_outlive_the_rates_that_they_correct(pocket):
