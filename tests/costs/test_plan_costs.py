@@ -144,7 +144,7 @@ def test_padding_is_priced_about_as_training_makes_it(batch, limit, mean, deviat
     pricing = _Pricing(Plan(), rates("cpu"), Sizes(), padded=False)
     priced, with_padding, flops = pricing.one_pass(shape, _Pass([size], 128, batch=batch), limit)
     assert priced == pytest.approx(tokens / 200, rel=0.05)
-    assert with_padding / priced == pytest.approx(computed / tokens, rel=0.2)
+    assert with_padding / priced == pytest.approx(computed / tokens, rel=0.25)
     assert flops / priced == pytest.approx(shape.forward(computed, squares) / tokens, rel=0.25)
     packed = pricing.one_pass(shape, _Pass([size], 128, batch=batch), 0)
     assert packed[0] == packed[1] and packed[2] < flops
