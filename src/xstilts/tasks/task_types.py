@@ -13,35 +13,26 @@ if TYPE_CHECKING:
     import torch
 
 
-class Tabular(Protocol):
-    """A type whose examples have a schema and columns of text."""
+class Read(Protocol):
+    """What every type has: examples made of records, and token sequences made of examples.
+
+    `MASKABLE` names the text columns that an arm may mask in training and prediction: what is left must still be a
+    task. `GOLD` names the column of gold labels, "" if there is none; `SPARSE_GOLD` says that some examples may lack
+    one while others have it.
+    """
 
     SCHEMA: pa.Schema
     TEXT_COLUMNS: tuple[str, ...]
-
-
-class Encodable(Tabular, Protocol):
-    """A type whose examples become token sequences. `MASKABLE` names the text columns that an arm may mask in training
-    and prediction: what is left must still be a task."""
-
     MASKABLE: tuple[str, ...]
-
-    def encode(self, table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded: ...
-
-
-class Read(Tabular, Protocol):
-    """A type whose examples are made of records. `GOLD` names the column of gold labels, "" if there is none;
-    `SPARSE_GOLD` says that some examples may lack one while others have it."""
-
     GOLD: str
     SPARSE_GOLD: bool
 
     def complete(self, record: Record, task: Task) -> list[Record]: ...
+    def encode(self, table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded: ...
 
 
-class Scored(Encodable, Protocol):
-    """A type whose predictions have a score: additive statistics per example, and the score as a function of their
-    sum."""
+class Scored(Read, Protocol):
+    """A type whose predictions have a score: additive statistics per example, and a function of their sum."""
 
     METRICS: tuple[str, ...]
     BASELINE: str
@@ -50,7 +41,7 @@ class Scored(Encodable, Protocol):
     def score(self, sums: np.ndarray, metric: str) -> np.ndarray: ...
 
 
-class Trained(Encodable, Protocol):
+class Trained(Read, Protocol):
     """A type with a head that is trained."""
 
     AUTO_CLASS: str
@@ -59,7 +50,7 @@ class Trained(Encodable, Protocol):
     def loss_sum(self, logits: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor": ...
 
 
-class TaskType(Read, Scored, Trained, Protocol):
+class TaskType(Scored, Trained, Protocol):
     """A type that can be intermediate and target."""
 
     def extract(self, logits: "torch.Tensor", encoded: Encoded, indices: np.ndarray) -> list[np.ndarray]: ...
