@@ -75,7 +75,10 @@ def seqeval_chunks(tags):
     return set(result)
 
 
-@pytest.mark.parametrize("words", [TARGETS["udpos"].words, TARGETS["panx"].words, ("O", "B-A", "I-A", "E-A", "S-A", "I-B", "E-B", "A", ".", "X-O")])
+@pytest.mark.parametrize(
+    "words",
+    [TARGETS["udpos"].words, TARGETS["panx"].words, ("O", "B-A", "I-A", "E-A", "S-A", "I-B", "E-B", "A", ".", "X-O")],
+)
 def test_chunks_are_those_of_seqeval(words):
     rng = random.Random(1)
     for _ in range(200):
@@ -89,7 +92,9 @@ def test_chunks_are_those_of_seqeval(words):
 
 def test_a_million_predictions_take_seconds():
     rng = np.random.default_rng(0)
-    gold, predicted = (np.array([*TARGETS["udpos"].words, "O"])[rng.integers(0, 18, 1_000_000)].tolist() for _ in range(2))
+    gold, predicted = (
+        np.array([*TARGETS["udpos"].words, "O"])[rng.integers(0, 18, 1_000_000)].tolist() for _ in range(2)
+    )
     begin = time.process_time()
     chunk_f1(gold, predicted)
     metrics.accuracy(gold, predicted)
