@@ -8,12 +8,21 @@ import numpy as np
 import pytest
 
 from support import invoke
-from xstilts.analysis.calibrate import LEAST_COVERAGE, MOST_COVERAGE, MOST_FALSE, WORLDS, calibrate, fault, settings
+from xstilts.analysis.calibrate import (
+    LEAST_COVERAGE,
+    MOST_COVERAGE,
+    MOST_FALSE,
+    WORLDS,
+    calibrate,
+    families,
+    fault,
+    settings,
+    simulate,
+)
 from xstilts.analysis.comparison import Comparison
 from xstilts.analysis.components import ASSUMED, Design, estimate, expected_variance
 from xstilts.analysis.effects import effect
 from xstilts.analysis.gain_by_distance import slope
-from xstilts.analysis.simulated_scores import families, simulate
 
 RESULT = Path(__file__).parents[2] / "benchmarks" / "results" / "calibration.json"
 

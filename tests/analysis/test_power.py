@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from support import invoke
-from xstilts.analysis.calibrate import calibrate
+from xstilts.analysis.calibrate import calibrate, simulate
 from xstilts.analysis.comparison import Comparison
 from xstilts.analysis.components import ASSUMED, Design
 from xstilts.analysis.effects import Effect, effect
 from xstilts.analysis.inference import FIXED_LANGUAGES
 from xstilts.analysis.power import decision, decision_sentence, power, replicates_needed, table
-from xstilts.analysis.simulated_scores import simulate
 from xstilts.analysis.verdicts import UNDETERMINED, verdict
 
 STRONG = replace(ASSUMED, item=10.0, item_language=10.0, replicate_item=20.0, rest=100.0)

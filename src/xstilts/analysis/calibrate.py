@@ -13,14 +13,16 @@ from xstilts.analysis.comparison import Comparison
 from xstilts.analysis.components import ASSUMED, Components
 from xstilts.analysis.effects import Effect, effect
 from xstilts.analysis.inference import RANDOM_LANGUAGES, random_language_effect, refusal
-from xstilts.analysis.simulated_scores import LEFT, RIGHT, families, simulate
 from xstilts.analysis.verdicts import BETTER, WORSE, verdict
 from xstilts.randomness import generator
+from xstilts.runs.score_table import Cell, ScoreTable
+from xstilts.tasks import classification
 
 Row = dict[str, Any]
 Method = Callable[[Comparison, Effect], dict[str, Effect]]
 """From a simulated study and its default effect to the effects with other intervals, by name."""
 
+LEFT, RIGHT = "left", "right"
 LEVEL, EQUIVALENCE, GAIN = 0.95, 0.5, 1.0
 REPLICATES, LANGUAGES = (3, 5, 10), (5, 15, 40)
 LEAST_COVERAGE, MOST_COVERAGE, MOST_FALSE = 0.93, 0.98, 0.064
@@ -31,6 +33,53 @@ RESAMPLES = 1000
 CROSSED = "crossed"
 DEFAULT = (CROSSED, RANDOM_LANGUAGES)
 """The methods that verdicts and random-language inference rest on."""
+
+
+def families(languages: int) -> dict[str, str]:
+    """Language → family of a simulated study.
+
+    One family has two fifths of the languages, as Indo-European does in XTREME; the sizes of the others fall quickly.
+    """
+    sizes = [max(1, round(0.4 * languages))]
+    while (left := languages - sum(sizes)) > 0:
+        sizes.append(max(1, round(0.2 * left)))
+    names = [f"family-{number}" for number, size in enumerate(sizes) for _ in range(size)]
+    return {f"l{number}": name for number, name in enumerate(names)}
+
+
+def simulate(
+    components: Components, replicates: int, languages: int, clusters: int, gain: float, rng: np.random.Generator,
+    sampled: bool, encoders: Sequence[float] = (1.0,),
+) -> ScoreTable:  # fmt: skip
+    """Draw the scores of a study in which `left` is `gain` points better than `right`; languages share all clusters.
+
+    Args:
+        sampled: whether `gain` is the mean over infinitely many families, of which the study has a few; else it is the
+            mean over the languages of the study, however they differ.
+        encoders: for each the factor by which the standard deviation of its replicates is multiplied.
+    """
+
+    def normal(variance: float, *shape: int) -> np.ndarray:
+        return rng.standard_normal(shape) * variance**0.5
+
+    family = families(languages)
+    numbers = np.unique(list(family.values()), return_inverse=True)[1]
+    deviations = normal(components.language, languages) + normal(components.family, languages)[numbers]
+    truth = gain + (deviations if sampled else deviations - deviations.mean())
+    items = normal(components.item, clusters) + normal(components.item_language, languages, clusters)
+    ones, half = np.ones(clusters), np.stack([np.full(clusters, 0.5), np.ones(clusters)], 1)
+    stats: dict[Cell, dict[str, np.ndarray]] = {}
+    for number, factor in enumerate(encoders):
+        for replicate in range(1, replicates + 1):
+            runs = factor * (normal(components.replicate, 1) + normal(components.replicate_language, languages))
+            points = truth[:, None] + items + runs[:, None] + normal(components.replicate_item, clusters)
+            points += normal(components.rest, languages, clusters)
+            stats[LEFT, f"e{number}", replicate] = {
+                code: np.stack([0.5 + row / 100, ones], 1) for code, row in zip(family, points, strict=True)
+            }
+            stats[RIGHT, f"e{number}", replicate] = dict.fromkeys(family, half)
+    shared = dict.fromkeys(family, np.arange(clusters))
+    return ScoreTable("simulated", classification, "accuracy", stats, shared, clusters)
 
 
 def _around(whole: Effect, half: float) -> Effect:
@@ -114,39 +163,30 @@ def calibrate(world: str, replicates: int, languages: int, studies: int) -> list
     (mean of the whole interval, points), studies (in each half). Random-language inference is left out if there are too
     few families.
     """
-    setting = WORLDS[world]
-    without, planted = (_intervals(world, replicates, languages, gain, studies) for gain in (0.0, GAIN))
+    truth = WORLDS[world]
+    without, planted = (_effects(world, replicates, languages, gain, studies) for gain in (0.0, GAIN))
+    facts = {"world": world, "replicates": replicates, "languages": languages, "items": truth.clusters}
+    facts |= {"encoders": len(truth.encoders), "gain": GAIN, "studies": studies}
     return [
-        {
-            "method": name,
-            "default": name in DEFAULT,
-            "world": world,
-            "replicates": replicates,
-            "languages": languages,
-            "items": setting.clusters,
-            "encoders": len(setting.encoders),
-            "gain": GAIN,
-            **_summary(without[name], planted[name]),
-            "studies": studies,
-        }
+        {"method": name, "default": name in DEFAULT, **facts, **_summary(without[name], planted[name])}
         for name in without
     ]
 
 
-def _intervals(world: str, replicates: int, languages: int, gain: float, studies: int) -> dict[str, list[Effect]]:
+def _effects(world: str, replicates: int, languages: int, gain: float, studies: int) -> dict[str, list[Effect]]:
     """Method → its effect in each simulated study."""
-    setting, own_families = WORLDS[world], families(languages)
+    truth, of_languages = WORLDS[world], families(languages)
     results: dict[str, list[Effect]] = {}
     for number in range(studies):
         seed = ("calibrate", world, replicates, languages, str(gain), number)
-        study = setting.study(replicates, languages, gain, False, *seed)
+        study = truth.study(replicates, languages, gain, False, *seed)
         whole = effect(study)
         effects = {CROSSED: whole}
-        for method in setting.others:
+        for method in truth.others:
             effects |= method(study, whole)
-        if setting.random_languages and not refusal(study.languages, own_families):
-            sampled = setting.study(replicates, languages, gain, True, *seed)
-            effects[RANDOM_LANGUAGES] = random_language_effect(sampled, own_families)
+        if truth.random_languages and not refusal(study.languages, of_languages):
+            sample = truth.study(replicates, languages, gain, True, *seed)
+            effects[RANDOM_LANGUAGES] = random_language_effect(sample, of_languages)
         for name, each in effects.items():
             results.setdefault(name, []).append(each)
     return results
@@ -167,10 +207,11 @@ def _summary(without: Sequence[Effect], planted: Sequence[Effect]) -> Row:
     bounds = np.array([[each.bounds for each in half] for half in (without, planted)])
     truth = np.array([[0.0], [GAIN]])
     covered = (bounds[..., 0] <= truth) & (truth <= bounds[..., 1])
-    false = [verdict(each, EQUIVALENCE) in (BETTER, WORSE) for each in without]
-    return {
-        "coverage": round(float(covered.mean()), 4),
-        "false_verdicts": round(float(np.mean(false)), 4),
-        "power": round(float(np.mean([verdict(each, EQUIVALENCE) == BETTER for each in planted])), 4),
-        "width": round(float(np.ptp(bounds, axis=-1).mean()), 3),
+    words = [[verdict(each, EQUIVALENCE) for each in half] for half in (without, planted)]
+    shares = {
+        "coverage": covered.mean(),
+        "false_verdicts": np.isin(words[0], (BETTER, WORSE)).mean(),
+        "power": np.isin(words[1], BETTER).mean(),
     }
+    width = np.ptp(bounds, axis=-1).mean()
+    return {name: round(float(share), 4) for name, share in shares.items()} | {"width": round(float(width), 3)}
