@@ -35,15 +35,15 @@ def effects(table):
     return effect(compare(table)), {code: effect(compare(table, code)) for code in table.languages}
 
 
-def test_components_come_back_from_the_studies_that_they_made():
+def test_components_are_estimated_from_the_studies_that_they_generate():
     truth = replace(ASSUMED, replicate=2.0, replicate_language=3.0, item=300.0, item_language=200.0,
                     language=4.0, family=4.0)  # fmt: skip
     rng = np.random.default_rng(0)
-    found = []
+    results = []
     for _ in range(40):
         score_table = simulate(truth, 10, 15, 400, 1.0, rng, True)
-        found.append(vars(estimate(*effects(score_table), families(15))))
-    means = {name: np.mean([one[name] for one in found]) for name in found[0]}
+        results.append(vars(estimate(*effects(score_table), families(15))))
+    means = {name: np.mean([one[name] for one in results]) for name in results[0]}
     for name in ("replicate", "replicate_language", "item", "item_language", "replicate_item", "rest"):
         assert means[name] == pytest.approx(getattr(truth, name), rel=0.25), name
     assert means["language"] + means["family"] == pytest.approx(8.0, abs=1.5)
@@ -69,7 +69,7 @@ def test_the_default_covers_and_the_percentile_bootstrap_of_three_replicates_doe
     assert rows["multi-bootstrap"]["width"] < rows["crossed"]["width"]
 
 
-def test_languages_like_these_cover_the_mean_of_all_families_and_are_refused_where_they_are_few():
+def test_random_language_inference_covers_the_mean_of_all_families_and_is_refused_if_they_are_few():
     rows = {row["method"]: row for row in calibrate("languages", 5, 15, 60)}
     assert rows["random-language inference"]["default"] and rows["random-language inference"]["coverage"] > 0.88
     assert "random-language inference" not in {row["method"] for row in calibrate("languages", 5, 5, 3)}
@@ -115,15 +115,15 @@ def test_the_default_method_is_sound_in_every_setting(world):
 @pytest.mark.soak
 @pytest.mark.parametrize(("replicates", "languages"), [(3, 9), (5, 15), (10, 15)])
 @pytest.mark.parametrize("between", [0.0, 0.6, 4.0])
-def test_a_slope_that_is_none_is_covered_and_seldom_believed(replicates, languages, between, monkeypatch):
+def test_a_slope_of_zero_is_covered_and_seldom_significant(replicates, languages, between, monkeypatch):
     monkeypatch.setattr("xstilts.analysis.gain_by_distance.DRAWS", 500)
     rng = np.random.default_rng(languages)
-    covered, believed = 0, 0
+    covered, significant = 0, 0
     for _ in range(400):
         parts = replace(ASSUMED, language=between, family=0.0)
         score_table = simulate(parts, replicates, languages, 150, 0.0, rng, True)
         distances = dict(zip(score_table.languages, rng.random(languages), strict=True))
-        found = slope(compare(score_table), {"distance": distances})
-        covered += found["low"] <= 0 <= found["high"]
-        believed += found["p"] <= 0.05
-    assert covered >= 0.93 * 400 and believed <= 0.075 * 400
+        results = slope(compare(score_table), {"distance": distances})
+        covered += results["low"] <= 0 <= results["high"]
+        significant += results["p"] <= 0.05
+    assert covered >= 0.93 * 400 and significant <= 0.075 * 400

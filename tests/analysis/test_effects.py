@@ -28,7 +28,7 @@ from xstilts.runs.score_table import ScoreTable, read_score_table
 from xstilts.tasks import classification, tagging
 
 
-def cube_of(statistics, kind=classification, metric="accuracy", codes=("fi",)):
+def table_of(statistics, kind=classification, metric="accuracy", codes=("fi",)):
     """statistics: {(arm, encoder, replicate): [languages, clusters, k]}, with clusters shared by all languages."""
     sums = {cell: dict(zip(codes, array, strict=True)) for cell, array in statistics.items()}
     count = next(iter(statistics.values())).shape[1]
@@ -56,7 +56,7 @@ def study(rng, encoders, replicates, clusters, gain, spread):
             moved = gain + rng.normal(0, spread[0] ** 0.5) + cluster + rng.normal(0, spread[2] ** 0.5, clusters)
             for arm, share in (("a", 0.5 + moved), ("b", np.full(clusters, 0.5))):
                 cells[arm, f"e{encoder}", replicate] = np.stack([1000 * share, np.full(clusters, 1000.0)], 1)[None]
-    return cube_of(cells)
+    return table_of(cells)
 
 
 @pytest.mark.parametrize("replicates", [3, 5])
@@ -69,8 +69,8 @@ def test_the_interval_covers_the_truth_as_often_as_it_says(replicates, spread):
     rng = np.random.default_rng(sum(map(ord, str((replicates, spread)))))
     covered = 0
     for _ in range(400):
-        found = effect(compare([study(rng, 2, replicates, 40, 0.02, spread)], [["fi"]], ["e0", "e1"]))
-        covered += found.low <= 2.0 <= found.high
+        result = effect(compare([study(rng, 2, replicates, 40, 0.02, spread)], [["fi"]], ["e0", "e1"]))
+        covered += result.low <= 2.0 <= result.high
     assert 0.92 <= covered / 400 <= (0.985 if replicates == 5 else 1), covered / 400
 
 
@@ -78,9 +78,9 @@ def test_equal_arms_differ_by_nothing():
     rng = np.random.default_rng(0)
     cells = study(rng, 2, 3, 20, 0.0, (1e-3, 1e-3, 1e-3)).cluster_stats
     same = {(arm, e, r): cells["a", e, r]["fi"][None] for arm in "ab" for e in ("e0", "e1") for r in range(3)}
-    found = effect(compare([cube_of(same)], [["fi"]], ["e0", "e1"]))
-    assert found.estimate == 0
-    assert abs(found.low) < 1e-9 and abs(found.high) < 1e-9
+    result = effect(compare([table_of(same)], [["fi"]], ["e0", "e1"]))
+    assert result.estimate == 0
+    assert abs(result.low) < 1e-9 and abs(result.high) < 1e-9
 
 
 def test_the_estimate_is_the_mean_over_targets_of_the_mean_over_languages():
@@ -95,12 +95,12 @@ def test_the_estimate_is_the_mean_over_targets_of_the_mean_over_languages():
             for r in range(2)
         }
 
-    one, two = cube_of(cells(["fi", "tr"]), codes=["fi", "tr"]), cube_of(cells(["sw"]), codes=["sw"])
-    found = effect(compare([one, two], [["fi", "tr"], ["sw"]], ["e"]))
-    assert found.estimate == pytest.approx(((70 + 40) / 2 + 10) / 2, abs=1e-3)
+    one, two = table_of(cells(["fi", "tr"]), codes=["fi", "tr"]), table_of(cells(["sw"]), codes=["sw"])
+    result = effect(compare([one, two], [["fi", "tr"], ["sw"]], ["e"]))
+    assert result.estimate == pytest.approx(((70 + 40) / 2 + 10) / 2, abs=1e-3)
     assert effect(compare([one], [["tr"]], ["e"])).estimate == pytest.approx(40, abs=1e-3)
     assert effect(compare([one], [["tr"]], ["e"], "b", "a")).estimate == pytest.approx(-40, abs=1e-3)
-    assert found.clusters == 8
+    assert result.clusters == 8
 
 
 def tag_statistics(rng, clusters, quality):
@@ -119,7 +119,7 @@ def test_the_cluster_part_of_an_f1_score_agrees_with_a_paired_bootstrap_over_clu
         for r in range(2)
     }
     codes = ["fi", "tr", "sw"]
-    found = effect(compare([cube_of(cells, tagging, "span_f1", codes)], [codes], ["e"]))
+    result = effect(compare([table_of(cells, tagging, "span_f1", codes)], [codes], ["e"]))
 
     counts = rng.multinomial(150, np.full(150, 1 / 150), 4000).astype(float)
 
@@ -128,7 +128,7 @@ def test_the_cluster_part_of_an_f1_score_agrees_with_a_paired_bootstrap_over_clu
         return (200 * sums[..., 0] / (sums[..., 1] + sums[..., 2])).mean(1)
 
     drawn = np.mean([f1("a", r) - f1("b", r) for r in range(2)], 0)
-    assert found.cluster_variance**0.5 == pytest.approx(drawn.std(), rel=0.1)
+    assert result.cluster_variance**0.5 == pytest.approx(drawn.std(), rel=0.1)
 
 
 def test_replicates_are_paired_by_number():
@@ -139,18 +139,18 @@ def test_replicates_are_paired_by_number():
         for r in range(4):
             share = common[r] + gain + rng.normal(0, 0.001)
             cells[arm, "e", r] = np.tile([1000 * share, 1000.0], (1, 30, 1))
-    found = effect(compare([cube_of(cells)], [["fi"]], ["e"]))
-    assert found.high - found.low < 1.5
-    assert found.low < 2.0 < found.high
+    result = effect(compare([table_of(cells)], [["fi"]], ["e"]))
+    assert result.high - result.low < 1.5
+    assert result.low < 2.0 < result.high
     unpaired = {(arm, e, (r + (arm == "a")) % 4): v for (arm, e, r), v in cells.items()}
-    assert effect(compare([cube_of(unpaired)], [["fi"]], ["e"])).high - found.high > 5
+    assert effect(compare([table_of(unpaired)], [["fi"]], ["e"])).high - result.high > 5
 
 
 def test_one_replicate_gives_a_difference_without_an_interval():
     cells = study(np.random.default_rng(0), 2, 3, 10, 0.02, (1e-3, 1e-3, 1e-3)).cluster_stats
     # Only replicates that both arms have count: one of the first encoder.
     cells = {cell: v["fi"][None] for cell, v in cells.items() if cell[:2] != ("b", "e0") or cell[2] == 1}
-    comparison = compare([cube_of(cells)], [["fi"]], ["e0", "e1"])
+    comparison = compare([table_of(cells)], [["fi"]], ["e0", "e1"])
     whole = effect(comparison)
     assert (whole.low, whole.high, whole.replicates) == (None, None, 4)
     first = 100 * (cells["a", "e0", 1][0, :, 0].mean() / 1000 - 0.5)
@@ -175,18 +175,18 @@ def test_encoders_of_one_kind_share_a_variance_and_others_do_not():
     rng = np.random.default_rng(3)
     one, two = (study(rng, 2, 3, 20, 0.0, (v, 0.0, 1e-7)).cluster_stats for v in (1e-6, 1e-2))
     cells = {cell: (two if cell[1] == "e1" else one)[cell]["fi"][None] for cell in one}
-    comparison = compare([cube_of(cells)], [["fi"]], ["e0", "e1"])
+    comparison = compare([table_of(cells)], [["fi"]], ["e0", "e1"])
     apart, together = effect(comparison), effect(replace(comparison, encoder_kinds={"e0": "x", "e1": "x"}))
     assert apart.degrees == pytest.approx(2, abs=0.1) and together.degrees == pytest.approx(4, abs=0.1)
     assert apart.replicate_variance == pytest.approx(together.replicate_variance)
     assert apart.high - apart.low > 1.4 * (together.high - together.low)
 
 
-def test_the_interval_keeps_its_bounds_where_items_are_all_that_varies():
+def test_the_interval_stays_finite_if_only_items_vary():
     rng = np.random.default_rng(0)
-    found = [effect(compare([study(rng, 1, 3, 40, 0.0, (0.0, 0.0, 4e-3))], [["fi"]], ["e0"])) for _ in range(200)]
-    assert max(one.high for one in found) < 10 * np.mean([one.high - one.estimate for one in found])
-    assert min(one.degrees for one in found) >= 2
+    result = [effect(compare([study(rng, 1, 3, 40, 0.0, (0.0, 0.0, 4e-3))], [["fi"]], ["e0"])) for _ in range(200)]
+    assert max(one.high for one in result) < 10 * np.mean([one.high - one.estimate for one in result])
+    assert min(one.degrees for one in result) >= 2
 
 
 def test_a_single_cluster_is_refused():
@@ -198,7 +198,7 @@ def test_a_single_cluster_is_refused():
 
 def test_a_replicate_that_lacks_a_language_is_named():
     cells = study(np.random.default_rng(0), 1, 3, 10, 0.0, (1e-3, 1e-3, 1e-3)).cluster_stats
-    both = cube_of({cell: np.concatenate([v["fi"][None]] * 2) for cell, v in cells.items()}, codes=("fi", "tr"))
+    both = table_of({cell: np.concatenate([v["fi"][None]] * 2) for cell, v in cells.items()}, codes=("fi", "tr"))
     del both.cluster_stats["b", "e0", 2]["tr"]
     with pytest.raises(XstiltsError, match="b e0 2 in tr") as error:
         effect(compare([both], [["fi", "tr"]], ["e0"]))
@@ -236,21 +236,22 @@ def test_random_language_inference_counts_families_equally_and_is_less_sure():
     assert random.degrees < fixed.degrees
 
 
-def test_a_paired_bootstrap_by_scipy_agrees_where_it_should():
+def test_a_paired_bootstrap_by_scipy_agrees():
     """Items alone: the same standard error. Replicates and items: the multi-bootstrap's variance is the sum of both
     parts, with (n − 1)/n of the replicates', and the part that both count is counted twice."""
     score_table = simulate(replace(ASSUMED, replicate=4.0, rest=50.0), 10, 3, 80, 1.0, np.random.default_rng(5), False)
-    found = effect(simulated(score_table))
+    result = effect(simulated(score_table))
     pairs = paired_cells(simulated(score_table), "e0")
-    items = np.mean([[score_table.cluster_stats[one][c][:, 0] - score_table.cluster_stats[other][c][:, 0] for c in score_table.languages]
-                     for one, other in pairs], (0, 1)) * 100  # fmt: skip
+    stats_of = score_table.cluster_stats
+    differences = [[stats_of[a][code] - stats_of[b][code] for code in score_table.languages] for a, b in pairs]
+    items = 100 * np.mean(differences, (0, 1))[:, 0]
     plain = stats.bootstrap((items,), np.mean, n_resamples=4000, method="percentile", rng=1)
-    assert plain.standard_error == pytest.approx(found.cluster_variance**0.5, rel=0.06)
+    assert plain.standard_error == pytest.approx(result.cluster_variance**0.5, rel=0.06)
 
-    drawn = multi_bootstrap(simulated(score_table), resample_arms(simulated(score_table), 4000), found.degrees)
-    expected = 0.9 * found.replicate_variance + found.cluster_variance
+    drawn = multi_bootstrap(simulated(score_table), resample_arms(simulated(score_table), 4000), result.degrees)
+    expected = 0.9 * result.replicate_variance + result.cluster_variance
     assert (drawn.high - drawn.low) / 2 == pytest.approx(1.96 * expected**0.5, rel=0.06)
-    assert drawn.corrected_low < drawn.low < found.estimate < drawn.high < drawn.corrected_high
+    assert drawn.corrected_low < drawn.low < result.estimate < drawn.high < drawn.corrected_high
 
 
 def test_resampling_agrees_with_doing_it_row_by_row():
@@ -263,7 +264,7 @@ def test_resampling_agrees_with_doing_it_row_by_row():
     ]  # fmt: skip
     codes = ["fi", "tr", "sw"]
     with tempfile.TemporaryDirectory() as folder:
-        score_table = cube_from(Path(folder) / "t.parquet", table)
+        score_table = read_rows(Path(folder) / "t.parquet", table)
     cells = list(score_table.cluster_stats)
     drawn = resample(score_table, cells, codes, 3000)
     assert drawn.mean(0) == pytest.approx(
@@ -273,7 +274,7 @@ def test_resampling_agrees_with_doing_it_row_by_row():
     right = {(row["arm"], row["replicate"], row["example_id"]): row["prediction"] == "x" for row in table}
 
     def once():
-        # Clusters that Finnish and Turkish share are drawn together, Swahili's for themselves.
+        # Clusters that Finnish and Turkish share are drawn together, Swahili's separately.
         chosen = {"shared": rng.choice(names["fi"], 20), "sw": rng.choice(names["sw"], 20)}
         means = []
         for code in codes:
@@ -283,8 +284,8 @@ def test_resampling_agrees_with_doing_it_row_by_row():
         return 100 * np.mean(means)
 
     by_hand = np.std([once() for _ in range(1500)])
-    ours = np.std(drawn[:, cells.index(("a", "e", 1))] - drawn[:, cells.index(("b", "e", 1))])
-    assert ours == pytest.approx(by_hand, rel=0.08)
+    resampled = np.std(drawn[:, cells.index(("a", "e", 1))] - drawn[:, cells.index(("b", "e", 1))])
+    assert resampled == pytest.approx(by_hand, rel=0.08)
 
 
 def test_a_slope_is_that_of_least_squares_and_finds_what_was_planted():
@@ -295,12 +296,12 @@ def test_a_slope_is_that_of_least_squares_and_finds_what_was_planted():
         for code, array in of.items():
             if arm == "left":
                 array[:, 0] += 0.005 * x[code]
-    found = slope(simulated(score_table), {"distance": x})
+    result = slope(simulated(score_table), {"distance": x})
     cells = score_table.cells("left")
     gains = [score_table.scores(cells, code).mean() - 50 for code in score_table.languages]
     line = stats.linregress(list(x.values()), gains)
-    assert found["per_unit"] == pytest.approx(line.slope)
-    assert found["low"] < 0.5 * np.std(list(x.values())) < found["high"] and found["p"] < 0.01
+    assert result["per_unit"] == pytest.approx(line.slope)
+    assert result["low"] < 0.5 * np.std(list(x.values())) < result["high"] and result["p"] < 0.01
     z = {code: (value - 7) ** 2 + rng.normal() for code, value in x.items()}
     adjusted = slope(simulated(score_table), {"distance": x, "z": z})
     design = np.stack([np.ones(15), list(x.values()), list(z.values())], 1)
@@ -308,33 +309,36 @@ def test_a_slope_is_that_of_least_squares_and_finds_what_was_planted():
     assert adjusted["with"] == ["z"]
 
 
-def test_a_slope_is_missing_in_words_where_it_means_nothing():
+def test_a_slope_that_cannot_be_estimated_has_a_reason():
     score_table = simulate(ASSUMED, 3, 12, 20, 0.0, np.random.default_rng(0), False)
     x = {code: float(position) for position, code in enumerate(score_table.languages)}
 
-    def told(columns):
+    def reason(columns):
         return slope(simulated(score_table), columns)["missing"]
 
-    assert "3 languages are too few" in told({"distance": dict(list(x.items())[:3])})
-    assert "does not vary" in told({"distance": x, "z": dict.fromkeys(x, 1.0)})
-    assert "collinear" in told({"distance": x, "z": {code: 2 * value for code, value in x.items()}})
-    assert "12 languages are too few" in told({"distance": x, "y": x, "z": x})
+    assert "3 languages are too few" in reason({"distance": dict(list(x.items())[:3])})
+    assert "does not vary" in reason({"distance": x, "z": dict.fromkeys(x, 1.0)})
+    assert "collinear" in reason({"distance": x, "z": {code: 2 * value for code, value in x.items()}})
+    assert "12 languages are too few" in reason({"distance": x, "y": x, "z": x})
 
 
-def test_covariates_come_from_languages_from_the_run_and_from_the_user(tmp_path):
+def test_covariates_come_from_the_language_table_the_run_and_the_user(tmp_path):
     sources = [["en", "hi"], ["en"]]
-    found = covariates(tmp_path, ["de", "hi", "th"], sources)
-    assert found == {"same script": {"de": 1.0, "hi": 0.5, "th": 0.0}, "same family": {"de": 1.0, "hi": 1.0, "th": 0.0}}
+    result = covariates(tmp_path, ["de", "hi", "th"], sources)
+    assert result == {
+        "same script": {"de": 1.0, "hi": 0.5, "th": 0.0},
+        "same family": {"de": 1.0, "hi": 1.0, "th": 0.0},
+    }
     overlap = {"e": {"de": {"en": 0.4, "hi": 0.1}, "hi": {"en": 0.2, "hi": 1.0}}}
     measured = {"fertility": {"e": {"de": 1.5}, "f": {"de": 2.5}}, "overlap": overlap}
     (tmp_path / "transfer-features.json").write_text(json.dumps(measured))
     (tmp_path / "covariates.csv").write_text("language,pretraining size\nde,10.5\nth,\n")
-    found = covariates(tmp_path, ["de", "hi", "th"], sources)
-    assert found["fertility"]["de"] == 2.0 and np.isnan(found["fertility"]["hi"])
-    assert found["sub-word overlap"]["de"] == pytest.approx(0.4) and found["sub-word overlap"]["hi"] == pytest.approx(
+    result = covariates(tmp_path, ["de", "hi", "th"], sources)
+    assert result["fertility"]["de"] == 2.0 and np.isnan(result["fertility"]["hi"])
+    assert result["sub-word overlap"]["de"] == pytest.approx(0.4) and result["sub-word overlap"]["hi"] == pytest.approx(
         0.6
     )
-    assert found["pretraining size"]["de"] == 10.5 and np.isnan(found["pretraining size"]["th"])
+    assert result["pretraining size"]["de"] == 10.5 and np.isnan(result["pretraining size"]["th"])
     for text, why in (("code,size\nde,1\n", "no covariates"), ("language,size\nde,big\n", "line 2: 'big' is no number"),
                       ("language,size\nklingonese,1\n", "klingonese")):  # fmt: skip
         (tmp_path / "covariates.csv").write_text(text)
@@ -347,7 +351,7 @@ def budget(arm, replicate, first, last, dev, **more):
             "training": {"comparison_group": "t", "first_loss": first, "loss": last, "dev_score": dev}}  # fmt: skip
 
 
-def test_a_dead_run_is_one_that_learnt_nothing_by_loss_and_english_dev():
+def test_a_degenerate_run_is_recognised_by_loss_and_english_dev():
     runs = [
         budget("a", 1, 1.0, 0.2, 80.0),
         budget("a", 2, 1.1, 1.09, 34.0),
@@ -363,15 +367,15 @@ def test_a_dead_run_is_one_that_learnt_nothing_by_loss_and_english_dev():
     assert counts == {"a": (3, 2, 1, 0), "b": (2, 0, 0, 0)}
 
 
-def test_what_english_dev_selects_stands_beside_what_an_oracle_would():
+def test_selection_by_english_dev_is_compared_with_an_oracle():
     shares = {1: 0.6, 2: 0.7, 3: 0.5}
     cells = {("a", "e", r): np.array([[[100 * s, 100.0]] * 4]) for r, s in shares.items()}
     runs = [budget("a", r, 1.0, 0.1, dev) for r, dev in ((1, 90.0), (2, 80.0), (3, 70.0))]
-    (row,) = selection([cube_of(cells)], runs, ["fi"])
+    (row,) = selection([table_of(cells)], runs, ["fi"])
     assert (row["mean"], row["by_dev"], row["oracle"]) == (60.0, 60.0, 70.0)
     other = {("b", "e", r): np.array([[[100 * s, 100.0]] * 4]) for r, s in {1: 0.5, 2: 0.5, 3: 0.65}.items()}
-    told = improvement(compare([cube_of({**cells, **other})], [["fi"]], ["e"]))
-    assert told["probability"] == pytest.approx((2 + 3 + 0.5 + 0.5) / 9, abs=1e-4)
+    row = improvement(compare([table_of({**cells, **other})], [["fi"]], ["e"]))
+    assert row["probability"] == pytest.approx((2 + 3 + 0.5 + 0.5) / 9, abs=1e-4)
 
 
 def interval(low, high):
@@ -400,7 +404,7 @@ ARMS = {"distant": "far", "english": "english", "close": "near"}
 
 @pytest.mark.parametrize("near", ["better", "worse", "equivalent", "undetermined", None])
 @pytest.mark.parametrize("english", ["better", "worse", "equivalent", "undetermined"])
-def test_distance_is_credited_only_where_far_beats_near(english, near):
+def test_a_gain_is_attributed_to_distance_only_if_far_beats_near(english, near):
     verdicts = [("distant", "english", english), *([("distant", "close", near)] if near else [])]
     text = answer(verdicts, ARMS)
     assert ("distance itself matters" in text) == (near == english == "better")
@@ -409,7 +413,7 @@ def test_distance_is_credited_only_where_far_beats_near(english, near):
     assert answer(verdicts[1:], ARMS) == ""
 
 
-def test_a_rank_correlation_is_judged_by_every_order_of_the_languages():
+def test_a_rank_correlation_is_tested_by_every_order_of_the_languages():
     rng = np.random.default_rng(0)
     for n in (4, 5, 7):
         x, y = rng.normal(size=n).round(1), rng.normal(size=n)
@@ -435,12 +439,12 @@ def rows(arm="a", replicate=1, language="fi", items=(0, 1, 2, 3), right=(0, 1)):
     ]  # fmt: skip
 
 
-def cube_from(path, table):
+def read_rows(path, table):
     pq.write_table(pa.Table.from_pylist(table), path)
     return read_score_table(path, "classification", "accuracy")
 
 
-def test_predictions_are_summed_by_cluster_whatever_the_order_of_rows(tmp_path):
+def test_predictions_are_summed_by_cluster_in_any_order_of_rows(tmp_path):
     table = [
         *rows(),
         *rows("b", right=(3,)),
@@ -448,7 +452,7 @@ def test_predictions_are_summed_by_cluster_whatever_the_order_of_rows(tmp_path):
         *rows("b", language="tr", items=(2, 3)),
     ]
     for _ in range(3):
-        score_table = cube_from(tmp_path / "t.parquet", table)
+        score_table = read_rows(tmp_path / "t.parquet", table)
         assert score_table.score(("a", "e", 1), "fi") == 50
         assert score_table.score(("b", "e", 1), "fi") == 25
         assert score_table.score(("a", "e", 1), "tr") == 0
@@ -470,9 +474,9 @@ def test_predictions_are_summed_by_cluster_whatever_the_order_of_rows(tmp_path):
     ],
     ids=["row twice", "row missing", "other rows", "row twice in place of another"],
 )
-def test_cells_that_do_not_cover_the_same_rows_once_are_refused(tmp_path, table):
+def test_cells_that_cover_different_examples_are_refused(tmp_path, table):
     with pytest.raises(XstiltsError, match="same examples in 'fi'"):
-        cube_from(tmp_path / "t.parquet", table)
+        read_rows(tmp_path / "t.parquet", table)
 
 
 def test_missing_predictions_are_named(tmp_path):

@@ -13,12 +13,14 @@ import pytest
 from rich.console import Console
 
 from xstilts.analysis import analyse
+from xstilts.analysis.comparison import compare_arms
 from xstilts.analysis.components import pilot_components
 from xstilts.config.schema import Measured
 from xstilts.errors import XstiltsError
 from xstilts.languages import MEASURES
 from xstilts.report.page import write_page
 from xstilts.report.terminal import print_report
+from xstilts.runs.reader import read_run
 
 LANGUAGES = ["de", "tr", "fi", "sw", "th", "vi", "zh", "ja"]  # eight families
 SHARES = {"english": 0.6, "far": 0.75}
@@ -80,6 +82,16 @@ def test_a_contrast_has_random_language_inference_a_bootstrap_and_parts(run):
     assert parts == ["xlmr-1", "xlmr-2", "one", "two", "classification tasks: one, two"]
     one, two, together = (part["estimate"] for part in judged["parts"][2:])
     assert together == pytest.approx((one + two) / 2, abs=1e-5)
+
+
+def test_a_comparison_of_a_run_has_its_level_encoders_and_their_kinds(run):
+    made = read_run(run)
+    comparison = compare_arms(made, "far", "english", ["one", "two"])
+    assert (comparison.level, comparison.encoders) == (0.95, ("xlmr-1", "xlmr-2"))
+    assert comparison.encoder_kinds == {"xlmr-1": "xlmr", "xlmr-2": "xlmr"}
+    assert comparison.languages == (tuple(LANGUAGES),) * 2
+    part = compare_arms(made, "far", "english", ["one"], level=0.5, encoders=["xlmr-1"], languages=["th", "zz"])
+    assert (part.level, part.encoders, part.languages) == (0.5, ("xlmr-1",), (("th",),))
 
 
 def test_second_tries_are_judged_next_to_the_run_as_it_was(run, tmp_path):
