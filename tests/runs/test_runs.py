@@ -1,4 +1,4 @@
-"""Run folders that are not what they should be: whoever reads them says so, and no number comes of them."""
+"""Run folders with missing, damaged or mixed files: every reader refuses them with an error."""
 
 import json
 import shutil
@@ -54,7 +54,7 @@ def changed(value, path, to):
 
 @pytest.mark.parametrize("name", ["study.json", "plan.json", "cells.json"])
 @pytest.mark.parametrize("text", ["", "{", "null", "[1]", '{"level": 1}', "3", b"\xff"])
-def test_a_file_of_another_shape_is_told(run, name, text):
+def test_a_file_of_another_shape_is_an_error(run, name, text):
     (run / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     for read in (read_run, analyse):
         with pytest.raises(XstiltsError) as error:
@@ -82,21 +82,22 @@ def test_a_file_of_another_shape_is_told(run, name, text):
     ("cells.json", [3, "training", "examples"], "many", "3.training.examples: "),
     ("cells.json", [3, "training", "dev_score"], float("nan"), "3.training.dev_score: "),
 ])  # fmt: skip
-def test_a_value_that_cannot_be_meant_is_named(run, name, path, to, says):
+def test_an_impossible_value_is_named(run, name, path, to, says):
     (run / name).write_text(json.dumps(changed(json.loads((run / name).read_text()), path, to)))
-    with pytest.raises(XstiltsError) as caught:
+    with pytest.raises(XstiltsError) as error:
         read_run(run)
-    assert says in caught.value.why
+    assert error.value.kind == "not-a-run" and says in error.value.why
 
 
-def test_a_study_that_is_not_finished_is_no_run_yet(run):
+def test_an_unfinished_study_is_no_run(run):
     (run / "study.json").unlink()
-    with pytest.raises(XstiltsError, match="not finished") as caught:
+    with pytest.raises(XstiltsError) as error:
         read_run(run)
-    assert caught.value.code == 3
+    assert error.value.kind == "unfinished"
     (run / "plan.json").unlink()
-    with pytest.raises(XstiltsError, match=r"study\.json is missing"):
+    with pytest.raises(XstiltsError) as error:
         read_run(run)
+    assert error.value.kind == "missing-file" and "study.json" in error.value.why
 
 
 def column(name, change):
@@ -114,23 +115,24 @@ def column(name, change):
     (lambda t: pa.concat_tables([t, t.slice(0, 1)]), "different examples"),
     (lambda t: t.slice(1), "different examples"),
 ])  # fmt: skip
-def test_predictions_that_would_be_scored_wrongly_are_told(run, change, says):
+def test_predictions_that_would_be_scored_wrongly_are_an_error(run, change, says):
     file = run / "predictions" / "xnli.parquet"
     pq.write_table(change(pq.read_table(file)), file)
     for read in (analyse, lambda folder: judge_claims(read_run(folder))):
-        with pytest.raises(XstiltsError) as caught:
+        with pytest.raises(XstiltsError) as error:
             read(run)
-        assert says in str(caught.value)
+        assert error.value.kind in ("bad-file", "not-a-run") and says in str(error.value)
 
 
-def test_half_a_table_of_predictions_is_told(run):
+def test_half_a_table_of_predictions_is_an_error(run):
     file = run / "predictions" / "xnli.parquet"
     file.write_bytes(file.read_bytes()[:500])
-    with pytest.raises(XstiltsError, match="cannot be read"):
+    with pytest.raises(XstiltsError) as error:
         analyse(run)
+    assert error.value.kind == "bad-file"
 
 
-def test_without_budgets_the_number_of_examples_is_not_known(run):
+def test_without_budgets_the_number_of_examples_is_unknown(run):
     assert "cells.json" not in predict_transfer([read_run(run)])["absent"]["log_examples"]
     (run / "cells.json").write_text("[]")
     assert "cells.json" in predict_transfer([read_run(run)])["absent"]["log_examples"]
@@ -140,7 +142,7 @@ def test_without_budgets_the_number_of_examples_is_not_known(run):
     (b"language,x\nde,\xff\n", "cannot be read"), (b"language,x\nde,inf\n", "'inf' is no number"),
     (b"language,x\nde,1\nde,2\n", "'de' has a row already"),
 ])  # fmt: skip
-def test_covariates_that_are_no_numbers_of_languages_are_told(tmp_path, text, says):
+def test_covariates_that_are_no_numbers_are_an_error(tmp_path, text, says):
     (tmp_path / "covariates.csv").write_bytes(text)
     with pytest.raises(XstiltsError, match=says):
         covariates(tmp_path, ["de"], [["en"]])

@@ -1,4 +1,4 @@
-"""A second try for trainings that came to nothing, and what a changed plan says."""
+"""Second tries of degenerate trainings, and plans that differ from an earlier one."""
 
 import json
 
@@ -19,33 +19,33 @@ def planned():
 
 def finish(store, planned, fingerprint, first, last, score):
     entries = [{"loss": first}, {"loss": last, "score": score}]
-    told = {"history": entries, "examples": 9, "updates": 2, "tokens": 99, "dev_score": score}
+    record = {"history": entries, "examples": 9, "updates": 2, "tokens": 99, "dev_score": score}
     with store.writing(planned.plan.steps[fingerprint]) as out:
-        (out / "history.json").write_text(json.dumps(told))
+        (out / "history.json").write_text(json.dumps(record))
 
 
 def trained(planned, arm, target="pocket-nli", replicate=1):
     return next(c for c in planned.cells if (c.arm, c.target, c.replicate) == (arm, target, replicate))
 
 
-def store_of(tmp_path, planned, dead):
+def store_of(tmp_path, planned, degenerate):
     store = Store(tmp_path / "store")
     for step in [s for s in planned.plan.steps.values() if s.kind == "train"]:
-        lost = step.fingerprint in dead
+        lost = step.fingerprint in degenerate
         finish(store, planned, step.fingerprint, 1.1, 1.09 if lost else 0.4, 33.0 if lost else 80.0)
     return store
 
 
-def test_nothing_is_tried_again_where_all_have_learnt(planned, tmp_path):
+def test_nothing_is_tried_again_if_all_trainings_learned(planned, tmp_path):
     assert second_tries(planned, store_of(tmp_path, planned, set())) is None
 
 
-def test_nothing_is_tried_again_where_none_has_learnt(planned, tmp_path):
+def test_nothing_is_tried_again_if_no_training_learned(planned, tmp_path):
     everything = {f for f, step in planned.plan.steps.items() if step.kind == "train"}
     assert second_tries(planned, store_of(tmp_path, planned, everything)) is None
 
 
-def test_a_dead_target_training_gets_another_seed_and_nothing_else_changes(planned, tmp_path):
+def test_a_degenerate_target_training_gets_another_seed_and_nothing_else_changes(planned, tmp_path):
     lost = trained(planned, "english").training
     second = second_tries(planned, store_of(tmp_path, planned, {lost}))
     again = trained(second, "english").training
@@ -56,7 +56,7 @@ def test_a_dead_target_training_gets_another_seed_and_nothing_else_changes(plann
     assert second_tries(planned, store_of(tmp_path / "same", planned, {lost})).cells == second.cells
 
 
-def test_a_dead_intermediate_training_takes_what_follows_along(planned, tmp_path):
+def test_a_degenerate_intermediate_training_changes_what_follows_it(planned, tmp_path):
     lost = trained(planned, "far").intermediate
     second = second_tries(planned, store_of(tmp_path, planned, {lost}))
     changed = {(c.arm, c.target, c.replicate) for c, d in zip(planned.cells, second.cells, strict=True) if c != d}
@@ -78,17 +78,17 @@ def test_a_second_try_leaves_lengthened_arms_and_the_oracle_alone(tmp_path):
     }
     assert changed == {("english", 1)}
     assert all(cell.oracle for cell in planned.cells if cell.target == "pocket-nli" and cell.training)
-    assert not any(cell.oracle for cell in second.cells), "it stands beside the run as it was, and is not told again"
+    assert not any(cell.oracle for cell in second.cells), "the oracle is compared with the first tries"
 
 
-def test_a_lengthened_training_is_not_held_against_short_ones(tmp_path):
+def test_a_lengthened_training_is_not_compared_with_short_ones(tmp_path):
     file = tmp_path / "own.yaml"
     file.write_text(
         json.dumps({"extends": "pocket", "name": "own", "arms": {"none-longer": {"match_updates_of": "english"}}})
     )
     planned = build_plan(freeze(load_study(str(file), quick=True), None, "cpu"))
     short = {c.training for c in planned.cells if c.training and c.arm != "none-longer"}
-    assert second_tries(planned, store_of(tmp_path, planned, short)) is None, "where none has learnt, none is dead"
+    assert second_tries(planned, store_of(tmp_path, planned, short)) is None, "if none learned, none is degenerate"
 
 
 def test_a_plan_that_differs_says_what_changed(planned, tmp_path):
@@ -96,9 +96,9 @@ def test_a_plan_that_differs_says_what_changed(planned, tmp_path):
     assert freeze_plan(planned, tmp_path) == []
     (tmp_path / "study.json").write_text("{}")
     study = load_study("pocket", quick=True, replicates=4)
-    told = freeze_plan(build_plan(freeze(study, None, "cpu")), tmp_path)
-    assert "study.replicates: 2 is now 4" in told
-    assert not [line for line in told if line.startswith(("pool", "held_out", "evaluated", "warnings"))]
+    changes = freeze_plan(build_plan(freeze(study, None, "cpu")), tmp_path)
+    assert "study.replicates: 2 is now 4" in changes
+    assert not [line for line in changes if line.startswith(("pool", "held_out", "evaluated", "warnings"))]
     assert json.loads((tmp_path / "plan.json").read_text())["study"]["replicates"] == 4
     assert len(list(tmp_path.glob("plan-*.json"))) == 1
     assert not (tmp_path / "study.json").exists() and len(list(tmp_path.glob("study-*.json"))) == 1
@@ -107,7 +107,7 @@ def test_a_plan_that_differs_says_what_changed(planned, tmp_path):
     ]  # fmt: skip
 
 
-def test_predictions_of_an_earlier_plan_are_not_taken_for_those_of_this_one(planned, tmp_path):
+def test_predictions_of_an_earlier_plan_are_removed(planned, tmp_path):
     (tmp_path / "predictions").mkdir()
     (tmp_path / "predictions/pocket-nli.parquet").write_text("of an earlier plan")
     gather(planned, Store(tmp_path / "store"), tmp_path)

@@ -99,7 +99,7 @@ def _select(
         ).languages
     except XstiltsError as error:
         hint = f"lower its `count` below {arm.count}, or give the study more languages; {error.hint}"
-        raise XstiltsError(error.kind, f"arm '{name}': {error.what}", error.why, hint) from None
+        raise XstiltsError("bad-setting", f"arm '{name}': {error.what}", error.why, hint) from None
 
 
 def translatable(study: Study, arm: Arm, codes: Iterable[str]) -> tuple[str, ...]:
