@@ -3,7 +3,7 @@ simulation, and run in part with steps that do next to nothing. Then the price o
 
     python benchmarks/scale.py [--json FILE]
 
-Seconds are those of the processor, but for the steps that are carried out: those are the clock's. Memory is the peak of
+Seconds are those of the processor, but for the steps that run: those are the clock's. Memory is the peak of
 the process up to then.
 """
 
@@ -95,7 +95,7 @@ class Enough(Exception):
     """Ends a run that has shown what it was to show."""
 
 
-def carried_out(plan: Plan, store: Store, steps: int) -> dict[str, Any]:
+def run_some(plan: Plan, store: Store, steps: int) -> dict[str, Any]:
     """Seconds of the clock for the first `steps` steps of the whole plan, the rest of it waiting."""
     finished, begin = 0, 0.0
 
@@ -110,7 +110,7 @@ def carried_out(plan: Plan, store: Store, steps: int) -> dict[str, Any]:
     with suppress(Enough):
         execute(plan, store, list(plan.steps), report, jobs=2, threads=1)
     seconds = time.monotonic() - begin
-    print(f"carried out: {steps} steps in {seconds:.1f} s of the clock, {len(plan.steps) - steps} waiting")
+    print(f"ran: {steps} steps in {seconds:.1f} s of the clock, {len(plan.steps) - steps} waiting")
     return {"steps": steps, "waiting": len(plan.steps) - steps, "wall_seconds": round(seconds, 1)}
 
 
@@ -137,7 +137,7 @@ def machine_part(languages: int, replicates: int, steps: int) -> dict[str, Any]:
         with timed(result, f"schedule on {devices}"):
             simulate(plan.plan, plan.plan.steps, seconds, devices)
     with tempfile.TemporaryDirectory() as folder:
-        result["carried_out"] = carried_out(idle(plan.plan), Store(Path(folder)), steps)
+        result["ran"] = run_some(idle(plan.plan), Store(Path(folder)), steps)
     return result
 
 
@@ -174,13 +174,13 @@ def study_part(languages: int, replicates: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, value in (("languages", 530), ("replicates", 4), ("carried-out", 300)):
+    for name, value in (("languages", 530), ("replicates", 4), ("run", 300)):
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     command = "python benchmarks/scale.py"
     result = {"command": command, "machine": platform.machine(),
-              "plan": machine_part(options.languages, options.replicates, options.carried_out)}  # fmt: skip
+              "plan": machine_part(options.languages, options.replicates, options.run)}  # fmt: skip
     result["study"] = study_part(**LARGEST)
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
