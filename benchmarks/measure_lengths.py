@@ -1,11 +1,11 @@
-"""How long the rows of the catalogue's tasks are in tokens, from real files: the `lengths` of
+"""How long the rows of the catalogue's tasks are in tokens, from real files: the `en` and `other` of
 src/xstilts/costs/sizes.yaml, printed as YAML.
 
     python benchmarks/measure_lengths.py --data DIR --tokenizer FOLDER
 
-Per task, in English and in all other languages together: sequences per example (windows of a long context, choices), and
-mean and standard deviation of their tokens, special tokens included, truncated to the task's maximum length. Last come the
-characters per token by script.
+Per task, in English and in all other languages together: sequences per example (windows of a long context, choices),
+and mean and standard deviation of their tokens, special tokens included, truncated to the task's maximum length. Last
+come the characters per token by script.
 """
 
 import argparse

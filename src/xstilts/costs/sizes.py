@@ -84,7 +84,7 @@ def _counted(table: pa.Table, entry: Mapping[str, Any], code: str) -> Size:
     per_token = known_sizes()["characters_per_token"]
     pair = 2 if {"text_b", "context", "choices"} & {*table.column_names} else 1
     counts, sequences = characters(table)
-    tokens = counts / per_token.get(language(code).script, per_token["other"]) + 2 * pair if len(table) else np.zeros(1)
+    tokens = counts / per_token.get(language(code).script, per_token["other"]) + 2 * pair if len(table) else np.ones(1)
     if entry["type"] == "qa":  # windows of a long context overlap by a third
         sequences *= np.mean(1 + np.ceil(np.maximum(0, tokens - entry["max_length"]) / (entry["max_length"] * 2 / 3)))
     return Size(len(table), float(sequences), float(tokens.mean()), float(tokens.std()), "data")
