@@ -14,7 +14,7 @@ from xstilts.errors import STEP_FAILED, XstiltsError
 from xstilts.report.console import say
 
 POLL, QUIET = 1.0, 60.0
-"""Seconds between looks at the log; seconds without an event before `watch` says so, and again each time they double."""
+"""Seconds between looks at the log; seconds without an event before `watch` says so, and again as they double."""
 
 
 @app.command(

@@ -57,7 +57,7 @@ def study(
         run_study(planned, Store(store or out.parent / "store"), out, executor, watcher)
     for part in read_json(out, LEFT_OUT):
         say(f"warning: {describe_left_out(part)}")
-    report(out)
+    _report(out, warnings=False)
     say(watcher.summary())
 
 
@@ -77,6 +77,10 @@ def _check_options(engine: str, address: str, jobs: int | None, device: str) -> 
 @app.command(epilog="Example:\n\n  xstilts report runs/pocket")
 def report(run: options.RUN = Path("runs/pocket")) -> None:
     """Analyse a run's predictions again and write its report; nothing is trained."""
+    _report(run, warnings=True)
+
+
+def _report(run: Path, warnings: bool) -> None:
     from xstilts.analysis import analyse
     from xstilts.report.page import write_page
     from xstilts.report.terminal import print_report
@@ -85,7 +89,7 @@ def report(run: options.RUN = Path("runs/pocket")) -> None:
     result = analyse(run)
     write_json(run, ANALYSIS, result)
     write_page(result, run)
-    print_report(result, run, Console())
+    print_report(result, run, Console(), warnings)
 
 
 def _local(jobs: int | None, threads: int | None, device: str) -> Any:

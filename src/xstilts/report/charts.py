@@ -60,66 +60,60 @@ def dress(chart: Any) -> Any:
     )
 
 
+def forest(rows: list[Result], name: str, x: Any, size: int, shape: Any = None, **more: Any) -> tuple[Any, list[Any]]:
+    """The points `estimate` of `rows`, each with a line from `low` to `high` if it has an interval: base and layers."""
+    y = alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(grid=False, ticks=False, labelPadding=8))
+    base = alt.Chart(alt.Data(values=rows)).encode(y=y, **more)
+    lines = base.transform_filter("datum.low !== null").mark_rule(strokeWidth=2.5).encode(x=x, x2="high:Q")
+    points = base.mark_point(size=size, filled=True, opacity=1).encode(x="estimate:Q")
+    return base, [lines, points.encode(shape=shape) if shape else points]
+
+
 def contrasts_chart(result: Result, family: str = "verdicts") -> Any:
     """Forest plot of the declared contrasts (or of the `controls`): the intervals that the verdicts rest on."""
+    names = ("contrast", "estimate", "low", "high", "verdict")
     rows = [
-        {
-            **{name: row[name] for name in ("contrast", "estimate", "low", "high", "verdict")},
-            "text": f"{signed(row['estimate'])} {interval(row)}",
-        }
+        {name: row[name] for name in names} | {"text": f"{signed(row['estimate'])} {interval(row)}"}
         for row in result[family]
     ]
-    y = alt.Y("contrast:N", sort=None, title=None, axis=alt.Axis(grid=False, ticks=False, labelPadding=8))
-    base = alt.Chart(alt.Data(values=rows)).encode(y=y)
-    colour = alt.Color("verdict:N", scale=_scale(COLOURS), legend=None)
-    x = _differences(rows, result)
-    # With one replicate there is no interval to draw.
-    lines = base.transform_filter("datum.low !== null").mark_rule(strokeWidth=3).encode(x=x, x2="high:Q", color=colour)
-    points = base.mark_point(size=130, filled=True, opacity=1).encode(
-        x="estimate:Q", color=colour, shape=alt.Shape("verdict:N", scale=_scale(SHAPES), legend=None)
-    )
-    text = [
-        base.mark_text(align="left", fontSize=12, color="currentColor", dy=dy).encode(
-            x=alt.value(WIDTH + 14), text=name
+    colour, shape = (alt.Color("verdict:N", scale=_scale(COLOURS), legend=None),
+                     alt.Shape("verdict:N", scale=_scale(SHAPES), legend=None))  # fmt: skip
+    base, layers = forest(rows, "contrast", _differences(rows, result), 130, shape, color=colour)
+    layers += [
+        base.mark_text(align="left", fontSize=12, dy=dy).encode(
+            x=alt.value(WIDTH + 14), text=name, color=alt.value("currentColor")
         )
         for name, dy in (("text:N", -8), ("verdict:N", 8))
     ]
     level = f"{result[family][0]['level']:.1%}"
     title = f"Simultaneous intervals ({level} each)" if len(rows) > 1 else f"Interval ({level})"
-    layers = [_band(result["study"]["equivalence"]), _zero("x"), lines, points, *text]
+    layers = [_band(result["study"]["equivalence"]), _zero("x"), *layers]
     return alt.layer(*layers, title=title, description=title, width=WIDTH, height=alt.Step(46))
 
 
 def languages_chart(result: Result, contrast: str, target: str) -> Any:
-    """Forest plot of a contrast in each held-out language of a target, near to far. Exploratory: not corrected."""
+    """Forest plot of a contrast in each held-out language of a target, near to far; not corrected for their number."""
     distances = result["plan"]["distances"]
-    found = {
+    effects = {
         row["language"]: row
         for row in result["languages"]
         if row["contrast"] == contrast and row["target"] == target and row["held_out"]
     }
     rows = [
         {"language": f"{language_name(code)} ({code}) {number(distances.get(code), 2)}"}
-        | {name: found[code][name] for name in ("estimate", "low", "high")}
-        for code in by_distance(found, distances)
+        | {name: effects[code][name] for name in ("estimate", "low", "high")}
+        for code in by_distance(effects, distances)
     ]
-    y = alt.Y("language:N", sort=None, title=None, axis=alt.Axis(grid=False, ticks=False))
-    base = alt.Chart(alt.Data(values=rows)).encode(y=y)
-    x = _differences(rows, result)
-    # With one replicate there is no interval to draw.
-    lines = base.transform_filter("datum.low !== null").mark_rule(strokeWidth=2, color=MARK).encode(x=x, x2="high:Q")
-    points = base.mark_point(size=60, filled=True, opacity=1, color=MARK).encode(x="estimate:Q")
-    title = alt.Title(
-        f"{contrast} on {target}",
-        subtitle=f"Exploratory: {result['study']['level']:.0%} intervals, not corrected for the number of languages",
-    )
-    layers = [_band(result["study"]["equivalence"]), _zero("x"), lines, points]
-    return alt.layer(*layers, title=title, description=f"{contrast} on {target}", width=WIDTH, height=alt.Step(24))
+    _, layers = forest(rows, "language", _differences(rows, result), 60, color=alt.value(MARK))
+    level = f"{result['study']['level']:.0%} intervals"
+    title = alt.Title(f"{contrast} on {target}", subtitle=f"{level}, not adjusted for multiple comparisons")
+    layers = [_band(result["study"]["equivalence"]), _zero("x"), *layers]
+    return alt.layer(*layers, title=title, description=title.text, width=WIDTH, height=alt.Step(24))
 
 
-def distance_chart(found: Result) -> Any:
+def distance_chart(gains: Result) -> Any:
     """Gain of each held-out language against its distance from the sources of a contrast's left arm."""
-    rows = _sided([point for point in found["points"] if point["distance"] is not None])
+    rows = _sided([point for point in gains["points"] if point["distance"] is not None])
     x = alt.X("distance:Q", scale=alt.Scale(zero=False), title="distance to the nearest source of the left arm")
     base = alt.Chart(alt.Data(values=rows)).encode(x=x, y=alt.Y("gain:Q", title="gain in points"))
     points = base.mark_point(size=60, filled=True, opacity=0.85, color=MARK)
@@ -129,56 +123,50 @@ def distance_chart(found: Result) -> Any:
         .transform_filter(alt.datum.side == side)
         for side, align, dx in (("right", "left", 7), ("left", "right", -7))
     ]
-    title = alt.Title(found["contrast"], subtitle=correlation(found))
+    title = alt.Title(gains["contrast"], subtitle=correlation(gains))
     return alt.layer(_zero("y"), points, *text, title=title, description=title.text, width=WIDTH, height=280)
 
 
 def _sided(points: list[Result]) -> list[Result]:
-    """Points with the side of their label: left where a label on the right would cover a neighbour's."""
-    wide, high = (max((p[name] for p in points), default=0) - min((p[name] for p in points), default=0) or 1.0
-                  for name in ("distance", "gain"))  # fmt: skip
+    """Points with the side of their label: left if a label on the right would cover a neighbour's."""
+    width, height = (max((p[name] for p in points), default=0) - min((p[name] for p in points), default=0) or 1.0
+                     for name in ("distance", "gain"))  # fmt: skip
     placed: list[Result] = []
     for point in sorted(points, key=lambda p: -p["distance"]):
-        near = [
-            other
+        covers = any(
+            other["distance"] - point["distance"] < 0.08 * width and abs(other["gain"] - point["gain"]) < 0.05 * height
             for other in placed
-            if other["distance"] - point["distance"] < 0.08 * wide and abs(other["gain"] - point["gain"]) < 0.05 * high
-        ]
-        placed.append({**point, "side": "left" if near else "right"})
+        )
+        placed.append({**point, "side": "left" if covers else "right"})
     return placed
 
 
 def heat_map(result: Result, target: str) -> Any:
     """Mean score and standard deviation over replicates, languages near to far by arms; held-out ones starred."""
-    own = [row for row in result["scores"] if row["target"] == target]
-    distances, held_out = result["plan"]["distances"], {row["language"] for row in own if row["held_out"]}
-    order = by_distance({row["language"] for row in own}, distances)
+    scores = [row for row in result["scores"] if row["target"] == target]
+    held_out = {row["language"] for row in scores if row["held_out"]}
+    order = by_distance({row["language"] for row in scores}, result["plan"]["distances"])
     order.sort(key=lambda code: code != anchor(result))
     labels = {code: f"{language_name(code)} ({code}){' *' if code in held_out else ''}" for code in order}
-    low, high = min(row["mean"] for row in own), max(row["mean"] for row in own)
+    low, high = min(row["mean"] for row in scores), max(row["mean"] for row in scores)
     rows = [
-        {
-            "arm": row["arm"],
-            "language": labels[row["language"]],
-            "mean": row["mean"],
-            "text": number(row["mean"]) + (f" ±{number(row['sd'])}" if row["sd"] is not None else ""),
-        }
-        for row in own
-    ]
-    plain = {"title": None, "axis": alt.Axis(domain=False, ticks=False)}
+        {"arm": row["arm"], "language": labels[row["language"]], "mean": row["mean"],
+         "text": number(row["mean"]) + (f" ±{number(row['sd'])}" if row["sd"] is not None else "")}
+        for row in scores
+    ]  # fmt: skip
     top = alt.Axis(orient="top", domain=False, ticks=False, labelAngle=-30, labelLimit=160)
+    side = alt.Axis(domain=False, ticks=False)
     base = alt.Chart(alt.Data(values=rows)).encode(
         x=alt.X("arm:N", sort=arms(result, target), title=None, axis=top),
-        y=alt.Y("language:N", sort=list(labels.values()), **plain),
+        y=alt.Y("language:N", sort=list(labels.values()), title=None, axis=side),
     )
     # The light half of the palette: dark text stays readable on all of it.
     palette = alt.SchemeParams(name="blues", extent=[0, 0.6])
     scale = alt.Scale(scheme=palette, domain=[low, high] if low < high else [low - 1, high])
     cells = base.mark_rect().encode(color=alt.Color("mean:Q", scale=scale, legend=None))
-    text = base.mark_text(fontSize=11, color="#1d1d1f").encode(text="text:N")
-    title = alt.Title(
-        f"{target}: mean {metric(result, target)} ± standard deviation over replicates", subtitle="* held out"
-    )
+    text = base.mark_text(fontSize=11, color=INK).encode(text="text:N")
+    heading = f"{target}: mean {metric(result, target)} ± standard deviation over replicates"
+    title = alt.Title(heading, subtitle="* held out")
     return alt.layer(cells, text, title=title, description=title.text, width=alt.Step(74), height=alt.Step(24))
 
 
@@ -203,16 +191,14 @@ def power_chart(result: Result) -> Any:
 
 
 def _differences(rows: list[Result], result: Result) -> Any:
-    """The axis of differences. One interval of hardly any certainty must not flatten all others: it is cut."""
-    ends = sorted(
-        abs(row["estimate"]) if row["low"] is None else max(abs(row["low"]), abs(row["high"])) for row in rows
-    )
+    """The axis of differences; it is cut if one very wide interval would flatten all others."""
+    ends = sorted(max(abs(row[name]) for name in ("estimate", "low", "high") if row[name] is not None) for row in rows)
     reach = max(5 * ends[(len(ends) - 1) // 2], result["study"]["equivalence"])
     title = "difference in points; shaded: practically equivalent"
     if ends[-1] <= reach:
         return alt.X("low:Q", title=title)
     scale = alt.Scale(domain=[-reach, reach], clamp=True)
-    return alt.X("low:Q", scale=scale, title=[title, "an interval that reaches the edge goes on beyond it"])
+    return alt.X("low:Q", scale=scale, title=[title, "intervals that reach the edge continue beyond it"])
 
 
 def _scale(meaning: dict[str, str]) -> Any:
@@ -220,7 +206,7 @@ def _scale(meaning: dict[str, str]) -> Any:
 
 
 def _band(equivalence: float) -> Any:
-    """The region of practical equivalence."""
+    """The equivalence margin."""
     data = alt.Data(values=[{"from": -equivalence, "to": equivalence}])
     return alt.Chart(data).mark_rect(color="#888888", opacity=0.22).encode(x="from:Q", x2="to:Q")
 

@@ -1,4 +1,4 @@
-"""The report as one HTML file that asks nothing of any other place."""
+"""The report as one HTML file that loads nothing from elsewhere."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ PACKAGES = ("xstilts", "torch", "transformers", "tokenizers", "numpy")
 
 
 def write_page(result: Result, run: Path) -> Path:
-    """Writes `report.html`, `tables.csv` and `charts/*.svg` into a run folder; the path of the page."""
+    """Write `report.html`, `tables.csv` and `charts/*.svg` into a run folder; the path of the page."""
     drawn: dict[str, dict[Any, Markup]] = {}
     (run / CHARTS).mkdir(parents=True, exist_ok=True)
     for kind, key, name, text in _charts(result):
@@ -40,9 +40,9 @@ def write_page(result: Result, run: Path) -> Path:
 
 
 def _charts(result: Result) -> Iterator[tuple[str, Any, str, str]]:
-    """Kind, key, file name and SVG of every chart that there is something to draw for.
+    """Kind, key, file name and SVG of every chart with something to show.
 
-    File names are numbered, because two names of the study may differ only in what a file name cannot hold.
+    File names are numbered, because names in the study may differ only in characters that a file name cannot hold.
     """
     for family in ("verdicts", "controls"):
         if result[family]:
@@ -53,10 +53,10 @@ def _charts(result: Result) -> Iterator[tuple[str, Any, str, str]]:
     for position, (contrast, target) in enumerate(shown, 1):
         name = f"languages-{position:02d}-{tables.slug(contrast)}-{tables.slug(target)}"
         yield "languages", (contrast, target), name, charts.svg(charts.languages_chart(result, contrast, target))
-    for position, found in enumerate(result["distance"], 1):
-        if any(point["distance"] is not None for point in found["points"]):
-            name = f"distance-{position:02d}-{tables.slug(found['contrast'])}"
-            yield "distance", found["contrast"], name, charts.svg(charts.distance_chart(found))
+    for position, gains in enumerate(result["distance"], 1):
+        if any(point["distance"] is not None for point in gains["points"]):
+            name = f"distance-{position:02d}-{tables.slug(gains['contrast'])}"
+            yield "distance", gains["contrast"], name, charts.svg(charts.distance_chart(gains))
     for position, target in enumerate(tables.targets(result), 1):
         name = f"scores-{position:02d}-{tables.slug(target)}"
         yield "scores", target, name, charts.svg(charts.heat_map(result, target))
@@ -84,35 +84,20 @@ def _languages(result: Result) -> list[Result]:
 
 
 def _provenance(result: Result, run: Path) -> dict[str, str]:
-    plan, study = result["plan"], result["study"]
-    facts = {
-        "study": study["name"],
-        "plan": plan["hash"],
-        "seed": str(study["seed"]),
-        "encoders": ", ".join(result["encoders"]),
-        "device": plan["device"],
-        "precision": plan["precision"],
-        "steps": str(len(plan["steps"])),
-        **_computed(run),
-        "page written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, with "
-        + ", ".join(f"{name} {_version(name)}" for name in PACKAGES),
-    }
-    return facts
-
-
-def _computed(run: Path) -> dict[str, str]:
-    """When steps were computed, how many, and how long they took; empty without a log."""
-    events = read_events(run)
-    if not events:
-        return {}
-    seconds = [event["seconds"] for event in events if event["event"] == "finished"]
-    first, last = (f"{datetime.fromtimestamp(events[i]['time'], UTC):%Y-%m-%d %H:%M}" for i in (0, -1))
-    failed = sum(event["event"] == "failed" for event in events)
-    computed = f"{len(seconds)} steps in {sum(seconds):,.0f} s of work"
-    return {
-        "run": f"{first} to {last} UTC",
-        "computed here": f"{computed}; {failed} failed attempts" if failed else computed,
-    }
+    """Where the numbers come from: plan, seed, encoders, device, what ran in this folder, and versions of packages."""
+    plan = result["plan"]
+    facts = {"study": result["study"]["name"], "plan": plan["hash"], "seed": str(result["study"]["seed"])}
+    facts |= {"encoders": ", ".join(result["encoders"]), "device": plan["device"], "precision": plan["precision"]}
+    facts |= {"steps": str(len(plan["steps"]))}
+    if events := read_events(run):
+        seconds = [event["seconds"] for event in events if event["event"] == "finished"]
+        first, last = (f"{datetime.fromtimestamp(events[i]['time'], UTC):%Y-%m-%d %H:%M}" for i in (0, -1))
+        failed = sum(event["event"] == "failed" for event in events)
+        facts["run"] = f"{first} to {last} UTC"
+        facts["computed here"] = f"{len(seconds)} steps in {sum(seconds):,.0f} s of work"
+        facts["computed here"] += f"; {failed} failed attempts" * bool(failed)
+    packages = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
+    return facts | {"page written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, with {packages}"}
 
 
 def _version(package: str) -> str:

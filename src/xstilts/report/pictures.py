@@ -1,6 +1,6 @@
 """Pictures of distances among languages: intervals, a heat map, a map of the world, and a page with all of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,83 +11,74 @@ import vl_convert
 
 from xstilts.errors import XstiltsError
 from xstilts.languages import Distances, Selection, distance_matrix, language
-from xstilts.report.charts import FAINT, INK, MARK, WIDTH, power_chart, specification, standalone, svg
+from xstilts.report.charts import FAINT, INK, MARK, WIDTH, forest, power_chart, specification, standalone, svg
 from xstilts.report.sentences import components_line
 
 CHOSEN = "#D55E00"
 PNG_SCALE = 2.0
+MAP, INTERVALS, MATRIX = "Where the languages are", "Distances and their intervals", "All distances"
 SOURCES = "Features: URIEL (Littell et al. 2017), CC BY-SA 4.0. Points: Glottolog 5.1 and URIEL"
 
 
-def draw_distances(found: Distances, path: Path, matrix: bool) -> None:
-    """Writes the heat map of a matrix, else the intervals, to an SVG or PNG file, or all pictures to an HTML page."""
-    title = f"Distances from {_name(found.codes[0])} by {found.measure}"
-    charts = {
-        "Distances and their intervals": lambda: intervals_chart(found),
-        "All distances": lambda: matrix_chart(found),
-        "Where the languages are": lambda: world_map(found.codes[0], (), found.codes[1:]),
+def draw_distances(distances: Distances, path: Path, matrix: bool) -> None:
+    """Write the heat map of a matrix, else the intervals, to an SVG or PNG file, or all pictures to an HTML page."""
+    title = f"Distances from {_name(distances.codes[0])} by {distances.measure}"
+    _write(path, title, _charts(distances, (), distances.codes[1:]), MATRIX if matrix else INTERVALS, SOURCES)
+
+
+def draw_selection(selection: Selection, path: Path) -> None:
+    """Write a map with the chosen languages to an SVG or PNG file, or all pictures to an HTML page."""
+    chosen, candidates = selection.languages, [candidate.language for candidate in selection.evidence]
+    title = f"{selection.strategy} of {_name(selection.anchor)} by {selection.measure}: {' '.join(chosen)}"
+    distances = distance_matrix([selection.anchor, *candidates], measure=selection.measure, intervals=True)
+    _write(path, title, _charts(distances, chosen, candidates), MAP, SOURCES)
+
+
+def _charts(distances: Distances, chosen: tuple[str, ...], others: Sequence[str]) -> dict[str, Callable[[], Any]]:
+    return {
+        MAP: lambda: world_map(distances.codes[0], chosen, others),
+        INTERVALS: lambda: intervals_chart(distances, chosen),
+        MATRIX: lambda: matrix_chart(distances),
     }
-    _write(path, title, charts, "All distances" if matrix else "Distances and their intervals", SOURCES)
 
 
-def draw_selection(found: Selection, path: Path) -> None:
-    """Writes a map with the languages chosen to an SVG or PNG file, or all pictures to an HTML page."""
-    known = [one.language for one in found.evidence]
-    title = f"{found.strategy} of {_name(found.anchor)} by {found.measure}: {' '.join(found.languages)}"
-    matrix = distance_matrix([found.anchor, *known], measure=found.measure, intervals=True)
-    charts = {
-        "Where the languages are": lambda: world_map(found.anchor, found.languages, known),
-        "Distances and their intervals": lambda: intervals_chart(matrix, found.languages),
-        "All distances": lambda: matrix_chart(matrix),
-    }
-    _write(path, title, charts, "Where the languages are", SOURCES)
-
-
-def intervals_chart(found: Distances, chosen: tuple[str, ...] = ()) -> Any:
+def intervals_chart(distances: Distances, chosen: tuple[str, ...] = ()) -> Any:
     """The distances from the first language, near to far, with their intervals; those of `chosen` stand out."""
-    pairs = [pair for i in range(1, len(found.codes)) if not np.isnan((pair := found.pair(0, i)).value)]
+    pairs = [distances.pair(0, i) for i in range(1, len(distances.codes))]
+    known = sorted((pair for pair in pairs if not np.isnan(pair.value)), key=lambda pair: pair.value)
     rows = [
-        {
-            "language": f"{_name(pair.b)} ({pair.b})",
-            "distance": pair.value,
-            "low": pair.value if pair.low is None else pair.low,
-            "high": pair.value if pair.high is None else pair.high,
-            "chosen": pair.b in chosen,
-        }
-        for pair in sorted(pairs, key=lambda pair: pair.value)
-    ]
-    missing = [pair.b for i in range(1, len(found.codes)) if np.isnan((pair := found.pair(0, i)).value)]
-    y = alt.Y("language:N", sort=None, title=None, axis=alt.Axis(grid=False, ticks=False))
+        {"language": f"{_name(pair.b)} ({pair.b})", "estimate": pair.value, "low": pair.low, "high": pair.high,
+         "chosen": pair.b in chosen}
+        for pair in known
+    ]  # fmt: skip
+    unit = " (km)" if distances.measure == "geographic" else ""
+    origin = _name(distances.codes[0])
+    x = alt.X("low:Q", title=f"distance from {origin} by {distances.measure}{unit}")
     colour = alt.condition(alt.datum.chosen, alt.value(CHOSEN), alt.value(MARK))
-    base = alt.Chart(alt.Data(values=rows)).encode(y=y, color=colour)
-    unit = " (km)" if found.measure == "geographic" else ""
-    lines = base.mark_rule(strokeWidth=2).encode(
-        x=alt.X("low:Q", title=f"distance from {_name(found.codes[0])} by {found.measure}{unit}"), x2="high:Q"
+    shape = alt.condition(alt.datum.chosen, alt.value("diamond"), alt.value("circle"))
+    _, layers = forest(rows, "language", x, 60, shape, color=colour)
+    missing = [pair.b for pair in pairs if np.isnan(pair.value)]
+    subtitle = "95 % intervals" if distances.low is not None else "no intervals for this measure"
+    title = alt.Title(
+        f"Distance from {origin}", subtitle=subtitle + f"; not known: {', '.join(missing)}" * bool(missing)
     )
-    points = base.mark_point(size=60, filled=True, opacity=1).encode(
-        x="distance:Q",
-        shape=alt.condition(alt.datum.chosen, alt.value("diamond"), alt.value("circle")),
-    )
-    about = "95 % intervals" if found.low is not None else "no intervals for this measure"
-    subtitle = about + (f"; not known: {', '.join(missing)}" if missing else "")
-    title = alt.Title(f"Distance from {_name(found.codes[0])}", subtitle=subtitle)
-    return alt.layer(lines, points, title=title, description=title.text, width=WIDTH, height=alt.Step(20))
+    return alt.layer(*layers, title=title, description=title.text, width=WIDTH, height=alt.Step(20))
 
 
-def matrix_chart(found: Distances) -> Any:
+def matrix_chart(distances: Distances) -> Any:
     """All distances as a heat map, similar languages side by side; a cell that is not known stays empty."""
-    codes = [found.codes[i] for i in dendrogram_order(found.values)]
-    place = {code: i for i, code in enumerate(found.codes)}
+    codes = [distances.codes[i] for i in dendrogram_order(distances.values)]
+    place = {code: i for i, code in enumerate(distances.codes)}
     rows = [
         {"a": a, "b": b, "distance": float(value)}
         for a in codes
         for b in codes
-        if not np.isnan(value := found.values[place[a], place[b]])
+        if not np.isnan(value := distances.values[place[a], place[b]])
     ]
     axis = {"title": None, "sort": codes}
     plain = alt.Axis(domain=False, ticks=False, grid=False)
     chart = alt.Chart(alt.Data(values=rows)).mark_rect()
-    title = f"Distances by {found.measure}, similar languages side by side"
+    title = f"Distances by {distances.measure}, similar languages side by side"
     legend = alt.Legend(title="distance", labelColor="currentColor", titleColor="currentColor")
     return chart.encode(
         x=alt.X("a:N", axis=plain.copy(), **axis),
@@ -113,17 +104,16 @@ def dendrogram_order(values: np.ndarray) -> list[int]:
     return [int(i) for i in leaves_list(linkage(squareform(full, checks=False), "average", optimal_ordering=True))]
 
 
-def world_map(origin: str, chosen: tuple[str, ...], others: tuple[str, ...] | list[str]) -> Any:
+def world_map(origin: str, chosen: tuple[str, ...], others: Sequence[str]) -> Any:
     """The languages as points on a graticule: the origin, those chosen and the other candidates."""
     order = list(dict.fromkeys([origin, *chosen, *others]))
     roles = dict.fromkeys(others, "candidate") | dict.fromkeys(chosen, "chosen") | {origin: "origin"}
-    rows = _labelled(
-        [
-            {"language": code, "role": roles[code], "latitude": one.latitude, "longitude": one.longitude}
-            for code in order
-            if (one := language(code)).latitude is not None
-        ]
-    )
+    places = [
+        {"language": code, "role": roles[code], "latitude": place.latitude, "longitude": place.longitude}
+        for code in order
+        if (place := language(code)).latitude is not None
+    ]
+    rows = _labelled(places)
     present = [role for role in ("origin", "chosen", "candidate") if role in roles.values()]
     marks = {"origin": ("#009E73", "square"), "chosen": (CHOSEN, "diamond"), "candidate": (MARK, "circle")}
     legend = alt.Legend(title=None, orient="bottom", labelColor="currentColor", labelFontSize=12)
@@ -136,21 +126,18 @@ def world_map(origin: str, chosen: tuple[str, ...], others: tuple[str, ...] | li
     text = base.mark_text(fontSize=11, dy=-10, color="currentColor").encode(text="label:N")
     sphere = alt.Chart(alt.sphere()).mark_geoshape(fill="#88888811", stroke=FAINT)
     lines = alt.Chart(alt.graticule(step=[30, 15])).mark_geoshape(filled=False, stroke=FAINT, strokeWidth=0.7)
-    title = alt.Title(
-        "Where the languages are",
-        subtitle="one point in the middle of each area; labels that would cover others are left out",
-    )
+    title = alt.Title(MAP, subtitle="one point in the middle of each area; labels that would overlap are left out")
     chart = alt.layer(sphere, lines, points, text, title=title, description=title.text, width=760, height=390)
     return chart.project("equirectangular")
 
 
 def _labelled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The points, last what matters most, each with its label; one that would cover an earlier label goes without."""
-    wide, high = 8.0, 5.5  # degrees that a label takes
+    """The points, the most important last, each with its label unless it would cover that of an earlier one."""
+    width, height = 8.0, 5.5  # degrees that a label takes
     placed: list[dict[str, Any]] = []
     for row in rows:
         free = all(
-            abs(row["longitude"] - other["longitude"]) > wide or abs(row["latitude"] - other["latitude"]) > high
+            abs(row["longitude"] - other["longitude"]) > width or abs(row["latitude"] - other["latitude"]) > height
             for other in placed
             if other["label"]
         )

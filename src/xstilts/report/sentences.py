@@ -3,167 +3,162 @@
 from typing import Any
 
 from xstilts.analysis.verdicts import BETTER, EQUIVALENT, UNDETERMINED, WORSE
-from xstilts.report.tables import counted, interval, signed, targets, unbeaten
+from xstilts.report.console import interval, number, signed
+from xstilts.report.tables import counted, targets, unbeaten
 
 Result = dict[str, Any]
 
 UNBEATEN = (
-    "No better than the baseline ({baseline}), as far as this run can tell: the interval of the difference reaches "
-    "zero or lies below it. Differences between such arms say little of the task."
+    "Not shown to beat the baseline ({baseline}): the interval of the difference reaches zero or lies below it. "
+    "Differences between such arms cannot be interpreted."
 )
 
 
 def scope(result: Result) -> list[str]:
-    """What the design allows to say of all verdicts together."""
-    study, judged = result["study"], result["verdicts"]
-    encoders, primary = len(result["encoders"]), [t for t in targets(result) if t in study["primary"]]
+    """The scope of the conclusions that all verdicts share."""
+    study, verdicts, encoders = result["study"], result["verdicts"], len(result["encoders"])
     lines = []
-    if judged:
-        each = f", {judged[0]['level']:.1%} each" if len(judged) > 1 else ""
-        lines.append(
-            f"{_count(len(judged), 'contrast')} declared before the run. The intervals hold together with "
-            f"{study['level']:.0%} confidence{each}; the verdict follows from the interval alone."
-        )
-        replicates = sorted({row["replicates"] for row in judged})
-        lines.append(
-            f"Uncertainty counts {' to '.join(map(str, replicates))} paired replicates (over all encoders) and the "
-            f"test items. It holds for {'this encoder' if encoders == 1 else f'these {encoders} encoders'}: "
-            "encoders were chosen, not sampled."
-        )
+    if verdicts:
+        each = f" ({verdicts[0]['level']:.1%} each)" if len(verdicts) > 1 else ""
+        contrasts = f"{len(verdicts)} contrast{'s were' if len(verdicts) > 1 else ' was'}"
+        replicates = " to ".join(map(str, sorted({row["replicates"] for row in verdicts})))
+        lines += [
+            f"{contrasts} declared before the run. Their intervals hold simultaneously with {study['level']:.0%} "
+            f"confidence{each}, and a verdict follows from its interval alone.",
+            f"Intervals account for variation between {replicates} paired replicates over all encoders and between "
+            f"test items. They hold for {'this encoder' if encoders == 1 else f'these {encoders} encoders'}, which "
+            f"{'was' if encoders == 1 else 'were'} chosen, not sampled.",
+        ]
+    primary = [target for target in targets(result) if target in study["primary"]]
     languages = "; ".join(f"{target}: {', '.join(counted(result, target)) or 'none'}" for target in primary)
-    lines.append(f"Judged is the mean over held-out languages, in which no arm compared here is trained ({languages}).")
-    lines.append(
-        f"Inside ±{study['equivalence']:g} points is practically equivalent. Undetermined is not equivalent: "
-        "the interval leaves both a difference that matters and none possible."
-    )
-    return lines
+    return [
+        *lines,
+        f"The score is the mean over held-out languages, on which no compared arm is trained ({languages}).",
+        f"Differences within ±{study['equivalence']:g} points count as equivalent. Undetermined does not mean "
+        "equivalent: the interval includes differences that matter.",
+    ]
 
 
 def remarks(judged: Result) -> list[str]:
-    """What a reader of one verdict ought to know beside it: the second reading, what would decide, run by run."""
-    lines = [random_language_line(judged)]
-    if judged["decision"]:
-        lines.append(judged["decision"]["text"])
-    runs = judged["runs"]
-    chance = (
-        f"One run of '{judged['left']}' beats one of '{judged['right']}' with probability {runs['probability']:.2f}"
-    )
+    """Notes on one verdict: what would settle it, how single runs compare, and the multi-bootstrap's interval."""
+    lines = [judged["decision"]["text"]] if judged["decision"] else []
+    runs, bootstrap = judged["runs"], judged["bootstrap"]
     sd = runs["sd_difference"]
     spread = "" if sd is None else f"; the standard deviation of the difference over replicates is {sd:.1f} points"
-    lines.append(f"{chance}{spread}.")
-    drawn = judged["bootstrap"]
-    if drawn:
-        shown = interval({"low": drawn["corrected_low"], "high": drawn["corrected_high"]})
-        plain = interval(drawn)
-        lines.append(
-            f"Multi-bootstrap of replicates and items, corrected for their number: {shown} (without: {plain})."
-        )
+    pair = f"A run of '{judged['left']}' beats a run of '{judged['right']}'"
+    lines.append(f"{pair} with probability {runs['probability']:.2f}{spread}.")
+    if bootstrap:
+        corrected = interval({"low": bootstrap["corrected_low"], "high": bootstrap["corrected_high"]})
+        method = "Multi-bootstrap over replicates and items, corrected for small samples"
+        lines.append(f"{method}: {corrected} (uncorrected: {interval(bootstrap)}).")
     return lines
 
 
+def caveats(result: Result) -> list[Result]:
+    """What limits the verdicts: each `text` once, its `contrasts`, and whether it is a `warning`."""
+    contrasts: dict[tuple[str, bool], list[str]] = {}
+    for judged in result["verdicts"]:
+        for text, warning in [
+            (random_language_line(judged), False),
+            *((text, True) for text in doubts(result, judged)),
+        ]:
+            contrasts.setdefault((text, warning), []).append(judged["contrast"])
+    return [
+        {"text": text, "warning": warning, "contrasts": ", ".join(names)}
+        for (text, warning), names in contrasts.items()
+    ]
+
+
 def random_language_line(judged: Result) -> str:
-    """What the contrast says of languages like the held-out ones, or why it says nothing."""
-    own = judged["random_languages"]
-    opening = "This holds for these held-out languages. Of languages like these"
-    if "refused" in own:
-        return f"{opening} nothing is said: {own['refused']}."
-    counting = f"each of the {own['families']} families counting alike"
-    return f"{opening}, {counting}: {signed(own['estimate'])} {interval(own)}."
-
-
-def slope(found: Result) -> str:
-    """A slope of the gain on distance in words."""
-    if "missing" in found:
-        return f"none: {found['missing']}"
-    return f"{signed(found['slope'])} {interval(found)}, p {found['p']:.3f}, {found['languages']} languages"
+    """What a contrast shows by random-language inference, or why that is not possible."""
+    effect = judged["random_languages"]
+    opening = "This holds for these held-out languages"
+    if "refused" in effect:
+        return f"{opening}, not for languages like them: {effect['refused']}."
+    how = f"random-language inference, each of the {effect['families']} families weighted equally"
+    return f"{opening}. For languages like them ({how}): {signed(effect['estimate'])} {interval(effect)}."
 
 
 def doubts(result: Result, judged: Result) -> list[str]:
-    """Why a verdict may be empty though its interval is sound: arms or encoders that did not learn the task."""
-    lines = []
-    for part in judged["parts"]:
-        if "encoder" in part and part["low"] == part["high"] == 0:
-            lines.append(
-                f"Encoder '{part['encoder']}' scores the same in both arms and in every replicate, as one that learned "
-                "nothing would: it tells nothing, and it makes the interval look narrower than it is."
-            )
+    """Warnings that a verdict may mean nothing, because arms or encoders did not learn the task."""
+    lines = [
+        f"Encoder '{part['encoder']}' scores the same in both arms in every replicate, so it did not learn; "
+        "disregard it. It makes the interval look narrower than it is."
+        for part in judged["parts"]
+        if "encoder" in part and part["low"] == part["high"] == 0
+    ]
     for target in result["study"]["primary"]:
-        idle = [arm for arm in (judged["left"], judged["right"]) if arm in unbeaten(result, target)]
-        if idle:
-            names = " and ".join(f"'{arm}'" for arm in idle)
-            lines.append(f"On {target}, {names} scored no better than the baseline, as far as this run can tell.")
+        for arm in (judged["left"], judged["right"]):
+            if arm in unbeaten(result, target):
+                lines.append(f"On {target}, '{arm}' is not shown to beat the baseline.")
     return lines
 
 
 def purpose(result: Result) -> str:
-    """What the controls of a study are: not all of them check the machine."""
+    """What the controls of a study are for."""
     secondary = {row["contrast"] for row in result["controls"]} & _confounded(result)
+    comparisons = "secondary comparisons that confound language with data set"
     if not secondary:
-        return "checks of the machine, not findings"
-    told = "secondary comparisons that confound language with data set"
-    return told if len(secondary) == len(result["controls"]) else f"checks of the machine, and {told}; not findings"
+        return "sanity checks"
+    return comparisons if len(secondary) == len(result["controls"]) else f"sanity checks, and {comparisons}"
 
 
 def expectation(result: Result, control: Result) -> tuple[str, str]:
-    """What a control ought to show, and whether it did; both follow from how its arms are defined.
+    """What a control is expected to show, and whether it does; both follow from how its arms are defined.
 
     Nothing is expected of a secondary comparison.
     """
     if control["contrast"] in _confounded(result):
-        return (
-            "Secondary: confounds language with data set. What differs is the data set as much as the language.",
-            "",
-        )
+        return "Secondary comparison: its arms differ in their data set as well as in their language.", ""
     arms, word = result["study"]["arms"], control["verdict"]
     left, right = arms.get(control["left"], {}), arms.get(control["right"], {})
     if _settings(left) == _settings(right):
-        ought = "The same arm twice, with independent randomness: it ought to show no difference."
-        did = {
-            EQUIVALENT: "It shows none, as it ought to.",
-            UNDETERMINED: "It shows none, but its interval is too wide to exclude one.",
-        }.get(word, "It does show one: look for a fault, or for too few replicates, before believing any verdict.")
-        return ought, did
-    if left.get("languages") == "held-out":
-        ought = "Trained in held-out languages themselves: it ought to be better."
-        did = {
-            BETTER: "It is, as it ought to be: this set-up can show a gain.",
-            WORSE: "It is worse: look for a fault before believing any verdict.",
-        }.get(word, "That is not shown: a gain in other arms may be too small for this set-up to show as well.")
-        return ought, did
-    return "A check declared by the study.", ""
+        expected = "The same arm twice, with independent randomness: no difference is expected."
+        other = "Failed: look for a bug, or run more replicates, before believing any verdict."
+        outcomes = {EQUIVALENT: "Passed.", UNDETERMINED: "No difference is shown, but one cannot be excluded."}
+    elif left.get("languages") == "held-out":
+        expected = "Trained on the held-out languages themselves: a gain is expected."
+        other = "Not shown: gains of other arms may be too small for this set-up as well."
+        worse = "Failed: look for a bug before believing any verdict."
+        outcomes = {BETTER: "Passed: this set-up can show a gain.", WORSE: worse}
+    else:
+        return "A sanity check declared by the study.", ""
+    return expected, outcomes.get(word, other)
 
 
-def correlation(found: Result) -> str:
+def correlation(gains: Result) -> str:
     """Rho and p of the gain against distance, or why there is none."""
-    if found["rho"] is None:
+    if gains["rho"] is None:
         return "no rank correlation: too few languages with a distance, or no variation"
-    draws = f"{found['permutations']:,} permutations of languages"
-    return f"rho {signed(found['rho'])}, p {found['p']:.3f} ({draws})"
+    return f"rho {signed(gains['rho'])}, p {gains['p']:.3f} ({gains['permutations']:,} permutations of languages)"
 
 
-def budget_warning(rows: list[dict[str, Any]]) -> str:
-    """Says where arms with an intermediate phase had unequal examples or updates; "" where they are equal."""
+def slope(line: Result) -> str:
+    """A slope of the gain on distance in words."""
+    if "missing" in line:
+        return f"none: {line['missing']}"
+    return f"{signed(line['slope'])} {interval(line)}, p {number(line['p'], 3)}, {line['languages']} languages"
+
+
+def budget_warning(rows: list[Result]) -> str:
+    """Warn of arms with unequal examples or updates in the intermediate phase; "" if they are equal."""
     differing = [name for name in ("examples", "updates") if len({row[name] for row in rows}) > 1]
     return f"The arms did not have equal {' and '.join(differing)} in the intermediate phase." if differing else ""
 
 
-def components_line(result: dict[str, Any]) -> str:
+def components_line(result: Result) -> str:
     """Say which variance components the power was computed for, and where they come from."""
-    assumed = "assumed, not measured; give --from RUN for those of a run"
     average = f" ({', '.join(result['contrasts'])}, on average)" if result["contrasts"] else ""
+    assumed = "assumed, not measured; give --from RUN for those of a run"
     origin = assumed if result["from"] == "assumed" else f"from {result['from']}{average}"
     values = ", ".join(f"{name.replace('_', ' × ')} {value:g}" for name, value in result["components"].items())
     return f"Variance components in points², {origin}: {values}"
 
 
 def _confounded(result: Result) -> set[str]:
-    """The controls whose arms differ in data set and language, as the study's facts say where they are new enough."""
+    """The controls whose arms differ in data set and language; none in runs that do not record them."""
     return set(result["study"].get("confounded", ()))
 
 
-def _settings(arm: dict[str, Any]) -> dict[str, Any]:
+def _settings(arm: Result) -> Result:
     return {name: value for name, value in arm.items() if name not in ("role", "independent")}
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"

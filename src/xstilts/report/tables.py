@@ -1,4 +1,4 @@
-"""The rows of the report's tables, from the result of an analysis: plain data that page, terminal and CSV share."""
+"""The rows of the report's tables: plain data that page, terminal and CSV share."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ def slug(text: str) -> str:
 
 
 def language_name(code: str) -> str:
-    """A language's English name without its remark in brackets; the code where the table does not know it."""
+    """A language's English name without a remark in brackets; the code if it is unknown."""
     try:
         return language(code).name.partition(" (")[0]
     except XstiltsError:
@@ -52,7 +52,7 @@ def targets(result: Result) -> list[str]:
 
 
 def metric(result: Result, target: str) -> str:
-    """The metric that a target's scores are in; for retrieval with the layer and the pooling of the embeddings."""
+    """The metric that a target's scores are in; for retrieval with the layer and pooling of the embeddings."""
     name = next(str(row["metric"]) for row in result["scores"] if row["target"] == target)
     how = embedding(result, target)
     return f"{name} ({how})" if how else name
@@ -60,13 +60,13 @@ def metric(result: Result, target: str) -> str:
 
 def embedding(result: Result, target: str) -> str:
     """Which embeddings a retrieval target compares, in words; "" for other targets."""
-    found = [cell["retrieval"] for cell in result["budgets"] if cell["target"] == target and "retrieval" in cell]
-    if not found:
+    choices = [cell["retrieval"] for cell in result["budgets"] if cell["target"] == target and "retrieval" in cell]
+    if not choices:
         return ""
-    layers = sorted({choice["layer"] for choice in found})
+    layers = sorted({choice["layer"] for choice in choices})
     span = f"layer {layers[0]}" if len(layers) == 1 else f"layers {layers[0]}–{layers[-1]}"
-    chosen = " by dev" if any(len(choice.get("dev_scores", ())) > 1 for choice in found) else ""
-    return f"{span}{chosen}, {found[0]['pooling']} pooling"
+    chosen = " by dev" if any(len(choice.get("dev_scores", ())) > 1 for choice in choices) else ""
+    return f"{span}{chosen}, {choices[0]['pooling']} pooling"
 
 
 def counted(result: Result, target: str) -> list[str]:
@@ -90,43 +90,41 @@ def role(result: Result, arm: str) -> str:
 def score_table(result: Result, target: str) -> list[Row]:
     """Mean held-out and English scores per arm, the baseline first, each with its gain over the baseline.
 
-    `beaten` is None where there is no baseline to beat.
+    `beaten` is None without a baseline, or without an interval.
     """
-    against = {row["arm"]: row for row in result["baselines"] if row["target"] == target}
-    rows = []
-    for arm in arms(result, target):
-        own = [row for row in result["scores"] if row["target"] == target and row["arm"] == arm]
-        held_out = [row["mean"] for row in own if row["held_out"]]
-        english: Row = next((row for row in own if row["language"] == anchor(result)), {})
-        rows.append({
-            "arm": arm,
-            "role": role(result, arm),
-            "held_out": sum(held_out) / len(held_out) if held_out else None,
-            "english": english.get("mean"),
-            "english_sd": english.get("sd"),
-            "replicates": max(row["replicates"] for row in own),
-            "gain": against.get(arm),
-            "beaten": against[arm]["beaten"] if arm in against else None,
-        })  # fmt: skip
-    return rows
+    gains = {row["arm"]: row for row in result["baselines"] if row["target"] == target}
+    return [
+        {"role": role(result, row["arm"]), "gain": gains.get(row["arm"]), **row}
+        | {"beaten": gains[row["arm"]]["beaten"] if row["arm"] in gains else None}
+        for row in _means(result, target, result["scores"])
+    ]
 
 
 def also_table(result: Result, target: str) -> list[Row]:
     """Held-out and English means by a target's other metrics: a row per metric and arm."""
-    own = [row for row in result["also"] if row["target"] == target]
+    metrics = dict.fromkeys(row["metric"] for row in result["also"] if row["target"] == target)
+    return [
+        {"metric": name, **row}
+        for name in metrics
+        for row in _means(result, target, [row for row in result["also"] if row["metric"] == name])
+    ]
+
+
+def _means(result: Result, target: str, scores: list[Row]) -> list[Row]:
+    """The mean over held-out languages and the English score of each arm of a target."""
     rows = []
-    for name in dict.fromkeys(row["metric"] for row in own):
-        for arm in arms(result, target):
-            found = [row for row in own if row["metric"] == name and row["arm"] == arm]
-            held_out = [row["mean"] for row in found if row["held_out"]]
-            english: Row = next((row for row in found if row["language"] == anchor(result)), {})
-            mean = sum(held_out) / len(held_out) if held_out else None
-            rows.append({"metric": name, "arm": arm, "held_out": mean, "english": english.get("mean")})
+    for arm in arms(result, target):
+        cells = [row for row in scores if row["target"] == target and row["arm"] == arm]
+        held_out = [row["mean"] for row in cells if row["held_out"]]
+        english: Row = next((row for row in cells if row["language"] == anchor(result)), {})
+        rows.append({"arm": arm, "held_out": sum(held_out) / len(held_out) if held_out else None,
+                     "english": english.get("mean"), "english_sd": english.get("sd"),
+                     "replicates": max((row["replicates"] for row in cells), default=0)})  # fmt: skip
     return rows
 
 
 def baseline_name(result: Result, target: str) -> str:
-    """What a target's baseline is; "" where it has none."""
+    """What a target's baseline is; "" if it has none."""
     return next((str(row["baseline"]) for row in result["baselines"] if row["target"] == target), "")
 
 
@@ -147,9 +145,9 @@ def budget_table(result: Result, phase: str) -> list[Row]:
             key = (cell["target"] if phase == "training" else "", cell["arm"])
             cells.setdefault(key, {})[cell["encoder"], cell["replicate"]] = cell[phase]
     return [
-        {"target": target, "arm": arm, "cells": len(found)}
-        | {name: _span([cell.get(name) for cell in found.values()], form) for name, form in PHASE_NUMBERS.items()}
-        for (target, arm), found in cells.items()
+        {"target": target, "arm": arm, "cells": len(phases)}
+        | {name: _span([facts.get(name) for facts in phases.values()], form) for name, form in PHASE_NUMBERS.items()}
+        for (target, arm), phases in cells.items()
     ]
 
 
@@ -162,7 +160,7 @@ def _span(values: list[float | None], form: str) -> str:
 
 
 def source_table(result: Result) -> list[Row]:
-    """The sources that each arm drew, equal draws of several replicates together."""
+    """The sources that each arm drew; replicates with equal draws share a row."""
     rows = []
     for arm, draws in result["plan"]["sources"].items():
         shared: dict[tuple[str, ...], list[str]] = {}

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from xstilts.report.console import interval, number, print_table, say, signed
-from xstilts.report.sentences import UNBEATEN, doubts, expectation, purpose, random_language_line
+from xstilts.report.sentences import UNBEATEN, caveats, expectation, purpose
 from xstilts.report.tables import baseline_name, counted, metric, score_table, targets
 from xstilts.runs.run_files import REPORT
 
@@ -14,8 +14,11 @@ Result = dict[str, Any]
 STYLES = {"better": "bold green", "worse": "bold red", "equivalent": "bold cyan", "undetermined": "bold"}
 
 
-def print_report(result: Result, run: Path, console: Console) -> None:
-    """Print question, answer, verdicts, controls, mean scores next to their baselines, and where the page is."""
+def print_report(result: Result, run: Path, console: Console, warnings: bool = True) -> None:
+    """Print question, answer, verdicts, controls, mean scores next to their baselines, and where the page is.
+
+    warnings: whether to print the design warnings too, which `study` has printed before.
+    """
 
     def lines(*texts: str) -> None:
         for text in texts:
@@ -24,19 +27,14 @@ def print_report(result: Result, run: Path, console: Console) -> None:
     say((result["study"]["question"], "bold"), wrap=True, console=console)
     lines(*[result["answer"]] * bool(result["answer"]))
     _print_family(result, "verdicts", "Verdicts", console)
-    random_language: dict[str, list[str]] = {}
-    for row in result["verdicts"]:
-        random_language.setdefault(random_language_line(row), []).append(row["contrast"])
-        decides = [row["decision"]["text"]] if row["decision"] else []
-        for line in [*decides, *(f"warning: {doubt}" for doubt in doubts(result, row))]:
-            lines(f"{row['contrast']}: {line}")
-    lines(*(f"{', '.join(contrasts)}: {line}" for line, contrasts in random_language.items()))
+    lines(*(f"{row['contrast']}: {row['decision']['text']}" for row in result["verdicts"] if row["decision"]))
+    lines(*(f"{'warning: ' * row['warning']}{row['contrasts']}: {row['text']}" for row in caveats(result)))
     if result["controls"]:
         _print_family(result, "controls", f"Controls: {purpose(result)}", console)
         lines(*(f"{row['contrast']}: {' '.join(expectation(result, row)).strip()}" for row in result["controls"]))
     for target in targets(result):
         _print_scores(result, target, console)
-    lines("", *(f"warning: {warning}" for warning in result["plan"]["warnings"]))
+    lines("", *(f"warning: {warning}" for warning in result["plan"]["warnings"] if warnings))
     say(f"Report: {run / REPORT}", console=console)
 
 
