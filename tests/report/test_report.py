@@ -268,15 +268,11 @@ def test_tables_are_one_tidy_csv(result: dict[str, Any], tmp_path: Path) -> None
     [(0, "equivalent", "Passed"), (0, "worse", "Failed"), (1, "better", "Passed"), (1, "worse", "Failed"),
      (1, "undetermined", "Not shown")],
 )  # fmt: skip
-def test_controls_pass_or_fail(
-    result: dict[str, Any], control: int, word: str, says: str
-) -> None:
+def test_controls_pass_or_fail(result: dict[str, Any], control: int, word: str, says: str) -> None:
     assert says in expectation(result, result["controls"][control] | {"verdict": word})[1]
 
 
-def test_controls_that_differ_in_their_data_sets_are_secondary(
-    result: dict[str, Any], tmp_path: Path
-) -> None:
+def test_controls_that_differ_in_their_data_sets_are_secondary(result: dict[str, Any], tmp_path: Path) -> None:
     secondary, check = result["controls"]
     result["study"]["confounded"] = [secondary["contrast"]]
     assert "differ in their data set" in expectation(result, secondary)[0]
