@@ -1,7 +1,7 @@
 """Variance components: where the uncertainty of a difference comes from, assumed or from a pilot run."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +30,6 @@ class Components:
     rest: float
     language: float
     family: float
-
-    def as_dict(self) -> dict[str, float]:
-        """Component → points², three decimals."""
-        return {field.name: round(getattr(self, field.name), 3) for field in fields(self)}
 
 
 @dataclass(frozen=True)
@@ -84,22 +80,18 @@ def pilot_components(run: Path) -> tuple[Components, int, list[str]]:
     for contrast in pilot.study["contrasts"]:
         comparison = compare_arms(pilot, contrast["left"], contrast["right"], contrast["targets"], encoders=encoders)
         shared = [code for code in comparison.languages[0] if all(code in codes for codes in comparison.languages)]
-        if len(shared) < 2:
-            continue
-        whole = _within(comparison, *shared)
-        if whole.low is None:
+        if len(shared) < 2 or (whole := _within(comparison, *shared)).low is None:
             continue
         single = {code: _within(comparison, code) for code in shared}
         components.append(vars(estimate(whole, single, families_of(shared))))
         clusters.append(whole.clusters)
         names.append(contrast["contrast"])
     if not components:
-        raise XstiltsError(
-            "too-few",
+        what, why = (
             f"{run} says nothing about variance components",
-            "no declared contrast has two held-out languages and two replicates",
-            "name another run, or leave --from out",
+            "it has no contrast with two languages and replicates",
         )
+        raise XstiltsError("too-few", what, why, "name another run, or leave --from out")
     means = {name: float(np.mean([each[name] for each in components])) for name in components[0]}
     return Components(**means), round(float(np.mean(clusters))), names
 

@@ -12,6 +12,7 @@ from scipy import stats
 from xstilts.analysis.components import ASSUMED, Components, Design, expected_variance
 from xstilts.analysis.effects import Effect, half_width
 from xstilts.analysis.inference import FEWEST_FAMILIES, FIXED_LANGUAGES, RANDOM_LANGUAGES
+from xstilts.analysis.verdicts import rounded
 
 SHARE = 0.8
 """The power that a study ought to have."""
@@ -123,7 +124,7 @@ def table(
         for count in sorted({*REPLICATES, design.replicates} - {1})
     ]
     return {
-        "components": components.as_dict(),
+        "components": rounded(vars(components), 3),
         "design": vars(design),
         "level": level,
         "gains": list(gains),

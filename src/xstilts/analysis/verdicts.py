@@ -35,9 +35,7 @@ def sentence(left: str, right: str, effect: Effect, equivalence: float, scope: s
         f"{round(value, 1) + 0.0:+.1f}" for value in (effect.estimate, effect.low, effect.high) if value is not None
     )
     interval = (
-        f" [{', '.join(ends)}]"
-        if ends
-        else " without an interval, because one replicate does not show how much runs vary"
+        f" [{', '.join(ends)}]" if ends else " without an interval (one replicate does not show how much runs vary)"
     )
     return f"{says}: {estimate} points{interval}{scope and f', {scope}'}."
 
