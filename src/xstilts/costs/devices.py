@@ -20,13 +20,13 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Precision = Literal["fp32", "bf16"]
 
 
-class Rates(BaseModel, frozen=True, populate_by_name=True):
+class Rates(BaseModel, frozen=True):
     """A device's speed.
 
     kind: `cpu` (one core) or `cuda`. fp32, bf16: FLOP/s of matrix products; efficiency: the share of them that a step
     reaches. update_seconds, step_seconds: what an update and a step take in addition. ground: the origin of these
-    numbers. memory: GB of the cards of that name. ratios: by kind of step, measured over estimated seconds of earlier
-    runs on this device.
+    numbers. memory: GB of the cards of that name, the smallest first. ratios: by kind of step, measured over estimated
+    seconds of earlier runs on this device.
     """
 
     name: str
@@ -84,11 +84,11 @@ def rates(name: str, corrected: bool = True) -> Rates:
             f"known devices: {', '.join([*known, *STAND_IN])}",
             did_you_mean(name, known) or "measure yours with `xstilts bench device`",
         )
-    found = known[name if name in known else STAND_IN[name]]
+    device = known[name if name in known else STAND_IN[name]]
     if name not in known:
-        ground = f"assumed: this {name} device was not measured, {found.name} stands in; {found.ground}"
-        found = found.model_copy(update={"name": name, "ground": ground})
-    return _corrected(found) if corrected else found
+        ground = f"assumed: this {name} device was not measured, {device.name} stands in; {device.ground}"
+        device = device.model_copy(update={"name": name, "ground": ground})
+    return _corrected(device) if corrected else device
 
 
 def _corrected(device: Rates) -> Rates:
@@ -105,6 +105,6 @@ def _corrected(device: Rates) -> Rates:
 
 def measured_steps() -> dict[str, dict[str, list[float]]]:
     """By `Rates.key` and kind: steps of earlier runs, their estimated seconds (not corrected), and measured seconds."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, TypeError):
         return dict(json.loads(user_file("measured.json").read_bytes()))
     return {}
