@@ -1,4 +1,4 @@
-"""What users get wrong in files and entries is told as bad rows or mistakes: no traceback, no silent wrong number."""
+"""Bad data files are reported as bad rows or errors: no traceback, and no wrong number without a word."""
 
 import json
 
