@@ -67,6 +67,11 @@ def test_a_study_can_add_to_its_own_small_form_what_it_removes(tmp_path):
         load_study(path, quick=True)
 
 
+def test_a_study_written_out_in_full_loads_again(tmp_path):
+    study = load_study("pocket-arms")
+    assert load_study(write(tmp_path, study.model_dump_json(exclude_unset=True))) == study
+
+
 def test_merging_leaves_its_arguments_alone():
     base, over = {"a": {"b": 1, "c": 2}}, {"a": {"b": None}}
     assert merge(base, over) == {"a": {"c": 2}}
@@ -106,6 +111,13 @@ def test_entries_that_share_settings_by_an_alias_are_read_separately(tmp_path):
     rates = [study.intermediate[name].recipe.learning_rate for name in ("slow", "fast")]
     assert rates == [1e-6, 1e-2] and study.tasks["same"].type == "classification"
     assert {study.arms[name].scores for name in ("first", "second")} == {str(tmp_path / "table.csv")}
+
+
+def test_the_small_form_has_paths_of_its_own(tmp_path):
+    (tmp_path / "below").mkdir()
+    arms = {"arms": {"far": {"languages": "predicted", "scores": "table.csv"}}}
+    path = write(tmp_path, {"extends": "pocket", "quick": arms}, "below/study.yaml")
+    assert load_study(path, quick=True).arms["far"].scores == str(tmp_path / "below/table.csv")
 
 
 def test_task_files_are_found_next_to_the_study(tmp_path):

@@ -68,7 +68,9 @@ def _read(name: str, above: tuple[str, ...] = ()) -> YamlFile:
         why = f"its entries are tasks: {', '.join(map(str, settings))}"
         hint = "name it under `task_files:` in a study, or give it to `xstilts tasks --tasks`"
         raise XstiltsError("bad-file", f"{file.origin} is a file of tasks, not a study", why, hint)
-    settings = _with_paths(settings, path.parent)
+    settings = _separate(settings)
+    for block in (settings, settings.get("quick")):
+        _resolve_paths(block, path.parent)
     if "extends" in settings:
         extended = str(settings.pop("extends"))
         if extended in (*above, name):
@@ -83,16 +85,20 @@ def _read(name: str, above: tuple[str, ...] = ()) -> YamlFile:
     return YamlFile(file.origin, settings, file.lines, file.mistakes)
 
 
-def _with_paths(settings: Any, folder: Path, key: str = "") -> Any:
-    """A copy with the paths of task files and score tables resolved, which are relative to the study's file.
+def _separate(value: Any) -> Any:
+    """A copy in which mappings that a YAML alias shares are separate ones."""
+    return {key: _separate(inner) for key, inner in value.items()} if isinstance(value, dict) else value
 
-    Mappings that an alias shares are separate ones in the copy.
-    """
-    if isinstance(settings, dict):
-        return {name: _with_paths(value, folder, name) for name, value in settings.items()}
-    if key == "task_files" and isinstance(settings, list):
-        return [str(folder / str(file)) for file in settings]
-    return str(folder / settings) if key == "scores" and settings and isinstance(settings, str) else settings
+
+def _resolve_paths(settings: Any, folder: Path) -> None:
+    """Make the paths of task files and score tables, which are relative to the study's file, relative to here."""
+    if not isinstance(settings, dict):
+        return
+    if isinstance(paths := settings.get("task_files"), list):
+        settings["task_files"] = [str(folder / str(path)) for path in paths]
+    for _, arm in entries_of(settings, "arms"):
+        if isinstance(arm, dict) and arm.get("scores"):
+            arm["scores"] = str(folder / str(arm["scores"]))
 
 
 def merge(base: Settings, over: Settings) -> Settings:
