@@ -10,7 +10,7 @@ import pytest
 from xstilts.context import Context
 from xstilts.data.prepare import prepare
 from xstilts.errors import XstiltsError
-from xstilts.evaluation.encode import _encode, encoded_rows
+from xstilts.evaluation.encode import encode_examples, encode_table
 from xstilts.tasks.data_source import WorldSource
 from xstilts.tasks.encoding import Encoded
 from xstilts.tasks.task import Task
@@ -32,8 +32,9 @@ def nli(tmp_path):
 
 def encode(nli, tokenizer, store, max_length=40, mask_column="") -> Encoded:
     folder, entry = nli
-    encoded_rows.__globals__["_encoded"].cache_clear()  # as another worker would find it
-    return encoded_rows([folder], entry, tokenizer, max_length, store, mask_column)[1]
+    encode_examples.__globals__["_encode_examples"].cache_clear()  # as another worker would find it
+    settings = {"task": entry, "max_length": max_length, "mask_column": mask_column}
+    return encode_examples([folder], settings, tokenizer, store)[1]
 
 
 def same(one: Encoded, other: Encoded) -> bool:
@@ -82,7 +83,7 @@ def rows_of(kind, *rows):
     table = [
         {name: row.get(name) for name in schema.names} | {"id": str(i), "language": "en"} for i, row in enumerate(rows)
     ]
-    return pa.Table.from_pylist(table, schema), task
+    return pa.Table.from_pylist(table, schema), task.model_dump(mode="json")
 
 
 ANSWERED = {"context": "the old river runs past the town", "question": "who built the wall",
@@ -101,11 +102,11 @@ CHOICES = {"context": "the old river", "question": "who built it", "choices": ["
 def test_a_masked_column_is_not_in_the_sequences_and_labels_stay(kind, column, row, shown, tokenizer):
     other = {"context": "a wide town", "question": "who", "choices": ["it", "a wall"], "label": 0}
     table, task = rows_of(kind, row, {**row, **other} if kind == "multiple_choice" and row["question"] else row)
-    masked = _encode(table, task, tokenizer, 64, column)
+    masked = encode_table(table, task, tokenizer, 64, column)
     expected = [tokenizer(*texts)["input_ids"] for texts in shown]
     sequences = [masked.ids[start:stop].tolist() for start, stop in pairwise(masked.offsets)]
     assert sequences[: len(expected)] == expected
-    whole = _encode(table, task, tokenizer, 64, "")
+    whole = encode_table(table, task, tokenizer, 64, "")
     assert np.array_equal(masked.examples, whole.examples)
     if kind == "qa":
         first, last = masked.labels[0]
@@ -126,7 +127,7 @@ def test_a_masked_column_is_not_in_the_sequences_and_labels_stay(kind, column, r
 ])  # fmt: skip
 def test_a_column_without_which_no_task_is_left_cannot_be_masked(kind, column, row, tokenizer):
     with pytest.raises(XstiltsError) as error:
-        _encode(*rows_of(kind, row), tokenizer, 64, column)
+        encode_table(*rows_of(kind, row), tokenizer, 64, column)
     assert error.value.kind == "unsupported" and column in error.value.what
 
 

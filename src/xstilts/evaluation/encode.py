@@ -1,8 +1,8 @@
-"""Rows as token sequences: memory-mapped arrays beside the finished steps, shared by all workers and later runs."""
+"""Token sequences of examples: memory-mapped arrays in the store, shared by all workers and later runs."""
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cache, lru_cache
 from pathlib import Path
@@ -22,45 +22,52 @@ VERSION = 2
 """Raised when a change of code moves what a text is encoded as."""
 
 
-def encoded_rows(
-    folders: Sequence[Path], task: dict[str, Any], tokenizer: Any, max_length: int, store: Path | None,
-    mask_column: str = "",
-) -> tuple[pa.Table, Encoded]:  # fmt: skip
-    """The rows of prepared folders, one after the other, and their token sequences.
+def example_folders(inputs: Mapping[str, Path], languages: Sequence[str], name: str = "rows") -> list[Path]:
+    """The folders among a step's inputs that hold the examples of these languages, in their order."""
+    return [inputs[f"{name}.{code}"] for code in languages]
+
+
+def encode_examples(
+    folders: Sequence[Path], settings: Mapping[str, Any], tokenizer: Any, store: Path | None
+) -> tuple[pa.Table, Encoded]:
+    """The examples of prepared folders as one table, and their token sequences.
 
     Args:
-        store: the store's folder, where sequences are kept for the next who asks; None keeps them in memory alone.
-        mask_column: a text column that the model is not shown (for a hypothesis-only baseline), or "".
+        settings: `task` (its entry), `max_length`, and possibly `mask_column`, a text column that the model is not
+            shown (for a hypothesis-only baseline).
+        store: the store's folder, where the sequences are kept for later use; None keeps them only in memory.
+
+    Raises XstiltsError if the task type does not allow the column to be masked.
     """
-    return _encoded(tuple(folders), json.dumps(task, sort_keys=True), tokenizer, max_length, store, mask_column)
+    names = ("task", "max_length", "mask_column")
+    chosen = json.dumps({name: settings.get(name, "") for name in names}, sort_keys=True)
+    return _encode_examples(tuple(folders), chosen, tokenizer, store)
 
 
 @lru_cache(maxsize=64)
-def _encoded(
-    folders: tuple[Path, ...], task: str, tokenizer: Any, max_length: int, store: Path | None, mask_column: str
+def _encode_examples(
+    folders: tuple[Path, ...], settings: str, tokenizer: Any, place: Path | None
 ) -> tuple[pa.Table, Encoded]:
-    table, entry = read_examples(folders), Task(**json.loads(task))
-    if store is None:
-        return table, _encode(table, entry, tokenizer, max_length, mask_column)
-    arguments = {
-        "rows": [checksum(folder / "examples.parquet") for folder in folders],
-        "task": json.loads(task),
-        "tokenizer": _content(tokenizer),
-        "max_length": max_length,
-        "mask_column": mask_column,
-    }
-    step = Step("tokens", f"{__name__}:encoded_rows", VERSION, arguments)
-    kept = Store(store)
-    if not kept.has(step.fingerprint) or kept.inspect(step.fingerprint):
-        with kept.writing(step) as out:
-            _write(_encode(table, entry, tokenizer, max_length, mask_column), out)
-    return table, _read(kept.path(step.fingerprint))
+    table, chosen = read_examples(folders), json.loads(settings)
+    if place is None:
+        return table, encode_table(table, tokenizer=tokenizer, **chosen)
+    content = {"rows": [checksum(folder / "examples.parquet") for folder in folders], "tokenizer": _digest(tokenizer)}
+    step = Step("tokens", f"{__name__}:encode_examples", VERSION, {**content, **chosen})
+    store = Store(place)
+    if not store.has(step.fingerprint) or store.inspect(step.fingerprint):
+        with store.writing(step) as out:
+            _write(encode_table(table, tokenizer=tokenizer, **chosen), out)
+    return table, _read(store.path(step.fingerprint))
 
 
-def _encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int, mask_column: str) -> Encoded:
-    kind = FINE_TUNED.get(task.type) or SCORED.get(task.type) or TRAINED[task.type]
-    masked = _masked(table, task, kind, mask_column) if mask_column else table
-    return kind.encode(masked, task, tokenizer, max_length)
+def encode_table(
+    table: pa.Table, task: dict[str, Any], tokenizer: Any, max_length: int, mask_column: str = ""
+) -> Encoded:
+    """The token sequences of a table of examples, without `mask_column`."""
+    entry = Task(**task)
+    kind = FINE_TUNED.get(entry.type) or SCORED.get(entry.type) or TRAINED[entry.type]
+    masked = _masked(table, entry, kind, mask_column) if mask_column else table
+    return kind.encode(masked, entry, tokenizer, max_length)
 
 
 def _masked(table: pa.Table, task: Task, kind: Scored | Trained, column: str) -> pa.Table:
@@ -78,9 +85,9 @@ def _masked(table: pa.Table, task: Task, kind: Scored | Trained, column: str) ->
 
 
 @cache
-def _content(tokenizer: Any) -> str:
-    told = [tokenizer.backend_tokenizer.to_str(), tokenizer.model_input_names, tokenizer.all_special_ids]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+def _digest(tokenizer: Any) -> str:
+    content = [tokenizer.backend_tokenizer.to_str(), tokenizer.model_input_names, tokenizer.all_special_ids]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _write(encoded: Encoded, out: Path) -> None:
@@ -93,8 +100,3 @@ def _write(encoded: Encoded, out: Path) -> None:
 def _read(folder: Path) -> Encoded:
     arrays = {file.stem: np.load(file, mmap_mode="r", allow_pickle=False) for file in folder.glob("*.npy")}
     return Encoded(**arrays, **json.loads((folder / "encoded.json").read_text()))
-
-
-def row_folders(inputs: dict[str, Path], languages: Sequence[str], name: str = "rows") -> list[Path]:
-    """The folders among a step's inputs that hold the rows of these languages, in their order."""
-    return [inputs[f"{name}.{code}"] for code in languages]

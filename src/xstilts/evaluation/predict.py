@@ -11,7 +11,7 @@ import torch
 from xstilts.context import Context
 from xstilts.data.prepare import read_examples
 from xstilts.errors import XstiltsError
-from xstilts.evaluation.encode import encoded_rows, row_folders
+from xstilts.evaluation.encode import encode_examples, example_folders
 from xstilts.models.batching import sorted_batches, to_tensors
 from xstilts.models.encoders import load_model, load_tokenizer
 from xstilts.models.hardware import autocast, choose_device
@@ -29,19 +29,15 @@ def predict(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, conte
     arguments: `task`, `languages`, `max_length`, `mask_column`, `weights` (the model's folder below that of its step,
     "" for itself), `device`, `precision`; inputs: `model`, `rows.xx`.
     """
-    task = Task(**arguments["task"])
-    kind = FINE_TUNED[task.type]
-    device = choose_device(arguments["device"])
-    folder = inputs["model"] / arguments["weights"]
+    task, device = Task(**arguments["task"]), choose_device(arguments["device"])
+    kind, folder = FINE_TUNED[task.type], inputs["model"] / arguments["weights"]
     tokenizer = load_tokenizer(folder)
-    table, encoded = encoded_rows(
-        row_folders(inputs, arguments["languages"]), arguments["task"], tokenizer, arguments["max_length"],
-        context.store, arguments["mask_column"],
-    )  # fmt: skip
+    folders = example_folders(inputs, arguments["languages"])
+    table, encoded = encode_examples(folders, arguments, tokenizer, context.store)
     model = load_model(kind.AUTO_CLASS, folder)[0].to(device)
     extracted = run_model(model, kind, encoded, tokenizer.pad_token_id, device, arguments["precision"], context)
-    predictions = beside(table, kind.predict(extracted, encoded, table, task))
-    threshold = getattr(model.config, "null_threshold", 0.0)  # absent where training had an answer to every question
+    predictions = attach_example_ids(table, kind.predict(extracted, encoded, table, task))
+    threshold = getattr(model.config, "null_threshold", 0.0)  # absent if all training questions had an answer
     pq.write_table(no_answer.withhold(predictions, threshold), out / "predictions.parquet")
 
 
@@ -49,7 +45,8 @@ def run_model(
     model: Any, kind: TaskType, encoded: Encoded, pad_id: int, device: torch.device, precision: str,
     context: Context | None = None,
 ) -> list[np.ndarray]:  # fmt: skip
-    """What `kind.extract` takes from the logits of each sequence, in the order of the sequences."""
+    """What `kind.extract` takes from the logits of each sequence, in the order of the sequences; raises XstiltsError if
+    logits are not finite."""
     result: list[np.ndarray] = [np.empty(0)] * len(encoded)
     done = 0
     model.eval()
@@ -67,12 +64,10 @@ def run_model(
 
 
 def check_outputs(outputs: torch.Tensor, mask: torch.Tensor | None = None) -> None:
-    """Raises XstiltsError if an output of a model is NaN or infinite, those of masked tokens aside."""
+    """Raises XstiltsError if an output of a model is NaN or infinite, padding aside if there is a mask."""
     if not (outputs if mask is None else outputs[mask > 0]).isfinite().all():
-        raise XstiltsError(
-            "not-finite", "the outputs of the model are not finite", "predictions from them would be meaningless",
-            "lower the learning rate of its training, or use `precision: fp32`",
-        )  # fmt: skip
+        what, why = "the outputs of the model are not finite", "predictions from them would be meaningless"
+        raise XstiltsError("not-finite", what, why, "lower the learning rate of its training, or use precision fp32")
 
 
 def baseline(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
@@ -81,13 +76,12 @@ def baseline(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, cont
     arguments: `task`, `languages`; inputs: `train`, `rows.xx` for each language.
     """
     task = Task(**arguments["task"])
-    train = read_examples([inputs["train"]])
-    table = read_examples(row_folders(inputs, arguments["languages"]))
-    predictions = beside(table, FINE_TUNED[task.type].baseline(train, table, task))
+    train, table = read_examples([inputs["train"]]), read_examples(example_folders(inputs, arguments["languages"]))
+    predictions = attach_example_ids(table, FINE_TUNED[task.type].baseline(train, table, task))
     pq.write_table(predictions, out / "predictions.parquet")
 
 
-def beside(table: pa.Table, columns: dict[str, Any]) -> pa.Table:
-    """What was predicted, beside what says of which example."""
-    kept = {"example_id": table["id"], "cluster_id": table["cluster_id"], "language": table["language"]}
-    return pa.table({**kept, **columns})
+def attach_example_ids(table: pa.Table, columns: dict[str, Any]) -> pa.Table:
+    """Columns of predictions with the id, cluster and language of their examples."""
+    ids = {"example_id": table["id"], "cluster_id": table["cluster_id"], "language": table["language"]}
+    return pa.table({**ids, **columns})

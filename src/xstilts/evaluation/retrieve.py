@@ -1,4 +1,4 @@
-"""The step that finds translations: embeddings of several layers in one pass, choices made on development rows."""
+"""The step that finds translations by embeddings: all layers in one pass, choices made on development examples."""
 
 import json
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ import torch
 
 from xstilts.context import Context
 from xstilts.errors import XstiltsError
-from xstilts.evaluation.encode import encoded_rows, row_folders
-from xstilts.evaluation.predict import beside, check_outputs
+from xstilts.evaluation.encode import encode_examples, example_folders
+from xstilts.evaluation.predict import attach_example_ids, check_outputs
 from xstilts.models.batching import sorted_batches, to_tensors
 from xstilts.models.encoders import load_base, load_tokenizer
 from xstilts.models.hardware import autocast, choose_device
@@ -28,71 +28,78 @@ from xstilts.tasks.task_types import main_metric
 
 @dataclass(frozen=True)
 class Embedded:
-    """Rows of several languages and their vectors, float32 [layers, rows, h]."""
+    """Examples of several languages and their vectors, float32 [layers, examples, h]."""
 
     table: pa.Table
     vectors: np.ndarray
 
     def language(self, code: str) -> "Embedded":
-        """The rows of one language."""
-        rows = np.flatnonzero(np.array(self.table["language"].to_pylist()) == code)
-        return Embedded(self.table.take(rows), self.vectors[:, rows])
+        """The examples of one language."""
+        chosen = np.flatnonzero(np.array(self.table["language"].to_pylist()) == code)
+        return Embedded(self.table.take(chosen), self.vectors[:, chosen])
+
+    def predict(self, task: Task, layer: int) -> tuple[pa.Table, dict[str, Any]]:
+        """The queries, and the predictions for them by the layer at this position."""
+        queries = self.table.filter(pa.array(retrieval.queries(self.table)))
+        return queries, retrieval.predict(self.vectors[layer], self.table, task)
 
 
 def retrieve(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
-    """Writes `predictions.parquet`, and `retrieval.json`: the layer, the pooling, and what was chosen on what.
+    """Writes `predictions.parquet`, and `retrieval.json`: the layer, the pooling, and the scores that chose them.
 
     arguments: `task`, `languages`, `max_length`, `layers` (0 is the embedding layer), `pooling` ('mean' or 'cls'),
     `dev_languages`, `device`, `precision`; inputs: `model`, `rows.xx` for each language, `dev.xx` for each dev
-    language. Of several layers the one with the best mean dev score in the `layer_languages` is taken; where pairs are
-    mined, each language's threshold is fitted on its own dev rows.
+    language. Of several layers, the one with the best mean dev score in the `layer_languages` is used. If pairs are
+    mined, the threshold of each language is fitted on its dev examples.
     """
-    task = Task(**arguments["task"])
+    task, layers = Task(**arguments["task"]), arguments["layers"]
     model = load_base(inputs["model"]).to(choose_device(arguments["device"]))
-    rows = _embedded(model, arguments, inputs, "rows", context)
-    chosen: dict[str, Any] = {"layer": arguments["layers"][0], "pooling": arguments["pooling"]}
-    thresholds: dict[str, float] = {}
+    embedded = _embed_languages(model, arguments, inputs, arguments["languages"], "rows", context)
+    position, thresholds, choice = 0, dict[str, float](), dict[str, Any]()
     if arguments["dev_languages"]:
-        dev = _embedded(model, arguments, inputs, "dev", context)
-        best, thresholds, told = _choose(dev, task, arguments)
-        chosen |= {"layer": arguments["layers"][best], **told}
-    layer = arguments["layers"].index(chosen["layer"])
-    parts = [_found(rows.language(code), task, layer, code, thresholds) for code in arguments["languages"]]
+        dev = _embed_languages(model, arguments, inputs, arguments["dev_languages"], "dev", context)
+        position, thresholds, choice = _choose(dev, task, arguments)
+    parts = [_predictions(embedded.language(code), task, position, code, thresholds) for code in arguments["languages"]]
     pq.write_table(pa.concat_tables(parts), out / "predictions.parquet")
-    (out / "retrieval.json").write_text(json.dumps(chosen))
+    summary = {"layer": layers[position], "pooling": arguments["pooling"], **choice}
+    (out / "retrieval.json").write_text(json.dumps(summary))
 
 
-def _found(rows: Embedded, task: Task, layer: int, code: str, thresholds: dict[str, float]) -> pa.Table:
-    """The predictions for the queries of one language."""
-    columns = retrieval.predict(rows.vectors[layer], rows.table, task)
+def _predictions(embedded: Embedded, task: Task, layer: int, code: str, thresholds: dict[str, float]) -> pa.Table:
+    """The predictions for the queries of one language; pairs below its threshold are not mined."""
+    queries, columns = embedded.predict(task, layer)
     if task.mining:
         if code not in thresholds:
-            raise XstiltsError("bad-file", f"no development rows of '{task.name}' in '{code}'",
-                               "the margin from which on pairs are taken is fitted on them, language by language",
-                               "give the target a `dev` split that has the language")  # fmt: skip
-        kept = columns["score"] >= thresholds[code]
-        columns["prediction"] = [p if keep else None for p, keep in zip(columns["prediction"], kept, strict=True)]
-    asked = rows.table.filter(pa.array(retrieval.queries(rows.table)))
-    return beside(asked, columns)
+            raise XstiltsError(
+                "missing-data",
+                f"task '{task.name}' has no development examples in '{code}'",
+                "the threshold of mined pairs is fitted on them, language by language",
+                "give the target a `dev` split that has the language",
+            )
+        mined = columns["score"] >= thresholds[code]
+        columns["prediction"] = [p if keep else None for p, keep in zip(columns["prediction"], mined, strict=True)]
+    return attach_example_ids(queries, columns)
 
 
 def _choose(dev: Embedded, task: Task, arguments: dict[str, Any]) -> tuple[int, dict[str, float], dict[str, Any]]:
-    """The best layer's position, its thresholds by language, and dev scores in points by layer."""
+    """The best layer's position, its thresholds by language, and a summary with mean dev scores in points by layer."""
     means, thresholds, judges = [], [], arguments.get("layer_languages") or arguments["dev_languages"]
     for layer in range(len(arguments["layers"])):
-        found = {code: _dev_score(dev.language(code), task, layer) for code in arguments["dev_languages"]}
-        means.append(float(np.mean([found[code][0] for code in judges])))
-        thresholds.append({code: threshold for code, (_, threshold) in found.items()})
+        scores = {code: _dev_score(dev.language(code), task, layer) for code in arguments["dev_languages"]}
+        means.append(float(np.mean([scores[code][0] for code in judges])))
+        thresholds.append({code: threshold for code, (_, threshold) in scores.items()})
     best = int(np.argmax(means))
-    told = {"dev_languages": judges,
-            "dev_scores": dict(zip(map(str, arguments["layers"]), means, strict=True)),
-            "thresholds": {code: round(t, 6) for code, t in thresholds[best].items() if task.mining}}  # fmt: skip
-    return best, thresholds[best], told
+    summary = {
+        "dev_languages": judges,
+        "dev_scores": dict(zip(map(str, arguments["layers"]), means, strict=True)),
+        "thresholds": {code: round(t, 6) for code, t in thresholds[best].items() if task.mining},
+    }
+    return best, thresholds[best], summary
 
 
-def _dev_score(rows: Embedded, task: Task, layer: int) -> tuple[float, float]:
-    """Score in points of one language's dev rows at a layer, and the threshold that gives it where pairs are mined."""
-    columns = retrieval.predict(rows.vectors[layer], rows.table, task)
+def _dev_score(embedded: Embedded, task: Task, layer: int) -> tuple[float, float]:
+    """One language's dev score in points by a layer, and the threshold of mined pairs that gives it."""
+    queries, columns = embedded.predict(task, layer)
     if task.mining:
         gold, predicted = np.array(columns["gold"], object), np.array(columns["prediction"], object)
         paired = np.array([p is not None for p in predicted])
@@ -101,22 +108,20 @@ def _dev_score(rows: Embedded, task: Task, layer: int) -> tuple[float, float]:
         )
         return f1, threshold
     metric = main_metric(task)
-    asked = rows.table.filter(pa.array(retrieval.queries(rows.table)))
-    return float(retrieval.score(retrieval.statistics(beside(asked, columns), metric).sum(0), metric)), 0.0
+    statistics = retrieval.statistics(attach_example_ids(queries, columns), metric)
+    return float(retrieval.score(statistics.sum(0), metric)), 0.0
 
 
-def _embedded(model: Any, arguments: dict[str, Any], inputs: dict[str, Path], name: str, context: Context) -> Embedded:
-    """The rows of the step's languages ('rows'), or its development rows ('dev'), and their vectors."""
-    languages = arguments["languages" if name == "rows" else "dev_languages"]
+def _embed_languages(
+    model: Any, arguments: dict[str, Any], inputs: dict[str, Path], languages: list[str], name: str, context: Context
+) -> Embedded:
+    """The test examples (`name` 'rows') or development examples ('dev') of the languages with their vectors."""
     tokenizer = load_tokenizer(inputs["model"])
-    table, encoded = encoded_rows(
-        row_folders(inputs, languages, name), arguments["task"], tokenizer, arguments["max_length"], context.store
-    )
+    folders = example_folders(inputs, languages, name)
+    table, encoded = encode_examples(folders, arguments, tokenizer, context.store)
+    pad_id, layers = tokenizer.pad_token_id, arguments["layers"]
     with autocast(model.device, arguments["precision"]):
-        vectors = embed(
-            model, encoded, tokenizer.pad_token_id, model.device, arguments["layers"], arguments["pooling"], context
-        )
-    return Embedded(table, vectors)
+        return Embedded(table, embed(model, encoded, pad_id, model.device, layers, arguments["pooling"], context))
 
 
 def embed(
@@ -124,11 +129,11 @@ def embed(
     context: Context | None = None,
 ) -> np.ndarray:  # fmt: skip
     """Hidden states of several layers from one pass, float32 [layers, n, h]: the mean over a sequence's tokens, or its
-    first token ('cls')."""
+    first token ('cls'). Raises XstiltsError for a layer that the encoder lacks or vectors that are not finite."""
     deepest = model.config.num_hidden_layers
     if max(layers) > deepest:
-        raise XstiltsError("unknown-name", f"there is no layer {max(layers)}", f"the encoder has {deepest} layers, counted from 1",
-                           "lower `layers` of the target")  # fmt: skip
+        what, why = f"there is no layer {max(layers)}", f"the encoder has {deepest} layers, counted from 1"
+        raise XstiltsError("bad-setting", what, why, "lower `layers` of the target")
     vectors = np.empty((len(layers), len(encoded), model.config.hidden_size), np.float32)
     done = 0
     model.eval()

@@ -1,4 +1,4 @@
-"""What a training is made of: for each task its chosen rows, the rows that weights are chosen by, and its head."""
+"""The data of a training: for each task its chosen examples and those that weights are chosen by; masked text."""
 
 import math
 from dataclasses import dataclass, replace
@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 
 from xstilts.context import Context
-from xstilts.evaluation.encode import encoded_rows, row_folders
-from xstilts.evaluation.predict import beside, run_model
+from xstilts.evaluation.encode import encode_examples, example_folders
+from xstilts.evaluation.predict import attach_example_ids, run_model
 from xstilts.models.batching import epochs, mixture
 from xstilts.models.trimming import Trimmed
 from xstilts.randomness import generator
@@ -25,8 +24,8 @@ from xstilts.training.loop import Part, Update
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Rows that a model is scored on as it is trained, as they are and as sequences."""
+class Examples:
+    """Examples that a model is scored on during its training, as a table and as sequences."""
 
     table: pa.Table
     encoded: Encoded
@@ -34,8 +33,8 @@ class Rows:
 
 @dataclass(frozen=True)
 class TaskData:
-    """One task of a training: `encoded` holds its chosen examples, `dev` its English-dev rows, and `oracle` dev rows in
-    the held-out languages, one entry for each."""
+    """One task of a training: `encoded` holds its chosen examples, `dev` its English development examples, and `oracle`
+    those in the held-out languages, one entry for each."""
 
     task: Task
     kind: TaskType
@@ -43,89 +42,85 @@ class TaskData:
     examples: int
     epochs: int
     weight: float
-    dev: Rows
-    oracle: tuple[Rows, ...]
+    dev: Examples
+    oracle: tuple[Examples, ...]
 
     @property
     def sequences(self) -> list[Encoded]:
-        """All that the model comes to see."""
-        return [self.encoded, self.dev.encoded, *(rows.encoded for rows in self.oracle)]
+        """All sequences that the model sees."""
+        return [self.encoded, self.dev.encoded, *(examples.encoded for examples in self.oracle)]
 
     def trimmed(self, vocabulary: Trimmed) -> "TaskData":
-        """The same with the numbers of the rows of the vocabulary that are left."""
-        dev, *oracle = (replace(r, encoded=vocabulary.encoded(r.encoded)) for r in (self.dev, *self.oracle))
+        """The same data with the token ids of the trimmed vocabulary."""
+        dev, *oracle = (replace(e, encoded=vocabulary.encoded(e.encoded)) for e in (self.dev, *self.oracle))
         return replace(self, encoded=vocabulary.encoded(self.encoded), dev=dev, oracle=tuple(oracle))
 
+    def predict(self, model: Any, examples: Examples, pad_id: int, precision: str) -> pa.Table:
+        """The model's predictions for examples of the task."""
+        extracted = run_model(model, self.kind, examples.encoded, pad_id, model.device, precision)
+        columns = self.kind.predict(extracted, examples.encoded, examples.table, self.task)
+        return attach_example_ids(examples.table, columns)
 
-def read_material(
+    def score(self, predictions: pa.Table) -> float:
+        """Points of the task's first metric, with the threshold for unanswered questions that suits the predictions."""
+        metric = main_metric(self.task)
+        chosen = withhold(predictions, fit_threshold(predictions)) if self.task.unanswerable else predictions
+        return float(self.kind.score(self.kind.statistics(chosen, metric).sum(0), metric))
+
+
+def read_task_data(
     name: str, arguments: dict[str, Any], inputs: dict[str, Path], tokenizer: Any, context: Context
 ) -> TaskData:
-    """The material of one of `arguments["tasks"]`, see `xstilts.training.phases.fine_tune`."""
-    told = arguments["tasks"][name]
-    task = Task(**told["task"])
+    """The data of one of `arguments["tasks"]`, see `xstilts.training.phases.fine_tune`."""
+    settings = arguments["tasks"][name] | {"mask_column": arguments["mask_column"]}
+    task = Task(**settings["task"])
 
-    def read(folder: Path) -> Rows:
-        return Rows(*encoded_rows(
-            [folder], told["task"], tokenizer, told["max_length"], context.store, arguments["mask_column"]
-        ))  # fmt: skip
+    def read(folder: Path) -> Examples:
+        return Examples(*encode_examples([folder], settings, tokenizer, context.store))
 
-    parts = [read(folder) for folder in row_folders(inputs, told["languages"], f"train.{name}")]
-    chosen = choose_rows(
-        [part.table for part in parts], told["examples"], task.parallel, generator(arguments["seed"], "rows", name),
-        arguments["anchor_share"],
-    )  # fmt: skip
-    encoded = join([part.encoded for part in parts], chosen)
-    oracle = tuple(read(folder) for folder in row_folders(inputs, arguments["oracle"], "oracle"))
-    return TaskData(task, FINE_TUNED[task.type], encoded, len(chosen), told["epochs"], told["weight"],
-                    read(inputs[f"dev.{name}"]), oracle)  # fmt: skip
+    parts = [read(folder) for folder in example_folders(inputs, settings["languages"], f"train.{name}")]
+    tables, rng = [part.table for part in parts], generator(arguments["seed"], "rows", name)
+    chosen = choose_rows(tables, settings["examples"], task.parallel, rng, arguments["anchor_share"])
+    return TaskData(
+        task=task,
+        kind=FINE_TUNED[task.type],
+        encoded=join([part.encoded for part in parts], chosen),
+        examples=len(chosen),
+        epochs=settings["epochs"],
+        weight=settings["weight"],
+        dev=read(inputs[f"dev.{name}"]),
+        oracle=tuple(read(folder) for folder in example_folders(inputs, arguments["oracle"], "oracle")),
+    )
 
 
-def draw_updates(materials: list[TaskData], arguments: dict[str, Any], more: int) -> list[Update]:
-    """The updates of a training on the materials: epochs of one task, lengthened by `more` updates, or draws from
-    several by their shares."""
+def draw_updates(data: list[TaskData], arguments: dict[str, Any], more: int) -> list[Update]:
+    """The updates of a training: epochs of a single task, lengthened by `more` updates, or draws from several tasks by
+    their shares."""
     rng, size, sampling = generator(arguments["seed"], "order"), arguments["batch_size"], arguments["sampling"]
-    if len(materials) == 1:
-        count = materials[0].examples
-        total = count * materials[0].epochs + more * size
-        order = epochs(count, math.ceil(total / count), rng)[:total]
+    counts = [d.examples for d in data]
+    if len(data) == 1:
+        total = counts[0] * data[0].epochs + more * size
+        order = epochs(counts[0], math.ceil(total / counts[0]), rng)[:total]
     else:
-        counts = [material.examples for material in materials]
-        total = sampling["examples"] or sum(m.examples * m.epochs for m in materials)
+        total = sampling["examples"] or sum(d.examples * d.epochs for d in data)
         weights = shares(counts, sampling["how"], sampling["temperature"], sampling["cap"])
         order = mixture(np.repeat(np.arange(len(counts)), counts), total, weights, rng)
-    return updates([material.encoded for material in materials], order, size)
+    return updates([d.encoded for d in data], order, size)
 
 
-def raw_text(
-    arguments: dict[str, Any], inputs: dict[str, Path], tokenizer: Any, context: Context, count: int, number: int
-) -> tuple[Part, list[Update]]:
-    """Masked language modelling as a part of a training, without its model, and `count` updates of it; all its
-    languages have equal shares.
+def draw_text(
+    settings: dict[str, Any], inputs: dict[str, Path], name: str, tokenizer: Any, context: Context, examples: int,
+    exponent: float, rng: np.random.Generator,
+) -> tuple[Part, np.ndarray]:  # fmt: skip
+    """Masked language modelling as a part of a training, without its model, and the sequences that it draws.
 
-    number: the part's number among those of the training.
+    Args:
+        settings: `task`, `languages`, `max_length` and `masked` (share of tokens); `name`: of the inputs.
+        examples: number of draws.
+        exponent: of a language's number of sequences in its share; 0 gives equal shares.
     """
-    told, seed = arguments["mlm"], arguments["seed"]
-    table, encoded = encoded_rows(
-        row_folders(inputs, told["languages"], "text"), told["task"], tokenizer, told["max_length"], context.store
-    )
-    languages = np.array(table["language"].to_pylist())[encoded.examples]
-    names, groups = np.unique(languages, return_inverse=True)
-    size = arguments["batch_size"]
-    drawn = mixture(groups, count * size, np.ones(len(names)), generator(seed, "text"))
-    part = Part(None, mlm, encoded, corrupt=mlm.corruption(tokenizer, told["masked"]))
-    return part, [{number: drawn[i : i + size]} for i in range(0, len(drawn), size)]
-
-
-def dev_predictions(
-    model: Any, material: TaskData, rows: Rows, pad_id: int, precision: str, device: torch.device
-) -> pa.Table:
-    """What a model predicts for rows of the material's task."""
-    extracted = run_model(model, material.kind, rows.encoded, pad_id, device, precision)
-    return beside(rows.table, material.kind.predict(extracted, rows.encoded, rows.table, material.task))
-
-
-def dev_score(predictions: pa.Table, material: TaskData) -> float:
-    """Score of predictions in points, by the task's first metric, with the threshold that suits them."""
-    metric = main_metric(material.task)
-    chosen = withhold(predictions, fit_threshold(predictions)) if material.task.unanswerable else predictions
-    return float(material.kind.score(material.kind.statistics(chosen, metric).sum(0), metric))
+    folders = example_folders(inputs, settings["languages"], name)
+    table, encoded = encode_examples(folders, settings, tokenizer, context.store)
+    groups = np.unique(np.array(table["language"].to_pylist())[encoded.examples], return_inverse=True)[1]
+    drawn = mixture(groups, examples, np.bincount(groups).astype(float) ** exponent, rng)
+    return Part(None, mlm, encoded, corrupt=mlm.corruption(tokenizer, settings["masked"])), drawn
