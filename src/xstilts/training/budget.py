@@ -26,7 +26,7 @@ def choose_rows(
         count = _check_enough(examples, len(shared), "items that all source languages share")
         items = sorted(shared, key=lambda item: derive(salt, item))[:count]
         return [(t, places[t][item]) for t, item in zip(turns(count, len(tables), first), items, strict=True)]
-    orders = [sorted(range(len(names)), key=lambda row, names=names: derive(salt, names[row])) for names in ids]
+    orders = [np.argsort([derive(salt, name) for name in names], kind="stable").tolist() for names in ids]
     if examples is None:
         return [(t, row) for t, order in enumerate(orders) for row in order]
     turn = turns(examples, len(tables), first)
