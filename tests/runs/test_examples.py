@@ -28,6 +28,11 @@ def test_a_prediction_has_the_gold_label_of_its_example(finished_study):
     predictions = run.predictions("pocket-nli", "none").filter(pc.field("language") == "de")
     examples = run.examples("pocket-nli", "de", predictions["example_id"].to_pylist())
     assert examples["label"].to_pylist() == predictions["gold"].to_pylist()
+    wrong = predictions.filter(pc.field("prediction") != pc.field("gold"))
+    examples = run.examples("pocket-nli", "de", wrong["example_id"])
+    assert not set(zip(examples["id"].to_pylist(), examples["label"].to_pylist(), strict=True)) & set(
+        zip(predictions["example_id"].to_pylist(), predictions["prediction"].to_pylist(), strict=True)
+    )
 
 
 @pytest.mark.parametrize(("target", "language", "ids", "kind"), [

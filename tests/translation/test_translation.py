@@ -617,6 +617,8 @@ def test_a_study_trains_and_scores_arms_on_translations_of_its_anchor_rows(tmp_p
     told = {entry["label"]: entry for entry in json.loads((run / "translations.json").read_text())}
     labels = {"translated": "translate nli train into de", "roundtrip": "translate nli train out to fr and back"}
     assert set(told) == set(labels.values())
+    places = {(entry["task"], entry["split"], entry["language"], entry["translator"]) for entry in told.values()}
+    assert places == {("nli", "train", "de", "any"), ("nli", "train", "en", "any")}
     cells = [cell for cell in json.loads((run / "cells.json").read_text()) if cell["arm"] != "baseline"]
     assert len(cells) == 3 * 2
     for cell in cells:

@@ -46,9 +46,8 @@ class Run:
     From a prediction back to its example, here the examples that the arm `far` gets wrong in Swahili:
 
     >>> run = read_run(Path("runs/mine"))  # doctest: +SKIP
-    >>> table = run.predictions("xnli", arm="far")  # doctest: +SKIP
-    >>> in_swahili = pc.equal(table["language"], "sw")  # doctest: +SKIP
-    >>> wrong = table.filter(pc.and_(in_swahili, pc.not_equal(table["prediction"], table["gold"])))  # doctest: +SKIP
+    >>> table = run.predictions("xnli", arm="far").filter(pc.field("language") == "sw")  # doctest: +SKIP
+    >>> wrong = table.filter(pc.field("prediction") != pc.field("gold"))  # doctest: +SKIP
     >>> run.examples("xnli", "sw", wrong["example_id"])["text_a"]  # doctest: +SKIP
     """
 

@@ -40,8 +40,8 @@ def gather(planned: StudyPlan, store: Store, out: Path, second: StudyPlan | None
     facts = study_facts(planned, store)
     contents = {
         run_files.CELLS: cells,
-        run_files.TRANSLATIONS: _step_files(planned, store, "quality.json"),
-        run_files.LEFT_OUT: _step_files(planned, store, "left-out.json"),
+        run_files.TRANSLATIONS: _step_files(planned, store, "quality.json", ("translate",)),
+        run_files.LEFT_OUT: _step_files(planned, store, "left-out.json", ("rows", "translate")),
         run_files.SUBWORDS: measure_subwords(facts, planned.plan.steps, store),
         run_files.STUDY: facts,
     }
@@ -103,15 +103,15 @@ def _cell_table(planned: StudyPlan, store: Store, cell: Cell) -> pa.Table:
     return table
 
 
-def _step_files(planned: StudyPlan, store: Store, name: str) -> list[dict[str, Any]]:
-    """The content of a JSON file of the steps that prepare or translate examples, with what identifies them.
+def _step_files(planned: StudyPlan, store: Store, name: str, kinds: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The content of a JSON file of all steps of some kinds, with the examples that they prepare or translate.
 
     Of `left-out.json` only those are listed that leave an example out.
     """
     steps, records = planned.plan.steps, []
     translators = {fingerprint: name for name, fingerprint in reversed(planned.translators.items())}
     for fingerprint, step in steps.items():
-        file = store.find(fingerprint, name) if step.kind in ("rows", "translate") else None
+        file = store.find(fingerprint, name) if step.kind in kinds else None
         content = json.loads(file.read_text(encoding="utf-8")) if file else {}
         if not content or ("problems" in content and not content["problems"] and not content["unlabelled"]):
             continue
