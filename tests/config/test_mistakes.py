@@ -113,7 +113,9 @@ MISTAKES = [
     (arm(mask_column="premise"), "arms.mine.mask_column", "text_a or text_b"),
     (arm(mask_column="choices") | {"targets": {"cosmosqa": {"training": TRAINING}}}, "arms.mine.mask_column",
      "context or question or text_a"),
-    (arm(mask_column="tokens") | {"targets": {"panx": {"training": TRAINING}}}, "arms.mine.mask_column", "unknown"),
+    (arm(mask_column="tokens") | {"targets": {"panx": {"training": TRAINING}}}, "arms.mine.mask_column", "'tokens'"),
+    (arm(mask_column="tokens") | {"tasks": {"pocket-nli": {"extends": "panx"}, "pocket-paws": {"extends": "panx"}}},
+     "arms.mine.mask_column", "none of their"),
     (arm(mask_column="context") | {"targets": {"pocket-qa": {"training": TRAINING}}}, "arms.mine.mask_column",
      "question or text_a or text_b"),
     # encoders and translators

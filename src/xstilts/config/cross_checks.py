@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from xstilts.config.messages import Mistake, Place, unknown
+from xstilts.config.messages import Mistake, Place
 from xstilts.config.schema import Arm, Encoder, Study, Target, Training, parse_contrast
 from xstilts.tasks.task import Task
 from xstilts.tasks.task_types import FINE_TUNED, SCORED
@@ -96,8 +96,9 @@ def _arm_mistakes(place: Place, arm: Arm, study: Study, tasks: Tasks) -> Iterato
     types = {tasks[target.task].type for target in study.targets.values() if target.task in tasks}
     if arm.mask_column and types:
         columns = sorted({column for kind in types & SCORED.keys() for column in SCORED[kind].MASKABLE})
-        for what in unknown(arm.mask_column, columns, "text column of the targets"):
-            yield (*place, "mask_column"), f"{what}; it can be {' or '.join(columns) or 'none'}"
+        if arm.mask_column not in columns:
+            usable = f"mask {' or '.join(columns)}" if columns else "none of their text columns can be masked"
+            yield (*place, "mask_column"), f"no target has the text column '{arm.mask_column}' to mask: {usable}"
 
 
 def _encoder_mistakes(place: Place, encoder: Encoder, study: Study, tasks: Tasks) -> Iterator[Mistake]:
