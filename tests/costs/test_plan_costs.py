@@ -152,6 +152,17 @@ def test_padding_is_priced_about_as_training_makes_it(batch, limit, mean, deviat
     assert pricing.one_pass(shape, _Pass([size], 128, batch=batch), limit)[1] == batch * 128
 
 
+def test_inputs_of_a_task_are_not_taken_for_those_of_a_task_whose_name_begins_alike():
+    plan, task = Plan(), {"name": "nli", "type": "classification", "source": {"own": ""}}
+    rows = {}
+    for name, split in (("dev.nli", "validation"), ("dev.nli-hard", "test"), ("train.nli.en", "train")):
+        arguments = {"task": task, "tasks": {}, "split": split, "language": "en"}
+        rows[name] = plan.add(Step("rows", "xstilts.data.prepare:prepare", 1, arguments))
+    step, pricing = Step("train", "x:y", 1, {}, rows), _Pricing(plan, rates("cpu"), Sizes(), padded=False)
+    assert len(pricing.read(step, "dev.nli")) == len(pricing.read(step, "train.nli")) == 1
+    assert len(pricing.read(step, "dev")) == 2
+
+
 def test_a_study_on_the_hub_is_priced_without_data_or_weights(hub_study):
     facts = json.loads(invoke("plan", hub_study, "--json", "--gpus", 8, "--device", "h200"))
     assert (facts["device"], facts["precision"], facts["devices"]) == ("cuda", "bf16", 8)
@@ -340,6 +351,10 @@ def test_a_run_does_not_need_a_writable_configuration_folder(pocket, tmp_path, m
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "file"))
     assert record(pocket.plan, "cpu", dict.fromkeys(pocket.plan.steps, 9.0))
     assert not rates("cpu").ratios
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    user_file().parent.mkdir()
+    user_file().write_text("cpu: 3")  # spoiled while the study ran
+    assert record(pocket.plan, "cpu", dict.fromkeys(pocket.plan.steps, 9.0))
 
 
 def test_local_files_are_counted_instead_of_the_catalogue(tmp_path):

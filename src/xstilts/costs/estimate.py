@@ -93,8 +93,8 @@ class _Pricing:
         return replace(result, seconds=result.seconds * self.rates.ratios.get(step.kind, 1.0))
 
     def read(self, step: Step, prefix: str, exact: bool = False) -> list[Size]:
-        """Sizes of the inputs whose names begin so; a translation is as long as its original."""
-        steps = [self.plan.steps[f] for name, f in step.inputs.items() if name.startswith(prefix)]
+        """Sizes of the input of that name, or of all `prefix.*`; a translation is as long as its original."""
+        steps = [self.plan.steps[f] for name, f in step.inputs.items() if f"{name}.".startswith(f"{prefix}.")]
         return [self.sizes.of(self.plan.steps[s.inputs["rows"]] if "rows" in s.inputs else s, exact) for s in steps]
 
     def compute(
@@ -132,16 +132,13 @@ class _Pricing:
             padding += PADDING * math.sqrt(max(0.0, square / mean**2 - 1)) / max(1.0, number * mean / limit)
         tokens = number * mean
         flops = shape.forward(padding * tokens, number * max(square, (padding * mean) ** 2))
-        return (
-            tokens,
-            padding * tokens,
-            flops + shape.word_head(part.masked * tokens) + shape.write(part.beams * tokens),
-        )
+        flops += shape.word_head(part.masked * tokens) + shape.write(part.beams * tokens)
+        return tokens, padding * tokens, flops
 
 
 def _data(pricing: _Pricing, step: Step) -> Estimate:
     """Preparing examples, training a vocabulary on them, and predicting the most frequent class."""
-    sizes = pricing.read(step, "rows.") or [pricing.sizes.of(step)]
+    sizes = pricing.read(step, "rows") or [pricing.sizes.of(step)]
     function, rows = step.function.rpartition(":")[2], sum(size.rows for size in sizes)
     stored = {
         "prepare": TOKEN_BYTES * sum(size.rows * size.sequences * size.mean for size in sizes),
@@ -164,7 +161,7 @@ def _pretrain(pricing: _Pricing, step: Step) -> Estimate:
     arguments, updates = step.arguments, step.arguments["updates"]
     words = pricing.plan.steps[step.inputs["vocabulary"]].arguments["size"]
     shape = pricing.shapes[step.fingerprint] = configured(arguments["config"], words)
-    texts, batch = pricing.read(step, "rows."), arguments["batch_size"]
+    texts, batch = pricing.read(step, "rows"), arguments["batch_size"]
     passes = [_Pass(texts, arguments["max_length"], updates, batch, arguments["masked"])]
     return pricing.compute(step, shape, passes, _model(shape), updates)
 
@@ -173,7 +170,7 @@ def _fine_tune(pricing: _Pricing, step: Step) -> Estimate:
     arguments, batch, mlm = step.arguments, step.arguments["batch_size"], step.arguments["mlm"]
     shape = pricing.shapes[step.fingerprint] = pricing.shapes[step.inputs["encoder"]]
     tasks, sampling = arguments["tasks"], arguments["sampling"]
-    sizes = {name: pricing.read(step, f"train.{name}.", task["examples"] is None) for name, task in tasks.items()}
+    sizes = {name: pricing.read(step, f"train.{name}", task["examples"] is None) for name, task in tasks.items()}
     examples, weights = [], [1.0]
     for name, task in tasks.items():
         counts = [size.rows for size in sizes[name]]
@@ -191,10 +188,10 @@ def _fine_tune(pricing: _Pricing, step: Step) -> Estimate:
     passes = []
     for (name, task), weight in zip(tasks.items(), weights, strict=True):
         passes.append(_Pass(sizes[name], task["max_length"], weight * (updates - text_updates), batch))
-        dev = pricing.read(step, f"dev.{name}") + pricing.read(step, "oracle.")
+        dev = pricing.read(step, f"dev.{name}") + pricing.read(step, "oracle")
         passes.append(_Pass(dev, task["max_length"], evaluations))
     if mlm:
-        texts = pricing.read(step, "text.")
+        texts = pricing.read(step, "text")
         passes.append(_Pass(texts, mlm["max_length"], text_updates, batch, mlm["masked"]))
     return pricing.compute(step, shape, passes, (1 + bool(arguments["oracle"])) * _model(shape), updates)
 
@@ -210,7 +207,7 @@ def _translate(pricing: _Pricing, step: Step) -> Estimate:
 
 
 def _predict(pricing: _Pricing, step: Step) -> Estimate:
-    shape, sizes = pricing.shapes[step.inputs["model"]], pricing.read(step, "rows.") + pricing.read(step, "dev.")
+    shape, sizes = pricing.shapes[step.inputs["model"]], pricing.read(step, "rows") + pricing.read(step, "dev")
     similarities = 0.0
     if "pooling" in step.arguments:  # retrieval compares all sentences of one side with all of the other, both ways
         similarities = sum(2 * 2 * (size.rows / 2) ** 2 * shape.hidden for size in sizes)

@@ -8,6 +8,7 @@ from typing import Any
 from xstilts.costs.devices import measured_steps, rates, user_file
 from xstilts.costs.estimate import estimates
 from xstilts.engine import Plan, write_atomically
+from xstilts.errors import XstiltsError
 
 
 def compared(
@@ -31,15 +32,15 @@ def compared(
 def record(plan: Plan, device: str, measured: Mapping[str, float]) -> list[dict[str, Any]]:
     """The rows of `compared`; what the steps took is added to the user's file, for later plans on this device.
 
-    A file that cannot be written is left alone.
+    A study does not fail because that file, or the user's rates, cannot be read or written.
     """
-    base, table = rates(device, corrected=False), measured_steps()
-    prices = {fingerprint: price.seconds for fingerprint, price in estimates(plan, base).items()} if measured else {}
-    kinds = table.setdefault(base.key, {})
-    for row in compared(plan, measured, prices):
-        new = row["steps"], row["estimated_seconds"], row["measured_seconds"]
-        kinds[row["kind"]] = [old + more for old, more in zip(kinds.get(row["kind"], (0, 0, 0)), new, strict=True)]
-    with suppress(OSError):
+    with suppress(OSError, XstiltsError):
+        base, table = rates(device, corrected=False), measured_steps()
+        prices = {fingerprint: price.seconds for fingerprint, price in estimates(plan, base).items()}
+        kinds = table.setdefault(base.key, {})
+        for row in compared(plan, measured, prices):
+            new = row["steps"], row["estimated_seconds"], row["measured_seconds"]
+            kinds[row["kind"]] = [old + more for old, more in zip(kinds.get(row["kind"], (0, 0, 0)), new, strict=True)]
         write_atomically(user_file("measured.json"), json.dumps(table, indent=1))
     return compared(plan, measured)
 
