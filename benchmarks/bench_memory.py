@@ -1,4 +1,4 @@
-"""Peak memory of fine-tuning a base-size encoder with 250,002 rows of vocabulary, updates of 8 sequences: this package
+"""Peak memory of fine-tuning a base-size encoder with a vocabulary of 250,002, updates of 8 sequences: this package
 against Hugging Face Trainer, each in a process of its own.
 
     python benchmarks/bench_memory.py
@@ -21,8 +21,8 @@ SIDES = ("here", "trainer")
 
 def peak_of(side: str) -> float:
     """Peak resident memory of one side, in GiB."""
-    found = subprocess.run([sys.executable, __file__, "--side", side], check=True, capture_output=True, text=True)
-    return float(found.stdout.split()[-1])
+    output = subprocess.run([sys.executable, __file__, "--side", side], check=True, capture_output=True, text=True)
+    return float(output.stdout.split()[-1])
 
 
 def main() -> None:
@@ -43,8 +43,8 @@ def main() -> None:
     ratio = round(peaks["here"] / peaks["trainer"], 2)
     print(f"peak memory: here {peaks['here']} GiB, Trainer {peaks['trainer']} GiB, {ratio} of it")
     if options.json:
-        told = {"command": "python benchmarks/bench_memory.py", "machine": platform.processor() or platform.machine()}
-        options.json.write_text(json.dumps({**told, **SHAPE, "peak_gib": peaks, "ratio": ratio}, indent=1) + "\n")
+        result = {"command": "python benchmarks/bench_memory.py", "machine": platform.processor() or platform.machine()}
+        options.json.write_text(json.dumps({**result, **SHAPE, "peak_gib": peaks, "ratio": ratio}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

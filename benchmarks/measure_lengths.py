@@ -1,4 +1,4 @@
-"""How long the rows of the catalogue's tasks are in tokens, from real files: the `en` and `other` of
+"""How long the examples of the catalogue's tasks are in tokens, from real files: the `en` and `other` of
 src/xstilts/costs/sizes.yaml, printed as YAML.
 
     python benchmarks/measure_lengths.py --data DIR --tokenizer FOLDER
@@ -41,7 +41,7 @@ def main() -> None:
     for name, task in tasks.items():
         if task.type not in SCORED:
             continue
-        found: dict[str, list[Any]] = defaultdict(list)
+        lengths: dict[str, list[Any]] = defaultdict(list)
         for split in getattr(task.source, "files", {}):
             codes = tuple(task.languages or [entry.code for entry in all_languages()])
             for code in available(task, split, codes, options.data, tasks):
@@ -51,18 +51,18 @@ def main() -> None:
                     print(f"# {name} {split} {code}: {error.what}")
                     continue
                 encoded = SCORED[task.type].encode(table, task, tokenizer, task.max_length)
-                found["en" if code == "en" else "other"].append((len(table), encoded.lengths))
+                lengths["en" if code == "en" else "other"].append((len(table), encoded.lengths))
                 count = per_script[language(code).script]
                 counted, sequences = characters(table)
                 count[0] += int(counted.sum() * sequences)
                 count[1] += int(SCORED[task.type].encode(table, task, tokenizer, 10**6).lengths.sum())
         result[name] = {
-            where: {
+            group: {
                 "sequences": round(sum(len(x) for _, x in parts) / sum(n for n, _ in parts), 3),
                 "mean": round(float(np.concatenate([x for _, x in parts]).mean()), 1),
                 "deviation": round(float(np.concatenate([x for _, x in parts]).std()), 1),
             }
-            for where, parts in found.items()
+            for group, parts in lengths.items()
         }
         print(
             yaml.safe_dump({name: result[name]}, default_flow_style=None, width=118, sort_keys=False),

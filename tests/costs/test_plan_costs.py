@@ -187,7 +187,7 @@ def test_fixed_padding_costs_over_five_times_as_many_operations(hub_study):
     plan = build_plan(freeze(load_study(str(hub_study)), None, "cuda"))
     real, padded = (estimates(plan.plan, rates("h100"), padded=p) for p in (False, True))
     train = [f for f, step in plan.plan.steps.items() if step.kind == "train"]
-    # MNLI has 41 tokens a pair where 256 are allowed
+    # MNLI has 41 tokens a pair, and 256 are allowed
     assert sum(padded[f].flops for f in train) > 5 * sum(real[f].flops for f in train)
 
 
@@ -369,7 +369,7 @@ def test_local_files_are_counted_instead_of_the_catalogue(tmp_path):
     arguments = {"task": task, "tasks": {}, "split": "train", "language": "en", "content": ""}
     step = Step("rows", "xstilts.data.prepare:prepare", 1, arguments, {}, {"data": str(folder)})
     size = Sizes().of(step)
-    assert (size.rows, size.ground) == (40, "data")
+    assert (size.examples, size.ground) == (40, "data")
     assert 30 < size.mean < 60
     elsewhere = Sizes().of(replace(step, location={}))
-    assert elsewhere.ground == "assumed" and math.isclose(elsewhere.rows, 10_000)
+    assert elsewhere.ground == "assumed" and math.isclose(elsewhere.examples, 10_000)

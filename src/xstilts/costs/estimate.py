@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from xstilts.costs.devices import Rates
-from xstilts.costs.peak_memory import LIGHT, ROW, TORCH, peak
+from xstilts.costs.peak_memory import EXAMPLE, LIGHT, TORCH, peak
 from xstilts.costs.shapes import ENCODER, TRANSLATOR, Shape, configured, shape_of
 from xstilts.costs.sizes import Size, Sizes
 from xstilts.engine import Plan, Step
@@ -20,9 +20,9 @@ BACKWARD = 3
 """Forward and backward together cost three times the forward pass."""
 PADDING = 1.75
 """A padded update computes 1 + this × (deviation ÷ mean of its lengths) ÷ (its number of passes) times its tokens."""
-WORDS_BYTES, ROW_BYTES, TOKEN_BYTES, WEIGHT_BYTES = 70, 30, 4, 4
+WORDS_BYTES, PREDICTION_BYTES, TOKEN_BYTES, WEIGHT_BYTES = 70, 30, 4, 4
 """Bytes in the store of a vocabulary's entry, a prediction, a prepared token and a weight, as measured."""
-DISK, ROWS_PER_SECOND = 5e8, 50_000
+DISK, EXAMPLES_PER_SECOND = 5e8, 50_000
 """Bytes of a model, and examples, that are read, checked and written per second: assumed."""
 DECODING = {"cpu": 0.75, "cuda": 0.25}
 """Share of the training rate of products that translation reaches: measured on one core, assumed on a GPU."""
@@ -120,7 +120,7 @@ class _Pricing:
     def one_pass(self, shape: Shape, part: _Pass, limit: float) -> tuple[float, float, float]:
         """Tokens, tokens with padding and FLOPs of a forward pass, in groups of at most `limit` tokens with padding;
         0 stands for hardly any padding: packed, or sorted by length."""
-        weights = [size.sequences * (1 if part.batch else size.rows) for size in part.sizes]
+        weights = [size.sequences * (1 if part.batch else size.examples) for size in part.sizes]
         number = part.batch * sum(weights) / len(weights) if part.batch else sum(weights)
         if not number:
             return 0.0, 0.0, 0.0
@@ -139,15 +139,15 @@ class _Pricing:
 def _data(pricing: _Pricing, step: Step) -> Estimate:
     """Preparing examples, training a vocabulary on them, and predicting the most frequent class."""
     sizes = pricing.read(step, "rows") or [pricing.sizes.of(step)]
-    function, rows = step.function.rpartition(":")[2], sum(size.rows for size in sizes)
+    function, examples = step.function.rpartition(":")[2], sum(size.examples for size in sizes)
     stored = {
-        "prepare": TOKEN_BYTES * sum(size.rows * size.sequences * size.mean for size in sizes),
+        "prepare": TOKEN_BYTES * sum(size.examples * size.sequences * size.mean for size in sizes),
         "train_vocabulary": WORDS_BYTES * step.arguments.get("size", 0),
-        "baseline": ROW_BYTES * rows,
+        "baseline": PREDICTION_BYTES * examples,
     }[function]
     base = TORCH if function == "baseline" else LIGHT
     assumed = any(size.ground == "assumed" for size in sizes)
-    return Estimate(0, 0, 0.1 + rows / ROWS_PER_SECOND, stored, assumed, (base + ROW * rows) / 1e9)
+    return Estimate(0, 0, 0.1 + examples / EXAMPLES_PER_SECOND, stored, assumed, (base + EXAMPLE * examples) / 1e9)
 
 
 def _fetch(pricing: _Pricing, step: Step) -> Estimate:
@@ -173,7 +173,7 @@ def _fine_tune(pricing: _Pricing, step: Step) -> Estimate:
     sizes = {name: pricing.read(step, f"train.{name}", task["examples"] is None) for name, task in tasks.items()}
     examples, weights = [], [1.0]
     for name, task in tasks.items():
-        counts = [size.rows for size in sizes[name]]
+        counts = [size.examples for size in sizes[name]]
         examples.append(task["examples"] or round(min(counts) if task["task"].get("parallel") else sum(counts)))
     if len(tasks) > 1:
         weights = shares(examples, sampling["how"], sampling["temperature"], sampling["cap"]).tolist()
@@ -200,7 +200,7 @@ def _translate(pricing: _Pricing, step: Step) -> Estimate:
     """The encoder reads a text once, and each beam writes about as many tokens. The texts of a batch are written
     together, and a position of a batch takes as long as an update in addition to its products."""
     arguments, sizes, shape = step.arguments, pricing.read(step, "rows"), pricing.shapes[step.inputs["model"]]
-    tokens, ways = sum(size.rows * size.sequences * size.mean for size in sizes), 1 + bool(arguments["roundtrip"])
+    tokens, ways = sum(size.examples * size.sequences * size.mean for size in sizes), 1 + bool(arguments["roundtrip"])
     batches = max(1.0, tokens / (arguments["batch_tokens"] or TRANSLATED_TOKENS[arguments["device"]]))
     passes = [_Pass(sizes, arguments["max_length"], ways, beams=arguments["beams"])]
     return pricing.compute(step, shape, passes, tokens * TOKEN_BYTES, ways * batches * sizes[0].mean)
@@ -210,8 +210,11 @@ def _predict(pricing: _Pricing, step: Step) -> Estimate:
     shape, sizes = pricing.shapes[step.inputs["model"]], pricing.read(step, "rows") + pricing.read(step, "dev")
     similarities = 0.0
     if "pooling" in step.arguments:  # retrieval compares all sentences of one side with all of the other, both ways
-        similarities = sum(2 * 2 * (size.rows / 2) ** 2 * shape.hidden for size in sizes)
-    passes, stored = [_Pass(sizes, step.arguments["max_length"])], ROW_BYTES * sum(size.rows for size in sizes)
+        similarities = sum(2 * 2 * (size.examples / 2) ** 2 * shape.hidden for size in sizes)
+    passes, stored = (
+        [_Pass(sizes, step.arguments["max_length"])],
+        PREDICTION_BYTES * sum(size.examples for size in sizes),
+    )
     return pricing.compute(step, shape, passes, stored, flops=similarities)
 
 

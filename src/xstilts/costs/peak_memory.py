@@ -16,7 +16,7 @@ LIGHT, TORCH = 0.2e9, 0.5e9
 """A worker process that has imported what prepares examples, or what trains: measured."""
 CUDA_HOST, CUDA_DEVICE = 1.5e9, 0.5e9
 """What CUDA takes of the host and of the device: assumed."""
-ROW, TOKEN, TOKENIZED = 1500, 16, 160
+EXAMPLE, TOKEN, TOKENIZED = 1500, 16, 160
 """Bytes of an example, of a token, and of a token while its text is tokenized: measured."""
 REACHED = 10
 """A trimmed vocabulary has this × √tokens entries (Heaps' law): 0.3 to 15 measured."""
@@ -51,9 +51,9 @@ def peak(
     """
     arguments, ranks, training = step.arguments, max(1, round(step.resources.get("ranks", 1))), update > 0
     device, recipe = arguments["device"], arguments.get("recipe", arguments)
-    tokens = [size.rows * size.sequences * min(size.mean, max_length) for size in sizes]
+    tokens = [size.examples * size.sequences * min(size.mean, max_length) for size in sizes]
     by_language = training and "encoder" in step.inputs
-    data = ROW * sum(size.rows for size in sizes) + TOKEN * sum(tokens)
+    data = EXAMPLE * sum(size.examples for size in sizes) + TOKEN * sum(tokens)
     data += TOKENIZED * (max(tokens, default=0) if by_language else sum(tokens))
     whole, matrix = 4 * shape.parameters, 4 * shape.vocabulary * shape.width
     layer = 9.0 * shape.hidden + 2 * shape.intermediate  # Korthikanti et al. 2022, arxiv.org/abs/2205.05198, §4.1
@@ -74,7 +74,7 @@ def peak(
         batch, passes = min(limit, max(1.0, sum(tokens))), sum(tokens) / limit
         values = layer + bool(layers) * (shape.layers + 1 + 2 * layers) * shape.hidden
         held, loaded = float(whole), whole
-        data += 6 * layers * shape.hidden * sum(size.rows * size.sequences for size in sizes)
+        data += 6 * layers * shape.hidden * sum(size.examples * size.sequences for size in sizes)
     held += 4 * batch * values
     bf16 = recipe["precision"] == "bf16"
     if device == "cpu":

@@ -21,7 +21,7 @@ from xstilts.languages import language
 from xstilts.tasks.task import Task
 
 Ground = Literal["data", "catalogue", "assumed"]
-ASSUMED_ROWS = {"train": 10_000}
+ASSUMED_EXAMPLES = {"train": 10_000}
 """Examples of a split that is not counted: 1,000 if not named here."""
 SIMILAR = {"tagging": "panx", "qa": "xquad", "multiple_choice": "hellaswag", "retrieval": "tatoeba"}
 """The task whose lengths are assumed for uncounted tasks of a type: XNLI if not named here."""
@@ -32,7 +32,7 @@ class Size:
     """Number of examples, sequences per example, mean and standard deviation of a sequence's tokens (special tokens
     included, before truncation), and where these numbers come from."""
 
-    rows: float
+    examples: float
     sequences: float
     mean: float
     deviation: float
@@ -107,13 +107,13 @@ def _from_catalogue(entry: Mapping[str, Any], others: Mapping[str, Any], split: 
     """The size that `sizes.yaml` gives for a task; a union has the examples of its parts."""
     if "union" in entry["source"]:
         parts = [_from_catalogue(others[name], others, split, code) for name in entry["source"]["union"]]
-        counts = [part.rows for part in parts]
+        counts = [part.examples for part in parts]
         mean, deviation = np.average([(part.mean, part.deviation) for part in parts], axis=0, weights=counts)
         return Size(sum(counts), 1.0, float(mean), float(deviation), parts[0].ground)
     tasks = known_sizes()["tasks"]
     known = tasks.get(entry["name"], {})
-    counted = entry["source"]["rows"] if "world" in entry["source"] else known.get("rows", {})
-    number = counted.get(split, ASSUMED_ROWS.get(split, 1_000))
+    counted = entry["source"]["rows"] if "world" in entry["source"] else known.get("examples", {})
+    number = counted.get(split, ASSUMED_EXAMPLES.get(split, 1_000))
     if entry["type"] == "mlm" and "other" not in known:  # evenly spread from three fifths of the maximum on
         longest = entry.get("max_length", 128)
         return Size(number, 1.0, 0.8 * longest, 0.115 * longest, "assumed")
