@@ -1,4 +1,4 @@
-"""Which sequences make an update, and how an update is cut into micro-batches."""
+"""Which sequences form an update, and how an update is cut into micro-batches."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,19 +10,19 @@ from xstilts.tasks.encoding import Encoded, cuts, pad
 
 
 def epochs(count: int, repeats: int, rng: np.random.Generator) -> np.ndarray:
-    """`repeats` shuffles of 0 … count-1, one after the other."""
+    """`repeats` shuffles of 0 … count-1 in a row, int64 [repeats * count]."""
     return np.concatenate([rng.permutation(count) for _ in range(repeats)]) if repeats else np.empty(0, np.int64)
 
 
 def mixture(groups: np.ndarray, total: int, weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """`total` draws of items, in which group g (a language, a task) has a share proportional to `weights[g]`.
 
-    groups: int [n], the group of each item; weights: float [groups]. Within a group every item is drawn once before
+    groups: int [n], the group of each item; weights: float [groups]. Within a group, every item is drawn once before
     any is drawn again.
     """
     sizes = np.bincount(groups, minlength=len(weights))
-    held = np.where(sizes > 0, weights, 0.0)
-    drawn = rng.choice(len(sizes), total, p=held / held.sum())
+    present = np.where(sizes > 0, weights, 0.0)
+    drawn = rng.choice(len(sizes), total, p=present / present.sum())
     result = np.empty(total, np.int64)
     for group in np.flatnonzero(sizes):
         slots = np.flatnonzero(drawn == group)
@@ -36,12 +36,12 @@ def micro_batches(
 ) -> list[np.ndarray]:
     """Cuts the sequences `indices` into groups of similar length, each of at most `budget` tokens.
 
-    Sequences that belong together stay so. What is longer than the budget is a group of its own.
+    Sequences that belong together stay together. A sequence longer than the budget is a group of its own.
 
     Args:
-        padded: whether padding counts as tokens; where it does not, the groups are of about equal size, which may be
-            above the budget by less than a sequence.
-        ranks: at least so many groups are made where there are enough sequences.
+        padded: whether padding counts as tokens; if not, the groups have about equal size, which may exceed the budget
+            by less than a sequence.
+        ranks: the smallest number of groups, if there are enough sequences.
     """
     if ranks > 1:
         budget = min(budget, -(-int(encoded.lengths[indices].sum()) // ranks))

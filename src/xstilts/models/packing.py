@@ -1,7 +1,7 @@
 """Batches without padding: the encoder runs on the concatenated tokens of a batch, [1, tokens, h].
 
-Attention stays within a sequence. It is given to `transformers` as an attention function of its own, so that the
-layers are the library's and a model is an ordinary one again when the context ends.
+Attention stays within a sequence. It is registered with `transformers` as an attention function, so that the layers are
+the library's and the model is an ordinary one again after the context.
 """
 
 from collections.abc import Iterator
@@ -20,8 +20,8 @@ from xstilts.models.hardware import is_ampere
 from xstilts.models.limits import PACKED_FROM, PACKED_TYPES
 
 SLACK = {"cpu": 0.0, "cuda": 1.0}
-"""How much shorter than the longest of its group a sequence may be in attention: on a GPU all are one group, since with
-short sequences it waits for calls, not for products."""
+"""How much shorter than the longest of its group a sequence may be in attention. On a GPU all sequences are one group:
+for short sequences the number of calls limits its speed, not the products."""
 
 NAME = "packed"
 
@@ -29,8 +29,8 @@ NAME = "packed"
 @dataclass(frozen=True)
 class Group:
     """Sequences whose attention is one call, as [count, longest]; `gather` int64 [count * longest] takes them out of
-    the packed tokens, `back` int64 [tokens] leaves their padding out again and `mask` bool [count, 1, 1, longest] tells
-    the tokens; None where all are equally long."""
+    the packed tokens, `back` int64 [tokens] removes their padding again and `mask` bool [count, 1, 1, longest] marks
+    the tokens; None if all are equally long."""
 
     count: int
     longest: int
@@ -42,7 +42,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Packing:
-    """How the real tokens of a padded batch [n, width] lie one after the other, the longest sequences first.
+    """The order of the real tokens of a padded batch [n, width] when packed, the longest sequences first.
 
     where: int64 [tokens], the place of each in the flattened batch; starts: int32 [n + 1], where sequences begin, None
     if the device has no attention kernel for sequences of different lengths.
@@ -60,10 +60,10 @@ def can_pack(model: Any) -> bool:
 
 @contextmanager
 def packed(model: Any) -> Iterator[bool]:
-    """Inside, the encoder of `model` takes and gives padded batches as ever, and computes without the padding.
+    """Makes the encoder of `model` compute without padding inside the context; its inputs and outputs stay padded.
 
-    Gives whether it does: a model that cannot be packed is left alone, as is one that is packed already. Padding must
-    be on the right. Padded places of hidden states are 0.
+    Yields whether it does so. A model that cannot be packed, or is packed already, does not change. Padding must be on
+    the right. Hidden states of padding are 0.
     """
     base = model.base_model
     before = base.config._attn_implementation
@@ -106,7 +106,7 @@ def _group(lengths: list[int], device: torch.device) -> Group:
 
 def _forward(base: Any, original: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None,
              token_type_ids: torch.Tensor | None = None, **settings: Any) -> Any:  # fmt: skip
-    """The forward pass of an encoder on a padded batch, by way of its original one on the packed batch."""
+    """The forward pass of an encoder on a padded batch, through its original one on the packed batch."""
     shape = input_ids.shape
     mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
     packing = packing_of(mask.bool(), SLACK[mask.device.type])
@@ -130,9 +130,9 @@ def _forward(base: Any, original: Any, input_ids: torch.Tensor, attention_mask: 
 
 def _positions(base: Any, ids: torch.Tensor) -> torch.Tensor:
     """Positions of a padded batch [n, width] as the encoder would number them."""
-    own = getattr(base.embeddings, "create_position_ids_from_input_ids", None)
-    if own:
-        return own(ids, base.embeddings.padding_idx)
+    create = getattr(base.embeddings, "create_position_ids_from_input_ids", None)
+    if create:
+        return create(ids, base.embeddings.padding_idx)
     return torch.arange(ids.shape[1], device=ids.device).expand(ids.shape)
 
 
@@ -141,7 +141,7 @@ def _attention(
     scaling: float | None = None, sliding_window: int | None = None, **others: Any,
 ) -> tuple[torch.Tensor, None]:  # fmt: skip
     """Attention within each sequence of a packed batch; query, key, value [1, heads, tokens, d], the result
-    [1, tokens, heads, d]. `sliding_window`: how far tokens see to either side, plus 1."""
+    [1, tokens, heads, d]. `sliding_window`: how far tokens attend to either side, plus 1."""
     rate = others["dropout"]
     q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
     starts = packing.starts
@@ -152,39 +152,39 @@ def _attention(
         assert isinstance(whole, torch.Tensor)
         return whole[None], None
     parts = [tensor.split([group.tokens for group in packing.groups]) for tensor in (q, k, v)]
-    found = [
-        _of_group(group, _padded(own_q, group), _padded(own_k, group), _padded(own_v, group), rate,
-                  scaling or q.shape[-1] ** -0.5, sliding_window)
-        for group, own_q, own_k, own_v in zip(packing.groups, *parts, strict=True)
-    ]  # fmt: skip
-    return torch.cat(found)[None], None
+    scale = scaling or q.shape[-1] ** -0.5
+    results = [
+        _group_attention(group, [_padded(tensor, group) for tensor in tensors], rate, scale, sliding_window)
+        for group, *tensors in zip(packing.groups, *parts, strict=True)
+    ]
+    return torch.cat(results)[None], None
 
 
-def _of_group(
-    group: Group, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, rate: float, scaling: float,
-    sliding_window: int | None,
-) -> torch.Tensor:  # fmt: skip
-    """Attention of a group, [count, heads, longest, d] to [tokens, heads, d]."""
-    seen = _seen(group, sliding_window, query.device)
+def _group_attention(
+    group: Group, tensors: list[torch.Tensor], rate: float, scaling: float, sliding_window: int | None
+) -> torch.Tensor:
+    """Attention of a group from its query, key and value, each [count, heads, longest, d], as [tokens, heads, d]."""
+    query, key, value = tensors
+    seen = _visible(group, sliding_window, query.device)
     if query.is_cuda:
-        found = scaled_dot_product_attention(query, key, value, attn_mask=seen, dropout_p=rate, scale=scaling)
-    else:  # two products are several times as fast as torch's own function for sequences as short as these
+        result = scaled_dot_product_attention(query, key, value, attn_mask=seen, dropout_p=rate, scale=scaling)
+    else:  # two products are several times as fast as torch's function for sequences as short as these
         with torch.autocast("cpu", enabled=False):
             scores = (query * scaling) @ key.transpose(-1, -2)
             shares = (scores if seen is None else scores.masked_fill(~seen, torch.finfo(scores.dtype).min)).softmax(-1)
-            found = dropout(shares, rate) @ value
-    flat = found.transpose(1, 2).flatten(0, 1)
+            result = dropout(shares, rate) @ value
+    flat = result.transpose(1, 2).flatten(0, 1)
     return flat if group.back is None else flat[group.back]
 
 
 def _padded(tensor: torch.Tensor, group: Group) -> torch.Tensor:
-    """The tokens of a group [tokens, heads, d] as [count, heads, longest, d]; what pads them is masked later."""
+    """The tokens of a group [tokens, heads, d] as [count, heads, longest, d]; the padding is masked later."""
     taken = tensor if group.gather is None else tensor[group.gather]
     return taken.unflatten(0, (group.count, group.longest)).transpose(1, 2)
 
 
-def _seen(group: Group, sliding_window: int | None, device: torch.device) -> torch.Tensor | None:
-    """Which tokens see each other, bool [count or 1, 1, longest or 1, longest]; None where all do."""
+def _visible(group: Group, sliding_window: int | None, device: torch.device) -> torch.Tensor | None:
+    """Which tokens attend to each other, bool [count or 1, 1, longest or 1, longest]; None if all do."""
     if sliding_window is None or group.longest <= sliding_window:
         return group.mask
     place = torch.arange(group.longest, device=device)

@@ -1,7 +1,7 @@
-"""Training on the rows of the vocabulary that the data can reach, and merging them back afterwards.
+"""Training on the vocabulary entries that occur in the data, and merging them back afterwards.
 
-A row that no token names has no gradient: AdamW only lets it decay. So it can stand aside during the training, with
-its optimiser state, and be given its decay at once at the end.
+The embedding of a token that never occurs has no gradient: AdamW only lets it decay. It can therefore stay out of the
+training, with its optimizer state, and get its decay at the end.
 """
 
 from collections.abc import Iterator
@@ -19,24 +19,24 @@ from xstilts.tasks.encoding import Encoded
 
 @dataclass(frozen=True)
 class Trimmed:
-    """A model whose input embeddings have the rows `kept` alone, int64 [rows], ascending; `file` holds the matrix
-    [vocabulary, h] that they were taken from, so that it takes no memory during the training."""
+    """A model whose input embeddings have only the rows `kept`, int64 [rows], ascending; `file` holds the whole matrix
+    [vocabulary, h], which takes no memory during the training."""
 
     model: Any
     kept: np.ndarray
     file: Path
 
     def encoded(self, full: Encoded) -> Encoded:
-        """The same sequences with the numbers of the rows that are left."""
+        """The same sequences with the token ids of the trimmed vocabulary."""
         return replace(full, ids=np.searchsorted(self.kept, full.ids).astype(full.ids.dtype))
 
 
 def trim(model: Any, encoded: list[Encoded], pad_id: int, scratch: Path) -> Trimmed:
-    """Leaves the model, in place, the embedding rows that the sequences name, and those up to the padding's; the whole
-    matrix waits in the folder `scratch`.
+    """Removes from the model, in place, the embeddings of tokens that are not in the sequences; the whole matrix is
+    saved in the folder `scratch`.
 
-    The padding keeps its number, by which some models tell positions. Not for models whose output is tied to these
-    embeddings: their softmax would change.
+    Ids up to that of the padding stay, because some models compute positions from it. Not for models whose output is
+    tied to these embeddings: their softmax would change.
     """
     reached = [np.unique(part.ids) for part in encoded]
     kept = np.unique(np.concatenate([*reached, np.arange(pad_id + 1)])).astype(np.int64)
@@ -51,11 +51,10 @@ def trim(model: Any, encoded: list[Encoded], pad_id: int, scratch: Path) -> Trim
 
 @contextmanager
 def merged(trimmed: Trimmed, decay: float) -> Iterator[None]:
-    """Puts the whole vocabulary back for as long as the model is looked at or saved: trained rows among the others,
-    which are multiplied by `decay`.
+    """Restores the whole vocabulary inside the context: trained embeddings, and the others multiplied by `decay`.
 
-    decay: the product of 1 - learning rate · weight decay over all updates, which is what AdamW (Loshchilov and Hutter
-    2019, algorithm 2) makes of a row without gradients.
+    decay: the product of 1 - learning rate · weight decay over all updates, which AdamW (Loshchilov and Hutter 2019,
+    algorithm 2) applies to weights without gradients.
     """
     embeddings = trimmed.model.get_input_embeddings()
     trained = embeddings.weight

@@ -1,4 +1,4 @@
-"""The step that makes a tokenizer from raw text, for encoders that are pretrained here."""
+"""The step that trains a tokenizer on raw text, for encoders that a study pretrains."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How weights are moved over a training: the recipe, the learning rate of each update, and what decay leaves."""
+"""The optimization of a training: the recipe, the learning rate of each update, and the effect of weight decay."""
 
 import math
 from dataclasses import dataclass
@@ -6,17 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 
 DEV, ORACLE = "score", "oracle"
-"""Scores by which weights may be chosen: on English dev, and on dev rows in the languages that are evaluated, which
-nobody has. The latter is also the name of the folder of the model that it chose, below the one that is used."""
+"""Scores that may choose weights: on English dev, and on dev examples in held-out languages, which zero-shot transfer
+does not have. The oracle's model is in a folder of this name inside the model that is used."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How weights are moved: AdamW (Loshchilov and Hutter 2019) with linear warm-up and linear decay to zero.
+    """AdamW (Loshchilov and Hutter 2019) with linear warm-up and linear decay to zero.
 
     learning_rate: at its peak; warmup: share of the updates, 0 to 1; clip: largest gradient norm; micro_tokens:
-    tokens with padding of one forward pass, None for what suits the device; gradient_checkpointing: computes
-    activations twice in place of keeping them; precision: 'fp32' or 'bf16' (autocast, weights stay fp32).
+    tokens of one forward pass, padding included, None for the device's default; gradient_checkpointing: computes
+    activations twice instead of storing them; precision: 'fp32' or 'bf16' (autocast, weights stay fp32).
     """
 
     learning_rate: float
@@ -30,18 +30,21 @@ class Recipe:
 
 
 def linear(update: int, total: int, warmup: float) -> float:
-    """Share of the peak learning rate at an update counted from 0: up over the first `warmup` share, then down to 0."""
+    """Share of the peak learning rate at an update counted from 0: up over the first `warmup` share, then down to 0.
+
+    >>> [round(linear(update, 4, 0.5), 2) for update in range(4)]
+    [0.5, 1.0, 1.0, 0.5]
+    """
     rising = warmup * total
     return min((update + 1) / rising if rising else 1.0, (total - update) / max(1.0, total - rising), 1.0)
 
 
 def decay(recipe: Recipe, total: int, updates: int) -> float:
-    """What weight decay alone leaves of a weight after the first `updates` of `total` updates, as a factor."""
+    """The factor by which weight decay alone shrinks a weight in the first `updates` of `total` updates."""
     rates = recipe.learning_rate * np.array([linear(u, total, recipe.warmup) for u in range(updates)])
     return float(np.prod(1 - rates * recipe.weight_decay))
 
 
 def between_evaluations(asked: int, total: int, choosing: bool) -> int:
-    """Updates from one evaluation to the next: as `asked`; where that is 0, a tenth of all if weights are chosen by
-    one, and all of them if not."""
+    """Updates between evaluations: as `asked`; for 0, a tenth of all if evaluations choose weights, else all."""
     return asked or (math.ceil(total / 10) if choosing else total)
