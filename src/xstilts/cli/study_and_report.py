@@ -50,6 +50,8 @@ def study(
     changes: Row = {"quick": quick, "replicates": replicates, "seed": seed, "data_source": source}
     planned = options.planned_study(name, data, device, allow_few, resolved=True, ranks=ranks, **changes)
     out = out or Path("runs") / (planned.frozen.study.name + ("-quick" if quick else ""))
+    if quick:
+        say("smoke test (--quick): scores are meaningless")
     for warning in planned.frozen.warnings:
         say(f"warning: {warning}")
     executor = _on_ray(address, threads) if engine == "ray" else _local(jobs, threads, planned.frozen.device)

@@ -9,8 +9,13 @@ from xstilts.report.tables import counted, targets, unbeaten
 Result = dict[str, Any]
 
 UNBEATEN = (
-    "Not shown to beat the baseline ({baseline}): the interval of the difference reaches zero or lies below it. "
+    "† Not shown to beat the baseline: the interval of the difference reaches zero or lies below it. "
     "Differences between such arms cannot be interpreted."
+)
+
+IDLE = (
+    "encoder '{}' scores the same in both arms in every replicate, so it did not learn; disregard it. It makes the "
+    "interval look narrower than it is."
 )
 
 
@@ -55,18 +60,29 @@ def remarks(judged: Result) -> list[str]:
 
 
 def caveats(result: Result) -> list[Result]:
-    """What limits the verdicts: each `text` once, its `contrasts`, and whether it is a `warning`."""
+    """What limits the verdicts: each `text` once, and whether it is a `warning`.
+
+    A verdict may mean nothing although its interval is sound, if arms or encoders did not learn the task.
+    """
     contrasts: dict[tuple[str, bool], list[str]] = {}
     for judged in result["verdicts"]:
-        for text, warning in [
-            (random_language_line(judged), False),
-            *((text, True) for text in doubts(result, judged)),
-        ]:
-            contrasts.setdefault((text, warning), []).append(judged["contrast"])
-    return [
-        {"text": text, "warning": warning, "contrasts": ", ".join(names)}
-        for (text, warning), names in contrasts.items()
+        idle = [part["encoder"] for part in judged["parts"] if "encoder" in part and part["low"] == part["high"] == 0]
+        for key in [(random_language_line(judged), False), *((IDLE.format(encoder), True) for encoder in idle)]:
+            contrasts.setdefault(key, []).append(judged["contrast"])
+    lines = [
+        {"text": f"{', '.join(names)}: {text}", "warning": warning} for (text, warning), names in contrasts.items()
     ]
+    compared = {judged[side] for judged in result["verdicts"] for side in ("left", "right")}
+    for target in result["study"]["primary"]:
+        if arms := [f"'{arm}'" for arm in unbeaten(result, target) if arm in compared]:
+            text = f"{', '.join(arms)} {'is' if len(arms) == 1 else 'are'} not shown to beat the baseline on {target}."
+            lines.append({"text": text, "warning": True})
+    return lines
+
+
+def footnote(result: Result) -> str:
+    """What the mark † at scores means; "" if no score has it."""
+    return UNBEATEN if any(unbeaten(result, target) for target in targets(result)) else ""
 
 
 def random_language_line(judged: Result) -> str:
@@ -77,21 +93,6 @@ def random_language_line(judged: Result) -> str:
         return f"{opening}, not for languages like them: {effect['refused']}."
     how = f"random-language inference, each of the {effect['families']} families weighted equally"
     return f"{opening}. For languages like them ({how}): {signed(effect['estimate'])} {interval(effect)}."
-
-
-def doubts(result: Result, judged: Result) -> list[str]:
-    """Warnings that a verdict may mean nothing, because arms or encoders did not learn the task."""
-    lines = [
-        f"Encoder '{part['encoder']}' scores the same in both arms in every replicate, so it did not learn; "
-        "disregard it. It makes the interval look narrower than it is."
-        for part in judged["parts"]
-        if "encoder" in part and part["low"] == part["high"] == 0
-    ]
-    for target in result["study"]["primary"]:
-        for arm in (judged["left"], judged["right"]):
-            if arm in unbeaten(result, target):
-                lines.append(f"On {target}, '{arm}' is not shown to beat the baseline.")
-    return lines
 
 
 def purpose(result: Result) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from xstilts.report.console import interval, number, print_table, say, signed
-from xstilts.report.sentences import UNBEATEN, caveats, expectation, purpose
+from xstilts.report.sentences import caveats, expectation, footnote, purpose
 from xstilts.report.tables import baseline_name, counted, metric, score_table, targets
 from xstilts.runs.run_files import REPORT
 
@@ -26,15 +26,15 @@ def print_report(result: Result, run: Path, console: Console, warnings: bool = T
 
     say((result["study"]["question"], "bold"), wrap=True, console=console)
     lines(*[result["answer"]] * bool(result["answer"]))
-    _print_family(result, "verdicts", "Verdicts", console)
+    _print_family(result, "verdicts", "Verdicts, by simultaneous intervals", console)
     lines(*(f"{row['contrast']}: {row['decision']['text']}" for row in result["verdicts"] if row["decision"]))
-    lines(*(f"{'warning: ' * row['warning']}{row['contrasts']}: {row['text']}" for row in caveats(result)))
+    lines(*("warning: " * row["warning"] + row["text"] for row in caveats(result)))
     if result["controls"]:
         _print_family(result, "controls", f"Controls: {purpose(result)}", console)
         lines(*(f"{row['contrast']}: {' '.join(expectation(result, row)).strip()}" for row in result["controls"]))
     for target in targets(result):
         _print_scores(result, target, console)
-    lines("", *(f"warning: {warning}" for warning in result["plan"]["warnings"] if warnings))
+    lines(footnote(result), *(f"warning: {warning}" for warning in result["plan"]["warnings"] if warnings))
     say(f"Report: {run / REPORT}", console=console)
 
 
@@ -42,7 +42,7 @@ def _print_family(result: Result, family: str, title: str, console: Console) -> 
     rows = result[family]
     if not rows:
         return
-    headings = ("contrast", ">difference", f">simultaneous interval ({rows[0]['level']:.1%} each)", "verdict")
+    headings = ("contrast", ">difference", f">interval ({rows[0]['level']:.1%} each)", "verdict")
     cells = [
         (row["contrast"], signed(row["estimate"]), interval(row), (row["verdict"], STYLES.get(row["verdict"], "bold")))
         for row in rows
@@ -62,7 +62,5 @@ def _print_scores(result: Result, target: str, console: Console) -> None:
         cells.append((name + kind, held_out, number(row["english"]), gain))
     headings = ("arm", ">held-out", ">English", f">above baseline ({result['study']['level']:.0%})")
     print_table(headings, cells, title=title, console=console)
-    if any(row["beaten"] is False for row in rows):
-        say(f"† {UNBEATEN.format(baseline=baseline)}", wrap=True, console=console)
-    elif not baseline:
+    if not baseline:
         say("No baseline was scored for this target.", console=console)
