@@ -51,7 +51,7 @@ def test_components_are_estimated_from_the_studies_that_they_generate():
 
 def test_the_expected_variance_is_that_of_simulated_effects():
     rng = np.random.default_rng(1)
-    whole = [effects(simulate(ASSUMED, 4, 5, 80, 0.5, rng, False))[0] for _ in range(500)]
+    whole = [effect(compare(simulate(ASSUMED, 4, 5, 80, 0.5, rng, False))) for _ in range(500)]
     (replicate, _), (items, _) = expected_variance(ASSUMED, Design(4, 5, 4, 80))
     assert np.var([each.estimate for each in whole]) == pytest.approx(replicate + items, rel=0.15)
     assert np.mean([each.replicate_variance for each in whole]) == pytest.approx(replicate, rel=0.1)

@@ -46,8 +46,8 @@ def resample(table: ScoreTable, cells: Sequence[Cell], languages: Sequence[str],
         rows = slice(first, min(first + BLOCK, draws))
         counts = _counts(strata, table.clustering, rows.stop - rows.start, rng)
         for code, stacked in zip(languages, statistics, strict=True):
-            own = table.clusters[code]
-            drawn = counts if len(own) == table.clustering else counts[:, own]
+            clusters = table.clusters[code]
+            drawn = counts if len(clusters) == table.clustering else counts[:, clusters]
             sums = (drawn @ stacked).reshape(len(counts), len(cells), size).astype(float)
             result[rows] += table.kind.score(sums, table.metric) / len(languages)
     return result
