@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from xstilts.errors import XstiltsError
@@ -104,7 +103,7 @@ def read_score_table(file: Path, kind: str, metric: str) -> ScoreTable:
     cell, cells = _codes(table, ["arm", "encoder", "replicate"])
     language, languages = _codes(table, ["language"])
     cluster, names = _codes(table, ["cluster_id"])
-    _check_examples(table, cell, cells, language, languages, file)
+    _check_examples(table, file)
     cluster_stats: dict[Cell, dict[str, np.ndarray]] = {}
     clusters = {name[0]: np.unique(cluster[language == number]) for number, name in enumerate(languages)}
     group = cell * len(languages) + language
@@ -153,20 +152,17 @@ def _codes(table: pa.Table, columns: list[str]) -> tuple[np.ndarray, list[tuple]
     return rank[inverse], [keys[present[i]] for i in np.argsort(first)]
 
 
-def _check_examples(
-    table: pa.Table, cell: np.ndarray, cells: list[tuple], language: np.ndarray, languages: list[tuple], file: Path
-) -> None:
+def _check_examples(table: pa.Table, file: Path) -> None:
     """Raises XstiltsError unless all cells of a language cover the same examples, each once."""
-    example = pc.dictionary_encode(table["example_id"]).combine_chunks().indices.to_numpy(zero_copy_only=False)
-    for number, (code,) in enumerate(languages):
-        rows = language == number
-        items, owners = example[rows], cell[rows]
-        sizes = np.bincount(owners, minlength=len(cells))
-        present, distinct = sizes[sizes > 0], len(np.unique(items))
-        unequal = np.flatnonzero((sizes > 0) & (sizes != distinct))
-        if len(unequal) or len(np.unique(owners * (items.max() + 1) + items)) != len(items):
-            odd = cells[int(unequal[0])] if len(unequal) else "a cell"
+    counts = [("example_id", "count"), ("example_id", "count_distinct")]
+    table = table.unify_dictionaries()
+    whole = table.group_by("language").aggregate(counts).to_pylist()
+    distinct = {row["language"]: row["example_id_count_distinct"] for row in whole}
+    for row in table.group_by(["language", "arm", "encoder", "replicate"]).aggregate(counts).to_pylist():
+        code, count = row["language"], row["example_id_count"]
+        if not count == row["example_id_count_distinct"] == distinct[code]:
             what = f"{file.name}: the cells do not cover the same examples in '{code}'"
-            why = f"{distinct} different examples, {odd} has {int(present.min())} to {int(present.max())}"
+            cell = f"replicate {row['replicate']} of arm '{row['arm']}' and encoder '{row['encoder']}'"
+            why = f"there are {distinct[code]} different examples, and {cell} has {count} predictions"
             hint = "score all arms on the same examples; remove those that occur twice"
             raise XstiltsError("not-a-run", what, why, hint)

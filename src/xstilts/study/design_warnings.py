@@ -58,7 +58,7 @@ def _same_task(study: Study, tasks: dict[str, Task]) -> Iterator[str]:
     """Intermediate trainings on a target's own task. The parts of a mixture are named without quotes, so that the
     warning is about the mixture alone."""
     for name, training in study.intermediate.items():
-        families = {part: tasks[own.task].family for part, own in parts_of(study, name).items()}
+        families = {part: tasks[t.task].family for part, t in parts_of(study, name).items()}
         for target, entry in study.targets.items():
             family = tasks[entry.task or target].family
             same = [part for part, part_family in families.items() if family and part_family == family]
