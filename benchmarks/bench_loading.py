@@ -1,5 +1,5 @@
 """Loading and tokenising real files: this package against `datasets.map` with the same tokenizer and the usual recipes
-of token classification and question answering, unpadded. Rows per second of one process, alternating, median of 3.
+of token classification and question answering, unpadded. Examples per second of one process, alternating, median of 3.
 
     python benchmarks/bench_loading.py --data DIR      (or XSTILTS_REAL_DATA=DIR)
 """
@@ -31,8 +31,8 @@ REPEATS = 3
 HERE = Path(__file__).parent
 
 
-def ours(name: str, split: str, codes: list[str], tokenizer: Any, data: Path, length: int) -> int:
-    """Reads, checks and encodes the rows; returns their number."""
+def load_and_encode(name: str, split: str, codes: list[str], tokenizer: Any, data: Path, length: int) -> int:
+    """Read, check and encode the examples; return their number."""
     task = read_task_file(HERE.parent / "tests" / "real_tasks.yaml")[name]
     count = 0
     for code in codes:
@@ -43,7 +43,7 @@ def ours(name: str, split: str, codes: list[str], tokenizer: Any, data: Path, le
 
 
 def tagged(path: Path) -> dict[str, list[list[str]]]:
-    """A two-column file as people read it."""
+    """A two-column file in the usual way of reading it."""
     sentences = [block.split("\n") for block in path.read_text(encoding="utf-8").strip().split("\n\n")]
     pairs = [[line.split("\t") for line in sentence if line.strip()] for sentence in sentences]
     return {"tokens": [[p[0] for p in s] for s in pairs], "tags": [[p[1].strip() for p in s] for s in pairs]}
@@ -54,15 +54,15 @@ def map_tagging(files: list[Path], tokenizer: Any, labels: tuple[str, ...], leng
     number = {label: i for i, label in enumerate(labels)}
 
     def align(batch: dict[str, Any]) -> Any:
-        found = tokenizer(batch["tokens"], truncation=True, max_length=length, is_split_into_words=True)
+        encoding = tokenizer(batch["tokens"], truncation=True, max_length=length, is_split_into_words=True)
         aligned = []
         for i, tags in enumerate(batch["tags"]):
             previous, row = None, []
-            for word in found.word_ids(i):
+            for word in encoding.word_ids(i):
                 row.append(-100 if word is None or word == previous else number[tags[word]])
                 previous = word
             aligned.append(row)
-        return {**found, "labels": aligned}
+        return {**encoding, "labels": aligned}
 
     count = 0
     for file in files:
@@ -81,13 +81,13 @@ def map_questions(file: Path, tokenizer: Any, length: int, stride: int) -> int:
     ]  # fmt: skip
 
     def features(batch: dict[str, Any]) -> Any:
-        found = tokenizer(batch["question"], batch["context"], truncation="only_second", max_length=length,
+        encoding = tokenizer(batch["question"], batch["context"], truncation="only_second", max_length=length,
                           stride=stride, return_overflowing_tokens=True, return_offsets_mapping=True)  # fmt: skip
         starts, ends = [], []
-        for i, offsets in enumerate(found.pop("offset_mapping")):
-            row = found["overflow_to_sample_mapping"][i]
+        for i, offsets in enumerate(encoding.pop("offset_mapping")):
+            row = encoding["overflow_to_sample_mapping"][i]
             first, last = batch["start"][row], batch["start"][row] + len(batch["text"][row])
-            sequence = found.sequence_ids(i)
+            sequence = encoding.sequence_ids(i)
             begin, end = sequence.index(1), len(sequence) - 1 - sequence[::-1].index(1)
             if offsets[begin][0] > first or offsets[end][1] < last:
                 starts.append(0)
@@ -99,8 +99,8 @@ def map_questions(file: Path, tokenizer: Any, length: int, stride: int) -> int:
                 end -= 1
             starts.append(begin - 1)
             ends.append(end + 1)
-        found.pop("overflow_to_sample_mapping")
-        return {**found, "start_positions": starts, "end_positions": ends}
+        encoding.pop("overflow_to_sample_mapping")
+        return {**encoding, "start_positions": starts, "end_positions": ends}
 
     made = datasets.Dataset.from_list(listed)
     made.map(features, batched=True, remove_columns=made.column_names)
@@ -144,27 +144,27 @@ def main() -> None:
     squad = options.data / "squad/train-v1.1.rebuilt.json"
     cases = {
         "PAN-X train, all languages": (
-            lambda: ours("panx", "train", codes, tokenizer, options.data, 128),
+            lambda: load_and_encode("panx", "train", codes, tokenizer, options.data, 128),
             lambda: map_tagging(files, tokenizer, known["panx"].labels, 128),
         ),
         "SQuAD train": (
-            lambda: ours("squad_v1", "train", ["en"], tokenizer, options.data, 384),
+            lambda: load_and_encode("squad_v1", "train", ["en"], tokenizer, options.data, 384),
             lambda: map_questions(squad, tokenizer, 384, 128),
         ),
     }
     results = []
-    for name, (one, other) in cases.items():
-        pairs = [(timed(one), timed(other)) for _ in range(REPEATS)]
+    for name, (here_action, map_action) in cases.items():
+        pairs = [(timed(here_action), timed(map_action)) for _ in range(REPEATS)]
         count = pairs[0][0][1]
         here, there = (round(statistics.median(count / pair[side][0] for pair in pairs)) for side in (0, 1))
         ratios = sorted(round(pair[1][0] / pair[0][0], 2) for pair in pairs)
         results.append({"case": name, "rows": count, "rows_per_s": here, "map_rows_per_s": there, "ratios": ratios})
-        print(f"{name}: {count:,} rows, {here:,} rows/s here, {there:,} rows/s with map, "
+        print(f"{name}: {count:,} examples, {here:,} examples/s here, {there:,} examples/s with map, "
               f"ratio {statistics.median(ratios):.2f} ({ratios[0]} to {ratios[-1]})", flush=True)  # fmt: skip
     if options.json:
-        told = {"command": "python benchmarks/bench_loading.py --data DIR",
+        origin = {"command": "python benchmarks/bench_loading.py --data DIR",
                 "machine": platform.processor() or platform.machine(), "datasets": datasets.__version__}  # fmt: skip
-        options.json.write_text(json.dumps({**told, "results": results}, indent=1) + "\n")
+        options.json.write_text(json.dumps({**origin, "results": results}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

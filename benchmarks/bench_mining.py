@@ -2,7 +2,7 @@
 
     python benchmarks/bench_mining.py [--rows 50000]
 
-The flat searches are faiss's IndexFlatIP where faiss is installed (`pip install faiss-cpu`), else a product in float32
+The flat searches are faiss's IndexFlatIP if faiss is installed (`pip install faiss-cpu`), else a product in float32
 and a top-k per block and direction. Vectors form clusters, as sentence embeddings do. Both must find the same.
 """
 
@@ -24,13 +24,13 @@ K = 4
 
 
 def make_vectors(rows: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Two sides of unit vectors round 500 centres, half of them translations of each other."""
+    """Two sides of unit vectors around 500 centres, half of them translations of each other."""
     rng = generator("vectors")
     centres = rng.standard_normal((500, width), dtype=np.float32)
-    one = centres[rng.integers(0, 500, rows)] + rng.standard_normal((rows, width), dtype=np.float32)
-    other = centres[rng.integers(0, 500, rows)] + rng.standard_normal((rows, width), dtype=np.float32)
-    other[: rows // 2] = one[: rows // 2] + 0.3 * rng.standard_normal((rows // 2, width), dtype=np.float32)
-    return unit(one), unit(other)
+    source = centres[rng.integers(0, 500, rows)] + rng.standard_normal((rows, width), dtype=np.float32)
+    target = centres[rng.integers(0, 500, rows)] + rng.standard_normal((rows, width), dtype=np.float32)
+    target[: rows // 2] = source[: rows // 2] + 0.3 * rng.standard_normal((rows // 2, width), dtype=np.float32)
+    return unit(source), unit(target)
 
 
 def flat(queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
@@ -41,8 +41,8 @@ def flat(queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
         index = faiss.IndexFlatIP(queries.shape[1])
         index.add(candidates)
         return np.asarray(index.search(queries, K)[0])
-    one, other = torch.from_numpy(queries), torch.from_numpy(candidates)
-    parts = [(one[i : i + BLOCK] @ other.T).topk(K, dim=1).values for i in range(0, len(one), BLOCK)]
+    x, y = torch.from_numpy(queries), torch.from_numpy(candidates)
+    parts = [(x[i : i + BLOCK] @ y.T).topk(K, dim=1).values for i in range(0, len(x), BLOCK)]
     return torch.cat(parts).numpy()
 
 
@@ -63,16 +63,16 @@ def main() -> None:
         seconds["two flat searches"].append(time.perf_counter() - middle)
         assert np.allclose(forward, there, atol=1e-5) and np.allclose(backward, back, atol=1e-5)
     ratios = sorted(round(b / a, 2) for a, b in zip(*seconds.values(), strict=True))
-    other = "faiss" if find_spec("faiss") else "torch"
+    peer = "faiss" if find_spec("faiss") else "torch"
     medians = {name: round(statistics.median(values), 2) for name, values in seconds.items()}
     print(f"{options.rows:,} x {options.rows:,} x {options.width}: here {medians['here']} s, two flat searches "
-          f"({other}) {medians['two flat searches']} s, ratio {statistics.median(ratios)} "
+          f"({peer}) {medians['two flat searches']} s, ratio {statistics.median(ratios)} "
           f"({ratios[0]} to {ratios[-1]})")  # fmt: skip
     if options.json:
-        told = {"command": f"python benchmarks/bench_mining.py --rows {options.rows}", "searches": other,
+        origin = {"command": f"python benchmarks/bench_mining.py --rows {options.rows}", "searches": peer,
                 "machine": platform.processor() or platform.machine(), "threads": torch.get_num_threads(),
                 "bfloat16": bfloat16_pays()}  # fmt: skip
-        result = {**told, "rows": options.rows, "seconds": medians, "ratios": ratios}
+        result = {**origin, "rows": options.rows, "seconds": medians, "ratios": ratios}
         options.json.write_text(json.dumps(result, indent=1) + "\n")
 
 

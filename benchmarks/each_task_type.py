@@ -1,8 +1,8 @@
-"""Each task type with real data: a small encoder after a few hundred updates beside the type's trivial baseline.
+"""Each task type with real data: a small encoder after a few hundred updates, and the baseline of the type.
 
     python benchmarks/each_task_type.py --data DIR --encoder FOLDER [--json results/each-task-type.json]
 
-The encoder is any masked language model in the format of `save_pretrained`; the figures kept here are those of the
+The encoder is any masked language model in the format of `save_pretrained`; the stored figures are those of the
 encoder `mini-1` of the study real-mini.
 """
 
@@ -37,11 +37,11 @@ CASES = {
     "cosmosqa": {"train": (0, 2300), "dev": (2300, 2985), "max_length": 128},
     "jcommonsenseqa": {"language": "ja", "max_length": 48},
 }
-"""Per task the rows of its splits where one file serves both, and how it is trained."""
+"""For each task the rows of its splits, if one file serves both, and how it is trained."""
 
 
 def task_of(name: str, case: dict[str, Any], known: dict[str, Task]) -> Task:
-    """The entry with the rows of the case: one file is cut in two where only one has labels."""
+    """The entry with the rows of the case: one file is cut in two if only one has labels."""
     task = known[name]
     source = task.source.model_dump()
     if "train" in case:
@@ -68,23 +68,23 @@ def scored(folder: Path, task: Task) -> dict[str, float]:
 
 
 def run(name: str, known: dict[str, Task], options: argparse.Namespace, root: Path) -> dict[str, Any]:
-    """Trains on one task and scores its dev rows beside the baseline."""
+    """Train on one task, and score its dev examples and the baseline."""
     case = CASES[name]
     task, code = task_of(name, case, known), case.get("language", "en")
     train, dev = (prepared(task, split, code, options.data, root) for split in ("train", "validation"))
-    rows = pq.read_metadata(train / "examples.parquet").num_rows
+    available = pq.read_metadata(train / "examples.parquet").num_rows
     epochs, size = case.get("epochs", 2), 32
-    examples = min(rows, options.updates * size // epochs)
+    examples = min(available, options.updates * size // epochs)
     common = {"task": task.model_dump(mode="json"), "languages": [code], "max_length": case["max_length"],
               "mask_column": "", "weights": "", "device": "cpu", "precision": "bf16"}  # fmt: skip
-    folders = [root / f"{name}-{part}" for part in ("model", "predicted", "baseline")]
+    folders = [root / f"{name}-{suffix}" for suffix in ("model", "predicted", "baseline")]
     for folder in folders:
         folder.mkdir()
     begin = time.perf_counter()
-    told = {"task": common["task"], "languages": [code], "examples": examples, "epochs": epochs,
+    part = {"task": common["task"], "languages": [code], "examples": examples, "epochs": epochs,
             "max_length": case["max_length"], "weight": 1.0}  # fmt: skip
     fine_tune(
-        {"tasks": {name: told}, "sampling": {}, "mlm": None, "anchor_share": 0.0, "batch_size": size, "seed": 1,
+        {"tasks": {name: part}, "sampling": {}, "mlm": None, "anchor_share": 0.0, "batch_size": size, "seed": 1,
          "checkpoint": "last", "evaluate_every": 0, "oracle": [], "mask_column": "", "device": "cpu",
          "recipe": {"learning_rate": 5e-4, "warmup": 0.1, "precision": "bf16"}},
         {"encoder": options.encoder, f"train.{name}.{code}": train, f"dev.{name}": dev}, folders[0], Context(root),
@@ -100,7 +100,7 @@ def run(name: str, known: dict[str, Task], options: argparse.Namespace, root: Pa
 
 
 def run_retrieval(known: dict[str, Task], options: argparse.Namespace, root: Path) -> list[dict[str, Any]]:
-    """Tatoeba and BUCC without training, beside a random choice."""
+    """Tatoeba and BUCC without training, and a random choice."""
     result = []
     for name, code, split, dev in (("tatoeba", "nl", "test", ""), ("bucc2018", "zh", "dev", "dev")):
         task = known[name]
@@ -129,7 +129,7 @@ def main() -> None:
     torch.set_num_threads(1)
     known = read_task_file(HERE.parent / "tests" / "real_tasks.yaml")
     chosen = options.tasks.split(",") if options.tasks else [*CASES, "retrieval"]
-    told = {
+    origin = {
         "command": "python benchmarks/each_task_type.py --data DIR --encoder MINI-1 --updates 400",
         "machine": platform.processor() or platform.machine(),
         "torch": torch.__version__,
@@ -139,14 +139,14 @@ def main() -> None:
         for name in chosen:
             root = Path(folder) / name
             root.mkdir()
-            found = run_retrieval(known, options, root) if name == "retrieval" else [run(name, known, options, root)]
-            for row in found:
+            rows = run_retrieval(known, options, root) if name == "retrieval" else [run(name, known, options, root)]
+            for row in rows:
                 metric = row["metric"]
                 figures = f"model {row['model'][metric]:6.2f}   {row['baseline_is']} {row['baseline'][metric]:6.2f}"
                 print(f"{row['task']:16} {metric:12} {figures}   {row.get('updates', 0)} updates", flush=True)
-            results += found
+            results += rows
             if options.json:
-                options.json.write_text(json.dumps({**told, "results": results}, indent=1) + "\n")
+                options.json.write_text(json.dumps({**origin, "results": results}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
