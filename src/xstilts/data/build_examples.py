@@ -55,26 +55,26 @@ def build_examples(task: Task, source: MappedSource, items: Iterable[Item], orig
     the records, bad ones included, so that leaving out a row does not shift the others. Of equal ids the first counts.
     """
     kind, result = READ[task.type], Examples(pa.table({}))
-    batches, rows = [], []
+    outcomes = _outcomes(task, source, items, origin)
     ids: set[str] = set()
-    lines_without_gold = []
-    for line, outcome in _outcomes(task, source, items, origin):
-        if outcome is None:
-            result.unlabelled += 1
-        elif isinstance(outcome, BadRow):
-            result.rejected.append(origin.rejected(line, outcome))
-        elif outcome["id"] in ids:
-            again = BadRow(f"id '{outcome['id']}' a second time", "ids that are unique")
-            result.rejected.append(origin.rejected(line, again))
-        else:
-            ids.add(outcome["id"])
-            rows.append(outcome)
-            if kind.GOLD and outcome[kind.GOLD] is None:
-                lines_without_gold.append(line)
-            if len(rows) == BATCH:
-                batches.append(pa.RecordBatch.from_pylist(rows, kind.SCHEMA))
-                rows = []
-    batches.append(pa.RecordBatch.from_pylist(rows, kind.SCHEMA))
+    batches, lines_without_gold = [], []
+    while batch := list(islice(outcomes, BATCH)):
+        numbered = []
+        for line, outcome in batch:
+            if outcome is None:
+                result.unlabelled += 1
+            elif isinstance(outcome, BadRow):
+                result.rejected.append(origin.rejected(line, outcome))
+            elif outcome["id"] in ids:
+                again = BadRow(f"id '{outcome['id']}' a second time", "ids that are unique")
+                result.rejected.append(origin.rejected(line, again))
+            else:
+                ids.add(outcome["id"])
+                numbered.append((line, outcome))
+        numbered, table = _record_batch(numbered, kind.SCHEMA, result, origin)
+        batches.append(table)
+        if kind.GOLD:
+            lines_without_gold += [line for line, example in numbered if example[kind.GOLD] is None]
     result.table = pa.Table.from_batches(batches, kind.SCHEMA)
     if lines_without_gold:
         result.withheld = len(lines_without_gold) == len(result.table)
@@ -83,6 +83,23 @@ def build_examples(task: Task, source: MappedSource, items: Iterable[Item], orig
             result.rejected += [origin.rejected(line, missing) for line in lines_without_gold]
             result.table = result.table.filter(pc.is_valid(result.table[kind.GOLD]))
     return result
+
+
+def _record_batch(
+    numbered: list[tuple[int, Record]], schema: pa.Schema, result: Examples, origin: Origin
+) -> tuple[list[tuple[int, Record]], pa.RecordBatch]:
+    """The examples whose texts are valid, and their table; the others are rejected."""
+    try:
+        return numbered, pa.RecordBatch.from_pylist([example for _, example in numbered], schema)
+    except UnicodeEncodeError:
+        valid = []
+        for line, example in numbered:
+            try:
+                check_text(example)
+                valid.append((line, example))
+            except BadRow as bad:
+                result.rejected.append(origin.rejected(line, bad))
+        return _record_batch(valid, schema, result, origin)
 
 
 def _outcomes(
@@ -97,9 +114,7 @@ def _outcomes(
     for i, (line, record) in enumerate(islice(items, *source.rows.get(origin.split, (None,)))):
         try:
             if isinstance(record, BadRow):
-                check_text(record.found)
                 raise record
-            check_text(record)
             named = {"id": f"{prefix}-{i}", **record}
             named |= {"cluster_id": f"{prefix}-{cluster(named, i)}", "language": origin.language}
             if origin.split in source.numbered:
@@ -110,7 +125,16 @@ def _outcomes(
             else:
                 yield from ((line, example) for example in READ[task.type].complete(labelled, task))
         except BadRow as bad:
-            yield line, bad
+            yield line, _readable(bad)
+
+
+def _readable(bad: BadRow) -> BadRow:
+    """The reason, or that what was found is not UTF-8."""
+    try:
+        check_text(bad.found)
+    except BadRow as invalid:
+        return invalid
+    return bad
 
 
 def _clusters(source: MappedSource) -> Callable[[Record, int], Any]:
@@ -133,6 +157,8 @@ def _clusters(source: MappedSource) -> Callable[[Record, int], Any]:
 
 def _relabelled(record: Record, source: MappedSource) -> Record | None:
     """The record with the task's label words; None if the data says that it has no gold label."""
+    if not source.unlabelled and not source.relabel:
+        return record
     label, tokens, tags = (record.get(name) for name in ("label", "tokens", "tags"))
     if label is not None:
         if str(label) in source.unlabelled:

@@ -33,15 +33,15 @@ def _tagged(files: Files, source: FileSource) -> Iterator[Item]:
     """
     spaced, document = _separated_by_spaces(files["main"]), 0
     for sentence in _sentences(files["main"]):
-        words = [(number, line) for number, line in sentence if not line.startswith(DOCUMENT)]
+        words = [word for word in sentence if not word[1].startswith(DOCUMENT)]
         document += len(sentence) - len(words)
         cells = [(line.split()[0], line.split()[-1]) if spaced else line.partition("\t")[::2] for _, line in words]
-        bad = next((word for word, (token, _) in zip(words, cells, strict=True) if not token.strip()), None)
-        if bad:
-            yield bad[0], BadRow(f"'{bad[1][:60]}'", "a token, a tab and a tag")
+        tokens, tags = [token for token, _ in cells], [tag.strip() or None for _, tag in cells]
+        if not all(map(str.strip, tokens)):
+            number, line = next(word for word, token in zip(words, tokens, strict=True) if not token.strip())
+            yield number, BadRow(f"'{line[:60]}'", "a token, a tab and a tag")
         elif words:
-            record = {"tokens": [token for token, _ in cells], "tags": [tag.strip() or None for _, tag in cells]}
-            yield words[0][0], record | ({"group": document} if document else {})
+            yield words[0][0], {"tokens": tokens, "tags": tags, **({"group": document} if document else {})}
 
 
 def _separated_by_spaces(path: Path) -> bool:
