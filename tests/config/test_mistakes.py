@@ -118,6 +118,7 @@ MISTAKES = [
      "arms.mine.mask_column", "none of their"),
     (arm(mask_column="context") | {"targets": {"pocket-qa": {"training": TRAINING}}}, "arms.mine.mask_column",
      "question or text_a or text_b"),
+    ({"checkpoint": "first"}, "checkpoint", "'best' or 'last'"),
     # encoders and translators
     ({"encoders": {"pocket": {"load": "some/model"}}}, "encoders.pocket", "either `load` or `pretrain`"),
     ({"encoders": {"pocket": {"pretrain": {"corpus": "pocket-qa"}}}}, "encoders.pocket.pretrain.corpus", "type qa"),

@@ -135,20 +135,6 @@ def test_a_study_scores_the_weights_of_the_oracle_beside_those_it_keeps(tmp_path
     assert updates["none-longer", 1] > updates["none", 1] == updates["english", 1]
 
 
-@pytest.mark.parametrize(("changes", "says"), [
-    ({"targets": {"pocket-nli": {"oracle": "test"}}}, "what is chosen on rows cannot be scored on them"),
-    ({"targets": {"pocket-tatoeba": {"oracle": "validation"}}}, "it chooses among the weights of one"),
-    ({"arms": {"long": {"match_updates_of": "none"}}}, "unknown arm with an intermediate training 'none'"),
-    ({"arms": {"far": {"match_updates_of": "near"}}}, "the budgets of the others are equal"),
-    ({"arms": {"long": {"match_updates_of": "english-again"}}}, "`independent` must be equal"),
-    ({"checkpoint": "first"}, "'best' or 'last'"),
-])  # fmt: skip
-def test_choices_that_cannot_be_meant_are_mistakes(tmp_path, changes, says):
-    with pytest.raises(XstiltsError) as caught:
-        study_of(tmp_path, **changes)
-    assert says in caught.value.why
-
-
 def test_an_oracle_without_rows_in_held_out_languages_is_refused(tmp_path):
     files = {split: split + ".{lang}" for split in ("train", "validation", "test")}
     own = {"type": "classification", "labels": ["entailment", "neutral", "contradiction"],
