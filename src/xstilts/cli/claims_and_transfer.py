@@ -32,14 +32,16 @@ def claims(
     judged = judge_claims(results)
     if emit({"claims": judged, "published": table}, as_json):
         return
+    seen: set[str] = set()
     for entry in judged:
-        _print_claim(entry, published)
+        _print_claim(entry, published, [note for note in entry["notes"] if note not in seen])
+        seen.update(entry["notes"])
     say(f"The nine intermediate tasks are {', '.join(NINE)}.", wrap=True)
     if published:
         _print_published(table, published)
 
 
-def _print_claim(entry: Row, published: str) -> None:
+def _print_claim(entry: Row, published: str, notes: list[str]) -> None:
     result = entry["result"]
     say((f"{entry['claim']}  ", "bold"), (result, STYLES[result]), f"  {entry['says']}", wrap=True)
     lines = [_comparison(row) for row in entry["comparisons"]]
@@ -49,7 +51,7 @@ def _print_claim(entry: Row, published: str) -> None:
         lines.insert(0, "reference: unconfirmed (not found in the paper at hand)")
     if entry["missing"]:
         lines.append(f"missing: {'; '.join(entry['missing'])}")
-    for line in [*lines, *entry["notes"]]:
+    for line in [*lines, *notes]:
         say(line, indent=2, wrap=True)
     say()
 

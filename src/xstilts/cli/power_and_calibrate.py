@@ -19,7 +19,9 @@ from xstilts.report.console import NONE, emit, print_table, say
     "  xstilts calibrate --jobs 2 --json > calibration.json"
 )
 def calibrate(
-    studies: Annotated[int, typer.Option("--studies", min=2, help="With a difference, and without; a setting.")] = 1000,
+    studies: Annotated[
+        int, typer.Option("--studies", min=2, help="Simulated studies per setting.")
+    ] = 1000,
     world: Annotated[list[str] | None, typer.Option("--world", help="Only this world; may be repeated.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Worker processes.")] = 1,
     as_json: options.JSON = False,
@@ -82,7 +84,7 @@ def power(
     source: options.SOURCE = None,
     device: options.ANY_DEVICE = "cpu",
     allow_few: options.ALLOW_FEW = False,
-    picture: Annotated[Path | None, typer.Option("--picture", help="Write the curve: FILE.svg or FILE.html.")] = None,
+    picture: Annotated[Path | None, typer.Option("--picture", help="Draw the curve: FILE.svg, .png or .html.")] = None,
     as_json: options.JSON = False,
 ) -> None:
     """Show how many replicates and languages it takes to detect half, one and two equivalence margins, and the cost."""

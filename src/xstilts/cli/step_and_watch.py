@@ -8,7 +8,7 @@ from typing import Annotated, Any, BinaryIO
 
 import typer
 
-from xstilts.cli.options import JSON, RUN, STORE, Row
+from xstilts.cli.options import RUN, STORE, Row
 from xstilts.cli.root import app
 from xstilts.errors import STEP_FAILED, XstiltsError
 from xstilts.report.console import say
@@ -27,15 +27,14 @@ def step(
     fingerprints: Annotated[list[str] | None, typer.Argument(help="Steps to run; unique prefixes are enough.")] = None,
     run: Annotated[Path, typer.Option("--run", help="Run folder with a frozen plan.")] = Path("runs/pocket"),
     store: STORE = None,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="Threads; a result depends on them.")] = 1,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="Threads; results depend on their number.")] = 1,
     ready: Annotated[bool, typer.Option("--ready", help="Print the steps that could run now.")] = False,
     listed: Annotated[bool, typer.Option("--list", help="Print the remaining steps and what each waits for.")] = False,
-    as_json: JSON = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print steps as JSON lines.")] = False,
 ) -> None:
     """Run single steps of a frozen plan, or print which remain; for Slurm arrays, Makefiles and other schedulers.
 
-    With --json steps are printed as JSON lines. The exit status is 0 if every step is finished (now or before), 3 if
-    inputs are missing, 4 if a step failed.
+    Exit status: 0 if every step is finished (now or before), 3 if inputs are missing, 4 if a step failed.
     """
     from xstilts.engine import Store, read_steps
     from xstilts.runs.run_files import STEPS
