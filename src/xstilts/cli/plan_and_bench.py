@@ -28,9 +28,7 @@ def plan(
     replicates: options.REPLICATES = None,
     seed: options.SEED = None,
     device: options.ANY_DEVICE = "auto",
-    gpus: Annotated[
-        int | None, typer.Option("--gpus", min=1, help="How many devices (1, or all cores).")
-    ] = None,
+    gpus: Annotated[int | None, typer.Option("--gpus", min=1, help="How many devices (1, or all cores).")] = None,
     source: options.SOURCE = None,
     allow_few: options.ALLOW_FEW = False,
     as_dot: Annotated[bool, typer.Option("--dot", help="Print the graph for Graphviz.")] = False,

@@ -19,9 +19,7 @@ from xstilts.report.console import NONE, emit, print_table, say
     "  xstilts calibrate --jobs 2 --json > calibration.json"
 )
 def calibrate(
-    studies: Annotated[
-        int, typer.Option("--studies", min=2, help="Simulated studies per setting.")
-    ] = 1000,
+    studies: Annotated[int, typer.Option("--studies", min=2, help="Simulated studies per setting.")] = 1000,
     world: Annotated[list[str] | None, typer.Option("--world", help="Only this world; may be repeated.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Worker processes.")] = 1,
     as_json: options.JSON = False,
