@@ -13,7 +13,7 @@ import yaml
 from support import ON_THE_HUB, invoke
 from xstilts.config.load import load_study
 from xstilts.costs import bench
-from xstilts.costs.devices import known_devices, rates, user_file
+from xstilts.costs.devices import PRIOR, known_devices, rates, user_file
 from xstilts.costs.estimate import _Pass, _Pricing, estimates
 from xstilts.costs.makespan import simulate
 from xstilts.costs.measured import compared, comparison, record
@@ -310,28 +310,41 @@ def test_estimates_are_compared_with_measured_seconds():
 
 def test_what_a_run_took_corrects_later_plans_on_the_device(pocket):
     plan, before = pocket.plan, estimates(pocket.plan, rates("cpu"))
-    factors = {"train": 3.0, "predict": 0.5}
+    factors = {"train": 300.0, "predict": 0.5}
     taken = {f: factors[step.kind] * before[f].seconds for f, step in plan.steps.items() if step.kind in factors}
+    estimated = {kind: sum(before[f].seconds for f in taken if plan.steps[f].kind == kind) for kind in factors}
+
+    def expected(times, factor=1):
+        sums = {kind: times * seconds for kind, seconds in estimated.items()}
+        return {kind: (factor * factors[kind] * sums[kind] + PRIOR) / (sums[kind] + PRIOR) for kind in factors}
+
     rows = record(plan, "cpu", taken)
     assert {row["kind"]: row["measured_seconds"] / row["estimated_seconds"] for row in rows} == pytest.approx(factors)
     after = estimates(plan, rates("cpu"))
     for fingerprint, step in plan.steps.items():
-        assert after[fingerprint].seconds == pytest.approx(factors.get(step.kind, 1) * before[fingerprint].seconds)
+        ratio = expected(1).get(step.kind, 1)
+        assert after[fingerprint].seconds == pytest.approx(ratio * before[fingerprint].seconds)
     record(plan, "cpu", taken)  # compared with the uncorrected estimates, as before
-    assert rates("cpu").ratios == pytest.approx(factors)
+    assert rates("cpu").ratios == pytest.approx(expected(2))
     record(plan, "cpu", {f: 4 * seconds for f, seconds in taken.items()})
-    assert rates("cpu").ratios == pytest.approx({"train": 6.0, "predict": 1.0})
+    assert rates("cpu").ratios == pytest.approx(expected(3, factor=2))
     record(plan, "cpu", {})  # all steps were in the store
     text = " ".join(invoke("plan", "pocket", "--quick", "--device", "cpu").split())
     assert f"rates of cpu: measured by {3 * len(taken)} steps of earlier runs on this device" in text
     assert not rates("cuda").ratios
 
 
+def test_a_short_run_changes_little(pocket):
+    shortest = min(pocket.plan.steps, key=lambda f: pocket.estimates[f].seconds)
+    record(pocket.plan, "cpu", {shortest: 100 * pocket.estimates[shortest].seconds})
+    assert 1 < rates("cpu").ratios[pocket.plan.steps[shortest].kind] < 1.5
+
+
 def test_a_study_that_ran_corrects_later_plans(pocket, tmp_path):
     taken = {pocket.wanted[0]: 9.0}
     run_study(pocket, Store(tmp_path / "store"), tmp_path, lambda *_: Outcome(taken), lambda event: None)
     base = estimates(pocket.plan, rates("cpu", corrected=False))[pocket.wanted[0]].seconds
-    assert rates("cpu").ratios == pytest.approx({"predict": 9.0 / base})
+    assert rates("cpu").ratios == pytest.approx({"predict": (9.0 + PRIOR) / (base + PRIOR)})
 
 
 def test_ratios_do_not_outlive_the_rates_that_they_correct(pocket):

@@ -15,6 +15,8 @@ from xstilts.errors import XstiltsError, did_you_mean
 
 STAND_IN = {"cuda": "h100"}
 """Whose rates are assumed for a class of device that was not measured."""
+PRIOR = 60.0
+"""Seconds at the estimate that count with what earlier runs took: steps of seconds say little about steps of hours."""
 Above0 = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Precision = Literal["fp32", "bf16"]
@@ -26,7 +28,7 @@ class Rates(BaseModel, frozen=True):
     kind: `cpu` (one core) or `cuda`. fp32, bf16: FLOP/s of matrix products; efficiency: the share of them that a step
     reaches. update_seconds, step_seconds: what an update and a step take in addition. ground: the origin of these
     numbers. memory: GB of the cards of that name, the smallest first. ratios: by kind of step, measured over estimated
-    seconds of earlier runs on this device.
+    seconds of earlier runs on this device, see `PRIOR`.
     """
 
     name: str
@@ -94,7 +96,7 @@ def rates(name: str, corrected: bool = True) -> Rates:
 def _corrected(device: Rates) -> Rates:
     """The rates with the ratios of measured to estimated seconds of earlier runs on the device, if there are any."""
     sums = measured_steps().get(device.key, {})
-    ratios = {kind: measured / estimated for kind, (_, estimated, measured) in sums.items() if estimated}
+    ratios = {kind: (measured + PRIOR) / (estimated + PRIOR) for kind, (_, estimated, measured) in sums.items()}
     if not ratios:
         return device
     steps = sum(int(row[0]) for row in sums.values())
