@@ -124,8 +124,7 @@ def _parts(run: Run, primary: list[str], compare: Compare, encoders: list[str]) 
     parts += [as_json(effect(compare([target])), target=target) for target in run.scored]
     together = [target for target in run.scored if run.study["types"][target] == "classification"]
     if len(together) > 1:
-        name = f"classification tasks: {', '.join(together)}"
-        parts.append(as_json(effect(compare(together)), target=name))
+        parts.append(as_json(effect(compare(together)), target=f"classification tasks: {', '.join(together)}"))
     return parts
 
 
@@ -163,18 +162,10 @@ def _scores(tables: Iterable[ScoreTable], held_out: list[str]) -> list[Result]:
         for arm in dict.fromkeys(cell[0] for cell in table.cluster_stats):
             for code in table.languages:
                 values = table.scores(table.cells(arm), code)
-                rows.append(
-                    {
-                        "target": table.target,
-                        "metric": table.metric,
-                        "arm": arm,
-                        "language": code,
-                        "held_out": code in held_out,
-                        "mean": float(values.mean()),
-                        "sd": float(values.std(ddof=1)) if len(values) > 1 else None,
-                        "replicates": len(values),
-                    }
-                )
+                facts = {"target": table.target, "metric": table.metric, "arm": arm, "language": code}
+                sd = float(values.std(ddof=1)) if len(values) > 1 else None
+                numbers = {"mean": float(values.mean()), "sd": sd, "replicates": len(values)}
+                rows.append({**facts, "held_out": code in held_out, **numbers})
     return rows
 
 
@@ -198,17 +189,13 @@ def _against_baseline(run: Run, table: ScoreTable, encoders: list[str]) -> list[
 def _per_language(run: Run, contrast: Result, encoders: list[str]) -> list[Result]:
     """Paired effect in each language of each target, without correction for their number: exploratory."""
     compare = _comparer(run, contrast, encoders)
-    return [
-        as_json(
-            effect(compare([target], languages=[code])),
-            contrast=contrast["contrast"],
-            target=target,
-            language=code,
-            held_out=code in run.plan["held_out"],
-        )
-        for target in run.scored
-        for code in run.score_table(target).languages
-    ]
+    rows = []
+    for target in run.scored:
+        for code in run.score_table(target).languages:
+            facts = {"contrast": contrast["contrast"], "target": target, "language": code}
+            gain = effect(compare([target], languages=[code]))
+            rows.append(as_json(gain, **facts, held_out=code in run.plan["held_out"]))
+    return rows
 
 
 def _distance(run: Run, contrast: Result, encoders: list[str]) -> Result:

@@ -7,6 +7,7 @@ import numpy as np
 
 from xstilts.analysis.comparison import Comparison
 from xstilts.analysis.effects import paired_cells
+from xstilts.analysis.verdicts import rounded
 from xstilts.runs.score_table import Cell, ScoreTable
 from xstilts.training.degenerate import degenerate
 
@@ -31,11 +32,10 @@ def improvement(comparison: Comparison) -> Row:
         chances.append(float(((left[:, None] > right) + 0.5 * (left[:, None] == right)).mean()))
         if len(pairs) > 1:
             variances.append([values.var(ddof=1) for values in (left, right, left - right)])
-    sds = np.mean(variances, 0) ** 0.5 if len(variances) == len(chances) else [None] * 3
-    names = ("sd_left", "sd_right", "sd_difference")
-    return {"probability": round(float(np.mean(chances)), 4)} | {
-        name: None if sd is None else round(float(sd), 4) for name, sd in zip(names, sds, strict=True)
-    }
+    sds = np.mean(variances, 0) ** 0.5 if len(variances) == len(chances) else np.full(3, np.nan)
+    names = ("probability", "sd_left", "sd_right", "sd_difference")
+    values = (float(np.mean(chances)), *map(float, sds))
+    return rounded(dict(zip(names, values, strict=True)), 4)
 
 
 def _held_out_scores(table: ScoreTable, codes: Iterable[str], cells: Sequence[Cell]) -> np.ndarray:

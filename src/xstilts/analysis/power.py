@@ -123,15 +123,8 @@ def table(
         | {f"{gain:g}": round(power(components, replace(design, replicates=count), gain, level), 4) for gain in gains}
         for count in sorted({*REPLICATES, design.replicates} - {1})
     ]
-    return {
-        "components": rounded(vars(components), 3),
-        "design": vars(design),
-        "level": level,
-        "gains": list(gains),
-        "share": SHARE,
-        "needed": needed,
-        "curve": curve,
-    }
+    facts = {"components": rounded(vars(components), 3), "design": vars(design), "level": level}
+    return {**facts, "gains": list(gains), "share": SHARE, "needed": needed, "curve": curve}
 
 
 def _fewest(enough: Callable[[int], bool]) -> int | None:
