@@ -108,8 +108,8 @@ def study_of(tmp_path, **more):
 def test_a_study_scores_the_weights_of_the_oracle_beside_those_it_keeps(tmp_path):
     arms = dict.fromkeys(("near", "far", "diverse", "english-again", "in-language"))
     study = study_of(
-        tmp_path, arms={**arms, "none-longer": {"match_updates_of": "english"}}, contrasts=["english - none"], controls=[],
-        targets={"pocket-nli": {"oracle": "validation"}},
+        tmp_path, arms={**arms, "none-longer": {"match_updates_of": "english"}}, contrasts=["english - none"],
+        controls=[], targets={"pocket-nli": {"oracle": "validation"}},
     )  # fmt: skip
     planned = build_plan(freeze(study, None, "cpu"))
     steps = planned.plan.steps

@@ -53,7 +53,7 @@ def test_micro_batches_hold_every_sequence_once_within_the_budget():
     assert len(groups) == 1
     encoded = make_encoded()
     seen = []
-    for part, batch in sorted_batches(encoded, 0, 64):
+    for part, batch in sorted_batches(encoded, 0, 64, torch.device("cpu"), print):
         for index, row, mask in zip(part, batch["input_ids"], batch.get("attention_mask", [None] * 99), strict=False):
             kept = row if mask is None else row[mask == 1]
             assert kept.tolist() == encoded.ids[encoded.offsets[index] : encoded.offsets[index + 1]].tolist()

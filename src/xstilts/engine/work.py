@@ -77,8 +77,9 @@ def run_alone(plan: Plan, fingerprint: str, store: Store) -> float | None:
 def work(description: dict[str, Any], place: str, progress: Progress) -> dict[str, Any]:
     """Runs a step for an executor and returns the outcome as plain data.
 
-    It holds `seconds`, `memory` (GB, the peak of this process) and any `notes` of the step; or `failed` (the error in words) and, if the error was
-    unexpected, `trace`; or `full`, the arguments of an error after which no step can finish.
+    It holds `seconds`, `memory` (GB, the peak of this process) and any `notes` of the step; or `failed` (the error in
+    words) and, if the error was unexpected, `trace`; or `full`, the arguments of an error after which no step can
+    finish.
     """
     _forget_peak()
     notes: list[str] = []

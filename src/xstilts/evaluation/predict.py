@@ -1,5 +1,6 @@
 """The steps that make predictions: by a fine-tuned model, by a trivial baseline."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from xstilts.context import Context
 from xstilts.data.prepare import read_examples
 from xstilts.errors import XstiltsError
 from xstilts.evaluation.encode import encode_examples, example_folders
-from xstilts.models.batching import sorted_batches, to_tensors
+from xstilts.models.batching import sorted_batches
 from xstilts.models.encoders import load_model, load_tokenizer
 from xstilts.models.hardware import autocast, choose_device
 from xstilts.models.limits import PREDICTED_TOKENS
@@ -35,7 +36,9 @@ def predict(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, conte
     folders = example_folders(inputs, arguments["languages"])
     table, encoded = encode_examples(folders, arguments, tokenizer, context.store)
     model = load_model(kind.AUTO_CLASS, folder)[0].to(device)
-    extracted = run_model(model, kind, encoded, tokenizer.pad_token_id, device, arguments["precision"], context)
+    extracted = run_model(
+        model, kind, encoded, tokenizer.pad_token_id, device, arguments["precision"], context.progress
+    )
     predictions = attach_example_ids(table, kind.predict(extracted, encoded, table, task))
     threshold = getattr(model.config, "null_threshold", 0.0)  # absent if all training questions had an answer
     pq.write_table(no_answer.withhold(predictions, threshold), out / "predictions.parquet")
@@ -43,23 +46,18 @@ def predict(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, conte
 
 def run_model(
     model: Any, kind: TaskType, encoded: Encoded, pad_id: int, device: torch.device, precision: str,
-    context: Context | None = None,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> list[np.ndarray]:  # fmt: skip
     """What `kind.extract` takes from the logits of each sequence, in the order of the sequences; raises XstiltsError if
     logits are not finite."""
     result: list[np.ndarray] = [np.empty(0)] * len(encoded)
-    done = 0
     model.eval()
     with torch.inference_mode(), autocast(device, precision), packed(model):
-        for indices, batch in sorted_batches(encoded, pad_id, PREDICTED_TOKENS[device.type]):
-            tensors = to_tensors(batch, device)
+        for indices, tensors in sorted_batches(encoded, pad_id, PREDICTED_TOKENS[device.type], device, progress):
             logits = kind.forward(model, tensors)
             check_outputs(logits, tensors.get("attention_mask") if logits.ndim == 3 else None)
             for index, value in zip(indices, kind.extract(logits.float(), encoded, indices), strict=True):
                 result[index] = value
-            done += len(indices)
-            if context:
-                context.progress(done / len(encoded))
     return result
 
 

@@ -1,6 +1,7 @@
 """The step that finds translations by embeddings: all layers in one pass, choices made on development examples."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from xstilts.context import Context
 from xstilts.errors import XstiltsError
 from xstilts.evaluation.encode import encode_examples, example_folders
 from xstilts.evaluation.predict import attach_example_ids, check_outputs
-from xstilts.models.batching import sorted_batches, to_tensors
+from xstilts.models.batching import sorted_batches
 from xstilts.models.encoders import load_base, load_tokenizer
 from xstilts.models.hardware import autocast, choose_device
 from xstilts.models.limits import PREDICTED_TOKENS
@@ -119,14 +120,14 @@ def _embed_languages(
     tokenizer = load_tokenizer(inputs["model"])
     folders = example_folders(inputs, languages, name)
     table, encoded = encode_examples(folders, arguments, tokenizer, context.store)
-    pad_id, layers = tokenizer.pad_token_id, arguments["layers"]
+    pad_id, layers, pooling = tokenizer.pad_token_id, arguments["layers"], arguments["pooling"]
     with autocast(model.device, arguments["precision"]):
-        return Embedded(table, embed(model, encoded, pad_id, model.device, layers, arguments["pooling"], context))
+        return Embedded(table, embed(model, encoded, pad_id, model.device, layers, pooling, context.progress))
 
 
 def embed(
     model: Any, encoded: Encoded, pad_id: int, device: torch.device, layers: list[int], pooling: str = "mean",
-    context: Context | None = None,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> np.ndarray:  # fmt: skip
     """Hidden states of several layers from one pass, float32 [layers, n, h]: the mean over a sequence's tokens, or its
     first token ('cls'). Raises XstiltsError for a layer that the encoder lacks or vectors that are not finite."""
@@ -135,11 +136,9 @@ def embed(
         what, why = f"there is no layer {max(layers)}", f"the encoder has {deepest} layers, counted from 1"
         raise XstiltsError("bad-setting", what, why, "lower `layers` of the target")
     vectors = np.empty((len(layers), len(encoded), model.config.hidden_size), np.float32)
-    done = 0
     model.eval()
     with torch.inference_mode(), packed(model):
-        for indices, batch in sorted_batches(encoded, pad_id, PREDICTED_TOKENS[device.type]):
-            tensors = to_tensors(batch, device)
+        for indices, tensors in sorted_batches(encoded, pad_id, PREDICTED_TOKENS[device.type], device, progress):
             tensors.pop("labels")
             states = model(**tensors, output_hidden_states=True).hidden_states
             hidden = torch.stack([states[layer] for layer in layers]).float()
@@ -147,7 +146,4 @@ def embed(
             pooled = hidden[:, :, 0] if pooling == "cls" else (hidden * mask).sum(2) / mask.sum(1)
             check_outputs(pooled)
             vectors[:, indices] = pooled.cpu().numpy()
-            done += len(indices)
-            if context:
-                context.progress(done / len(encoded))
     return vectors

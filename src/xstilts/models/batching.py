@@ -1,7 +1,6 @@
 """Which sequences form an update, and how an update is cut into micro-batches."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -77,7 +76,15 @@ def to_tensors(batch: dict[str, np.ndarray], device: torch.device) -> dict[str, 
     return {name: torch.from_numpy(np.ascontiguousarray(array)).to(device) for name, array in batch.items()}
 
 
-def sorted_batches(encoded: Encoded, pad_id: int, budget: int) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
-    """All sequences once, the longest first, as (indices, padded arrays) of at most `budget` tokens."""
+def sorted_batches(
+    encoded: Encoded, pad_id: int, budget: int, device: torch.device, progress: Callable[[float], None]
+) -> Iterator[tuple[np.ndarray, dict[str, torch.Tensor]]]:
+    """All sequences once, the longest first, as (indices, padded tensors) of at most `budget` tokens.
+
+    progress: takes the share of sequences that are done, after each batch.
+    """
+    done = 0
     for indices in micro_batches(encoded, np.arange(len(encoded)), budget):
-        yield indices, pad(encoded, indices, pad_id)
+        yield indices, to_tensors(pad(encoded, indices, pad_id), device)
+        done += len(indices)
+        progress(done / len(encoded))

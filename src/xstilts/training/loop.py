@@ -109,7 +109,7 @@ def train(
                 state.history.append(entry)
             context.progress(state.update / len(updates))
             if time.monotonic() - saved > checkpoint_seconds and not last and parallel.rank() == 0:
-                _check_norms(state)
+                _check_finite(state)
                 state.save()
                 saved = time.monotonic()
     if recipe.gradient_checkpointing:
@@ -120,26 +120,20 @@ def train(
 def _entry(state: State, loss: torch.Tensor, rate: float, padding: float) -> dict[str, float]:
     """The history's entry for the last update; raises XstiltsError if the training has diverged."""
     norm, mean = float(state.norms[-1]), state.mean_loss(loss)
-    _check_norms(state)
-    if not math.isfinite(mean):
-        raise _diverged("loss", state.update)
+    _check_finite(state, mean)
     return {"update": state.update, "loss": mean, "gradient_norm": norm, "learning_rate": rate, "padding": padding}
 
 
-def _check_norms(state: State) -> None:
-    """Raises XstiltsError if a gradient norm since the last call is not finite: here, so that updates do not wait for
-    the device one by one."""
-    for place, norm in enumerate(torch.stack(state.norms).tolist() if state.norms else ()):
-        if not math.isfinite(norm):
-            raise _diverged("gradient norm", state.update - len(state.norms) + place + 1)
+def _check_finite(state: State, loss: float = 0.0) -> None:
+    """Raises XstiltsError if the loss or a gradient norm since the last call is not finite: not at every update, which
+    would make the processor wait for the GPU."""
+    norms = torch.stack(state.norms).tolist() if state.norms else []
+    broken = [state.update - len(norms) + 1 + i for i, norm in enumerate(norms) if not math.isfinite(norm)]
+    if broken or not math.isfinite(loss):
+        what = f"the gradient norm is not finite at update {broken[0]}" if broken else "the loss is not finite"
+        hint = "lower the learning rate or warm up for longer"
+        raise XstiltsError("not-finite", what, f"the training has diverged by update {state.update}", hint)
     state.norms = []
-
-
-def _diverged(what: str, update: int) -> XstiltsError:
-    return XstiltsError(
-        "not-finite", f"the {what} is not finite at update {update}", "the training has diverged",
-        "lower the learning rate or warm up for longer",
-    )  # fmt: skip
 
 
 def _optimizer(models: torch.nn.ModuleList, recipe: Recipe) -> torch.optim.AdamW:
