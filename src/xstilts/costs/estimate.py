@@ -131,9 +131,12 @@ class _Pricing:
         if limit:
             padding += PADDING * math.sqrt(max(0.0, square / mean**2 - 1)) / max(1.0, number * mean / limit)
         tokens = number * mean
-        flops = shape.forward(padding * tokens, number * max(square, (padding * mean) ** 2))
-        flops += shape.word_head(part.masked * tokens) + shape.write(part.beams * tokens)
-        return tokens, padding * tokens, flops
+        squares, masked, written = (
+            number * max(square, (padding * mean) ** 2),
+            part.masked * tokens,
+            part.beams * tokens,
+        )
+        return tokens, padding * tokens, shape.forward(padding * tokens, squares, masked, written)
 
 
 def _data(pricing: _Pricing, step: Step) -> Estimate:

@@ -55,22 +55,16 @@ class Shape:
         """Whether batches are computed without padding on a class of device."""
         return self.model in PACKED_TYPES and self.hidden >= PACKED_FROM[device]
 
-    def forward(self, tokens: float, squares: float) -> float:
-        """FLOPs of the layers' forward pass: 2 per weight and token, 4·h per layer and pair of tokens of a sequence.
+    def forward(self, tokens: float, squares: float, masked: float = 0.0, written: float = 0.0) -> float:
+        """FLOPs of a forward pass: 2 per weight and token, 4·h per layer and pair of tokens of a sequence.
 
-        tokens include padding; squares is the sum of squared sequence lengths. From Narayanan et al. 2021
-        (arxiv.org/abs/2104.04473, appendix).
+        tokens include padding; squares is the sum of squared sequence lengths (Narayanan et al. 2021,
+        arxiv.org/abs/2104.04473, appendix). The masked-language-model head runs on `masked` tokens, the decoder and its
+        output layer on `written` ones, whose attention to one another is left out: sentences are short.
         """
-        return 2 * self.body * tokens + 4 * self.layers * self.hidden * squares
-
-    def write(self, tokens: float) -> float:
-        """FLOPs of decoding that many tokens, all beams together, each with the output layer over the vocabulary; as
-        many are read. Without self-attention's pairs: sentences are short."""
-        return 2 * tokens * (self.decoder + self.hidden * self.vocabulary)
-
-    def word_head(self, tokens: float) -> float:
-        """FLOPs of the masked-language-model head's forward pass on that many tokens."""
-        return 2 * tokens * self.hidden * (self.hidden + self.vocabulary)
+        layers = 2 * self.body * tokens + 4 * self.layers * self.hidden * squares
+        output = self.hidden * self.vocabulary
+        return layers + 2 * masked * (self.hidden**2 + output) + 2 * written * (self.decoder + output)
 
 
 @cache
