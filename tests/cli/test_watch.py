@@ -103,3 +103,23 @@ def test_a_study_that_runs_is_watched_to_its_end(tmp_path, monkeypatch, host, lo
         printed = invoke("watch", tmp_path)
         end.join()
     assert printed.count("no event for 10:0") == 1 and "ended with 1 failed step" in printed
+
+
+def test_a_study_is_watched_from_its_latest_session_while_a_line_is_being_written(tmp_path, plan, monkeypatch):
+    monkeypatch.setattr(step_and_watch, "POLL", 0.02)
+    write_steps(tmp_path / "steps.jsonl", plan, [])
+    assert "does not exist" in invoke("watch", tmp_path, code=3)
+    todo, common = list(plan.steps)[:2], {"session": "second", "host": "elsewhere", "time": time.time()}
+    begun = {"event": "plan", "steps": 40, "todo": todo, "slots": 2, **common}
+    started = ({"event": "started", "step": fingerprint, **common} for fingerprint in todo)
+    write_log(tmp_path, *session(plan, "first", 1000.0, 10.0, ended=False), begun, *started)
+    failed = json.dumps({"event": "failed", "step": todo[1], "why": "no room\nmore", **common}) + "\n"
+    with (tmp_path / "events.jsonl").open("a") as log:
+        print(failed[:9], end="", file=log, flush=True)
+        rest = failed[9:] + json.dumps({"event": "ended", "failed": 1, **common})
+        end = threading.Timer(0.3, print, [rest], {"file": log, "flush": True})
+        end.start()
+        lines = invoke("watch", tmp_path).splitlines()
+        end.join()
+    assert lines[0] == "40 steps, 38 of them already in the store"
+    assert lines[1].startswith("failed: ") and "no room" in lines[1]

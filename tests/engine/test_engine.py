@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socketserver
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from support import ROOT, invoke
 from xstilts.engine import Plan, Step, Store, execute, local, read_steps, run_step, write_atomically, write_steps
 from xstilts.engine.result import manifest
 from xstilts.engine.scheduler import Scheduler
@@ -409,8 +411,7 @@ def test_each_worker_has_its_devices_and_none_keeps_those_of_another(store):
         with pytest.raises(ValueError):
             alone.is_alive()
     finally:
-        for worker in workers:
-            local._end(worker)
+        local._discard([*workers], workers)
 
 
 @pytest.fixture
@@ -547,34 +548,31 @@ def test_a_url_that_nothing_opens_is_told_in_three_parts():
     assert caught.value.code == MISSING
 
 
-@pytest.fixture
-def frozen(tmp_path):
-    """A run folder with a frozen plan of four steps, and the same plan carried out by the local engine."""
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A plan of four steps, and a store in which the local engine has run it."""
     rows = [step(code) for code in ("en", "tr", "sw")]
-    inputs = {f"rows.{one.label}": one.fingerprint for one in rows}
+    inputs = {f"rows.{each.label}": each.fingerprint for each in rows}
     words = {"model": "words", "size": 100, "segments": True}
     last = Step("vocabulary", "xstilts.models.vocabulary:train_vocabulary", 1, words, inputs, label="words")
-    plan = plan_of(*rows, last)
-    write_steps(tmp_path / "run" / "steps.jsonl", plan, [last.fingerprint])
-    local_store = Store(tmp_path / "local")
-    execute(plan, local_store, [last.fingerprint], lambda event: None, jobs=1, threads=1)
-    return plan, tmp_path / "run", local_store
+    plan, store = plan_of(*rows, last), Store(tmp_path_factory.mktemp("local"))
+    execute(plan, store, [last.fingerprint], lambda event: None, jobs=1, threads=1)
+    return plan, store
 
 
-def xstilts(*arguments, expect=0):
-    command = [Path(sys.executable).with_name("xstilts"), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == expect, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def same_results(plan, one, other):
-    return all(manifest(one.open(f)) == manifest(other.open(f)) for f in plan.steps)
+@pytest.fixture
+def frozen(finished, tmp_path, monkeypatch):
+    """The plan, and a run folder in which it is frozen."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.setenv(name, "1")  # `xstilts step` sets them in this process
+    plan, _ = finished
+    write_steps(tmp_path / "run" / "steps.jsonl", plan, [list(plan.steps)[-1]])
+    return plan, tmp_path / "run"
 
 
 def blocks(title):
     """The shell scripts below a heading of the documentation."""
-    text = (Path(__file__).parents[2] / "docs/engines.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/engines.md").read_text(encoding="utf-8")
     return re.findall(r"```sh\n(.*?)```", text.partition(f"### {title}\n")[2].partition("\n##")[0], re.S)
 
 
@@ -583,70 +581,76 @@ def script(folder, name, text):
     (folder / name).chmod(0o755)
 
 
+CLIENT = """#!{python} -IS
+import json, socket, sys
+link = socket.create_connection({address})
+link.sendall(json.dumps(sys.argv[1:]).encode() + b"\\n")
+printed, ended, _ = link.makefile().read().partition("\\0")
+sys.stdout.write(printed)
+sys.exit(not ended)
+"""
+
+
+class Handler(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.wfile.write(invoke(*json.loads(self.rfile.readline())).encode() + b"\0")
+
+
+def run_script(folder, *command):
+    """Runs a script whose `xstilts` is the command line in this process: starting Python for each step is slow."""
+    with socketserver.TCPServer(("127.0.0.1", 0), Handler) as server:
+        server.timeout = 0.1
+        script(folder, "xstilts", CLIENT.format(python=sys.executable, address=server.server_address))
+        path = os.pathsep.join([str(folder), os.environ["PATH"]])
+        with subprocess.Popen(command, cwd=folder, env={**os.environ, "PATH": path}) as process:
+            while process.poll() is None:
+                server.handle_request()
+    assert process.returncode == 0
+
+
+def assert_same_results(finished, store):
+    plan, local_store = finished
+    assert all(manifest(store.open(f)) == manifest(local_store.open(f)) for f in plan.steps)
+
+
 def test_a_step_alone_says_what_it_did_by_its_status(frozen):
-    plan, folder, _ = frozen
+    plan, folder = frozen
     first, *_, last = plan.steps
-    assert xstilts("step", "--run", folder, "--ready").split() == plan.ready([], list(plan.steps)[:3])
-    assert "3 of its 3 inputs" in xstilts("step", "--run", folder, last, expect=MISSING)
-    assert "finished: en" in xstilts("step", "--run", folder, first[:10])
-    assert "already there: en" in xstilts("step", "--run", folder, first)
-    listed = [line.split() for line in xstilts("step", "--run", folder, "--list").splitlines()]
+    assert invoke("step", "--run", folder, "--ready").split() == plan.ready([], list(plan.steps)[:3])
+    assert "3 of its 3 inputs" in invoke("step", "--run", folder, last, code=MISSING)
+    assert "finished: en" in invoke("step", "--run", folder, first[:10])
+    assert "already there: en" in invoke("step", "--run", folder, first)
+    listed = [line.split() for line in invoke("step", "--run", folder, "--list").splitlines()]
     assert listed == [[f] for f in list(plan.steps)[1:3]] + [[last, *list(plan.steps)[1:3]]]
     file = Store(folder.parent / "store").path(first) / "examples.parquet"
     file.write_bytes(b"damaged")
-    assert "finished: en" in xstilts("step", "--run", folder, first)
-    assert "'zz' does not name one step" in xstilts("step", "--run", folder, "zz", expect=2)
-    assert "freeze" in xstilts("step", "--run", folder.parent, "zz", expect=MISSING)
+    assert "finished: en" in invoke("step", "--run", folder, first)
+    assert "'zz' does not name one step" in invoke("step", "--run", folder, "zz", code=2)
+    assert "freeze" in invoke("step", "--run", folder.parent, "zz", code=MISSING)
     bad = step("no such language")
     write_steps(folder / "steps.jsonl", plan_of(bad, *plan.steps.values()), [last, bad.fingerprint])
-    assert "finished: tr" in xstilts("step", "--run", folder, bad.fingerprint, list(plan.steps)[1], expect=STEP_FAILED)
+    assert "finished: tr" in invoke("step", "--run", folder, bad.fingerprint, list(plan.steps)[1], code=STEP_FAILED)
 
 
-def test_the_slurm_scripts_of_the_documentation_carry_a_plan_out(frozen, tmp_path):
-    plan, folder, local_store = frozen
+def test_the_slurm_scripts_of_the_documentation_run_a_plan(frozen, finished, tmp_path):
     wave, submit = blocks("Slurm")
     script(tmp_path, "wave.sh", wave)
     script(tmp_path, "submit.sh", submit)
     each = 'for i in 0 1; do SLURM_ARRAY_TASK_COUNT=2 SLURM_ARRAY_TASK_ID=$i bash "${@:3}" || exit 1; done'
     script(tmp_path, "sbatch", f"#!/bin/bash\n[ $1 = --wait ] && [ $2 = --array=0-1 ] || exit 9\n{each}\n")
-    path = os.pathsep.join([str(tmp_path), str(Path(sys.executable).parent), os.environ["PATH"]])
-    command = ["bash", "submit.sh", folder, tmp_path / "store", "2"]
-    subprocess.run(command, cwd=tmp_path, env={**os.environ, "PATH": path}, check=True, timeout=120)
-    assert same_results(plan, Store(tmp_path / "store"), local_store)
+    run_script(tmp_path, "bash", "submit.sh", frozen[1], tmp_path / "store", "2")
+    assert_same_results(finished, Store(tmp_path / "store"))
 
 
-def test_the_makefile_of_the_documentation_carries_a_plan_out(frozen, tmp_path):
-    plan, folder, local_store = frozen
+def test_the_makefile_of_the_documentation_runs_a_plan(frozen, finished, tmp_path):
     (text,) = blocks("make")
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    text = text.replace("RUN", str(folder))
-    subprocess.run(["bash", "-ec", text], cwd=tmp_path, env={**os.environ, "PATH": path}, check=True, timeout=120)
-    assert same_results(plan, Store(tmp_path / "store"), local_store)
+    run_script(tmp_path, "bash", "-ec", text.replace("RUN", str(frozen[1])))
+    assert_same_results(finished, Store(tmp_path / "store"))
 
 
 def test_a_frozen_plan_that_was_changed_by_hand_is_refused(frozen):
-    _, folder, _ = frozen
+    _, folder = frozen
     file = folder / "steps.jsonl"
     file.write_text(file.read_text().replace('"language": "tr"', '"language": "fr"'))
     with pytest.raises(XstiltsError, match="line 2"):
         read_steps(file)
-
-
-def test_a_study_that_runs_elsewhere_is_watched_until_it_ends(frozen):
-    plan, folder, _ = frozen
-    first, second, *_ = plan.steps
-    log = folder / "events.jsonl"
-    start = {"event": "plan", "steps": 4, "todo": [first, second], "slots": 2}
-    begun = [{"event": "plan", "steps": 4, "todo": list(plan.steps), "slots": 1}, start]
-    begun += [{"event": "started", "step": f} for f in (first, second)]
-    ended = [{"event": "failed", "step": second, "why": "no room\nmore"}, {"event": "ended", "failed": 1}]
-    assert "does not exist" in xstilts("watch", folder, expect=MISSING)
-    write_atomically(log, "".join(json.dumps({"time": time.time(), **event}) + "\n" for event in begun) + '{"ev')
-    command = [Path(sys.executable).with_name("xstilts"), "watch", folder]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
-        assert watching.stdout.readline() == "4 steps, 2 of them already in the store\n"
-        with log.open("r+") as file:
-            file.seek(log.stat().st_size - len('{"ev'))
-            file.write("".join(json.dumps({"time": time.time(), **event}) + "\n" for event in ended))
-        assert watching.stdout.read().split("\n")[0] == "failed: tr: no room"
-    assert watching.returncode == 0

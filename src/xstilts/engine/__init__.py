@@ -1,10 +1,9 @@
 """Steps and plans as plain data, the store, and executors; knows nothing of training."""
 
 from xstilts.engine.local import execute
-from xstilts.engine.plan_file import find, read_steps, write_steps
+from xstilts.engine.plan import Plan, Step, digest, find, read_steps, write_steps
 from xstilts.engine.result import checksum, write_atomically
 from xstilts.engine.scheduler import Outcome, Report
-from xstilts.engine.step import Plan, Step, digest
 from xstilts.engine.store import Store
 from xstilts.engine.work import run_alone, run_step
 

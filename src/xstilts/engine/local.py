@@ -12,10 +12,10 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from xstilts.engine.plan import Plan, Step
 from xstilts.engine.scheduler import Outcome, Report, Scheduler
-from xstilts.engine.step import Plan, Step
 from xstilts.engine.store import Store
-from xstilts.engine.work import work
+from xstilts.engine.work import environment, kernel_memory, throttled, work
 
 TRIES = 2
 
@@ -52,8 +52,7 @@ def execute(
                 if busy[key].step:
                     _listen(busy[key], scheduler)
     finally:
-        for worker in workers:
-            _end(worker)
+        _discard([*workers], workers)
 
 
 @dataclass
@@ -69,17 +68,13 @@ def _hand_out(step: Step, store: Store, workers: list[_Worker], devices: Sequenc
 
     An idle worker holds memory on its devices: those whose devices are needed are stopped.
     """
-    for worker in [w for w in workers if not w.step and not w.process.is_alive()]:
-        _discard(worker, workers)
+    _discard([w for w in workers if not w.step and not w.process.is_alive()], workers)
     count = min(round(step.resources.get("gpus", 0)), len(devices))
-    fitting = [w for w in workers if not w.step and len(w.devices) == count]
-    if fitting:
-        worker = fitting[0]
-    else:
+    worker = next((w for w in workers if not w.step and len(w.devices) == count), None)
+    if worker is None:
         taken = {device for w in workers if w.step for device in w.devices}
         chosen = tuple(device for device in devices if device not in taken)[:count]
-        for other in [w for w in workers if set(w.devices) & set(chosen)]:
-            _discard(other, workers)
+        _discard([w for w in workers if set(w.devices) & set(chosen)], workers)
         worker = _start(chosen, threads, restrict=bool(devices))
         workers.append(worker)
     worker.step = step.fingerprint
@@ -89,11 +84,10 @@ def _hand_out(step: Step, store: Store, workers: list[_Worker], devices: Sequenc
 
 def _listen(worker: _Worker, scheduler: Scheduler) -> None:
     """Handles one message of a worker, or its death."""
+    message: dict[str, Any] = {}
     fingerprint = worker.step
-    try:
+    with suppress(EOFError, OSError):
         message = worker.pipe.recv() if worker.pipe.poll() else {}
-    except (EOFError, OSError):
-        message = {}
     if "share" in message:
         scheduler.report({"event": "progress", "step": fingerprint, **message})
         return
@@ -116,36 +110,24 @@ def _start(devices: tuple[str, ...], threads: int, restrict: bool) -> _Worker:
     return _Worker(process, pipe, devices)
 
 
-def _discard(worker: _Worker, workers: list[_Worker]) -> None:
-    workers.remove(worker)
-    _end(worker)
-
-
-def _end(worker: _Worker) -> None:
-    """Kills a worker; its step resumes from a checkpoint."""
-    worker.process.kill()
-    worker.process.join()
-    worker.process.close()
-    worker.pipe.close()
+def _discard(superfluous: list[_Worker], workers: list[_Worker]) -> None:
+    """Kills workers; their steps resume from a checkpoint."""
+    for worker in superfluous:
+        workers.remove(worker)
+        worker.process.kill()
+        worker.process.join()
+        worker.process.close()
+        worker.pipe.close()
 
 
 def _serve(pipe: Connection, parent: int, threads: int, visible: str | None) -> None:
     """Runs steps in a worker process until the main process kills it."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = str(threads)
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    os.environ.update(environment(threads))
     if visible is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = visible
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    last = 0.0
-
-    def progress(share: float) -> None:
-        nonlocal last
-        if time.monotonic() - last > 0.5:
-            last = time.monotonic()
-            pipe.send({"share": share})
-
+    progress = throttled(lambda share: pipe.send({"share": share}), 0.5)
     while True:
         description, place = pipe.recv()
         pipe.send(work(description, place, progress))
@@ -160,11 +142,8 @@ def _end_with(parent: int) -> None:
 
 def _available_memory() -> dict[str, float]:
     """Available memory in GB by the kernel and the control group's limit; empty if unknown."""
-    limits = []
-    with suppress(OSError, StopIteration, ValueError):
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        limits.append(int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) * 1024 / 1e9)
+    limits = [kernel_memory("/proc/meminfo", "MemAvailable:")]
     with suppress(OSError, ValueError):
         limit, used = (int(Path("/sys/fs/cgroup", name).read_text()) for name in ("memory.max", "memory.current"))
         limits.append((limit - used) / 1e9)
-    return {"memory": min(limits)} if limits else {}
+    return {"memory": min(known)} if (known := [limit for limit in limits if limit is not None]) else {}

@@ -13,10 +13,10 @@ from ray.util.queue import Empty, Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from xstilts import __version__
+from xstilts.engine.plan import Plan, Step
 from xstilts.engine.scheduler import Outcome, Report, Resources, Scheduler
-from xstilts.engine.step import Plan, Step
 from xstilts.engine.store import Store
-from xstilts.engine.work import work
+from xstilts.engine.work import environment, throttled, work
 from xstilts.errors import XstiltsError
 
 TRIES = 5
@@ -29,15 +29,16 @@ def execute_on_ray(plan: Plan, store: Store, wanted: list[str], report: Report, 
     """As `execute`, on the Ray cluster at `address` (`auto`: the one that this machine belongs to).
 
     A step asks Ray for `threads` cores (for each of its processes, if it has no GPU), for its `gpus`, the only ones
-    that it sees, and for its `memory` as planned and corrected, at most what the largest machine has. If its worker or node
-    dies, it starts again on any machine with room. All machines must reach the store: a shared folder under the same
-    path, or a URL. Raises XstiltsError if there is no cluster.
+    that it sees, and for its `memory` as planned and corrected, at most what the largest machine has. If its worker or
+    node dies, it starts again on any machine with room. All machines must reach the store: a shared folder under the
+    same path, or a URL. Raises XstiltsError if there is no cluster.
     """
-    variables = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     try:
-        _check_address(address)
-        environment = {"env_vars": {**variables, "TOKENIZERS_PARALLELISM": "false"}}
-        ray.init(address=address, runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR)
+        host, _, port = address.removeprefix("ray://").rpartition(":")
+        if port.isdigit():  # Ray itself would retry for minutes if nothing listens
+            socket.create_connection((host, int(port)), timeout=10.0).close()
+        variables = {"env_vars": environment(threads)}
+        ray.init(address=address, runtime_env=variables, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError) as error:
         hint = "start one with `ray start --head`, join it on other machines, or check --address"
         raise XstiltsError("network", f"no Ray cluster at '{address}'", str(error), hint) from None
@@ -52,13 +53,6 @@ def execute_on_ray(plan: Plan, store: Store, wanted: list[str], report: Report, 
         ray.shutdown()
 
 
-def _check_address(address: str) -> None:
-    """Raises OSError if nothing listens at `host:port`: Ray itself would retry for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if port.isdigit():
-        socket.create_connection((host, int(port)), timeout=10.0).close()
-
-
 def _drain(scheduler: Scheduler, threads: int, events: Queue) -> None:
     """Keeps the cluster busy until no step is ready; the cluster may grow and shrink meanwhile."""
     running: dict[Any, str] = {}
@@ -71,7 +65,9 @@ def _drain(scheduler: Scheduler, threads: int, events: Queue) -> None:
                 return
             ray.wait(list(running), timeout=0.5)
             done, _ = ray.wait(list(running), num_returns=len(running), timeout=0)
-            _relay(scheduler.report, events)
+            with suppress(Empty, RayError):
+                while True:
+                    scheduler.report(events.get_nowait())
             for reference in done:
                 _settle(scheduler, running.pop(reference), reference)
     finally:
@@ -80,28 +76,25 @@ def _drain(scheduler: Scheduler, threads: int, events: Queue) -> None:
 
 
 def _total(threads: int) -> dict[str, float]:
-    """The cluster's resources for `Scheduler.take`, at least one step: tasks without room wait in Ray's queue, so that an
-    autoscaling cluster grows."""
-    resources = ray.cluster_resources()
-    cores, gpus, memory = (float(resources.get(name, 0.0)) for name in ("CPU", "GPU", "memory"))
+    """The cluster's resources for `Scheduler.take`, at least one step: tasks without room wait in Ray's queue, so that
+    an autoscaling cluster grows."""
+    cores, gpus, memory = (float(ray.cluster_resources().get(name, 0.0)) for name in ("CPU", "GPU", "memory"))
     return {"steps": max(1.0, cores // threads), "gpus": gpus, "memory": memory / 1e9}
 
 
 def _report_shortages(scheduler: Scheduler, threads: int) -> None:
-    steps = [scheduler.plan.steps[f] for f in scheduler.todo]
-    nodes = ray.nodes()
-    machines = [node["Resources"] for node in nodes if node["Alive"]]
-    cores, gpus = [_cores(step.resources, threads) for step in steps], [step.resources.get("gpus", 0) for step in steps]
-    for name, wanted, what in (("CPU", cores, "cores"), ("GPU", gpus, "GPUs")):
-        most, needed = max(machine.get(name, 0) for machine in machines), max(wanted, default=0)
-        if needed > most:
-            why = (
-                f"steps need {needed:g} {what} of one machine, the largest has {most:g}: they wait for a larger machine"
-            )
-            scheduler.report({"event": "note", "why": why})
-    if any(step.resources.get("memory", 0) > largest(nodes, step.resources, threads) > 0 for step in steps):
-        why = "some steps need more memory than any machine has: each gets all of the largest one, and may fail"
-        scheduler.report({"event": "note", "why": why})
+    needs = [scheduler.plan.steps[f].resources for f in scheduler.todo]
+    nodes, notes = ray.nodes(), []
+    cores, gpus = [_cores(need, threads) for need in needs], [need.get("gpus", 0) for need in needs]
+    for name, amounts, what in (("CPU", cores, "cores"), ("GPU", gpus, "GPUs")):
+        most = max(node["Resources"].get(name, 0) for node in nodes if node["Alive"])
+        if (amount := max(amounts, default=0)) > most:
+            shortage = f"steps need {amount:g} {what} of one machine, the largest has {most:g}"
+            notes.append(f"{shortage}: they wait for a larger machine")
+    if any(need.get("memory", 0) > largest(nodes, need, threads) > 0 for need in needs):
+        notes.append("some steps need more memory than any machine has: each gets all of the largest one, and may fail")
+    for note in notes:
+        scheduler.report({"event": "note", "why": note})
 
 
 def _cores(resources: Resources, threads: int) -> int:
@@ -130,12 +123,6 @@ def _submit(step: Step, scheduler: Scheduler, threads: int, events: Queue) -> An
     return task.remote(step.to_json(), scheduler.store.place, __version__, events)
 
 
-def _relay(report: Report, events: Queue) -> None:
-    with suppress(Empty, RayError):
-        while True:
-            report(events.get_nowait())
-
-
 def _settle(scheduler: Scheduler, fingerprint: str, reference: Any) -> None:
     try:
         result = ray.get(reference)
@@ -151,20 +138,14 @@ def _task(description: dict[str, Any], place: str, version: str, events: Queue) 
     node = f"{ray.util.get_node_ip_address()} {ray.get_runtime_context().get_node_id()}"
     if version != __version__:
         return {"failed": f"xstilts is {__version__} on {node}, but {version} where the study was started"}
-    last = 0.0
 
-    def tell(event: dict[str, Any]) -> None:
+    def send(event: dict[str, Any]) -> None:
         with suppress(RayError):
             events.put({"step": step.fingerprint, **event})
 
-    def progress(share: float) -> None:
-        nonlocal last
-        if time.monotonic() - last > 2.0:
-            last = time.monotonic()
-            tell({"event": "progress", "share": share})
-
-    tell({"event": "started", "node": node})
+    send({"event": "started", "node": node})
     deadline = time.monotonic() + PATIENCE
     while len(store.finished(step.inputs.values())) < len(set(step.inputs.values())) and time.monotonic() < deadline:
         time.sleep(1.0)
+    progress = throttled(lambda share: send({"event": "progress", "share": share}), 2.0)
     return {**work(description, place, progress), "node": node}

@@ -18,8 +18,8 @@ from typing import Any
 
 import fsspec
 
+from xstilts.engine.plan import digest
 from xstilts.engine.result import MANIFEST, differs, manifest, parse_manifest
-from xstilts.engine.step import digest
 from xstilts.errors import XstiltsError
 
 WAITS = (0.0, 0.5, 2.0)
@@ -34,27 +34,26 @@ def cache_folder(url: str) -> Path:
 
 def has(url: str, fingerprint: str) -> bool:
     """Whether the store holds a finished result of the step."""
-    with _connected(url) as (system, root):
-        return _exists(system, f"{_folder(root, fingerprint)}/{MANIFEST}")
+    with _connected(url, fingerprint) as (system, _, result):
+        return _exists(system, f"{result}/{MANIFEST}")
 
 
 def push(url: str, fingerprint: str, folder: Path) -> None:
     """Uploads a finished result, the manifest last; removes its files again if another writer was first."""
-    with _connected(url) as (system, root):
-        target, writer = _folder(root, fingerprint), uuid.uuid4().hex
-        if _exists(system, f"{target}/{MANIFEST}"):
+    with _connected(url, fingerprint) as (system, _, result):
+        if _exists(system, f"{result}/{MANIFEST}"):
             return
-        names = list(manifest(folder))
+        names, writer = list(manifest(folder)), uuid.uuid4().hex
         for parent in {str(Path(writer, name).parent) for name in names} | {writer}:
-            _make(system, f"{target}/{parent}")
+            _make(system, f"{result}/{parent}")
         if names:
-            system.put([str(folder / name) for name in names], [f"{target}/{writer}/{name}" for name in names])
-        if _exists(system, f"{target}/{MANIFEST}"):
+            system.put([str(folder / name) for name in names], [f"{result}/{writer}/{name}" for name in names])
+        if _exists(system, f"{result}/{MANIFEST}"):
             with suppress(FileNotFoundError):
-                system.rm(f"{target}/{writer}", recursive=True)
+                system.rm(f"{result}/{writer}", recursive=True)
             return
         record = json.loads((folder / MANIFEST).read_text(encoding="utf-8")) | {"folder": writer}
-        system.pipe_file(f"{target}/{MANIFEST}", json.dumps(record, indent=1, ensure_ascii=False).encode())
+        system.pipe_file(f"{result}/{MANIFEST}", json.dumps(record, indent=1, ensure_ascii=False).encode())
 
 
 def pull(url: str, fingerprint: str, folder: Path) -> None:
@@ -62,8 +61,8 @@ def pull(url: str, fingerprint: str, folder: Path) -> None:
 
     Raises XstiltsError of kind "unsafe" if the manifest names a file outside the folder.
     """
-    with _connected(url) as (system, root):
-        record, source = _manifest(system, root, fingerprint)
+    with _connected(url, fingerprint) as (system, _, result):
+        record, source = _manifest(system, result)
         names = list(record["files"])
         for name in names:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -73,41 +72,30 @@ def pull(url: str, fingerprint: str, folder: Path) -> None:
         (folder / MANIFEST).write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
-def find(url: str, fingerprint: str, name: str, cache: Path) -> Path | None:
-    """One verified file of a result, kept in the folder `cache`; None if there is no such result or file."""
-    with _connected(url) as (system, root):
+def download(url: str, fingerprint: str, name: str, file: Path) -> tuple[int, str] | None:
+    """Downloads one file of a result unless it is there already; returns its size and checksum for the caller to
+    verify, or None if there is no such result or file."""
+    with _connected(url, fingerprint) as (system, _, result):
         try:
-            record, source = _manifest(system, root, fingerprint)
+            record, source = _manifest(system, result)
         except FileNotFoundError:
             return None
-        if name not in record["files"]:
-            return None
-        file = cache / name
-        if differs(file, record["files"][name]):
+        recorded: tuple[int, str] | None = record["files"].get(name)
+        if recorded and differs(file, recorded):
             file.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(dir=cache))
-            system.get_file(f"{source}/{name}", str(temporary / "file"))
-            (temporary / "file").replace(file)
-            temporary.rmdir()
-        if differs(file, record["files"][name]):
-            file.unlink()
-            why = f"{source}/{name} does not have the checksum in its manifest"
-            raise XstiltsError("damaged", f"the result of step {fingerprint} is damaged", why, "run the study again")
-        return file
+            with tempfile.TemporaryDirectory(dir=file.parent) as temporary:
+                system.get_file(f"{source}/{name}", f"{temporary}/file")
+                Path(temporary, "file").replace(file)
+        return recorded
 
 
 def set_aside(url: str, fingerprint: str) -> None:
     """Retires a damaged result: its manifest moves to `damaged/`, its files stay."""
-    with _connected(url) as (system, root), suppress(FileNotFoundError):
-        manifest_file, retired = f"{_folder(root, fingerprint)}/{MANIFEST}", f"{root}/damaged/{fingerprint}.json"
-        content = system.cat_file(manifest_file)
+    with _connected(url, fingerprint) as (system, root, result), suppress(FileNotFoundError):
+        content = system.cat_file(f"{result}/{MANIFEST}")
         _make(system, f"{root}/damaged")
-        system.pipe_file(retired, content)
-        system.rm_file(manifest_file)
-
-
-def _folder(root: str, fingerprint: str) -> str:
-    return f"{root}/results/{fingerprint[:2]}/{fingerprint}"
+        system.pipe_file(f"{root}/damaged/{fingerprint}.json", content)
+        system.rm_file(f"{result}/{MANIFEST}")
 
 
 def _make(system: Any, folder: str) -> None:
@@ -125,9 +113,9 @@ def _exists(system: Any, file: str) -> bool:
     return True
 
 
-def _manifest(system: Any, root: str, fingerprint: str) -> tuple[dict[str, Any], str]:
-    """The manifest of a result and the folder of its files, which is its own in the copy of a local store."""
-    file = f"{_folder(root, fingerprint)}/{MANIFEST}"
+def _manifest(system: Any, result: str) -> tuple[dict[str, Any], str]:
+    """The manifest of a result and the folder of its files: the result's own in the copy of a local store."""
+    file = f"{result}/{MANIFEST}"
     for attempt, wait in enumerate(WAITS, 1):
         time.sleep(wait)
         try:
@@ -136,18 +124,20 @@ def _manifest(system: Any, root: str, fingerprint: str) -> tuple[dict[str, Any],
         except XstiltsError as error:
             if error.kind == "unsafe" or attempt == len(WAITS):
                 raise
-    return record, f"{_folder(root, fingerprint)}/{record['folder']}".rstrip("/")
+    return record, f"{result}/{record['folder']}".rstrip("/")
 
 
 @contextmanager
-def _connected(url: str) -> Iterator[tuple[Any, str]]:
+def _connected(url: str, fingerprint: str) -> Iterator[tuple[Any, str, str]]:
+    """The file system, the store's folder in it, and the folder of a result."""
     try:
         system, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        root = root.rstrip("/")
     except (ImportError, ValueError) as error:
         hint = "check the address; every machine needs fsspec's package for it (s3fs, gcsfs, adlfs, …)"
         raise XstiltsError("missing-package", f"cannot open the store at {url}", str(error), hint) from None
     try:
-        yield system, root.rstrip("/")
+        yield system, root, f"{root}/results/{fingerprint[:2]}/{fingerprint}"
     except XstiltsError:
         raise
     except Exception as error:

@@ -4,27 +4,22 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from xstilts.engine.step import Step
 from xstilts.errors import XstiltsError
 
 MANIFEST = "manifest.json"
 
 
-def seal(folder: Path, step: Step) -> None:
+def seal(folder: Path, step: Mapping[str, Any]) -> None:
     """Writes the manifest of the files in a folder and syncs everything to the disk."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    for file in files:
-        sync(file)
-    record = {
-        "step": step.to_json(),
-        "files": {f.relative_to(folder).as_posix(): [f.stat().st_size, checksum(f)] for f in files},
-    }
-    (folder / MANIFEST).write_text(json.dumps(record, indent=1, ensure_ascii=False))
-    sync(folder / MANIFEST)
-    sync(folder)
+    entries = {f.relative_to(folder).as_posix(): [f.stat().st_size, checksum(f)] for f in files}
+    (folder / MANIFEST).write_text(json.dumps({"step": step, "files": entries}, indent=1, ensure_ascii=False))
+    for path in (*files, folder / MANIFEST, folder):
+        sync(path)
 
 
 def parse_manifest(text: str | bytes, origin: object) -> dict[str, Any]:
@@ -38,18 +33,13 @@ def parse_manifest(text: str | bytes, origin: object) -> dict[str, Any]:
         files = {str(name): (int(size), str(digest)) for name, (size, digest) in record["files"].items()}
         folder = str(record.get("folder", ""))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise XstiltsError(
-            "damaged", f"{origin} is not a manifest", f"{type(error).__name__}: {error}", "run the study again"
-        ) from None
+        why = f"{type(error).__name__}: {error}"
+        raise XstiltsError("damaged", f"{origin} is not a manifest", why, "run the study again") from None
     for name in [*files, *([folder] if folder else [])]:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or not path.parts or {"\\", "\0"} & set(name) or name == MANIFEST:
-            raise XstiltsError(
-                "unsafe",
-                f"{origin} names a file outside its result",
-                repr(name),
-                "do not use this store: it was forged",
-            )
+            what, hint = f"{origin} names a file outside its result", "do not use this store: it was forged"
+            raise XstiltsError("unsafe", what, repr(name), hint)
     return record | {"files": files, "folder": folder}
 
 

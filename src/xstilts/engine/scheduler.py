@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Any
 
-from xstilts.engine.step import Plan, Step
+from xstilts.engine.plan import Plan, Step
 from xstilts.engine.store import Store
 from xstilts.errors import XstiltsError
 
@@ -42,6 +42,7 @@ class Scheduler:
         self._ready: dict[float, list[tuple[float, str]]] = defaultdict(list)
         self._suspects: list[tuple[float, str]] = []
         self._deaths: Counter[str] = Counter()
+        # Per kind of step the largest memory, and the largest ratio of measured to planned memory.
         self._most: dict[str, float] = {}
         self._error: dict[str, float] = {}
         for fingerprint in self.todo:
@@ -79,13 +80,14 @@ class Scheduler:
             return
         del self.running[fingerprint]
         self._deaths.pop(fingerprint, None)
-        kind = self.plan.steps[fingerprint].kind
-        self._learn(self.plan.steps[fingerprint], result["memory"])
+        step = self.plan.steps[fingerprint]
+        self._most[step.kind] = max(self._most.get(step.kind, 0.0), result["memory"])
+        if planned := step.resources.get("memory"):
+            self._error[step.kind] = max(self._error.get(step.kind, 0.0), result["memory"] / planned)
         self.outcome.seconds[fingerprint] = result["seconds"]
         for note in result.get("notes", ()):
-            why = f"{self.plan.steps[fingerprint].label}: {note}"
-            self.report({"event": "note", "step": fingerprint, "why": why})
-        self.report({"event": "finished", "step": fingerprint, "kind": kind, **result})
+            self.report({"event": "note", "step": fingerprint, "why": f"{step.label}: {note}"})
+        self.report({"event": "finished", "step": fingerprint, "kind": step.kind, **result})
         for successor in self._successors[fingerprint]:
             if successor in self._waits:
                 self._waits[successor] -= 1
@@ -109,23 +111,16 @@ class Scheduler:
         return self.plan.steps[fingerprint]
 
     def _resources(self, step: Step) -> Resources:
-        """The planned resources, with memory corrected by finished steps of the same kind."""
-        resources = {"steps": 1, **step.resources, "memory": self._memory(step)}
+        """The planned resources, with memory (GB) corrected by finished steps of the same kind.
+
+        Memory is as planned, times the largest error of the kind, but never above the most that was measured if the
+        plan was too low: a worker also holds what earlier steps left in it.
+        """
+        planned, memory = step.resources.get("memory", 0.0), self._most.get(step.kind, 0.0)
+        if planned:
+            memory = min(planned * self._error.get(step.kind, 1.0), max(planned, memory))
+        resources = {"steps": 1, **step.resources, "memory": memory}
         return {name: amount for name, amount in resources.items() if amount}
-
-    def _learn(self, step: Step, measured: float) -> None:
-        """Updates the largest memory of the step's kind, and the largest ratio of measured to planned memory."""
-        self._most[step.kind] = max(self._most.get(step.kind, 0.0), measured)
-        if planned := step.resources.get("memory"):
-            self._error[step.kind] = max(self._error.get(step.kind, 0.0), measured / planned)
-
-    def _memory(self, step: Step) -> float:
-        """GB that a step is expected to take: as planned, times the largest error of its kind, but never above the most
-        that was measured if the plan was too low: a worker also holds what earlier steps left in it."""
-        planned, most = step.resources.get("memory", 0.0), self._most.get(step.kind, 0.0)
-        if not planned:
-            return most
-        return min(planned * self._error.get(step.kind, 1.0), max(planned, most))
 
     def _make_ready(self, fingerprint: str) -> None:
         if not self._waits[fingerprint]:

@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from xstilts.engine import remote
+from xstilts.engine.plan import Step
 from xstilts.engine.result import MANIFEST, damage, differs, manifest, seal, sync
-from xstilts.engine.step import Step
 from xstilts.errors import XstiltsError
 
 FINGERPRINT = re.compile(r"[0-9a-f]{32}")
@@ -62,42 +62,47 @@ class Store:
         A damaged result is set aside; the next run computes it again.
         """
         folder = self.path(fingerprint)
-        if self.url and (not (folder / MANIFEST).is_file() or self.inspect(fingerprint)):
-            self._fetch(fingerprint)
+        is_here = (folder / MANIFEST).is_file()
+        broken = self.inspect(fingerprint) if is_here else ""
+        if is_here and not broken:
             return folder
-        if not self.has(fingerprint):
-            raise _missing(fingerprint, f"{folder} does not exist")
-        if broken := self.inspect(fingerprint):
+        if broken and not self.url:
             raise _damaged(fingerprint, broken)
+        if not self.has(fingerprint):
+            why, hint = f"it is not in {self.place}", "run the study again: it computes what is missing"
+            raise XstiltsError("missing-data", f"step {fingerprint} has no result", why, hint)
+        with self._placing(fingerprint) as copy:
+            remote.pull(self.url, fingerprint, copy)
+            if damage(copy):  # perhaps only in transit
+                remote.pull(self.url, fingerprint, copy)
+            if broken := damage(copy):
+                remote.set_aside(self.url, fingerprint)
+                raise _damaged(fingerprint, broken)
         return folder
 
     def find(self, fingerprint: str, name: str) -> Path | None:
         """One file of a result, its checksum verified; None if the step is not finished or has no such file."""
         folder = self.path(fingerprint)
-        if self.url and not (folder / MANIFEST).is_file():
-            return remote.find(self.url, fingerprint, name, self.root / "files" / fingerprint)
-        recorded = manifest(folder).get(name) if (folder / MANIFEST).is_file() else None
-        if not recorded:
+        if (folder / MANIFEST).is_file():
+            file, recorded = folder / name, manifest(folder).get(name)
+        elif self.url:
+            file = self.root / "files" / fingerprint / name
+            recorded = remote.download(self.url, fingerprint, name, file)
+        else:
             return None
-        if differs(folder / name, recorded):
-            raise _damaged(fingerprint, f"{folder / name} does not have the checksum in its manifest")
-        return folder / name
+        if recorded and differs(file, recorded):
+            raise _damaged(fingerprint, f"{name} in {self.place} does not have the checksum in its manifest")
+        return file if recorded else None
 
     def inspect(self, fingerprint: str) -> str:
-        """Sets a damaged result on this machine aside and returns what is wrong with it, else ""."""
-        damage = self.damage(fingerprint)
-        if damage:
-            self.set_aside(fingerprint)
-        return damage
-
-    def damage(self, fingerprint: str) -> str:
-        """How a result on this machine differs from its manifest, in words; "" if it does not."""
+        """Sets a damaged result on this machine aside; returns how it differs from its manifest, "" if it does not."""
         folder = self.path(fingerprint)
-        if self.url and not (folder / MANIFEST).is_file():
-            return ""
-        return damage(folder)
+        broken = "" if self.url and not (folder / MANIFEST).is_file() else damage(folder)
+        if broken:
+            self._set_aside(fingerprint)
+        return broken
 
-    def set_aside(self, fingerprint: str) -> None:
+    def _set_aside(self, fingerprint: str) -> None:
         """Moves a damaged result to `damaged/`, where it can be examined."""
         target = self.root / "damaged" / fingerprint
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -137,7 +142,7 @@ class Store:
         """
         with self._placing(step.fingerprint) as folder:
             yield folder
-            seal(folder, step)
+            seal(folder, step.to_json())
         if self.url:
             remote.push(self.url, step.fingerprint, self.path(step.fingerprint))
 
@@ -147,9 +152,8 @@ class Store:
         with _disk_errors(self.root):
             target.parent.mkdir(parents=True, exist_ok=True)
             folder = Path(tempfile.mkdtemp(prefix=fingerprint + "-", dir=self._temporary()))
-            folder.chmod(0o755)
-        try:
-            with _disk_errors(self.root):
+            try:
+                folder.chmod(0o755)
                 yield folder
                 try:
                     folder.rename(target)
@@ -157,22 +161,11 @@ class Store:
                     if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                         raise
                     if damage(target):
-                        self.set_aside(fingerprint)
+                        self._set_aside(fingerprint)
                         folder.rename(target)
                 sync(target.parent)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    def _fetch(self, fingerprint: str) -> None:
-        if not self.has(fingerprint):
-            raise _missing(fingerprint, f"it is not in {self.url}")
-        with self._placing(fingerprint) as folder:
-            remote.pull(self.url, fingerprint, folder)
-            if damage(folder):  # perhaps only in transit
-                remote.pull(self.url, fingerprint, folder)
-            if broken := damage(folder):
-                remote.set_aside(self.url, fingerprint)
-                raise _damaged(fingerprint, broken)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _temporary(self) -> Path:
         folder = self.root / "temporary"
@@ -185,11 +178,6 @@ class Store:
             with suppress(FileNotFoundError):
                 if time.time() - folder.stat().st_mtime > older_than:
                     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _missing(fingerprint: str, why: str) -> XstiltsError:
-    hint = "run the study again: it computes what is missing"
-    return XstiltsError("missing-data", f"step {fingerprint} has no result", why, hint)
 
 
 def _damaged(fingerprint: str, why: str) -> XstiltsError:
@@ -206,9 +194,6 @@ def _disk_errors(root: Path) -> Iterator[None]:
         blocked = error.errno in NOT_WRITABLE and str(error.filename or root).startswith(str(root))
         if not full and not blocked:
             raise
-        raise XstiltsError(
-            "store-full",
-            f"cannot write to the store at {root}",
-            f"{os.strerror(error.errno or 0)}: {error.filename or root}",
-            "free some space or give another folder with --store; finished steps are kept",
-        ) from error
+        why = f"{os.strerror(error.errno or 0)}: {error.filename or root}"
+        hint = "free some space or give another folder with --store; finished steps are kept"
+        raise XstiltsError("store-full", f"cannot write to the store at {root}", why, hint) from error

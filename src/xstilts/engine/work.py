@@ -1,6 +1,7 @@
 """Run one step in this process, for any executor."""
 
 import importlib
+import math
 import resource
 import sys
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from xstilts.context import Context
-from xstilts.engine.step import Plan, Step
+from xstilts.engine.plan import Plan, Step
 from xstilts.engine.store import Store
 from xstilts.errors import STEP_FAILED, XstiltsError
 
@@ -31,9 +32,8 @@ def run_step(
     inputs = {name: store.open(fingerprint) for name, fingerprint in step.inputs.items()}
     module, _, function = step.function.partition(":")
     if not module.startswith("xstilts."):
-        raise XstiltsError(
-            "bad-argument", f"refused to run {step.function}", "it is not a function of this package", "check the plan"
-        )
+        why = "it is not a function of this package"
+        raise XstiltsError("unsafe", f"refused to run {step.function}", why, "check the plan")
     try:
         with store.scratch(step.fingerprint) as scratch, store.writing(step) as out:
             arguments = {**step.arguments, **step.location}
@@ -60,12 +60,9 @@ def run_alone(plan: Plan, fingerprint: str, store: Store) -> float | None:
     missing = [f for f in sources if not store.has(f) or store.inspect(f)]
     if missing:
         named = "; ".join(f"{plan.steps[f].label} ({f[:12]})" for f in missing[:3])
-        raise XstiltsError(
-            "unfinished",
-            f"'{step.label}' cannot run yet",
-            f"{len(missing)} of its {len(sources)} inputs are not in the store at {store.place}: {named}",
-            "run these first; `xstilts step --ready --run RUN` prints what can run now",
-        )
+        why = f"{len(missing)} of its {len(sources)} inputs are not in the store at {store.place}: {named}"
+        hint = "run these first; `xstilts step --ready --run RUN` prints what can run now"
+        raise XstiltsError("unfinished", f"'{step.label}' cannot run yet", why, hint)
     try:
         return run_step(step, store)
     except XstiltsError as error:
@@ -81,7 +78,8 @@ def work(description: dict[str, Any], place: str, progress: Progress) -> dict[st
     words) and, if the error was unexpected, `trace`; or `full`, the arguments of an error after which no step can
     finish.
     """
-    _forget_peak()
+    with suppress(OSError):  # forgets the peak of earlier steps
+        Path("/proc/self/clear_refs").write_text("5")
     notes: list[str] = []
     try:
         seconds = run_step(Step(**description), Store(place), progress, notes.append)
@@ -90,18 +88,39 @@ def work(description: dict[str, Any], place: str, progress: Progress) -> dict[st
             return {"full": error.args}
         trace = {"trace": "".join(traceback.format_exception(error.__cause__))} if error.__cause__ else {}
         return {"failed": str(error), **trace}
-    return {"seconds": round(seconds, 3), "memory": round(_peak() / 1e9, 3), **({"notes": notes} if notes else {})}
-
-
-def _forget_peak() -> None:
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+    return {"seconds": round(seconds, 3), "memory": round(_peak(), 3), **({"notes": notes} if notes else {})}
 
 
 def _peak() -> float:
-    """Peak memory in bytes: since `_forget_peak` on Linux, elsewhere since the process started."""
+    """Peak memory in GB: since the last reset on Linux, elsewhere since the process started."""
+    if (peak := kernel_memory("/proc/self/status", "VmHWM:")) is not None:
+        return peak
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return (most if sys.platform == "darwin" else 1024 * most) / 1e9
+
+
+def kernel_memory(file: str, name: str) -> float | None:
+    """GB that a line of a file of the kernel gives in kB; None if there is no such file or line."""
     with suppress(OSError, StopIteration, ValueError):
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return 1024.0 * int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return float(peak if sys.platform == "darwin" else 1024 * peak)
+        lines = Path(file).read_text().splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith(name)).split()[1]) / 1e9
+    return None
+
+
+def environment(threads: int) -> dict[str, str]:
+    """Environment variables of a process that runs steps: results depend on the number of threads."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    return {**dict.fromkeys(names, str(threads)), "TOKENIZERS_PARALLELISM": "false"}
+
+
+def throttled(send: Progress, seconds: float) -> Progress:
+    """`send`, but at most once in so many seconds: what comes in between is dropped."""
+    last = -math.inf
+
+    def progress(share: float) -> None:
+        nonlocal last
+        if time.monotonic() - last > seconds:
+            last = time.monotonic()
+            send(share)
+
+    return progress

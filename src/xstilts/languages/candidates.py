@@ -28,49 +28,36 @@ class Candidates:
 
 
 def rank(
-    candidates: Sequence[str],
-    anchor: str,
-    measure: str = DEFAULT,
-    match: Sequence[str] = (),
-    exclude: Sequence[str] = (),
+    names: Sequence[str], anchor: str, measure: str = DEFAULT, match: Sequence[str] = (), exclude: Sequence[str] = ()
 ) -> Candidates:
-    """Orders the candidates by distance from the anchor, without the anchor itself and duplicates.
+    """Orders languages by distance from the anchor, without the anchor itself and duplicates.
 
     Excludes languages without a measured distance, those that differ from the anchor in a trait of `match` (`script`,
     `family`) and those that share a trait of `exclude` with it. A language whose trait is unknown is
     excluded either way.
     """
-    for trait in (*match, *exclude):
-        if trait not in TRAITS:
-            hint = did_you_mean(trait, TRAITS) or "choose one of them"
-            why = f"languages are matched or excluded by {' or '.join(TRAITS)}"
-            raise XstiltsError("unknown-name", f"unknown trait '{trait}'", why, hint)
+    for trait in (trait for trait in (*match, *exclude) if trait not in TRAITS):
+        hint = did_you_mean(trait, TRAITS) or "choose one of them"
+        why = f"languages are matched or excluded by {' or '.join(TRAITS)}"
+        raise XstiltsError("unknown-name", f"unknown trait '{trait}'", why, hint)
     origin = language(anchor)
-    codes = sorted({language(name).code for name in candidates} - {origin.code})
+    codes = sorted({language(name).code for name in names} - {origin.code})
     matrix = distance_matrix([origin.code, *codes], measure=measure)
-    missing = np.isnan(matrix.values[0])
-    excluded, eligible = {}, []
-    for i, code in enumerate(matrix.codes[1:], 1):
-        reason = _mismatch(language(code), origin, match) or _overlap(language(code), origin, exclude)
-        if not reason:
-            eligible.append(code)
-        if reason or missing[i]:
-            excluded[code] = reason or matrix.why_missing(0, i)
-    order = [int(i) for i in np.argsort(matrix.values[0], kind="stable") if i > 0 and matrix.codes[i] not in excluded]
-    ranked = matrix.take([0, *order])
-    return Candidates(origin.code, ranked.codes[1:], ranked, excluded, tuple(eligible))
+    filtered = {code: why for code in codes if (why := _mismatch(language(code), origin, match, exclude))}
+    missing = {c: matrix.why_missing(0, i) for i, c in enumerate(codes, 1) if np.isnan(matrix.values[0, i])}
+    excluded = {code: why for code in codes if (why := filtered.get(code, "") or missing.get(code, ""))}
+    order = np.argsort(matrix.values[0], kind="stable")
+    ranked = matrix.take([0, *(int(i) for i in order if i and matrix.codes[i] not in excluded)])
+    eligible = tuple(code for code in codes if code not in filtered)
+    return Candidates(origin.code, ranked.codes[1:], ranked, excluded, eligible)
 
 
-def _mismatch(entry: Language, origin: Language, traits: Sequence[str]) -> str:
-    for trait in traits:
+def _mismatch(entry: Language, origin: Language, match: Sequence[str], exclude: Sequence[str]) -> str:
+    for trait in match:
         value, wanted = getattr(entry, trait), getattr(origin, trait)
         if value != wanted or not value:
             return f"{trait} {value or 'unknown'}, {wanted or 'a known one'} needed"
-    return ""
-
-
-def _overlap(entry: Language, origin: Language, traits: Sequence[str]) -> str:
-    for trait in traits:
+    for trait in exclude:
         value = getattr(entry, trait)
         if value == getattr(origin, trait) or not value:
             return f"{trait} {value}, like {origin.code}" if value else f"{trait} unknown"

@@ -1,7 +1,7 @@
 """Distances between languages, with the number of shared features and intervals."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -10,8 +10,8 @@ import numpy as np
 from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.languages.features import feature_groups, feature_matrix
 from xstilts.languages.identity import language
-from xstilts.languages.measures import MEASURES, Formula, Measure
-from xstilts.languages.user_tables import read_matrix
+from xstilts.languages.measures import MEASURES
+from xstilts.languages.user_tables import read_distances
 from xstilts.randomness import generator
 
 DEFAULT = "syntax"
@@ -55,7 +55,7 @@ class Distances:
         square = np.ix_(rows, rows)
         shared, low, high = (None if table is None else table[square] for table in (self.shared, self.low, self.high))
         codes = tuple(self.codes[i] for i in rows)
-        return Distances(codes, self.values[square], shared, self.measure, low, high, self.minimum)
+        return replace(self, codes=codes, values=self.values[square], shared=shared, low=low, high=high)
 
     def why_missing(self, i: int, j: int) -> str:
         """Why row i has no distance in column j."""
@@ -92,14 +92,6 @@ def _short(value: float) -> str:
     return f"{value:.3f}" if value < 10 else f"{value:.0f}"
 
 
-def find_measure(name: str) -> Measure:
-    """The measure of that name; raises XstiltsError if there is none."""
-    if name in MEASURES:
-        return MEASURES[name]
-    hint = did_you_mean(name, MEASURES) or "choose one of them, or give a file that ends in .csv"
-    raise XstiltsError("unknown-name", f"unknown measure '{name}'", f"there are {', '.join(MEASURES)}", hint)
-
-
 def distance_matrix(
     codes: Sequence[str], minimum_shared: int | None = None, *, measure: str = DEFAULT, intervals: bool = False
 ) -> Distances:
@@ -116,33 +108,35 @@ def distance_matrix(
     [[0.0, 0.11, 0.42], [0.11, 0.0, 0.37], [0.42, 0.37, 0.0]]
     """
     if minimum_shared is not None and minimum_shared < 1:
-        raise XstiltsError(
-            "bad-argument",
-            f"minimum_shared is {minimum_shared}",
-            "a distance needs at least one feature observed in both languages",
-            f"give a number from 1; the default is {MINIMUM_SHARED}",
-        )
+        why = "a distance needs at least one feature observed in both languages"
+        hint = f"give a number from 1; the default is {MINIMUM_SHARED}"
+        raise XstiltsError("bad-argument", f"minimum_shared is {minimum_shared}", why, hint)
     resolved = tuple(language(code).code for code in codes)
     if measure.endswith(".csv"):
-        return Distances(resolved, _from_file(resolved, Path(measure)), None, measure)
-    definition = find_measure(measure)
-    minimum = definition.minimum if minimum_shared is None else minimum_shared
+        return Distances(resolved, read_distances(Path(measure), resolved), None, measure)
+    if measure not in MEASURES:
+        hint = did_you_mean(measure, MEASURES) or "choose one of them, or give a file that ends in .csv"
+        raise XstiltsError("unknown-name", f"unknown measure '{measure}'", f"there are {', '.join(MEASURES)}", hint)
+    definition = MEASURES[measure]
     if definition.direct is not None:
         values = definition.direct(resolved)
         np.fill_diagonal(values, 0.0)
         return Distances(resolved, values, None, measure)
-    observed = (~np.isnan(feature_matrix(definition.observed, resolved))).astype(float)
+    minimum = definition.minimum if minimum_shared is None else minimum_shared
+    observed = (~np.isnan(feature_matrix(definition.kind.removesuffix("-knn"), resolved))).astype(float)
     shared = (observed @ observed.T).astype(int)
+    missing = (shared < minimum) & ~np.eye(len(resolved), dtype=bool)
     upper = np.triu_indices(len(resolved), 1)
     pairs = np.stack(upper, axis=1)
-    values = _square(len(resolved), upper, np.concatenate([np.empty(0), *_blocks(definition, resolved, pairs)]))
-    missing = (shared < minimum) & ~np.eye(len(resolved), dtype=bool)
-    values[missing] = np.nan
-    if not intervals:
-        return Distances(resolved, values, shared, measure, minimum=minimum)
-    low, high = (
-        np.where(missing, np.nan, _square(len(resolved), upper, end)) for end in interval_ends(measure, resolved, pairs)
-    )
+
+    def square(of_pairs: np.ndarray) -> np.ndarray:
+        full = np.zeros(shared.shape)
+        full[upper] = of_pairs
+        return np.where(missing, np.nan, full + full.T)
+
+    blocks = _blocks(measure, resolved, pairs, lambda term: term.sum(axis=1))
+    values = square(np.concatenate([np.empty(0), *blocks]))
+    low, high = map(square, interval_ends(measure, resolved, pairs)) if intervals else (None, None)
     return Distances(resolved, values, shared, measure, low, high, minimum)
 
 
@@ -160,9 +154,9 @@ def interval_ends(measure: str, codes: Sequence[str], pairs: np.ndarray) -> np.n
     measure without features."""
     if measure not in MEASURES or not MEASURES[measure].kind:
         return np.full((2, len(pairs)), np.nan)
-    blocks = [resample(measure, codes, pairs[i : i + BLOCK]) for i in range(0, len(pairs), BLOCK)]
-    tail = (1 - LEVEL) / 2
-    return np.concatenate([np.empty((2, 0)), *(_quantiles(block, [tail, 1 - tail]) for block in blocks)], axis=1)
+    tails = [(1 - LEVEL) / 2, 1 - (1 - LEVEL) / 2]
+    ends = (_quantiles(block, tails) for block in _drawn(measure, codes, pairs))
+    return np.concatenate([np.empty((2, 0)), *ends], axis=1)
 
 
 def resample(measure: str, codes: Sequence[str], pairs: np.ndarray) -> np.ndarray:
@@ -172,26 +166,24 @@ def resample(measure: str, codes: Sequence[str], pairs: np.ndarray) -> np.ndarra
     gives intervals that are too narrow. All pairs share the draws. The measure must have features; NaN if a draw holds
     no feature observed in both languages.
     """
-    definition = find_measure(measure)
-    assert definition.formula is not None
-    indicator, drawn = feature_groups(definition.kind), _weights(definition.kind)
-    x = feature_matrix(definition.kind, codes)
-    blocks = []
-    for start in range(0, len(pairs), BLOCK):
-        i, j = pairs[start : start + BLOCK].T
-        sums = (drawn @ (term @ indicator).T for term in definition.formula.terms(x[i], x[j]))
-        blocks.append(definition.formula.combine(*sums))
-    return np.concatenate([np.empty((RESAMPLES, 0)), *blocks], axis=1)
+    return np.concatenate([np.empty((RESAMPLES, 0)), *_drawn(measure, codes, pairs)], axis=1)
 
 
-def _blocks(definition: Measure, codes: Sequence[str], pairs: np.ndarray) -> Iterator[np.ndarray]:
-    """The distances of all pairs of positions, a block at a time."""
-    formula: Formula | None = definition.formula
+def _drawn(measure: str, codes: Sequence[str], pairs: np.ndarray) -> Iterator[np.ndarray]:
+    kind = MEASURES[measure].kind
+    indicator, weights = feature_groups(kind), _weights(kind)
+    return _blocks(measure, codes, pairs, lambda term: weights @ (term @ indicator).T)
+
+
+def _blocks(
+    measure: str, codes: Sequence[str], pairs: np.ndarray, total: Callable[[np.ndarray], np.ndarray]
+) -> Iterator[np.ndarray]:
+    """The distances of pairs of positions, a block at a time; `total` sums a term [pairs, features] over features."""
+    formula, x = MEASURES[measure].formula, feature_matrix(MEASURES[measure].kind, codes)
     assert formula is not None
-    x = feature_matrix(definition.kind, codes)
     for start in range(0, len(pairs), BLOCK):
         i, j = pairs[start : start + BLOCK].T
-        yield formula.combine(*(term.sum(axis=1) for term in formula.terms(x[i], x[j])))
+        yield formula.combine(*map(total, formula.terms(x[i], x[j])))
 
 
 @cache
@@ -208,20 +200,4 @@ def _quantiles(values: np.ndarray, at: list[float]) -> np.ndarray:
     for column in np.flatnonzero(np.isnan(values).any(axis=0)):
         present = values[~np.isnan(values[:, column]), column]
         result[:, column] = np.quantile(present, at) if len(present) else np.nan
-    return result
-
-
-def _square(n: int, upper: tuple[np.ndarray, np.ndarray], values: np.ndarray) -> np.ndarray:
-    """A symmetric matrix [n, n] with a diagonal of zeros from its upper triangle."""
-    full = np.zeros((n, n))
-    full[upper] = values
-    return full + full.T
-
-
-def _from_file(codes: Sequence[str], path: Path) -> np.ndarray:
-    """The distances [n, n] in a user's table, NaN for languages that it does not hold."""
-    listed, values = read_matrix(path)
-    rows = np.array([listed.index(code) if code in listed else -1 for code in codes], dtype=int)
-    result = np.where((rows[:, None] < 0) | (rows < 0), np.nan, values[np.ix_(rows, rows)])
-    np.fill_diagonal(result, 0.0)
     return result

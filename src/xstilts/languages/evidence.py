@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -42,30 +43,17 @@ class Evidence:
 
 def explain(strategy: str, known: Candidates, chosen: Sequence[str]) -> tuple[Evidence, ...]:
     """The evidence for every candidate with a measured distance, near to far."""
-    k = len(chosen)
-    probability = membership(strategy, known, k)
-    agree = agreement(strategy, known, k)
-    low, high = interval_ends(
-        known.matrix.measure, known.matrix.codes, np.array([(0, i + 1) for i in range(len(known.codes))])
-    )
+    shares, sets = membership(strategy, known, len(chosen)), agreement(strategy, known, len(chosen))
+    pairs = np.array([(0, i) for i in range(1, len(known.codes) + 1)])
+    ends = interval_ends(known.matrix.measure, known.matrix.codes, pairs)
     rows = []
     for i, code in enumerate(known.codes):
         entry, pair = language(code), known.matrix.pair(0, i + 1)
-        rows.append(
-            Evidence(
-                language=code,
-                name=entry.name,
-                script=entry.script,
-                family=entry.family,
-                chosen=code in chosen,
-                distance=pair.value,
-                shared=pair.shared,
-                low=known_or_none(low[i]),
-                high=known_or_none(high[i]),
-                probability=None if probability is None else float(probability[i]),
-                agree=None if agree is None else tuple(name for name, codes in agree.items() if code in codes),
-            )
-        )
+        low, high = map(known_or_none, ends[:, i])
+        probability = None if shares is None else float(shares[i])
+        agree = None if sets is None else tuple(measure for measure, codes in sets.items() if code in codes)
+        about = (code, entry.name, entry.script, entry.family, code in chosen)
+        rows.append(Evidence(*about, pair.value, pair.shared, low, high, probability, agree))
     return tuple(rows)
 
 
@@ -96,7 +84,10 @@ def membership(strategy: str, known: Candidates, k: int) -> np.ndarray | None:
 
 
 def agreement(strategy: str, known: Candidates, k: int) -> dict[str, set[str]] | None:
-    """Measure -> the codes of its exact set, for every measure with enough candidates."""
+    """Measure -> the codes of its exact set, for every measure with enough candidates.
+
+    Without chosen codes at the same distance as one that was not chosen: only the alphabet separates them.
+    """
     if strategy not in STRATEGIES or strategy == "random":
         return None
     sets = {}
@@ -104,17 +95,8 @@ def agreement(strategy: str, known: Candidates, k: int) -> dict[str, set[str]] |
         ranked = rank(known.eligible, known.anchor, name)
         if len(ranked.codes) < k:
             continue
-        try:
+        with suppress(XstiltsError):
             chosen = STRATEGIES[strategy](ranked.codes, ranked.matrix.values, k, None)
-        except XstiltsError:
-            continue
-        codes = {ranked.codes[i] for i in chosen}
-        sets[name] = codes - _tied(ranked, codes) if strategy in BY_DISTANCE else codes
+            others = np.delete(at := ranked.matrix.values[0, 1:], chosen) if strategy in BY_DISTANCE else np.empty(0)
+            sets[name] = {ranked.codes[i] for i in chosen if not any(math.isclose(at[i], value) for value in others)}
     return sets
-
-
-def _tied(known: Candidates, chosen: set[str]) -> set[str]:
-    """Chosen codes at the same distance as one that was not chosen: only the alphabet separates them."""
-    at = dict(zip(known.codes, known.matrix.values[0, 1:], strict=True))
-    outside = [value for code, value in at.items() if code not in chosen]
-    return {code for code in chosen if any(math.isclose(at[code], value) for value in outside)}

@@ -25,17 +25,13 @@ def feature_matrix(kind: str, codes: Sequence[str]) -> np.ndarray:
     2017); 1/2 means that sources disagree.
     """
     names, rows = _lines(kind)
-    nothing = "," * (len(names) - 1)
-    cells = [[cell or "nan" for cell in rows.get(code, nothing).split(",")] for code in codes]
+    cells = [[cell or "nan" for cell in rows.get(code, "," * (len(names) - 1)).split(",")] for code in codes]
     return np.array(cells, dtype=float).reshape(len(codes), len(names))
 
 
 @cache
 def syntax_features() -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
-    """The names of URIEL's syntax features [103] and code -> values [103]; see `feature_matrix`.
-
-    The arrays are shared and read-only.
-    """
+    """The names of URIEL's syntax features [103] and code -> values [103], read-only; see `feature_matrix`."""
     names, rows = _lines("syntax")
     values = feature_matrix("syntax", list(rows))
     values.flags.writeable = False
@@ -55,12 +51,7 @@ def feature_groups(kind: str) -> np.ndarray:
 
 
 @cache
-def _clades() -> dict[str, frozenset[str]]:
+def clades() -> dict[str, frozenset[str]]:
+    """Code -> the names of all genealogical groups of the language; none for an isolate."""
     with (DATA / "families.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.reader(file))[1:]
-    return {code: frozenset(names.split("|")) if names else frozenset() for code, names in rows}
-
-
-def clades(code: str) -> frozenset[str]:
-    """The names of all genealogical groups of a language; none for an isolate."""
-    return _clades()[code]
+        return {code: frozenset(filter(None, names.split("|"))) for code, names in list(csv.reader(file))[1:]}

@@ -5,20 +5,14 @@ import re
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from xstilts.errors import XstiltsError, did_you_mean
 
 DATA = Path(__file__).parent / "uriel"
 
 # Codes of older or neighbouring standards, as data sets use them.
-ALIASES = {
-    "fil": "tl",
-    "in": "id",
-    "iw": "he",
-    "ji": "yi",
-    "jw": "jv",
-    "mo": "ro",
-}
+ALIASES = {"fil": "tl", "in": "id", "iw": "he", "ji": "yi", "jw": "jv", "mo": "ro"}
 
 
 @dataclass(frozen=True)
@@ -45,22 +39,16 @@ class Language:
 def all_languages() -> tuple[Language, ...]:
     """Every language of the table: the fifty of XTREME and XTREME-R first, then the others by code."""
     with (DATA / "languages.csv").open(encoding="utf-8", newline="") as file:
-        return tuple(_read(row) for row in list(csv.reader(file))[1:])
-
-
-def _read(row: list[str]) -> Language:
-    code, name, iso639_3, uriel, glottocode, script, family, *point = row
-    latitude, longitude = (float(text) if text else None for text in point)
-    return Language(code, name, iso639_3, uriel, glottocode, script, family, latitude, longitude)
+        rows: list[list[Any]] = list(csv.reader(file))[1:]
+    return tuple(Language(*row[:7], *(float(degrees) if degrees else None for degrees in row[7:])) for row in rows)
 
 
 @cache
 def _by_code() -> dict[str, Language]:
     """Lower-case code of any standard -> language; a language's own code beats another's ISO or URIEL code."""
-    known = all_languages()
     index: dict[str, Language] = {}
     for attribute in ("code", "iso639_3", "uriel", "glottocode"):
-        for entry in known:
+        for entry in all_languages():
             index.setdefault(getattr(entry, attribute), entry)
     index.pop("", None)
     for alias, code in ALIASES.items():
@@ -97,10 +85,8 @@ def language(query: str) -> Language:
     if len(matches) == 1:
         return next(iter(matches.values()))
     if matches:
-        options = ", ".join(f"{entry.code} ({entry.name})" for entry in matches.values())
-        raise XstiltsError(
-            "unknown-name", f"'{query}' names more than one language", f"it may be {options}", "write the code"
-        )
+        why = "it may be " + ", ".join(f"{entry.code} ({entry.name})" for entry in matches.values())
+        raise XstiltsError("unknown-name", f"'{query}' names more than one language", why, "write the code")
     spellings = [*_by_name(), *_by_code()] if len(text) > 3 else [entry.code for entry in all_languages()]
     hint = did_you_mean(text.casefold(), spellings) or "write an ISO 639 code, a Glottocode or the English name"
     why = "it is neither a code nor an English name in the table of languages"

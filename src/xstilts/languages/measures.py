@@ -62,7 +62,7 @@ class Measure:
     """A named distance.
 
     With a `formula`, it is computed from features of a `kind`, and a pair needs `minimum` features observed in both
-    languages (0: any number). Otherwise `direct` gives it for all pairs of codes [n, n], NaN if missing.
+    languages (0: any number). Otherwise `direct` returns it for all pairs of codes [n, n], NaN if missing.
     """
 
     about: str
@@ -71,18 +71,13 @@ class Measure:
     formula: Formula | None = None
     direct: Callable[[Sequence[str]], np.ndarray] | None = None
 
-    @property
-    def observed(self) -> str:
-        """The kind of features whose observed values count as shared, or ""."""
-        return self.kind.removesuffix("-knn")
-
 
 def genetic(codes: Sequence[str]) -> np.ndarray:
     """1 - cosine of the languages' clades [n, n]: 0 for the same branch, 1 for no known relation."""
-    groups = [clades(code) for code in codes]
+    groups = [clades()[code] for code in codes]
     sizes = np.array([max(len(group), 1) for group in groups], dtype=float)
-    common = np.array([[len(a & b) for b in groups] for a in groups], dtype=float)
-    return np.asarray(1.0 - common.reshape(len(groups), len(groups)) / np.sqrt(np.outer(sizes, sizes)))
+    common = np.array([len(a & b) for a in groups for b in groups], dtype=float).reshape(len(codes), len(codes))
+    return np.asarray(1.0 - common / np.sqrt(np.outer(sizes, sizes)))
 
 
 def geographic(codes: Sequence[str]) -> np.ndarray:

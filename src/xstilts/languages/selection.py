@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from xstilts.errors import XstiltsError, did_you_mean
@@ -79,40 +79,26 @@ def select(
     ('tr', 'sw')
     """
     if strategy not in STRATEGIES:
-        hint = did_you_mean(strategy, STRATEGIES) or "choose one of them"
-        raise XstiltsError(
-            "unknown-name",
-            f"unknown language strategy '{strategy}'",
-            f"there are {', '.join(STRATEGIES)}",
-            hint,
-        )
-    match = (*match, *(("script",) if strategy == "same-script" else ()))
-    exclude = (*exclude, *(("script",) if strategy == "other-script" else ()))
+        what, why = f"unknown language strategy '{strategy}'", f"there are {', '.join(STRATEGIES)}"
+        raise XstiltsError("unknown-name", what, why, did_you_mean(strategy, STRATEGIES) or "choose one of them")
+    match = (*match, "script") if strategy == "same-script" else match
+    exclude = (*exclude, "script") if strategy == "other-script" else exclude
     known = rank(candidates, anchor, measure, match, exclude)
     if strategy == "predicted":
         known = _scored(known, scores or {})
     _require(known, k)
     draw = None if exact and strategy != "random" else generator("languages", strategy, seed)
     choose = predicted(scores or {}) if strategy == "predicted" else BY_DISTANCE[strategy]
-    codes = tuple(known.codes[i] for i in choose(known.codes, known.matrix.values, k, draw))
-    at = {code: known.matrix.pair(0, i) for i, code in enumerate(known.codes, 1) if code in codes}
-    return Selection(
-        strategy,
-        known.anchor,
-        codes,
-        {code: pair.value for code, pair in at.items()},
-        {code: pair.shared for code, pair in at.items() if pair.shared is not None},
-        known.excluded,
-        draw is None,
-        measure,
-        _method(strategy, len(known.codes), k, draw is None),
-        known,
-    )
+    chosen = choose(known.codes, known.matrix.values, k, draw)
+    pairs = {known.codes[i]: known.matrix.pair(0, i + 1) for i in chosen}
+    distances = {code: pair.value for code, pair in pairs.items()}
+    shared = {code: pair.shared for code, pair in pairs.items() if pair.shared is not None}
+    method = _method(len(known.codes), k, draw is None) if strategy == "diverse" else ""
+    about = (known.excluded, draw is None, measure, method, known)
+    return Selection(strategy, known.anchor, tuple(pairs), distances, shared, *about)
 
 
-def _method(strategy: str, n: int, k: int, exact: bool) -> str:
-    if strategy != "diverse":
-        return ""
+def _method(n: int, k: int, exact: bool) -> str:
     sets = math.comb(n if exact else max(k, math.ceil(n / 2)), k)
     way = "all compared" if sets < EXHAUSTIVE else "too many to compare: greedy start, then improving exchanges"
     return f"{sets:,} sets, {way}"
@@ -120,22 +106,18 @@ def _method(strategy: str, n: int, k: int, exact: bool) -> str:
 
 def _scored(known: Candidates, scores: Mapping[str, float]) -> Candidates:
     """Only the candidates that have a score."""
-    positions = [i for i, code in enumerate(known.codes, 1) if code in scores]
-    matrix = known.matrix.take([0, *positions])
+    matrix = known.matrix.take([0, *(i for i, code in enumerate(known.codes, 1) if code in scores)])
     missing = {code: "no score" for code in known.codes if code not in scores}
-    return Candidates(known.anchor, matrix.codes[1:], matrix, known.excluded | missing, known.eligible)
+    return replace(known, codes=matrix.codes[1:], matrix=matrix, excluded=known.excluded | missing)
 
 
 def _require(known: Candidates, k: int) -> None:
+    what = f"cannot choose {k} languages"
     if k < 1:
-        raise XstiltsError("too-few", f"cannot choose {k} languages", "a selection has at least one", "give a k from 1")
+        raise XstiltsError("bad-argument", what, "a selection has at least one", "give a k from 1")
     if len(known.codes) < k:
         left_out = "; ".join(f"{code}: {reason}" for code, reason in known.excluded.items())
         usable = f"{len(known.codes)} can be chosen ({', '.join(known.codes) or 'none'})"
-        raise XstiltsError(
-            "bad-argument",
-            f"cannot choose {k} languages",
-            f"Of the candidates besides '{known.anchor}', {usable}."
-            + (f" Left out: {left_out}." if left_out else " None was left out."),
-            "give more candidates or a smaller k",
-        )
+        rest = f"Left out: {left_out}." if left_out else "None was left out."
+        why = f"Of the candidates besides '{known.anchor}', {usable}. {rest}"
+        raise XstiltsError("too-few", what, why, "give more candidates or a smaller k")

@@ -48,29 +48,22 @@ def split_languages(
     ('zh', 'hi', 'tr')
     """
     if not 0 < held_out < 1:
-        raise XstiltsError(
-            "bad-argument",
-            f"held_out is {held_out}",
-            "it is the share of languages to hold out",
-            "give a number between 0 and 1",
-        )
+        why = "it is the share of languages to hold out"
+        raise XstiltsError("bad-argument", f"held_out is {held_out}", why, "give a number between 0 and 1")
     known = rank(candidates, anchor)
     out, keep = _forced(known, always_held_out, never_held_out)
     measured = known.codes
     strata = _strata(measured, held_out, out, keep)
-    picked = _balanced(strata, out & {*measured}, generator("languages", "split", seed))
+    picked = _balanced(measured, strata, out, generator("languages", "split", seed))
     unmeasured = tuple(code for code in known.excluded if code not in keep)
     pool = tuple(code for code in measured if code not in picked)
     held = tuple(code for code in measured if code in picked)
     if not pool or not held:
-        empty = "source pool" if not pool else "held-out set"
+        what = f"the {'held-out set' if pool else 'source pool'} would be empty"
         reasons = "".join(f" {code}: {reason}." for code, reason in known.excluded.items())
-        raise XstiltsError(
-            "too-few",
-            f"the {empty} would be empty",
-            f"there are {len(measured)} candidates with a measured distance from '{known.anchor}'.{reasons}",
-            "give more candidates, another share, or force fewer of them to one side",
-        )
+        why = f"there are {len(measured)} candidates with a measured distance from '{known.anchor}'.{reasons}"
+        hint = "give more candidates, another share, or force fewer of them to one side"
+        raise XstiltsError("too-few", what, why, hint)
     return Split(pool, held + unmeasured, known.excluded, known.anchor)
 
 
@@ -78,63 +71,51 @@ def _forced(known: Candidates, always: Sequence[str], never: Sequence[str]) -> t
     """The codes forced out of the pool and into it: candidates, and none in both."""
     out, keep = ({language(name).code for name in side} for side in (always, never))
     if both := out & keep:
-        raise XstiltsError(
-            "bad-argument",
-            f"'{min(both)}' is forced to both sides",
-            "a language is either held out or in the source pool",
-            "take it from always_held_out or from never_held_out",
-        )
-    if strangers := (out | keep) - {*known.codes, *known.excluded}:
-        raise XstiltsError(
-            "bad-argument",
-            f"'{min(strangers)}' is forced to one side but is not a candidate",
-            f"the candidates are {', '.join(sorted({*known.codes, *known.excluded}))}",
-            "add it to the candidates or do not force it",
-        )
+        why, hint = "a language is either held out or in the source pool", "force it to one side only"
+        raise XstiltsError("bad-argument", f"'{min(both)}' is forced to both sides", why, hint)
+    names = {*known.codes, *known.excluded}
+    if missing := (out | keep) - names:
+        what = f"'{min(missing)}' is forced to one side but is not a candidate"
+        why, hint = f"the candidates are {', '.join(sorted(names))}", "add it to the candidates or do not force it"
+        raise XstiltsError("bad-argument", what, why, hint)
     return out, keep
 
 
-@dataclass(frozen=True)
-class Stratum:
-    """Languages at similar distances: all codes, those that are not forced, and how many of these to hold out."""
+def _strata(measured: Sequence[str], share: float, out: set[str], keep: set[str]) -> list[tuple[list[str], int]]:
+    """Consecutive blocks of `measured` (near to far), one for each language of the smaller side.
 
-    codes: tuple[str, ...]
-    free: tuple[str, ...]
-    due: int
-
-
-def _strata(measured: Sequence[str], share: float, out: set[str], keep: set[str]) -> list[Stratum]:
-    """Consecutive blocks of `measured` (near to far), one for each language of the smaller side."""
+    For each the codes that are not forced, and how many of these to hold out.
+    """
     n = len(measured)
     target = int(share * n + 0.5)
     blocks = max(1, min(target, n - target))
-    bounds = [(i * n + blocks // 2) // blocks for i in range(blocks + 1)]
     strata, taken = [], 0
-    for start, stop in pairwise(bounds):
-        codes = tuple(measured[start:stop])
-        free = tuple(code for code in codes if code not in out | keep)
-        forced = sum(code in out for code in codes)
-        due = min(max((2 * target * stop + n) // (2 * n) - taken - forced, 0), len(free))
-        strata.append(Stratum(codes, free, due))
+    for start, stop in pairwise((i * n + blocks // 2) // blocks for i in range(blocks + 1)):
+        free = [code for code in measured[start:stop] if code not in out | keep]
+        forced = len(out.intersection(measured[start:stop]))
+        due = min(max((2 * target * stop + n) // max(1, 2 * n) - taken - forced, 0), len(free))
+        strata.append((free, due))
         taken += forced + due
     return strata
 
 
-def _balanced(strata: list[Stratum], forced: set[str], draw: np.random.Generator) -> set[str]:
+def _balanced(
+    measured: Sequence[str], strata: list[tuple[list[str], int]], out: set[str], draw: np.random.Generator
+) -> set[str]:
     """The forced codes and the due number of each stratum, chosen so that scripts are split in equal shares.
 
     Minimises the sum over scripts of (held out - share of the script's languages) squared by coordinate descent over
     strata from a random start.
     """
-    script = {code: language(code).script for stratum in strata for code in stratum.codes}
+    script, forced = {code: language(code).script for code in measured}, out.intersection(measured)
     total = Counter(script.values())
-    share = (len(forced) + sum(stratum.due for stratum in strata)) / max(len(script), 1)
+    share = (len(forced) + sum(due for _, due in strata)) / max(len(script), 1)
 
     def imbalance(held: set[str]) -> float:
         counts = Counter(script[code] for code in held)
         return round(sum((counts[name] - share * n) ** 2 for name, n in total.items()), 9)
 
-    options = [[set(chosen) for chosen in combinations(stratum.free, stratum.due)] for stratum in strata]
+    options = [[set(chosen) for chosen in combinations(*stratum)] for stratum in strata]
     choice = [sets[draw.integers(len(sets))] for sets in options]
     best, improved = imbalance(forced.union(*choice)), True
     while improved:

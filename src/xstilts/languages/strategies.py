@@ -49,10 +49,8 @@ def stratified(codes: Sequence[str], d: np.ndarray, k: int, draw: Draw) -> list[
     programming finds one.
     """
     at = d[0, 1:]
-    if draw is not None:
-        shares = (np.arange(k) + draw.random(k)) / k
-    else:
-        shares = np.linspace(0, 1, k) if k > 1 else np.array([0.5])
+    ends = np.linspace(0, 1, k) if k > 1 else np.array([0.5])
+    shares = ends if draw is None else (np.arange(k) + draw.random(k)) / k
     points = at.min() + shares * (at.max() - at.min())
     cost = np.zeros(len(at) + 1)  # cost[i]: of the points so far, with the first i languages
     taken = []
@@ -82,12 +80,9 @@ def diverse(codes: Sequence[str], d: np.ndarray, k: int, draw: Draw) -> list[int
     within = np.nan_to_num(d[np.ix_(rows, rows)], nan=-np.inf)
     best = exhaustive(within, k) if math.comb(len(pool), k) < EXHAUSTIVE else exchange(within, k)
     if spread(within, best)[0] == -np.inf:
-        raise XstiltsError(
-            "too-few",
-            f"no {k} of the candidates have known distances to one another",
-            "some pairs share too few observed features",
-            "give other candidates or a smaller k",
-        )
+        what = f"no {k} of the candidates have known distances to one another"
+        why, hint = "some pairs share too few observed features", "give other candidates or a smaller k"
+        raise XstiltsError("too-few", what, why, hint)
     return sorted(pool[i - 1] for i in best)
 
 
@@ -102,13 +97,8 @@ def predicted(scores: Mapping[str, float]) -> Strategy:
 
 
 STRATEGIES: dict[str, Strategy] = {
-    "near": near,
-    "far": far,
-    "diverse": diverse,
-    "random": random,
-    "stratified": stratified,
-    "same-script": closest,
-    "other-script": closest,
+    **{choose.__name__: choose for choose in (near, far, diverse, random, stratified)},
+    **dict.fromkeys(("same-script", "other-script"), closest),
 }
 
 

@@ -18,28 +18,32 @@ SCORES = (
 )
 
 
-def read_matrix(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
-    """Codes and distances [n, n] of a square table, NaN for an empty cell; rows and columns may differ in order.
+def read_distances(path: Path, codes: Sequence[str]) -> np.ndarray:
+    """Distances [n, n] among languages from a square table whose rows and columns may differ in order.
 
-    Raises XstiltsError, with the cell, for an unknown or repeated language, a value that is not a number from 0 up, a
-    distance of a language to itself other than 0, and two directions that disagree.
+    NaN for an empty cell or a language that the table lacks; the diagonal is 0. Raises XstiltsError, with the cell, for
+    an unknown or repeated language, a value that is not a number from 0 up, a distance of a language to itself other
+    than 0, and two directions that disagree.
     """
     header, *rows = [row for row in csv.reader(_read(path).splitlines()) if row] or [[]]
-    columns = _codes(path, [(f"row 1, column {i}", text) for i, text in enumerate(header[1:], 2)])
-    codes = _codes(path, [(f"row {i}, column 1", row[0]) for i, row in enumerate(rows, 2)])
-    if not codes or sorted(codes) != sorted(columns) or any(len(row) != len(header) for row in rows):
-        unpaired = sorted({*codes} ^ {*columns})
+    across = _codes(path, [(f"row 1, column {i}", text) for i, text in enumerate(header[1:], 2)])
+    down = _codes(path, [(f"row {i}, column 1", row[0]) for i, row in enumerate(rows, 2)])
+    if not down or sorted(down) != sorted(across) or any(len(row) != len(header) for row in rows):
+        unpaired = sorted({*down} ^ {*across})
         why = f"only one side has {', '.join(unpaired)}" if unpaired else "rows and columns hold different languages"
         raise XstiltsError("bad-file", f"{path} is not a square table of distances", why, DISTANCES)
-    order = [columns.index(code) + 1 for code in codes]
-    values = np.array(
-        [
-            [_distance(path, a, b, row[j]) for b, j in zip(codes, order, strict=True)]
-            for a, row in zip(codes, rows, strict=True)
-        ]
-    )
-    _check_symmetry(path, codes, values)
-    return tuple(codes), values
+    cells = {(a, b): row[i] for a, row in zip(down, rows, strict=True) for i, b in enumerate(across, 1)}
+    table = np.array([[_distance(path, a, b, cells[a, b]) for b in down] for a in down])
+    for i, j in np.argwhere(~np.isclose(table, table.T, rtol=1e-6, atol=1e-9, equal_nan=True)):
+        what = f"{path}: {down[i]} to {down[j]} is {table[i, j]:g}, but {down[j]} to {down[i]} is {table[j, i]:g}"
+        raise XstiltsError("bad-file", what, "a distance is the same in both directions", "correct one of the cells")
+    for i in np.flatnonzero(table.diagonal() > 0):
+        what = f"{path}: the distance of {down[i]} to itself is {table[i, i]:g}"
+        raise XstiltsError("bad-file", what, "a language is at distance 0 from itself", "make it 0")
+    at = np.array([down.index(code) if code in down else -1 for code in codes], dtype=int)
+    result = np.where((at[:, None] < 0) | (at < 0), np.nan, table[np.ix_(at, at)])
+    np.fill_diagonal(result, 0.0)
+    return result
 
 
 def read_scores(path: Path, held_out: Sequence[str] = ()) -> dict[str, float]:
@@ -55,12 +59,9 @@ def read_scores(path: Path, held_out: Sequence[str] = ()) -> dict[str, float]:
     for number, row in enumerate(csv.DictReader(_read(path).splitlines()), 2):
         source, target, score, rests_on = _score(path, number, row)
         for code in sorted(excluded & {source, *rests_on}):
-            raise XstiltsError(
-                "leak",
-                f"{path}, row {number}: '{code}' is held out",
-                "sources that are chosen by the scores of a language cannot be evaluated on it",
-                "leave it out of the table (`predict-transfer --for` leaves out what it names), or do not hold it out",
-            )
+            why = "sources that are chosen by the scores of a language cannot be evaluated on it"
+            hint = "remove it from the table (`predict-transfer --for` leaves out what it names), or do not hold it out"
+            raise XstiltsError("leak", f"{path}, row {number}: '{code}' is held out", why, hint)
         by_target[target][source] = score
     gains: dict[str, list[float]] = defaultdict(list)
     for scores in by_target.values():
@@ -77,13 +78,15 @@ def _read(path: Path) -> str:
         raise XstiltsError("missing-file", f"cannot read the table {path}", str(error), "check the path") from None
 
 
+def _code(place: str, text: str) -> str:
+    try:
+        return language(text).code
+    except XstiltsError as error:
+        raise XstiltsError(error.kind, f"{place}: {error.what}", error.why, error.hint) from None
+
+
 def _codes(path: Path, cells: list[tuple[str, str]]) -> list[str]:
-    codes = []
-    for place, text in cells:
-        try:
-            codes.append(language(text).code)
-        except XstiltsError as error:
-            raise XstiltsError(error.kind, f"{path}, {place}: {error.what}", error.why, error.hint) from None
+    codes = [_code(f"{path}, {place}", text) for place, text in cells]
     if repeated := [code for code, count in Counter(codes).items() if count > 1]:
         why = "two spellings mean one language"
         raise XstiltsError("bad-file", f"{path} names '{repeated[0]}' twice", why, "remove one of them")
@@ -103,26 +106,15 @@ def _distance(path: Path, a: str, b: str, text: str) -> float:
     return value
 
 
-def _check_symmetry(path: Path, codes: list[str], values: np.ndarray) -> None:
-    for i, j in np.argwhere(~np.isclose(values, values.T, rtol=1e-6, atol=1e-9, equal_nan=True)):
-        a, b = codes[i], codes[j]
-        what = f"{path}: {a} to {b} is {values[i, j]:g}, but {b} to {a} is {values[j, i]:g}"
-        raise XstiltsError("bad-file", what, "a distance is the same in both directions", "correct one of the cells")
-    for i in np.flatnonzero(values.diagonal() > 0):
-        what = f"{path}: the distance of {codes[i]} to itself is {values[i, i]:g}"
-        raise XstiltsError("bad-file", what, "a language is at distance 0 from itself", "make it 0")
-
-
 def _score(path: Path, number: int, row: dict[str, str]) -> tuple[str, str, float, set[str]]:
     """Source, target, score, and the languages whose results the score rests on."""
+    place = f"{path}, row {number}"
     try:
-        source, target, score = language(row["source"]).code, language(row["target"]).code, float(row["score"])
+        source, target, score = _code(place, row["source"]), _code(place, row["target"]), float(row["score"])
         learned = row.get("learned_from")
-        rests_on = {target} if learned is None else {language(code).code for code in learned.split()}
-    except XstiltsError as error:
-        raise XstiltsError(error.kind, f"{path}, row {number}: {error.what}", error.why, error.hint) from None
+        rests_on = {target} if learned is None else {_code(place, code) for code in learned.split()}
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise XstiltsError("bad-file", f"{path}, row {number} cannot be read", f"it holds {row}", SCORES) from None
+        raise XstiltsError("bad-file", f"{place} cannot be read", f"it holds {row}", SCORES) from None
     if not math.isfinite(score):
-        raise XstiltsError("bad-file", f"{path}, row {number}: the score is {score}", "it must be finite", SCORES)
+        raise XstiltsError("bad-file", f"{place}: the score is {score}", "it must be finite", SCORES)
     return source, target, score, rests_on

@@ -1,11 +1,15 @@
-"""Steps and plans as plain data."""
+"""Steps and plans as plain data, in memory and in a file."""
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from pathlib import Path
 from typing import Any
+
+from xstilts.engine.result import write_atomically
+from xstilts.errors import XstiltsError
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,7 @@ class Plan:
 
     def add(self, step: Step) -> str:
         """Adds the step and returns its fingerprint; `requested` counts calls, before deduplication."""
-        missing = [name for name, fingerprint in step.inputs.items() if fingerprint not in self.steps]
-        if missing:
+        if missing := [name for name, fingerprint in step.inputs.items() if fingerprint not in self.steps]:
             raise KeyError(f"inputs {missing} of step '{step.label}' are not in the plan")
         self.requested += 1
         return self.steps.setdefault(step.fingerprint, step).fingerprint
@@ -63,9 +66,8 @@ class Plan:
         """Per step the cost of the most expensive path that starts with it; the critical path has the highest."""
         result: dict[str, float] = {}
         successors = self.successors()
-        for fingerprint in reversed(self.steps):
-            after = max((result[s] for s in successors[fingerprint]), default=0.0)
-            result[fingerprint] = self.steps[fingerprint].cost + after
+        for f in reversed(self.steps):
+            result[f] = self.steps[f].cost + max((result[s] for s in successors[f]), default=0.0)
         return result
 
     def successors(self) -> dict[str, list[str]]:
@@ -79,14 +81,59 @@ class Plan:
     def needed(self, finished: Iterable[str], wanted: Iterable[str]) -> list[str]:
         """The steps still to run for `wanted`, in order; what only a finished step needs is left out."""
         done = set(finished)
-        needed = {w for w in wanted if w not in done}
-        for fingerprint in reversed(self.steps):
-            if fingerprint in needed:
-                needed.update(s for s in self.steps[fingerprint].inputs.values() if s not in done)
-        return [fingerprint for fingerprint in self.steps if fingerprint in needed]
+        needed = set(wanted) - done
+        for f in reversed(self.steps):
+            if f in needed:
+                needed.update(set(self.steps[f].inputs.values()) - done)
+        return [f for f in self.steps if f in needed]
 
     def ready(self, finished: Iterable[str], todo: Iterable[str]) -> list[str]:
         """The steps of `todo` whose inputs are all finished, the head of the critical path first."""
         done, priority = set(finished), self.priority()
-        ready = [fingerprint for fingerprint in todo if done.issuperset(self.steps[fingerprint].inputs.values())]
-        return sorted(ready, key=lambda fingerprint: (-priority[fingerprint], fingerprint))
+        ready = [f for f in todo if done.issuperset(self.steps[f].inputs.values())]
+        return sorted(ready, key=lambda f: (-priority[f], f))
+
+
+def write_steps(file: Path, plan: Plan, wanted: Iterable[str]) -> None:
+    """Writes a plan as JSON lines, each step after its inputs and with its fingerprint and whether it is wanted.
+
+    Any scheduler can run single steps from the file.
+    """
+    chosen = set(wanted)
+    records = ({"fingerprint": f, "wanted": f in chosen, **step.to_json()} for f, step in plan.steps.items())
+    write_atomically(file, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+
+
+def read_steps(file: Path) -> tuple[Plan, list[str]]:
+    """The plan that `write_steps` wrote, and the fingerprints that are wanted.
+
+    Raises XstiltsError if the file is missing, or if a line is not the step that its fingerprint names.
+    """
+    if not file.is_file():
+        hint = "name a run folder, or make one with `xstilts plan STUDY --freeze RUN`"
+        raise XstiltsError("missing-file", "no frozen plan", f"{file} does not exist", hint)
+    plan, wanted = Plan(), []
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                record = json.loads(line)
+                fingerprint, is_wanted = record.pop("fingerprint"), record.pop("wanted")
+                same = plan.add(Step(**record)) == fingerprint
+            except (ValueError, KeyError, TypeError, AttributeError):
+                same = False
+            if not same:
+                why = "it does not hold the step that its fingerprint names"
+                raise XstiltsError("bad-file", f"line {number} of {file} cannot be used", why, "freeze the plan again")
+            if is_wanted:
+                wanted.append(fingerprint)
+    return plan, wanted
+
+
+def find(plan: Plan, name: str) -> Step:
+    """The step with a fingerprint, or with a unique prefix of one; raises XstiltsError."""
+    matches = [name] if name in plan.steps else [f for f in plan.steps if name and f.startswith(name)]
+    if len(matches) != 1:
+        why = f"{len(matches)} fingerprints begin with it" if matches else "no step of the plan has that fingerprint"
+        hint = "`xstilts step --list --run RUN` prints the fingerprints"
+        raise XstiltsError("unknown-name", f"'{name}' does not name one step", why, hint)
+    return plan.steps[matches[0]]
