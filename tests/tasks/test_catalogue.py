@@ -38,7 +38,7 @@ def test_the_catalogue_has_every_task_of_the_paper_and_the_benchmark_with_its_la
         assert from_xtreme_folder(known[name]).source != known[name].source
 
 
-def test_every_entry_is_short_and_says_where_its_rows_come_from_and_under_which_licence():
+def test_every_entry_is_short_and_has_a_source_and_a_licence():
     for file in files("xstilts.tasks").joinpath("catalog").iterdir():
         for entry in re.split(r"\n(?=\w)", file.read_text(encoding="utf-8")):
             assert sum(not line.startswith("#") for line in entry.strip().split("\n")) <= 12, entry[:60]
@@ -135,11 +135,12 @@ def benchmark(tmp_path_factory):
     return folder.parent
 
 
-def test_a_study_on_the_benchmarks_folder_ends_in_a_submission_that_has_no_mistake(benchmark, tmp_path):
+def test_a_study_on_the_benchmarks_folder_writes_a_valid_submission(benchmark, tmp_path):
     tiny = {"pretrain": {"updates": 4}, "seeds": 1}
     small = {"epochs": 1, "batch_size": 4, "recipe": {"learning_rate": 1e-3}}
     path = study(
-        tmp_path, data_source="xtreme", encoders={"pocket": tiny}, intermediate={"nli": {"examples": 6, "epochs": 1}},
+        tmp_path, data_source="xtreme", replicates=1, encoders={"pocket": tiny},
+        intermediate={"nli": {"examples": 6, "epochs": 1}},
         targets={"pocket-nli": None, "pocket-paws": None, "pocket-tatoeba": None,
                  "xnli": {"training": small, "test": "validation"},
                  "handed-in": {"task": "xnli", "training": small, "labels_withheld": True}},
@@ -194,7 +195,7 @@ def problem(line):
     return {"unit": "line", "line": line, "found": "nothing"}
 
 
-def test_a_row_left_out_never_shifts_a_line_of_a_submission(tmp_path):
+def test_skipped_rows_shift_no_line_of_a_submission(tmp_path):
     rows = {"example_id": ["test-0", "test-2", "test-3"], "prediction": ["neutral", "entailment", "entailment"]}
     run = run_folder(tmp_path / "labels", "xnli", "classification", rows, [problem(2), problem(5)])
     told = submit(run, tmp_path / "out", "none")

@@ -45,7 +45,7 @@ def tensors(encoded, indices):
     return {name: torch.from_numpy(array) for name, array in pad(encoded, indices, 0).items()}
 
 
-def test_each_choice_is_read_after_the_context_and_the_question(encoded, tokenizer):
+def test_each_choice_follows_the_context_and_the_question(encoded, tokenizer):
     texts = [tokenizer.decode(encoded.ids[a:b]) for a, b in zip(encoded.offsets[:-1], encoded.offsets[1:], strict=True)]
     assert encoded.examples.tolist() == [0, 0, 0, 1, 1, 2, 2, 2, 2, 2, 3, 3]
     assert encoded.labels.tolist() == [1, -100, -100, 0, -100, 3, *[-100] * 4, 1, -100]
@@ -75,7 +75,7 @@ def test_the_loss_is_that_of_the_models_own_class(encoder_folder, encoded, kind,
             encoded, np.array([0, 1])))[:1], atol=1e-5)  # fmt: skip
 
 
-def test_the_loss_of_rows_with_unequal_numbers_of_choices_is_the_sum_of_theirs():
+def test_the_loss_sums_over_examples_with_different_numbers_of_choices():
     logits = torch.tensor([1.0, 2.0, 500.0, 498.0, 0.0, 0.0, 0.0, 0.0], requires_grad=True)
     labels = torch.tensor([1, IGNORED, 0, IGNORED, 2, IGNORED, IGNORED, IGNORED])
     loss = multiple_choice.loss_sum(logits, labels)
@@ -86,7 +86,7 @@ def test_the_loss_of_rows_with_unequal_numbers_of_choices_is_the_sum_of_theirs()
     assert torch.allclose(ours, theirs, atol=1e-6)
 
 
-def test_a_batch_never_parts_the_choices_of_a_question(encoded):
+def test_a_batch_has_all_choices_of_a_question(encoded):
     for indices in (np.arange(12), np.array([10, 11, 0, 1, 2, 5, 6, 7, 8, 9])):
         for budget in (1, 40, 80, 10**6):
             groups = micro_batches(encoded, indices, budget)
@@ -103,7 +103,7 @@ def test_a_batch_never_parts_the_choices_of_a_question(encoded):
     assert len(groups) == 1
 
 
-def test_predictions_are_probabilities_over_the_choices_of_each_row(encoder_folder, encoded, tokenizer):
+def test_predictions_are_probabilities_over_the_choices_of_each_example(encoder_folder, encoded, tokenizer):
     model = with_head(encoder_folder("bert"), multiple_choice.AUTO_CLASS, (), seed=1)
     extracted = run_model(model, multiple_choice, encoded, tokenizer.pad_token_id, torch.device("cpu"), "fp32")
     columns = multiple_choice.predict(extracted, encoded, make_table(), TASK)
@@ -146,7 +146,7 @@ def test_training_learns_which_choice_is_right(encoder_folder, tokenizer, tmp_pa
         ({"context": "a", "choices": ["x", "y"], "label": 2}, "label '2'"),
     ],
 )
-def test_a_record_that_is_no_question_is_refused(record, found):
+def test_an_incomplete_record_is_refused(record, found):
     with pytest.raises(BadRow) as caught:
         multiple_choice.complete({**IDENTITY, **record}, TASK)
     assert caught.value.found == found

@@ -125,7 +125,7 @@ def test_labels_point_at_the_exact_answer_in_every_script(letters, max_length, i
 
 
 @pytest.mark.parametrize("items", [QUESTIONS, NORMALISED])
-def test_sub_words_that_straddle_an_answer_cover_it(tokenizer, like_xlmr, items):
+def test_sub_words_that_overlap_the_edges_of_an_answer_cover_it(tokenizer, like_xlmr, items):
     table = questions(items)
     for own in (tokenizer, like_xlmr([text for item in QUESTIONS for text in item] * 4, 150)):
         found = cuts(qa.encode(table, QA, own, 64), table)
@@ -135,13 +135,13 @@ def test_sub_words_that_straddle_an_answer_cover_it(tokenizer, like_xlmr, items)
             assert text in items[row][1]
 
 
-def test_an_answer_whose_marks_a_tokenizer_drops_is_found_and_given_whole(like_bert):
+def test_combining_marks_that_a_tokenizer_drops_stay_in_the_answer(like_bert):
     items = [QUESTIONS[1], ("ใคร", "กำแพงสี่ สร้าง", "สี่"), ("कौन", "जॉन एलवे दीवार", "एलवे")]
     table = questions(items)
     assert cuts(qa.encode(table, QA, like_bert, 64), table) == [(i, answer) for i, (*_, answer) in enumerate(items)]
 
 
-def test_windows_equal_those_of_the_library(tokenizer, like_xlmr, like_bert):
+def test_windows_equal_those_of_transformers(tokenizer, like_xlmr, like_bert):
     max_length = 64
     table = questions([(q, " ".join([c] * 5), a) for q, c, a in QUESTIONS + NORMALISED])
     for own in (tokenizer, like_xlmr([text for item in QUESTIONS for text in item] * 4, 150), like_bert):
@@ -173,7 +173,7 @@ def test_windows_of_384_tokens_overlap_by_128(letters):
     assert inside[-1][-1, 1] == 1000
 
 
-def test_a_row_is_read_the_same_way_whatever_stands_beside_it(letters):
+def test_the_encoding_of_an_example_does_not_depend_on_the_others(letters):
     long = ("why " * 40, QUESTIONS[0][1], QUESTIONS[0][2])
     together = qa.encode(questions([QUESTIONS[0], long]), QA, letters, 60)
     alone = qa.encode(questions(QUESTIONS[:1]), QA, letters, 60)
@@ -182,7 +182,7 @@ def test_a_row_is_read_the_same_way_whatever_stands_beside_it(letters):
     assert (together.examples == 0).sum() == len(alone)
 
 
-def test_a_question_longer_than_the_sequence_is_cut_and_still_answered(letters):
+def test_a_question_longer_than_the_sequence_is_truncated_and_answered(letters):
     table = questions([("why " * 40, QUESTIONS[0][1], QUESTIONS[0][2]), QUESTIONS[0]])
     found = cuts(qa.encode(table, QA, letters, 48), table)
     assert {row for row, _ in found} == {0, 1}
@@ -205,7 +205,7 @@ def test_a_window_without_the_whole_answer_is_a_null_window(letters):
     )
 
 
-def test_a_hidden_question_is_read_as_an_empty_one(letters):
+def test_a_masked_question_is_encoded_as_an_empty_one(letters):
     table = questions([QUESTIONS[0], ("", *QUESTIONS[0][1:])])
     hidden = table.set_column(table.column_names.index("question"), "question", pa.nulls(2, pa.string()))
     encoded = qa.encode(hidden, QA, letters, 128)
@@ -220,30 +220,32 @@ JSQUAD = ("jglue/jsquad-v1.3-valid.part.json", "ja")
 SQUAD = ("squad/dev-v1.1.rebuilt.json", "en")
 
 
-def test_every_real_answer_is_cut_out_whole_and_mostly_exact(real_data, letters, like_xlmr):
+def test_real_answers_are_extracted_whole_and_mostly_exactly(real_data, letters, like_xlmr):
     tables = {}
     for pattern, codes in (XQUAD, MLQA, TYDIQA, JSQUAD, SQUAD):
-        own = {"files": {"test": pattern}, "languages": tuple(codes.split()), "numbered": ("test",)}
-        source = FileSource(format="squad", **own)
+        settings = {"files": {"test": pattern}, "languages": tuple(codes.split()), "numbered": ("test",)}
+        source = FileSource(format="squad", **settings)
         for code in codes.split():
             table = load_examples(Task(name="q", type="qa", source=source), "test", code, real_data, {}).table
             tables[pattern.partition("/")[0], code] = table.take(np.arange(0, len(table), len(table) // 120))
     texts = [text for table in tables.values() for text in table["context"].to_pylist()[::6]]
-    for own, floor in ((letters, 1.0), (like_xlmr(texts, 3000), 0.85)):
+    for tokenizer, floor in ((letters, 1.0), (like_xlmr(texts, 3000), 0.85)):
         for name, table in tables.items():
             gold = [answers[0]["text"].strip() for answers in table["answers"].to_pylist()]
-            found = cuts(qa.encode(table, QA, own, 384), table)
-            missed = set(range(len(table))) - {row for row, _ in found}
-            assert all(len(gold[row]) > qa.OVERLAP for row in missed), name  # no window need have it whole
-            # A zero-width space at the edge of an answer is no token's in XLM-R.
-            assert all(gold[row].strip("\u200b") in text for row, text in found), name
-            assert np.mean([text.strip("\u200b") == gold[row].strip("\u200b") for row, text in found]) >= floor, name
+            answers_of = cuts(qa.encode(table, QA, tokenizer, 384), table)
+            missed = set(range(len(table))) - {row for row, _ in answers_of}
+            assert all(len(gold[row]) > qa.OVERLAP for row in missed), name  # no window needs to have it whole
+            # A zero-width space at the edge of an answer belongs to no token in XLM-R.
+            assert all(gold[row].strip("\u200b") in text for row, text in answers_of), name
+            assert np.mean([text.strip("\u200b") == gold[row].strip("\u200b") for row, text in answers_of]) >= floor, (
+                name
+            )
 
 
 # The best span
 
 
-def test_the_best_spans_are_those_that_trying_all_finds(letters):
+def test_the_best_spans_equal_those_of_an_exhaustive_search(letters):
     table = questions([QUESTIONS[0], QUESTIONS[2]])
     encoded = qa.encode(table, QA, letters, 128)
     logits = torch.from_numpy(np.random.default_rng(0).normal(size=(2, int(encoded.lengths.max()), 2)))
@@ -256,7 +258,7 @@ def test_the_best_spans_are_those_that_trying_all_finds(letters):
         assert found[1:, 0] == pytest.approx([float(logits[i, a, 0] + logits[i, b, 1]) for a, b in spans[:20]])
 
 
-def test_an_answer_is_never_taken_from_the_question_nor_over_long(letters):
+def test_answers_come_from_the_context_and_have_a_maximum_length(letters):
     table = questions(QUESTIONS[:1])
     encoded = qa.encode(table, QA, letters, 128)
     logits = torch.zeros(1, len(encoded.ids), 2)
@@ -278,7 +280,7 @@ def windows(*spans_of_windows, text="red cat sat"):
     return [np.array(spans, np.float32) for spans in spans_of_windows], encoded, table
 
 
-def test_the_best_of_all_windows_wins_each_text_counts_once_and_the_smallest_null_score_is_the_questions():
+def test_windows_of_a_question_are_merged_by_the_best_score_of_each_text_and_the_smallest_null_score():
     made = windows([(4, 0, 0), (5, 1, 1), (2, 2, 2)], [(-1, 0, 0), (7, 2, 3), (6, 1, 1)], [(3, 0, 0), (7, 3, 3)])
     assert qa.n_best(*made) == [[(7.0, "cat sat"), (7.0, "sat"), (6.0, "red"), (2.0, "cat")]]
     columns = qa.predict(*made, SQUAD_V2)
@@ -295,7 +297,7 @@ def test_a_span_of_white_space_is_no_answer():
     assert qa.predict(*made, QA)["prediction"] == ["red"]
 
 
-def test_an_empty_context_is_answered_by_nothing(letters):
+def test_the_answer_to_an_empty_context_is_empty(letters):
     table = questions([("Who?", "", "")], answers=[[]])
     encoded = qa.encode(table, QA, letters, 64)
     assert len(encoded) == 1
@@ -314,7 +316,7 @@ def scored(gold, margin, prediction="cat"):
     return pa.table({"language": ["en"] * size, **columns})
 
 
-def test_an_answer_is_withheld_where_no_answer_scores_better_by_more_than_the_threshold():
+def test_an_answer_is_withheld_if_no_answer_scores_better_by_more_than_the_threshold():
     table = scored([["cat"]] * 3, [-1.0, 0.5, 2.0])
     assert withhold(table, 0.5)["prediction"].to_pylist() == ["cat", "cat", ""]
     assert withhold(table, -1.5)["prediction"].to_pylist() == ["", "", ""]
@@ -387,7 +389,7 @@ def squad_run(tmp_path_factory, encoder_folder):
     return root
 
 
-def test_the_threshold_is_fitted_on_dev_kept_in_the_model_and_applied(squad_run):
+def test_the_threshold_is_fitted_on_dev_stored_in_the_model_and_applied(squad_run):
     config = transformers.AutoConfig.from_pretrained(squad_run / "model-squad")
     table = pq.read_table(squad_run / "predictions-squad" / "predictions.parquet")
     margin = np.array(table["null_score"], float) - np.array(table["score"], float)
@@ -400,13 +402,13 @@ def test_the_threshold_is_fitted_on_dev_kept_in_the_model_and_applied(squad_run)
     assert load_tokenizer(squad_run / "model-squad").pad_token_id is not None
 
 
-def test_without_unanswerable_questions_there_is_no_threshold_and_an_answer_to_everything(squad_run):
+def test_without_unanswerable_questions_there_is_no_threshold_and_every_question_is_answered(squad_run):
     assert not hasattr(transformers.AutoConfig.from_pretrained(squad_run / "model-qa"), "null_threshold")
     table = pq.read_table(squad_run / "predictions-qa" / "predictions.parquet")
     assert "null_score" not in table.column_names and all(table["prediction"].to_pylist())
 
 
-def test_the_baseline_has_the_columns_of_the_predictions_and_answers_with_the_context_or_never(squad_run):
+def test_the_baseline_answers_with_the_context_or_with_nothing(squad_run):
     for name in ("squad", "qa"):
         schemas = [
             pq.read_schema(squad_run / f"{kind}-{name}" / "predictions.parquet") for kind in ("predictions", "baseline")
@@ -432,7 +434,7 @@ def test_answer_scores_take_the_best_gold_answer_and_count_repeated_words():
 
 
 @pytest.mark.parametrize("language", ["ar", "de", "en", "es", "hi", "vi", "zh", "ja", "th", "sw"])
-def test_metrics_equal_the_benchmarks_own_on_the_same_rows(language):
+def test_metrics_equal_the_benchmarks_on_the_same_examples(language):
     words = ["the", "cat", "der", "la", "của", "البيت", "एक", "北京", "東京タワー", "ไทย", ",", "।", "a-b", ""]
     rng = np.random.default_rng(7)
 
@@ -457,7 +459,7 @@ def test_metrics_equal_the_benchmarks_own_on_the_same_rows(language):
             assert 5 < found < 95
 
 
-def test_each_row_is_compared_by_the_normal_form_of_its_own_language():
+def test_each_example_is_compared_by_the_normal_form_of_its_language():
     gold, given = ["die Katze", "北京市", "die Katze"], ["Katze", "北京", "Katze"]
     predictions = pa.table({"language": ["de", "zh", "en"], "gold": [[g] for g in gold], "prediction": given})
     assert qa.statistics(predictions, "mlqa_f1")[:, 0].tolist() == pytest.approx([1, 0.8, 2 / 3])
@@ -465,14 +467,14 @@ def test_each_row_is_compared_by_the_normal_form_of_its_own_language():
     assert qa.statistics(predictions, "f1")[:, 0].tolist() == pytest.approx([2 / 3, 0, 2 / 3])
 
 
-def test_a_language_that_mlqa_does_not_have_is_named():
+def test_a_language_that_mlqa_does_not_have_is_refused():
     predictions = pa.table({"language": ["en", "sw"], "gold": [["x"], ["x"]], "prediction": ["x", "x"]})
     with pytest.raises(XstiltsError, match="'sw'"):
         qa.statistics(predictions, "mlqa_f1_em")
 
 
 @pytest.mark.parametrize("metric", qa.METRICS)
-def test_a_question_without_an_answer_is_right_only_where_nothing_is_answered(metric):
+def test_a_question_without_an_answer_is_right_only_if_the_prediction_is_empty(metric):
     gold = pa.array([[], [], ["cat"]], pa.list_(pa.string()))
     predictions = pa.table({"language": ["en"] * 3, "gold": gold, "prediction": ["", "cat", ""]})
     assert qa.statistics(predictions, metric).tolist() == [[1, 1], [0, 1], [0, 1]]

@@ -24,7 +24,7 @@ from xstilts.tasks.task import Task
 BUCC = {"name": "bucc", "type": "retrieval", "mining": True, "metrics": ["f1"]}
 
 
-def test_the_nearest_is_by_angle_and_the_first_of_equals_and_blocks_change_nothing():
+def test_the_nearest_candidate_has_the_largest_cosine_and_is_the_first_of_equals():
     rng = np.random.default_rng(0)
     candidates = rng.normal(size=(50, 8)).astype(np.float32)
     candidates[30] = 7 * candidates[10]
@@ -68,7 +68,7 @@ def near_duplicates(rng):
 @pytest.mark.parametrize("make", [spread, near_duplicates])
 @pytest.mark.parametrize("rounded", [False, True])
 @pytest.mark.parametrize("block", [1, 7, 40, 100])
-def test_neighbours_of_both_directions_are_those_of_the_whole_product(monkeypatch, block, rounded, make):
+def test_neighbours_of_both_directions_equal_those_of_the_whole_product(monkeypatch, block, rounded, make):
     monkeypatch.setattr("xstilts.tasks.neighbours.bfloat16_pays", lambda: rounded)
     x, y = (unit(part) for part in make(np.random.default_rng(0)))
     product = x @ y.T
@@ -109,7 +109,7 @@ def mined_by_definition(source, target, k):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_mining_follows_its_definition(seed):
+def test_mining_equals_a_direct_implementation(seed):
     rng = np.random.default_rng(seed)
     shared = rng.normal(size=(12, 5)) + 2.0
     source = np.concatenate([shared + rng.normal(size=shared.shape) * 0.1, rng.normal(size=(9, 5)) + 1])
@@ -141,7 +141,7 @@ def bucc_table(english, foreign, gold):
     return pa.Table.from_pylist(answers + asks, retrieval.SCHEMA)
 
 
-def test_pairs_are_mined_among_distinct_sentences_and_a_repeated_one_is_never_paired():
+def test_repeated_sentences_are_never_paired():
     rng = np.random.default_rng(0)
     meaning = rng.normal(size=(6, 16))
     english, foreign = ["a", "b", "c", "d", "b"], ["C", "A", "x", "B", "D", "D"]
@@ -164,7 +164,7 @@ def test_f1_of_mined_pairs_is_that_of_the_sets_of_pairs():
 
 
 @pytest.mark.parametrize("kind", ["xlm-roberta", "bert", "modernbert"])
-def test_several_layers_come_from_one_pass_and_padding_changes_none(encoder_folder, tokenizer, kind):
+def test_several_layers_come_from_one_pass_and_do_not_depend_on_padding(encoder_folder, tokenizer, kind):
     texts = ["a king", "The old river runs past the town of Thebes, and the river is wide.", "国王"]
     names = [str(i) for i in range(3)]
     columns = {
@@ -217,7 +217,7 @@ def bucc(tmp_path, encoder_folder):
     return arguments, inputs, tmp_path
 
 
-def test_layer_and_margin_are_chosen_on_development_rows_and_applied_to_the_test(bucc):
+def test_layer_and_margin_are_chosen_on_dev_and_applied_to_test(bucc):
     arguments, inputs, folder = bucc
     retrieve(arguments, inputs, folder, Context(folder))
     told = json.loads((folder / "retrieval.json").read_text())
@@ -235,14 +235,14 @@ def test_layer_and_margin_are_chosen_on_development_rows_and_applied_to_the_test
     assert pq.read_table(folder / "predictions.parquet").equals(table)
 
 
-def test_a_language_whose_margin_nothing_fits_is_refused(bucc):
+def test_a_language_without_dev_examples_for_its_margin_is_refused(bucc):
     arguments, inputs, folder = bucc
     with pytest.raises(XstiltsError) as error:
         retrieve({**arguments, "dev_languages": []}, inputs, folder, Context(folder))
     assert error.value.kind == "missing-data" and "'de'" in error.value.what
 
 
-def test_real_gold_pairs_are_mined_where_vectors_are_good(real_data):
+def test_real_gold_pairs_are_mined_from_good_vectors(real_data):
     source = {"format": "bitext", "files": {"dev": "bucc2018/{lang}-en.dev.{lang}"},
               "english": "bucc2018/{lang}-en.dev.en", "gold": "bucc2018/{lang}-en.dev.gold"}  # fmt: skip
     task = Task(**BUCC, source=source)

@@ -104,7 +104,7 @@ def test_no_word_is_lost_and_predictions_do_not_depend_on_the_maximum_length(tag
     assert len({tag for sentence in results[0] for tag in sentence}) > 2
 
 
-def test_a_sentence_that_fits_reads_as_the_tokenizer_itself_reads_it(tagged, tokenizer):
+def test_a_sentence_that_fits_is_encoded_like_by_the_tokenizer(tagged, tokenizer):
     table, task = tagged
     encoded = tagging.encode(table, task, tokenizer, 128)
     expected = tokenizer(table["tokens"][0].as_py(), is_split_into_words=True)["input_ids"]
@@ -119,7 +119,7 @@ def test_a_word_that_the_tokenizer_drops_still_gets_a_tag(tokenizer):
     assert (encoded.labels != IGNORED).sum() == 4
 
 
-def test_looking_words_up_knows_the_commonest_tag_and_guesses_like_rare_words(tagged):
+def test_the_baseline_predicts_the_most_frequent_tag_and_that_of_rare_words_for_new_ones(tagged):
     _, task = tagged
     train = pa.table(
         {"tokens": [["run", "run", "run", "Bo", "Al", "the"], ["the"]],
@@ -158,7 +158,7 @@ def test_probabilities_become_labels_and_a_score():
     assert classification.score(sums, "accuracy") == pytest.approx(200 / 3)
 
 
-def test_the_majority_label_is_that_of_the_training_rows():
+def test_the_majority_label_is_that_of_the_training_examples():
     train = pairs(["a"] * 5, ["b"] * 5, ["neutral", "contradiction", "contradiction", "neutral", "entailment"])
     columns = classification.baseline(train, pairs(["a"] * 2, ["b"] * 2, ["entailment"] * 2), NLI)
     assert columns["prediction"] == ["neutral", "neutral"]
@@ -186,7 +186,7 @@ def test_raw_sentences_are_joined_within_a_language_up_to_the_maximum(tokenizer)
     assert encoded.examples.tolist() == [0, 2, 4]
 
 
-def test_hidden_tokens_follow_the_stated_shares_and_special_tokens_are_left_alone(tokenizer):
+def test_masked_tokens_have_the_stated_shares_and_no_special_token_is_masked(tokenizer):
     rng = np.random.default_rng(0)
     special = np.array(tokenizer.all_special_ids)
     ids = rng.integers(0, len(tokenizer), (400, 100))
@@ -204,7 +204,7 @@ def test_hidden_tokens_follow_the_stated_shares_and_special_tokens_are_left_alon
 
 
 @pytest.mark.parametrize("kind", ["bert", "xlm-roberta", "modernbert", "deberta-v2"])
-def test_logits_of_hidden_positions_alone_equal_those_of_all_positions(kind, encoder_folder, tokenizer):
+def test_logits_of_masked_positions_alone_equal_those_of_all_positions(kind, encoder_folder, tokenizer):
     model = transformers.AutoModelForMaskedLM.from_pretrained(encoder_folder(kind)).eval()
     encoded = mlm.encode(text_table(["the old river runs", "the wall"], ["en", "fr"]), MLM, tokenizer, 32)
     batch = pad(encoded, np.arange(len(encoded)), tokenizer.pad_token_id)
@@ -224,7 +224,7 @@ def test_logits_of_hidden_positions_alone_equal_those_of_all_positions(kind, enc
     ("kind", "source"),
     [("classification", "nli"), ("classification", "paws"), ("qa", "qa"), ("retrieval", "retrieval"), ("mlm", "text")],
 )
-def test_artificial_rows_have_the_schema_of_their_task_type_and_can_be_encoded(kind, source, tokenizer):
+def test_artificial_examples_have_the_schema_of_their_task_type_and_can_be_encoded(kind, source, tokenizer):
     labels = {"nli": LABELS, "paws": ("0", "1")}.get(source, ())
     task = Task(name="t", type=kind, labels=labels, source=WorldSource(world=1, kind=source, rows={"train": 20}))
     table = load_examples(task, "train", "tr", None, {}).table
@@ -234,7 +234,7 @@ def test_artificial_rows_have_the_schema_of_their_task_type_and_can_be_encoded(k
     assert set(encoded.examples.tolist()) == set(range(len(table)))
 
 
-def test_every_metric_of_classification_is_a_function_of_sums_and_equals_its_definition():
+def test_metrics_of_classification_are_functions_of_sums_and_equal_their_definitions():
     rng = np.random.default_rng(0)
     gold, predicted = rng.choice(["a", "b", "c", "d"], 400), rng.choice(["a", "b", "c"], 400)
     confidence = rng.random(400).astype(np.float32)
@@ -275,7 +275,7 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
 @pytest.mark.parametrize("make", [byte_level, gemma_like])
-def test_words_have_the_sub_words_of_running_text_whatever_marks_their_beginning(make):
+def test_words_have_the_sub_words_of_running_text(make):
     made, trainer = make()
     made.train_from_iterator([text for text in TEXTS for _ in range(5)], trainer)
     numbered = [(name, made.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
