@@ -105,11 +105,13 @@ def study_of(tmp_path, **more):
     return load_study(str(file), quick=True)
 
 
-def test_a_study_scores_the_weights_of_the_oracle_beside_those_it_keeps(tmp_path):
+def test_a_study_scores_the_oracle_s_weights_next_to_those_it_keeps(tmp_path):
     arms = dict.fromkeys(("near", "far", "diverse", "english-again", "in-language"))
     study = study_of(
         tmp_path, arms={**arms, "none-longer": {"match_updates_of": "english"}}, contrasts=["english - none"],
-        controls=[], targets={"pocket-nli": {"oracle": "validation"}},
+        controls=[], targets={"pocket-nli": {"oracle": "validation"}, "pocket-paws": None, "pocket-tatoeba": None},
+        quick={"encoders": {"pocket": {"seeds": 1, "pretrain": {"updates": 10}}},
+               "targets": {"pocket-nli": {"training": {"examples": 100}}, "pocket-paws": None}},
     )  # fmt: skip
     planned = build_plan(freeze(study, None, "cpu"))
     steps = planned.plan.steps
