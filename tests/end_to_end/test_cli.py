@@ -148,7 +148,7 @@ def test_help_and_look_ups_do_not_import_torch(tmp_path):
     ("words", "code", "says"),
     [
         (["study", "pockett"], 3, "did you mean 'pocket'"),
-        (["study", "real-mini"], 2, "--data"),
+        (["study", "real-mini"], 3, "--data"),
         (["study", "real-mini", "--data", "nowhere"], 3, "there is no data folder nowhere"),
         (["report", "nothing"], 3, "nothing holds no run"),
         (["languages", "Swahilli"], 2, "Swahili"),
