@@ -39,7 +39,7 @@ def trained(folder, encoded, tmp_path, name, trimmed, updates=50, recipe=RECIPE,
         assert len(model.get_input_embeddings().weight) == whole
         weights = {n: p.detach().clone() for n, p in model.named_parameters()}
     if part:
-        assert len(model.get_input_embeddings().weight) == len(part.kept) < whole
+        assert len(model.get_input_embeddings().weight) == len(part.token_ids) < whole
     return weights, [entry["loss"] for entry in history]
 
 

@@ -19,16 +19,16 @@ from xstilts.tasks.encoding import Encoded
 
 @dataclass(frozen=True)
 class Trimmed:
-    """A model whose input embeddings have only the rows `kept`, int64 [rows], ascending; `file` holds the whole matrix
+    """A model whose input embeddings have only the rows `token_ids`, int64 [rows], ascending; `file` holds the whole matrix
     [vocabulary, h], which takes no memory during the training."""
 
     model: Any
-    kept: np.ndarray
+    token_ids: np.ndarray
     file: Path
 
     def encoded(self, full: Encoded) -> Encoded:
         """The same sequences with the token ids of the trimmed vocabulary."""
-        return replace(full, ids=np.searchsorted(self.kept, full.ids).astype(full.ids.dtype))
+        return replace(full, ids=np.searchsorted(self.token_ids, full.ids).astype(full.ids.dtype))
 
 
 def trim(model: Any, encoded: list[Encoded], pad_id: int, scratch: Path) -> Trimmed:
@@ -39,14 +39,14 @@ def trim(model: Any, encoded: list[Encoded], pad_id: int, scratch: Path) -> Trim
     tied to these embeddings: their softmax would change.
     """
     reached = [np.unique(part.ids) for part in encoded]
-    kept = np.unique(np.concatenate([*reached, np.arange(pad_id + 1)])).astype(np.int64)
+    token_ids = np.unique(np.concatenate([*reached, np.arange(pad_id + 1)])).astype(np.int64)
     embeddings = model.get_input_embeddings()
     scratch.mkdir(parents=True, exist_ok=True)
     whole, file = embeddings.weight.detach(), scratch / "vocabulary.safetensors"
     save_file({"whole": whole.cpu().contiguous()}, file)
-    embeddings.weight = torch.nn.Parameter(whole[torch.from_numpy(kept).to(whole.device)])
-    embeddings.num_embeddings = len(kept)
-    return Trimmed(model, kept, file)
+    embeddings.weight = torch.nn.Parameter(whole[torch.from_numpy(token_ids).to(whole.device)])
+    embeddings.num_embeddings = len(token_ids)
+    return Trimmed(model, token_ids, file)
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def merged(trimmed: Trimmed, decay: float) -> Iterator[None]:
     embeddings = trimmed.model.get_input_embeddings()
     trained = embeddings.weight
     whole = load_file(trimmed.file)["whole"].mul_(decay).to(trained.device)
-    whole[torch.from_numpy(trimmed.kept).to(trained.device)] = trained.detach()
+    whole[torch.from_numpy(trimmed.token_ids).to(trained.device)] = trained.detach()
     embeddings.weight, embeddings.num_embeddings = torch.nn.Parameter(whole), len(whole)
     try:
         yield

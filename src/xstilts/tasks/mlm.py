@@ -22,8 +22,8 @@ SPARSE_GOLD = False
 
 
 def complete(record: Record, task: Task) -> list[Record]:
-    """The row of a record with single spaces; none where it has no text, which is no mistake in raw text.
-    Raises BadRow where it is no text."""
+    """The row of a record with single spaces; no row if its text is empty, which raw text may be. Raises BadRow if the
+    text is no string."""
     text = record.get("text") or ""
     if not isinstance(text, str):
         raise BadRow(f"text is {text!r:.60}", "some text")
@@ -32,8 +32,8 @@ def complete(record: Record, task: Task) -> list[Record]:
 
 
 def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded:
-    """Sequences to be masked later. A row with `text_b` is a document of its own; rows without are sentences,
-    and neighbours of one language are joined by the separator until `max_length` is full."""
+    """Sequences to be masked later. A row with `text_b` is a whole document; rows without it are sentences, and
+    neighbours of one language are joined by the separator until `max_length` is full."""
     if table["text_b"].null_count == 0:
         second = table["text_b"].to_pylist()
         ids, offsets, segments = tokenize(tokenizer, table["text"].to_pylist(), second, max_length)
@@ -61,7 +61,7 @@ def _joined(table: pa.Table, tokenizer: Any, max_length: int) -> tuple[list[list
 
 
 def corruption(tokenizer: Any, rate: float) -> Callable[[dict[str, np.ndarray], np.random.Generator], None]:
-    """A function that chooses `rate` of the ordinary tokens of a batch as labels, in place, and hides them: 80 %
+    """A function that chooses `rate` of the ordinary tokens of a batch as labels and masks them, in place: 80 %
     become the mask, 10 % a random token, 10 % stay as they are (Devlin et al. 2019, §3.1)."""
     special, mask, size = np.array(tokenizer.all_special_ids), tokenizer.mask_token_id, len(tokenizer)
 
