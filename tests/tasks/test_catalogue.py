@@ -178,8 +178,8 @@ def run_folder(folder, task, kind, predictions, problems):
     """A run of one target whose predictions are of one language and one cell."""
     make_run(folder, {"none": {}}, (task,), replicates=1, items=1)
     count = len(predictions["prediction"])
-    columns = {name: [value] * count for name, value in
-               {"arm": "none", "encoder": "enc", "replicate": 1, "split": "test", "language": "sw"}.items()}  # fmt: skip
+    cell = {"arm": "none", "encoder": "enc", "replicate": 1, "split": "test", "language": "sw"}
+    columns = {name: [value] * count for name, value in cell.items()}
     table = pa.table({**columns, "cluster_id": predictions["example_id"], **predictions})
     pq.write_table(table, folder / f"predictions/{task}.parquet")
     facts = json.loads((folder / "study.json").read_text())

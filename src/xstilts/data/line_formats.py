@@ -91,10 +91,10 @@ def _table(files: Files, source: FileSource) -> Iterator[Item]:
             raise XstiltsError("bad-file", what, f"expected {bad.expected}", "fix the first line of the file") from None
         require(source, names, path)
     positions = {
-        ours: [names.index(part) if isinstance(part, str) else part for part in parts(theirs)]
-        for ours, theirs in source.columns.items()
+        name: [names.index(part) if isinstance(part, str) else part for part in parts(column)]
+        for name, column in source.columns.items()
     }
-    least = 1 + max((max(places) for ours, places in positions.items() if ours != "label"), default=0)
+    least = 1 + max((max(places) for name, places in positions.items() if name != "label"), default=0)
     for number, cells in rows:
         if isinstance(cells, BadRow):
             yield number, cells
@@ -102,9 +102,9 @@ def _table(files: Files, source: FileSource) -> Iterator[Item]:
             yield number, BadRow(f"{len(cells)} columns", f"at least {least}")
         else:
             record = {}
-            for ours, places in positions.items():
+            for name, places in positions.items():
                 values = [cells[place].strip() if place < len(cells) else "" for place in places]
-                record[ours] = values if isinstance(source.columns[ours], list) else values[0]
+                record[name] = values if isinstance(source.columns[name], list) else values[0]
             yield number, record
 
 

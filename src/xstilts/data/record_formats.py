@@ -64,11 +64,11 @@ def require(source: MappedSource, names: list[str], where: Path | str, more: Ite
 
 
 def picked(records: Iterable[tuple[int, Any]], source: MappedSource) -> Iterator[Item]:
-    """Yield of each nested record the columns that the source names, under our names; all columns if it names none."""
+    """Yield of each nested record the columns that the source names, under the names of the task type; all columns if it names none."""
     for number, record in records:
         record = record if isinstance(record, Mapping) else {}
         try:
-            yield number, {ours: _pick(record, theirs) for ours, theirs in source.columns.items()} or dict(record)
+            yield number, {name: _pick(record, column) for name, column in source.columns.items()} or dict(record)
         except BadRow as bad:
             yield number, bad
 

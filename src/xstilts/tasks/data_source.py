@@ -10,7 +10,7 @@ header, or several columns that together make a list."""
 
 
 def parts(column: Column) -> list[str | int]:
-    """The one or several columns of the data that make one of ours."""
+    """The one or several columns of the data that make one column of the task."""
     return column if isinstance(column, list) else [column]
 
 

@@ -86,10 +86,10 @@ def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Enco
     covered: list[np.ndarray] = []
     segments: list[Any] = []
     labels: list[tuple[int, int]] = []
-    rows: list[int] = []
-    for row, answers in enumerate(table["answers"].to_pylist()):
-        start = np.concatenate([before, pieces[questions[row]][0][: max_length // 2 - 2], between])
-        tokens, spans = pieces[contexts[row]]
+    examples: list[int] = []
+    for example, answers in enumerate(table["answers"].to_pylist()):
+        start = np.concatenate([before, pieces[questions[example]][0][: max_length // 2 - 2], between])
+        tokens, spans = pieces[contexts[example]]
         first, last = _answer_tokens(spans, answers)
         room = max_length - len(start) - len(after)
         overlap = min(OVERLAP, max_length // 3, room // 2)
@@ -100,11 +100,13 @@ def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Enco
             segments.append(np.repeat([0, kind], [len(start), len(ids[-1]) - len(start)]))
             whole = a <= first and last < a + room
             labels.append((len(start) + first - a, len(start) + last - a) if whole else (0, 0))
-            rows.append(row)
+            examples.append(example)
     flat, offsets = ragged(ids)
     types = ragged(segments, np.uint8)[0] if "token_type_ids" in tokenizer.model_input_names else None
-    where = np.concatenate([np.empty((0, 2), np.int32), *covered])
-    return Encoded(flat, offsets, np.array(rows, np.int64), np.array(labels, np.int64).reshape(-1, 2), types, where)
+    token_spans = np.concatenate([np.empty((0, 2), np.int32), *covered])
+    return Encoded(
+        flat, offsets, np.array(examples, np.int64), np.array(labels, np.int64).reshape(-1, 2), types, token_spans
+    )
 
 
 def _pieces(texts: list[str], tokenizer: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:

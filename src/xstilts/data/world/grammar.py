@@ -25,7 +25,7 @@ class Grammar:
     adposition: Side
     adjective: Side
     case: Side
-    """Where the marker of the object stands, seen from the noun phrase."""
+    """The side of the noun phrase on which the marker of the object is."""
     negation: Literal["before", "after", "final"]
     tense: Side
     agreement: Side
@@ -79,7 +79,7 @@ def _negation(feature: dict[str, float]) -> Literal["before", "after", "final"]:
 
 
 def _case(feature: dict[str, float]) -> Side:
-    """Objects are marked where case in general and accusative in particular are more often observed than not."""
+    """Objects are marked if case in general and accusative in particular are more often observed than not."""
     if feature["S_CASE_MARK"] + feature["S_NOMINATIVE_VS_ACCUSATIVE_MARK"] <= 1:
         return "none"
     before = feature["S_CASE_PREFIX"] + feature["S_CASE_PROCLITIC"]
@@ -87,7 +87,7 @@ def _case(feature: dict[str, float]) -> Side:
 
 
 def _article(feature: dict[str, float]) -> Side:
-    """The side is that of the definite word where observed, with that of demonstratives as the tie-breaker."""
+    """The side is that of the definite word if observed, with that of demonstratives as the tie-breaker."""
     if max(feature["S_DEFINITE_WORD"], feature["S_DEFINITE_AFFIX"]) < 0.5:
         return "none"
     before = feature["S_ARTICLE_WORD_BEFORE_NOUN"] + feature["S_DEMONSTRATIVE_WORD_BEFORE_NOUN"]
@@ -116,7 +116,7 @@ def grammar(language: str) -> Grammar:
         agreement=tense if feature["S_PROSUBJECT_AFFIX"] >= 0.5 else "none",
         article=_article(feature),
         adverbials="medial" if verb_last or feature["S_OBLIQUE_BEFORE_VERB"] >= 0.5 else "final",
-        # No feature records where question words stand. They tend to stay in situ where the object precedes the
-        # verb and where questions end in a particle.
+        # No feature records the place of question words. They tend to stay in situ if the object precedes the
+        # verb and if questions end in a particle.
         wh_fronting=not verb_last and feature["S_POLARQ_MARK_FINAL"] <= 0.5,
     )
