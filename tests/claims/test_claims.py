@@ -46,7 +46,7 @@ def test_estimates_are_the_simulated_gains_with_simultaneous_intervals(true_run)
     assert over_xnli["estimate"] == pytest.approx(28, abs=0.6)
     assert over_panx["estimate"] == pytest.approx(16, abs=0.6)
     assert {row["left"]: round(row["estimate"]) for row in claims["6"]["comparisons"]} == {"mnli": 3}
-    assert [row["beside"] for row in claims["question"]["comparisons"]] == [False, True]
+    assert [row["for_information"] for row in claims["question"]["comparisons"]] == [False, True]
     assert any("distance itself matters" in note for note in claims["question"]["notes"])
 
 
@@ -198,10 +198,11 @@ def test_the_best_arm_per_target_is_not_chosen_by_its_held_out_scores(tmp_path):
     assert best["comparisons"][0]["estimate"] == pytest.approx(0, abs=0.1)
 
 
-def test_every_claim_has_its_text_and_reference():
-    assert list(CLAIMS) == [*map(str, range(1, 10)), "question"]
-    assert {name for name, (facts, _) in CLAIMS.items() if facts["reference"] == "unconfirmed"} == {"1", "2", "4"}
-    assert all(function.__doc__ and facts["judged"] for facts, function in CLAIMS.values())
+def test_every_claim_has_its_text_and_reference(true_run):
+    claims = judge_claims(true_run)
+    assert [entry["claim"] for entry in claims] == [*map(str, range(1, 10)), "question"] == list(CLAIMS)
+    assert {entry["claim"] for entry in claims if entry["reference"] == "unconfirmed"} == {"1", "2", "4"}
+    assert all(entry["says"] and entry["judged"] and {"v1", "v2"} <= entry.keys() for entry in claims)
 
 
 def test_published_scores_are_listed_with_the_runs_and_unknown_ones_stay_empty(true_run):

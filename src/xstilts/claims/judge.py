@@ -6,7 +6,7 @@ from pathlib import PurePath
 from typing import Any, Literal
 
 from xstilts.analysis.comparison import Comparison, compare_arms
-from xstilts.analysis.effects import Effect, effect, weighted
+from xstilts.analysis.effects import effect, weighted
 from xstilts.analysis.verdicts import answer, as_json, verdict
 from xstilts.errors import XstiltsError
 from xstilts.runs.reader import BASELINE, Run
@@ -26,18 +26,8 @@ TASKS: dict[str, tuple[str, Callable[[set[str]], bool]]] = {
 }
 Derive = Callable[[Comparison, Sequence[str]], Comparison]
 Relation = Literal["large", "more", "no more", "not less"]
-Holds = bool | None
-"""Whether a comparison shows what is claimed (True), shows the opposite (False), or leaves it open (None)."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The result of one claim; `missing` is what the run lacks to test it."""
-
-    result: str
-    missing: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    comparisons: list[dict[str, Any]] = field(default_factory=list)
+Outcome = dict[str, Any]
+"""The `result` of one claim, what the run is `missing` to test it, the `comparisons` that it can make, and `notes`."""
 
 
 @dataclass(frozen=True)
@@ -56,20 +46,18 @@ class Difference:
     over: str = ""
     judged: bool = True
 
-    def estimate(self, level: float) -> Effect:
-        """The mean over targets, or the difference between the gains on the first and the second."""
-        comparison = replace(self.comparison, level=level)
-        if not self.over:
-            return effect(comparison)
-        signs = zip(comparison.languages, (1, -1), strict=True)
-        return weighted(comparison, [{code: sign / len(codes) for code in codes} for codes, sign in signs])
-
     def row(self, level: float, margin: float) -> dict[str, Any]:
         """The estimate as a JSON object, and whether it has the relation, as docs/claims.md explains it.
 
         Raises XstiltsError if there is no interval.
         """
-        gain, left, right = self.estimate(level), self.comparison.left, self.comparison.right
+        comparison = replace(self.comparison, level=level)
+        left, right = comparison.left, comparison.right
+        if self.over:
+            signs = zip(comparison.languages, (1, -1), strict=True)
+            gain = weighted(comparison, [{code: sign / len(codes) for code in codes} for codes, sign in signs])
+        else:
+            gain = effect(comparison)
         if gain.low is None or gain.high is None:
             what = f"'{left} - {right}' has 1 replicate"
             raise XstiltsError("too-few", what, "one replicate gives no interval", "raise `replicates`")
@@ -79,11 +67,9 @@ class Difference:
             "no more": (gain.high < margin, gain.low >= margin),
             "not less": (gain.low >= -margin, gain.high < -margin),
         }[self.relation]
-        return as_json(
-            gain, left=left, right=right, over=self.over, targets=self.targets,
-            holds=True if holds else False if fails else None, relation=self.relation, figure=self.figure or None,
-            beside=not self.judged, verdict=verdict(gain, margin),
-        )  # fmt: skip
+        facts = {"left": left, "right": right, "over": self.over, "targets": self.targets, "relation": self.relation}
+        facts |= {"figure": self.figure or None, "for_information": not self.judged, "verdict": verdict(gain, margin)}
+        return as_json(gain, **facts, holds=True if holds else False if fails else None)
 
 
 @dataclass
@@ -99,17 +85,15 @@ class Check:
     missing: list[str] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
 
-    def need(self, names: Sequence[str], words: str, least: int = 1) -> tuple[str, ...]:
-        """The names if there are enough of them; else `words` are missing."""
-        if len(names) >= least:
-            return tuple(names)
-        self.missing.append(words + (f" ({least} such arms; the run has {len(names)})" if least > 1 else ""))
-        return ()
-
     def arms(
-        self, tasks: str, languages: str = "english", mlm: bool | None = False, translated: bool | None = False,
-        least: int = 1, same_tasks_as: Sequence[str] = (),
-    ) -> tuple[str, ...]:  # fmt: skip
+        self,
+        tasks: str,
+        languages: str = "english",
+        mlm: bool | None = False,
+        translated: bool | None = False,
+        least: int = 1,
+        same_tasks_as: Sequence[str] = (),
+    ) -> tuple[str, ...]:
         """Arms by intermediate tasks (a key of TASKS, or names joined by "or") and languages (a strategy or "any").
 
         mlm, translated: None means with or without; least: how many arms are needed; same_tasks_as: arms of which one
@@ -124,10 +108,14 @@ class Check:
             if languages in ("any", arm.languages) and mlm in (None, arm.mlm) and translated in (None, arm.translated)
             if not same or arm.tasks in same
         ]
+        if len(names) >= least:
+            return tuple(names)
         words += {"english": " in English", "any": ""}.get(languages, f" in {languages} languages")
         words += " with masked language modelling mixed in" * bool(mlm) + " on translated data" * bool(translated)
         words += f" and the same tasks as {' or '.join(map(repr, same_tasks_as))}" * bool(same)
-        return self.need(names, f"an arm with {words}", least)
+        words += f" ({least} such arms; the run has {len(names)})" * (least > 1)
+        self.missing.append(f"an arm with {words}")
+        return ()
 
     def no_phase(self) -> tuple[str, ...]:
         """The arms without an intermediate phase."""
@@ -137,35 +125,42 @@ class Check:
         """The English arms with one of the nine tasks alone; all nine are needed."""
         arms = self.arms("one", mlm=mlm, least=0)
         tasks = {ALIASES.get(task, task) for arm in arms for task in self.run.arms[arm].tasks}
-        lacking = [self.need((), f"an arm with {task} alone in English") for task in NINE if task not in tasks]
+        lacking = [f"an arm with {task} alone in English" for task in NINE if task not in tasks]
+        self.missing += lacking
         return () if lacking else arms
 
     def groups(self, *groups: str) -> tuple[str, ...]:
         """The run's targets of XTREME that have held-out languages; one is needed of each of the groups."""
-        names, evaluated = self.run.targets, self.run.plan["evaluated"]
-        scored = [task for task in TARGETS if task in names]
-        tasks = [task for task in scored if set(self.run.plan["held_out"]).intersection(evaluated[names[task]])]
-        lacking = [group for group in groups if not set(GROUPS[group]) & set(tasks)]
-        for group in lacking:
-            self.need((), f"a {group} target of XTREME ({', '.join(GROUPS[group])})")
-        return () if lacking else tuple(tasks)
+        names, held_out, evaluated = self.run.targets, set(self.run.plan["held_out"]), self.run.plan["evaluated"]
+        tasks = tuple(task for task in TARGETS if task in names and held_out.intersection(evaluated[names[task]]))
+        lacking = [group for group in groups if not set(GROUPS[group]).intersection(tasks)]
+        self.missing += [f"a {group} target of XTREME ({', '.join(GROUPS[group])})" for group in lacking]
+        return () if lacking else tasks
 
     def targets(self, *tasks: str) -> tuple[str, ...]:
         """Named tasks of XTREME, all of which are needed."""
         lacking = [task for task in tasks if task not in self.groups()]
-        for task in lacking:
-            self.need((), f"a held-out language of {task}" if task in self.run.targets else f"{task} as a target")
+        unseen = set(self.run.targets).intersection(lacking)
+        self.missing += [
+            f"a held-out language of {task}" if task in unseen else f"{task} as a target" for task in lacking
+        ]
         return () if lacking else tasks
 
     def need_large(self) -> None:
         """XLM-R Large is needed as the only encoder."""
         if others := other_encoders(self.run):
-            self.need((), f"XLM-R Large as the encoder (the run has {', '.join(others)})")
+            self.missing.append(f"XLM-R Large as the encoder (the run has {', '.join(others)})")
 
     def compare(
-        self, left: Sequence[str], right: Sequence[str], tasks: tuple[str, ...], relation: Relation,
-        derive: Derive | None = None, same_tasks: bool = False, **facts: Any,
-    ) -> None:  # fmt: skip
+        self,
+        left: Sequence[str],
+        right: Sequence[str],
+        tasks: tuple[str, ...],
+        relation: Relation,
+        derive: Derive | None = None,
+        same_tasks: bool = False,
+        **facts: Any,
+    ) -> None:
         """Compare each arm on the left, or an arm that is derived from all of them, with each on the right.
 
         same_tasks: only arms that have the same intermediate tasks; facts: see `Difference`.
@@ -180,19 +175,20 @@ class Check:
 
     def configuration(self, contradictions: list[str]) -> Outcome:
         """The outcome of a claim about the study's configuration; the contradictions are its notes."""
-        if self.missing:
-            return Outcome(NOT_TESTED, self.missing)
-        return Outcome(CONTRADICTED if contradictions else SUPPORTED, notes=contradictions)
+        result = NOT_TESTED if self.missing else CONTRADICTED if contradictions else SUPPORTED
+        notes = [] if self.missing else contradictions
+        return {"result": result, "missing": self.missing, "notes": notes, "comparisons": []}
 
     def outcome(self, most: bool = False) -> Outcome:
         """Judge the comparisons together. If something is missing, a claim can be contradicted, but not supported.
 
         The m comparisons share the study's level: each interval has level 1 − (1 − level) / m. With `most`, more than
-        half of the comparisons on each target must hold instead of all.
+        half of the comparisons on each target must hold instead of all. Arms of which none beats the baseline on any
+        target did not learn, and are no evidence for or against a claim.
         """
         level = 1 - (1 - self.run.study["level"]) / max(len(self.differences), 1)
         missing, rows = list(self.missing), []
-        holds: dict[tuple[str, ...], list[Holds]] = {}
+        holds: dict[tuple[str, ...], list[bool | None]] = {}
         for each in self.differences:
             try:
                 row = each.row(level, self.run.study["equivalence"])
@@ -202,22 +198,21 @@ class Check:
             rows.append(row)
             if each.judged:
                 holds.setdefault(each.targets if most else (), []).append(row["holds"])
-        if not_learnt := self._not_learnt():
-            missing.append(f"an arm that scores better than the baseline on {', '.join(not_learnt)}")
-        shown = [_together(values, most) for values in holds.values()] if not not_learnt else []
-        result = SUPPORTED if shown and all(shown) else UNDETERMINED
-        result = CONTRADICTED if False in shown else NOT_TESTED if missing else result
-        return Outcome(result, list(dict.fromkeys(missing)), self._notes(rows, not not_learnt), rows)
-
-    def _not_learnt(self) -> list[str]:
-        """The targets of the comparisons if no arm beats the baseline on any of them, none if that is not known.
-
-        Arms that did not learn their targets are no evidence for or against a claim.
-        """
-        tasks = list(dict.fromkeys(task for each in self.differences for task in (*each.targets, each.over) if task))
+        tasks = dict.fromkeys(task for each in self.differences for task in (*each.targets, each.over) if task)
         arms = dict.fromkeys(arm for each in self.differences for arm in each.arms)
-        beaten = [beats_baseline(self.run, arm, self.run.targets[task]) for task in tasks for arm in arms]
-        return tasks if False in beaten and True not in beaten else []
+        beaten = {beats_baseline(self.run, arm, self.run.targets[task]) for task in tasks for arm in arms}
+        learnt = True in beaten or False not in beaten
+        if not learnt:
+            missing.append(f"an arm that scores better than the baseline on {', '.join(tasks)}")
+        supported, contradicted = [], []
+        for values in holds.values() if learnt else ():
+            needed = len(values) // 2 + 1 if most else len(values)
+            supported.append(values.count(True) >= needed)
+            contradicted.append(values.count(False) > len(values) - needed)
+        result = SUPPORTED if supported and all(supported) else UNDETERMINED
+        result = CONTRADICTED if any(contradicted) else NOT_TESTED if missing else result
+        missing = list(dict.fromkeys(missing))
+        return {"result": result, "missing": missing, "notes": self._notes(rows, learnt), "comparisons": rows}
 
     def _notes(self, rows: list[dict[str, Any]], learnt: bool) -> list[str]:
         """What a reader must know to weigh the comparisons, with an answer if the arms learnt their targets."""
@@ -237,13 +232,6 @@ class Check:
         if learnt and (text := answer([(row["left"], row["right"], row["verdict"]) for row in rows], strategies)):
             notes.append(text)
         return [*notes, f"for {len(run.encoders)} encoder{'s' if len(run.encoders) > 1 else ''} of this run"]
-
-
-def _together(holds: list[Holds], most: bool) -> Holds:
-    """Whether all of several comparisons hold, or more than half of them."""
-    if most:
-        return True if 2 * holds.count(True) > len(holds) else False if 2 * holds.count(False) >= len(holds) else None
-    return False if False in holds else None if None in holds else True
 
 
 def beats_baseline(run: Run, arm: str, target: str) -> bool | None:

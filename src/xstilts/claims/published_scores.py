@@ -23,7 +23,16 @@ def published_rows(version: str) -> dict[tuple[str, str], dict[str, tuple[float,
 
     Raises XstiltsError for an unknown version, and for a table that cannot be read, naming its line.
     """
-    rows = list(csv.DictReader(_text(version).splitlines()))
+    if version not in VERSIONS and not version.endswith(".csv"):
+        what, why = f"there is no version '{version}' of the published scores", f"known are {', '.join(VERSIONS)}"
+        hint = did_you_mean(version, VERSIONS) or "give v2 (the AACL paper), v1 (its preprint) or FILE.csv"
+        raise XstiltsError("unknown-name", what, why, hint)
+    path = files(__package__).joinpath("published.csv") if version in VERSIONS else Path(version)
+    try:
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"cannot read the scores in {version}"
+        raise XstiltsError("missing-file", what, str(error), "check the path and the encoding (UTF-8)") from None
     if not any(row.get("task") in TARGETS for row in rows):
         why = f"no row is of a task of XTREME: {', '.join(TARGETS)}"
         raise XstiltsError("bad-file", f"{version} holds no scores", why, LAYOUT)
@@ -47,22 +56,6 @@ def published_rows(version: str) -> dict[tuple[str, str], dict[str, tuple[float,
     return scores
 
 
-def _text(version: str) -> str:
-    if version in VERSIONS:
-        return files("xstilts.claims").joinpath("published.csv").read_text(encoding="utf-8")
-    if not version.endswith(".csv"):
-        what, why = f"there is no version '{version}' of the published scores", f"known are {', '.join(VERSIONS)}"
-        close = did_you_mean(version, VERSIONS)
-        raise XstiltsError(
-            "unknown-name", what, why, close or "give v2 (the AACL paper), v1 (its preprint) or FILE.csv"
-        )
-    try:
-        return Path(version).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        what = f"cannot read the scores in {version}"
-        raise XstiltsError("missing-file", what, str(error), "check the path and the encoding (UTF-8)") from None
-
-
 def published_table(run: Run, version: str) -> list[dict[str, Any]]:
     """Every task of XTREME and metric, with the mean over all languages (English included) of each arm of the run.
 
@@ -78,7 +71,14 @@ def published_table(run: Run, version: str) -> list[dict[str, Any]]:
         known = [metric for of, metric in published if of == task]
         for metric in dict.fromkeys([m for m in scored if m in known or m == scored[0]] or known or [""]):
             rows = published.get((task, metric), {})
-            scores, languages = _means(run, target, metric) if target and metric in scored else ({}, [])
+            scores, languages = {}, []
+            if target and metric in scored:
+                results = run.score_table(target, metric)
+                languages = results.languages
+                for arm in run.arms:
+                    if cells := results.cells(arm):
+                        mean = np.mean([results.scores(cells, code) for code in languages])
+                        scores[arm] = round(float(mean), 4)
             table.append({
                 "task": task, "metric": metric, "scores": scores, "languages": len(languages),
                 "whole": set(languages) >= set(benchmark.languages),
@@ -86,11 +86,3 @@ def published_table(run: Run, version: str) -> list[dict[str, Any]]:
                 "sources": sorted({source for _, source in rows.values()}),
             })  # fmt: skip
     return table
-
-
-def _means(run: Run, target: str, metric: str) -> tuple[dict[str, float], list[str]]:
-    """The mean score of each arm over replicates and languages, and the languages."""
-    table = run.score_table(target, metric)
-    cells = {arm: table.cells(arm) for arm in run.arms if table.cells(arm)}
-    means = {arm: np.mean([table.scores(each, code) for code in table.languages]) for arm, each in cells.items()}
-    return {arm: round(float(mean), 4) for arm, mean in means.items()}, table.languages

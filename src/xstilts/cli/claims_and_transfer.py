@@ -60,7 +60,7 @@ def _comparison(row: Row) -> str:
     numbers = f"{signed(row['estimate'], 1)} points {interval(row, 1)} at {row['level']:.1%}"
     where = ", ".join(row["targets"]) + (f" minus the same on {row['over']}" if row["over"] else "")
     figure = f" (claimed {row['figure']:+.1f})" if row["figure"] else ""
-    verdict = "for information" if row["beside"] else f"'{row['relation']}' {HOLDS[row['holds']]}"
+    verdict = "for information" if row["for_information"] else f"'{row['relation']}' {HOLDS[row['holds']]}"
     return f"{row['left']} - {row['right']} on {where}: {numbers}{figure}: {verdict}"
 
 
