@@ -67,9 +67,10 @@ class Difference:
             "no more": (gain.high < margin, gain.low >= margin),
             "not less": (gain.low >= -margin, gain.high < -margin),
         }[self.relation]
-        facts = {"left": left, "right": right, "over": self.over, "targets": self.targets, "relation": self.relation}
-        facts |= {"figure": self.figure or None, "for_information": not self.judged, "verdict": verdict(gain, margin)}
-        return as_json(gain, **facts, holds=True if holds else False if fails else None)
+        facts: dict[str, Any] = {"left": left, "right": right, "over": self.over, "targets": self.targets}
+        facts |= {"relation": self.relation, "figure": self.figure or None, "for_information": not self.judged}
+        facts |= {"holds": True if holds else False if fails else None, "verdict": verdict(gain, margin)}
+        return as_json(gain, **facts)
 
 
 @dataclass
