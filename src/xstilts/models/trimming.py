@@ -19,8 +19,8 @@ from xstilts.tasks.encoding import Encoded
 
 @dataclass(frozen=True)
 class Trimmed:
-    """A model whose input embeddings have only the rows `token_ids`, int64 [rows], ascending; `file` holds the whole matrix
-    [vocabulary, h], which takes no memory during the training."""
+    """A model whose input embeddings have only the rows `token_ids`, int64 [rows], ascending; `file` holds the whole
+    matrix [vocabulary, h], which takes no memory during the training."""
 
     model: Any
     token_ids: np.ndarray
