@@ -64,7 +64,10 @@ def require(source: MappedSource, names: list[str], where: Path | str, more: Ite
 
 
 def picked(records: Iterable[tuple[int, Any]], source: MappedSource) -> Iterator[Item]:
-    """Yield of each nested record the columns that the source names, under the names of the task type; all columns if it names none."""
+    """Yield the columns that the source names of each nested record, under the names of the task type.
+
+    A source that names none gives all columns.
+    """
     for number, record in records:
         record = record if isinstance(record, Mapping) else {}
         try:
