@@ -1,6 +1,6 @@
 """A run folder as evidence: its design, its scores, and the way from a prediction back to its example."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -84,11 +84,7 @@ class Run:
     @cached_property
     def encoder_kinds(self) -> dict[str, str]:
         """Encoder → its entry in the study: the pretraining seeds of one entry are of one kind."""
-        return {
-            name if entry.get("seeds", 1) == 1 else f"{name}-{seed}": name
-            for name, entry in self.plan["study"]["encoders"].items()
-            for seed in range(1, entry.get("seeds", 1) + 1)
-        }
+        return kinds_of_encoders({name: entry["seeds"] for name, entry in self.plan["study"]["encoders"].items()})
 
     @property
     def encoders(self) -> list[str]:
@@ -187,6 +183,15 @@ class Run:
 
     def _file(self, target: str) -> Path:
         return self.folder / self.tables / f"{target}.parquet"
+
+
+def kinds_of_encoders(seeds: Mapping[str, int]) -> dict[str, str]:
+    """The kind of each encoder of a study, from the number of pretraining seeds of each kind.
+
+    >>> kinds_of_encoders({"bert": 1, "tiny": 2})
+    {'bert': 'bert', 'tiny-1': 'tiny', 'tiny-2': 'tiny'}
+    """
+    return {f"{kind}-{i}" if n > 1 else kind: kind for kind, n in seeds.items() for i in range(1, n + 1)}
 
 
 def read_run(folder: Path) -> Run:

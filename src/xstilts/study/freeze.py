@@ -12,7 +12,7 @@ from xstilts.languages import distance_matrix, split_languages
 from xstilts.models.hardware import choose_precision
 from xstilts.randomness import derive
 from xstilts.study.design_warnings import design_warnings
-from xstilts.study.revisions import pinned, revisions, unpinned
+from xstilts.study.revisions import pinned, unpinned
 from xstilts.study.source_languages import draw_sources
 from xstilts.tasks.task import Task, find_task, from_xtreme_folder
 
@@ -40,13 +40,14 @@ class Frozen:
 
     def task_of(self, target: str) -> Task:
         """The task that a target is scored on."""
-        return self.tasks[self.study.targets[target].task or target]
+        return self.tasks[self.study.targets[target].task]
 
     def describe(self) -> dict[str, Any]:
         """Everything that was decided, as a JSON object with its own hash: what a run is checked against."""
         names = ("device", "precision", "pool", "held_out", "excluded", "distances", "sources", "evaluated", "warnings")
+        revisions = {name: getattr(task.source, "revision", "") for name, task in self.tasks.items()}
         facts = {"study": self.study.model_dump(mode="json"), **{name: getattr(self, name) for name in names}}
-        facts["revisions"] = revisions(self.tasks)
+        facts["revisions"] = {name: revision for name, revision in revisions.items() if revision}
         return {**facts, "hash": digest(facts)}
 
 
@@ -63,29 +64,27 @@ def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False
     if resolved:
         study, tasks = pinned(study, tasks, data)
     anchor, settings = study.languages.anchor, study.languages
-    task_of = {target: tasks[entry.task or target] for target, entry in study.targets.items()}
+    task_of = {target: tasks[entry.task] for target, entry in study.targets.items()}
     codes = settings.candidates or dict.fromkeys(code for task in task_of.values() for code in task.languages)
     candidates = tuple(code for code in codes if code != anchor)
-    split = split_languages(
-        candidates,
-        anchor=anchor,
-        held_out=settings.held_out,
-        always_held_out=settings.always_held_out,
-        never_held_out=settings.never_held_out,
-        seed=derive(study.seed, "split"),
-    )
+    forced = {name: getattr(settings, name) for name in ("held_out", "always_held_out", "never_held_out")}
+    split = split_languages(candidates, anchor=anchor, seed=derive(study.seed, "split"), **forced)
     matrix = distance_matrix([anchor, *candidates])
+    distances = [None if value != value else round(float(value), 6) for value in matrix.values[0]]
     evaluated, warnings = {}, []
     for target, entry in study.targets.items():
-        evaluated[target] = tuple(
-            available(task_of[target], entry.test, (anchor, *split.pool, *split.held_out), data, tasks)
-        )
-        held_out = [code for code in evaluated[target] if code in split.held_out]
+        scored = available(task_of[target], entry.test, (anchor, *split.pool, *split.held_out), data, tasks)
+        evaluated[target] = tuple(scored)
+        held_out = [code for code in scored if code in split.held_out]
         if len(held_out) < settings.minimum:
-            warnings.append(_too_few(target, held_out, settings.minimum, allow_few))
-    sources = draw_sources(study, tasks, split.pool, split.held_out, data)
-    warnings += design_warnings(study, tasks, split.pool, split.held_out, sources)
-    warnings += unpinned(study, tasks, data)
+            what = f"target '{target}' has {len(held_out)} held-out languages ({', '.join(held_out) or 'none'})"
+            if not allow_few:
+                why = f"at least {settings.minimum} are needed: fewer cannot show transfer to languages in general"
+                hint = "hold out more languages (`languages.held_out`), drop the target, or run with --allow-few"
+                raise XstiltsError("too-few", what, why, hint)
+            warnings.append(f"{what}: its results hold for these languages only")
+    sources = draw_sources(study, tasks, split, data)
+    warnings += [*design_warnings(study, tasks, split, sources), *unpinned(study, tasks, data)]
     return Frozen(
         study=study,
         tasks=tasks,
@@ -94,8 +93,8 @@ def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False
         precision=choose_precision(device) if study.precision == "auto" else study.precision,
         pool=split.pool,
         held_out=split.held_out,
-        excluded=dict(split.excluded),
-        distances=dict(zip(matrix.codes, _numbers(matrix.values[0]), strict=True)),
+        excluded=split.excluded,
+        distances=dict(zip(matrix.codes, distances, strict=True)),
         sources=sources,
         evaluated=evaluated,
         warnings=tuple(warnings),
@@ -105,9 +104,9 @@ def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False
 def _tasks(study: Study) -> dict[str, Task]:
     """Every task that the study needs, with those whose examples another task takes."""
     names = [
-        *(target.task or name for name, target in study.targets.items()),
-        *(target.training.task for target in study.targets.values() if target.training and target.training.task),
-        *(training.task or name for name, training in study.intermediate.items() if not training.mixture),
+        *(target.task for target in study.targets.values()),
+        *(target.training.task for target in study.targets.values() if target.training),
+        *(training.task for training in study.intermediate.values() if not training.mixture),
         *(arm.mlm.corpus for arm in study.arms.values() if arm.mlm),
         *(encoder.pretrain.corpus for encoder in study.encoders.values() if encoder.pretrain),
     ]
@@ -115,25 +114,7 @@ def _tasks(study: Study) -> dict[str, Task]:
     while names:
         name = names.pop(0)
         task = tasks.get(name) or find_task(name, study.tasks)
-        if study.data_source == "xtreme" and name not in study.tasks:
-            task = from_xtreme_folder(task)
-        tasks[name] = task
-        names += [other for other in required_tasks(task) if other not in tasks]
+        from_folder = study.data_source == "xtreme" and name not in study.tasks
+        tasks[name] = from_xtreme_folder(task) if from_folder else task
+        names += [other for other in required_tasks(tasks[name]) if other not in tasks]
     return tasks
-
-
-def _numbers(values: Any) -> list[float | None]:
-    return [None if value != value else round(float(value), 6) for value in values]
-
-
-def _too_few(target: str, held_out: list[str], minimum: int, allow: bool) -> str:
-    """The warning about a target with few held-out languages; raises XstiltsError unless they are allowed."""
-    what = f"target '{target}' has {len(held_out)} held-out languages ({', '.join(held_out) or 'none'})"
-    if not allow:
-        raise XstiltsError(
-            "too-few",
-            what,
-            f"at least {minimum} are needed: fewer cannot show transfer to languages in general",
-            "hold out more languages (`languages.held_out`), drop the target, or run with --allow-few",
-        )
-    return f"{what}: its results hold for these languages only"

@@ -1,9 +1,8 @@
 """A plan as a picture: all steps of one kind, task and arm are one box with their number."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
-from xstilts.engine import Step
 from xstilts.study.steps import StudyPlan
 
 BOXES = 60
@@ -25,22 +24,16 @@ def grouped(planned: StudyPlan) -> Graph:
     for cell in planned.cells:
         for fingerprint in (cell.predictions, cell.training, cell.intermediate):
             arms[fingerprint][cell.arm] = None
-    steps = planned.plan.steps
-    labels = {f: _label(steps[f], list(arms[f])) for f in planned.plan.needed((), planned.wanted)}
+    steps, labels = planned.plan.steps, dict[str, Label]()
+    for fingerprint in planned.plan.needed((), planned.wanted):
+        step, served = steps[fingerprint], arms[fingerprint]
+        training, task = step.arguments.get("tasks", {}), step.arguments.get("task", {})
+        names = ", ".join(training) if step.kind == "train" else str(task.get("name", ""))
+        labels[fingerprint] = step.kind, names, ", ".join(served) if len(served) < 4 else f"{len(served)} arms"
     if len(set(labels.values())) > BOXES:
         labels = {fingerprint: label[:2] for fingerprint, label in labels.items()}
-    boxes: dict[Label, int] = defaultdict(int)
-    arrows: dict[tuple[Label, Label], None] = {}
-    for fingerprint, label in labels.items():
-        boxes[label] += 1
-        arrows |= {(labels[source], label): None for source in steps[fingerprint].inputs.values()}
-    return Graph(dict(boxes), [pair for pair in arrows if pair[0] != pair[1]])
-
-
-def _label(step: Step, arms: list[str]) -> Label:
-    arguments = step.arguments
-    task = ", ".join(arguments["tasks"]) if step.kind == "train" else str(arguments.get("task", {}).get("name", ""))
-    return step.kind, task, ", ".join(arms) if len(arms) < 4 else f"{len(arms)} arms"
+    arrows = {(labels[f], label): None for to, label in labels.items() for f in steps[to].inputs.values()}
+    return Graph(Counter(labels.values()), [arrow for arrow in arrows if arrow[0] != arrow[1]])
 
 
 def dot(graph: Graph) -> str:

@@ -40,11 +40,11 @@ def build_plan(frozen: Frozen, retried: frozenset[str] = frozenset(), ranks: int
 def _replicate(result: StudyPlan, name: str, encoder: str, base: str, replicate: int, randomness: str) -> None:
     """All cells of one arm in one replicate."""
     frozen, study, arm = result.frozen, result.frozen.study, result.frozen.study.arms[name]
-    intermediate = _intermediate(result, name, encoder, base, replicate, randomness)
+    intermediate = intermediate_step(result, name, base, randomness, f"{encoder} {replicate}")
     longer = ""
     if arm.match_updates_of:
         first_tries = replace(result, retried=frozenset())  # a second try has as many updates
-        longer = _intermediate(first_tries, arm.match_updates_of, encoder, base, replicate, randomness)
+        longer = intermediate_step(first_tries, arm.match_updates_of, base, randomness, f"{encoder} {replicate}")
     model = intermediate or base
     for target, entry in study.targets.items():
         task = frozen.task_of(target)
@@ -53,8 +53,7 @@ def _replicate(result: StudyPlan, name: str, encoder: str, base: str, replicate:
         label = f"{target} after {name} · {encoder} {replicate}"
         training = oracle = ""
         if task.type in FINE_TUNED and entry.training:
-            trained = entry.training.task or entry.task or target  # targets of one training share it
-            seed = derive(study.seed, randomness, trained, "target")
+            seed = derive(study.seed, randomness, entry.training.task, "target")  # targets of one training share it
             training = target_step(result, target, model, seed, label, arm.mask_column, longer)
             scored = _prediction(result, target, training, f"score {label}", arm.mask_column)
             if entry.oracle and not result.retried:  # the oracle is compared with the run's first tries
@@ -62,19 +61,6 @@ def _replicate(result: StudyPlan, name: str, encoder: str, base: str, replicate:
         else:
             scored = _prediction(result, target, model, f"score {label}")
         result.cells.append(Cell(target, name, encoder, replicate, scored, intermediate, training, oracle))
-
-
-def _intermediate(result: StudyPlan, name: str, encoder: str, base: str, replicate: int, randomness: str) -> str:
-    """The intermediate training of an arm in one replicate, "" if it has none."""
-    frozen, arm = result.frozen, result.frozen.study.arms[name]
-    if not arm.intermediate:
-        return ""
-    sources = frozen.sources[name][randomness]
-    seed = derive(frozen.study.seed, randomness, arm.intermediate, "intermediate")
-    text = f", {arm.mlm.share:.0%} masked text" if arm.mlm else ""
-    translated = f", translated by {arm.translated}" if arm.translated else ""
-    label = f"{arm.intermediate}{text}{translated} in {', '.join(sources)} · {encoder} {replicate}"
-    return intermediate_step(result, arm, base, sources, seed, label)
 
 
 def _prediction(
@@ -101,11 +87,11 @@ def _prediction(
     if len(entry.layers) > 1:
         arguments["layer_languages"] = not_held_out
         if not not_held_out:
-            what, why = (
+            what, hint = (
                 f"target '{target}' has no language to choose its layer in",
-                "all with `dev` examples are held out",
+                "give it one layer, or hold out fewer",
             )
-            raise XstiltsError("too-few", what, why, "give it one layer, or hold out fewer languages")
+            raise XstiltsError("too-few", what, "all languages with `dev` examples are held out", hint)
     inputs |= {f"dev.{code}": examples_step(result, task, entry.dev, code) for code in dev_languages}
     return add(result, "predict", "xstilts.evaluation.retrieve:retrieve", label, arguments, inputs)
 
@@ -116,15 +102,13 @@ def _baseline(result: StudyPlan, target: str, encoder: str, first: bool) -> None
     task = frozen.task_of(target)
     if task.type not in FINE_TUNED:
         model = encoder_step(result, encoder, random_weights=True)
-        label = f"score {target} with random weights · {encoder}"
-        scored = _prediction(result, target, model, label)
+        scored = _prediction(result, target, model, f"score {target} with random weights · {encoder}")
         result.cells.append(Cell(target, BASELINE, encoder, 0, scored))
     elif first and entry.training and not entry.labels_withheld:
-        languages = frozen.evaluated[target]
-        trained = frozen.tasks[entry.training.task] if entry.training.task else task
+        languages, trained = frozen.evaluated[target], frozen.tasks[entry.training.task]
         train = examples_step(result, trained, entry.training.train, frozen.study.languages.anchor)
         inputs = {"train": train, **examples_steps(result, task, entry.test, languages)}
         arguments = {"task": entry_of(task), "languages": list(languages)}
-        label = f"score {target} by {FINE_TUNED[task.type].BASELINE}"
-        scored = add(result, "predict", "xstilts.evaluation.predict:baseline", label, arguments, inputs)
+        function, label = "xstilts.evaluation.predict:baseline", f"score {target} by {FINE_TUNED[task.type].BASELINE}"
+        scored = add(result, "predict", function, label, arguments, inputs)
         result.cells.append(Cell(target, BASELINE, "", 0, scored))

@@ -14,7 +14,7 @@ from xstilts.engine import Step, Store
 from xstilts.evaluation.subwords import measure_subwords
 from xstilts.runs import run_files
 from xstilts.study.design_warnings import confounded
-from xstilts.study.steps import Cell, StudyPlan
+from xstilts.study.steps import Cell, StudyPlan, some
 from xstilts.tasks.task_types import main_metric
 
 
@@ -29,8 +29,7 @@ def gather(planned: StudyPlan, store: Store, out: Path, second: StudyPlan | None
     cells = [_budget(planned, store, cell) for cell in complete]
     for folder in (run_files.AFTER_RETRY, run_files.BY_ORACLE):
         shutil.rmtree(out / folder, ignore_errors=True)
-    by_oracle = [replace(cell, predictions=cell.oracle) for cell in planned.cells if cell.oracle]
-    if by_oracle:
+    if by_oracle := [replace(cell, predictions=cell.oracle) for cell in planned.cells if cell.oracle]:
         _write_predictions(planned, store, out / run_files.BY_ORACLE, by_oracle)
     if second:
         first = {cell.predictions for cell in planned.cells}
@@ -38,26 +37,23 @@ def gather(planned: StudyPlan, store: Store, out: Path, second: StudyPlan | None
         retried = [cell for cell in complete if cell.predictions not in first]
         cells += [{**_budget(second, store, cell), "attempt": 2} for cell in retried]
     facts = study_facts(planned, store)
-    contents = {
-        run_files.CELLS: cells,
-        run_files.TRANSLATIONS: _step_files(planned, store, "quality.json", ("translate",)),
-        run_files.LEFT_OUT: _step_files(planned, store, "left-out.json", ("rows", "translate")),
-        run_files.SUBWORDS: measure_subwords(facts, planned.plan.steps, store),
-        run_files.STUDY: facts,
-    }
-    for name, content in contents.items():
-        run_files.write_json(out, name, content)
+    run_files.write_json(out, run_files.CELLS, cells)
+    run_files.write_json(out, run_files.TRANSLATIONS, _step_files(planned, store, "quality.json", "translate"))
+    left_out = _step_files(planned, store, "left-out.json", "rows", "translate")
+    run_files.write_json(out, run_files.LEFT_OUT, left_out)
+    run_files.write_json(out, run_files.SUBWORDS, measure_subwords(facts, planned.plan.steps, store))
+    run_files.write_json(out, run_files.STUDY, facts)
 
 
 def study_facts(planned: StudyPlan, store: Store) -> dict[str, Any]:
     """The content of `study.json`: the design, and where the examples and encoders of the run are."""
     frozen, study = planned.frozen, planned.frozen.study
     tasks = {target: frozen.task_of(target) for target in study.targets}
-    examples = {
-        target: {code: planned.examples.get((tasks[target].name, entry.test, code, entry.labels_withheld), "")
-                 for code in frozen.evaluated[target]}
-        for target, entry in study.targets.items()
-    }  # fmt: skip
+    examples = {}
+    for target, entry in study.targets.items():
+        name, split, withheld = tasks[target].name, entry.test, entry.labels_withheld
+        codes = frozen.evaluated[target]
+        examples[target] = {code: planned.examples.get((name, split, code, withheld), "") for code in codes}
     return {
         **study.model_dump(mode="json", include={"name", "seed", "equivalence", "level", "measure", "primary"}),
         "question": " ".join(study.question.split()),
@@ -82,28 +78,24 @@ def _write_predictions(planned: StudyPlan, store: Store, folder: Path, cells: li
     finished = store.finished(cell.predictions for cell in cells)
     complete = [cell for cell in cells if cell.predictions in finished]
     folder.mkdir(parents=True, exist_ok=True)
-    for target in planned.frozen.study.targets:
-        file = folder / f"{target}.parquet"
-        tables = [_cell_table(planned, store, cell) for cell in complete if cell.target == target]
+    for target, entry in planned.frozen.study.targets.items():
+        tables = []
+        for cell in (cell for cell in complete if cell.target == target):
+            table = pq.read_table(store.find(cell.predictions, "predictions.parquet"))
+            replicate = pa.scalar(cell.replicate, pa.int32())
+            facts = {"task": target, "arm": cell.arm, "encoder": cell.encoder, "replicate": replicate}
+            for position, (name, value) in enumerate({**facts, "split": entry.test}.items()):
+                column = pa.repeat(value, len(table))
+                table = table.add_column(position, name, column if name == "replicate" else column.dictionary_encode())
+            tables.append(table)
         if tables:
-            run_files.write_table(file, pa.concat_tables(tables))
+            run_files.write_table(folder / f"{target}.parquet", pa.concat_tables(tables))
         else:
-            file.unlink(missing_ok=True)
+            (folder / f"{target}.parquet").unlink(missing_ok=True)
     return complete
 
 
-def _cell_table(planned: StudyPlan, store: Store, cell: Cell) -> pa.Table:
-    """A cell's predictions with the columns that say which cell it is."""
-    table = pq.read_table(store.find(cell.predictions, "predictions.parquet"))
-    split = planned.frozen.study.targets[cell.target].test
-    for position, (name, value) in enumerate((("task", cell.target), ("arm", cell.arm), ("encoder", cell.encoder),
-                                              ("replicate", cell.replicate), ("split", split))):  # fmt: skip
-        column = pa.repeat(pa.scalar(value, pa.int32() if isinstance(value, int) else pa.string()), len(table))
-        table = table.add_column(position, name, column if isinstance(value, int) else column.dictionary_encode())
-    return table
-
-
-def _step_files(planned: StudyPlan, store: Store, name: str, kinds: tuple[str, ...]) -> list[dict[str, Any]]:
+def _step_files(planned: StudyPlan, store: Store, name: str, *kinds: str) -> list[dict[str, Any]]:
     """The content of a JSON file of all steps of some kinds, with the examples that they prepare or translate.
 
     Of `left-out.json` only those are listed that leave an example out.
@@ -117,13 +109,16 @@ def _step_files(planned: StudyPlan, store: Store, name: str, kinds: tuple[str, .
             continue
         translated = step.kind == "translate"
         prepared = steps[step.inputs["rows"]].arguments if translated else step.arguments
-        language = prepared["language"]
-        if translated and not step.arguments["roundtrip"]:
-            language = step.arguments["to"]
-        records.append({
-            "label": step.label, "step": fingerprint, "task": prepared["task"]["name"], "split": prepared["split"],
-            "language": language, "translator": translators[step.inputs["model"]] if translated else "", **content,
-        })  # fmt: skip
+        into_another = translated and not step.arguments["roundtrip"]
+        facts = {
+            "label": step.label,
+            "step": fingerprint,
+            "task": prepared["task"]["name"],
+            "split": prepared["split"],
+            "language": step.arguments["to"] if into_another else prepared["language"],
+            "translator": translators[step.inputs["model"]] if translated else "",
+        }
+        records.append(facts | content)
     return records
 
 
@@ -141,10 +136,9 @@ def describe_left_out(record: dict[str, Any]) -> str:
 def _budget(planned: StudyPlan, store: Store, cell: Cell) -> dict[str, Any]:
     """What a cell was trained on: languages, examples, updates and tokens of both phases, and its English-dev score;
     for retrieval the layer and how it was chosen."""
-    result: dict[str, Any] = {name: getattr(cell, name) for name in ("target", "arm", "encoder", "replicate")}
-    for phase, fingerprint in (("intermediate", cell.intermediate), ("training", cell.training)):
-        summary = training_summary(store, fingerprint) if fingerprint else None
-        if summary:
+    result = some(cell, "target", "arm", "encoder", "replicate")
+    for phase, fingerprint in cell.trainings.items():
+        if summary := training_summary(store, fingerprint):
             step = planned.plan.steps[fingerprint]
             languages = dict.fromkeys(code for task in step.arguments["tasks"].values() for code in task["languages"])
             group = comparison_group(phase, step)

@@ -2,7 +2,6 @@
 that they have when the study is frozen, so that every fingerprint contains a commit."""
 
 from pathlib import Path
-from typing import Any
 
 from xstilts.config.schema import Encoder, Study, Translator
 from xstilts.data.hub import mirror, resolve
@@ -20,32 +19,25 @@ def pinned(study: Study, tasks: dict[str, Task], data: Path | None) -> tuple[Stu
     Raises XstiltsError if the hub cannot be asked and nothing is cached.
     """
     for section in SECTIONS.values():
-        entries = {
-            name: entry.model_copy(update={"revision": _commit(entry)}) if _open_model(entry) else entry
-            for name, entry in getattr(study, section).items()
-        }
+        entries = dict(getattr(study, section))
+        for name, entry in entries.items():
+            if _open_model(entry):
+                entries[name] = entry.model_copy(update={"revision": _commit(entry)})
         study = study.model_copy(update={section: entries})
-    pinned_tasks = {}
+    tasks = dict(tasks)
     for name, task in tasks.items():
-        source: Any = task.source
-        if _open_task(task, data):
-            source = source.model_copy(update={"revision": resolve(source.hub, source.revision)})
-        pinned_tasks[name] = task.model_copy(update={"source": source})
-    return study, pinned_tasks
+        if source := _open_source(task, data):
+            commit = {"revision": resolve(source.hub, source.revision)}
+            tasks[name] = task.model_copy(update={"source": source.model_copy(update=commit)})
+    return study, tasks
 
 
 def unpinned(study: Study, tasks: dict[str, Task], data: Path | None) -> list[str]:
     """A warning for each part of the study whose revision can change."""
-    names = [f"task '{task.name}'" for task in tasks.values() if _open_task(task, data)]
+    names = [f"task '{task.name}'" for task in tasks.values() if _open_source(task, data)]
     for kind, section in SECTIONS.items():
         names += [f"{kind} '{name}'" for name, entry in getattr(study, section).items() if _open_model(entry)]
     return [f"{name}: revision not pinned; `study` asks the hub for the current one and keeps it" for name in names]
-
-
-def revisions(tasks: dict[str, Task]) -> dict[str, str]:
-    """The revisions of the data sets by task; those of models are in the study itself."""
-    by_task = {name: getattr(task.source, "revision", "") for name, task in tasks.items()}
-    return {name: revision for name, revision in by_task.items() if revision}
 
 
 def on_hub(load: str) -> bool:
@@ -67,12 +59,12 @@ def _open_model(entry: Encoder | Translator) -> bool:
     return bool(entry.load) and _changes(entry.revision) and on_hub(entry.load)
 
 
-def _open_task(task: Task, data: Path | None) -> bool:
-    """Whether a task's examples come from a repository at a revision that can change; a local copy cannot."""
+def _open_source(task: Task, data: Path | None) -> HubSource | FileSource | None:
+    """The repository of a task's examples if it is read at a revision that can change; a local copy cannot."""
     source = task.source
     if not isinstance(source, HubSource | FileSource) or not source.hub or mirror(source.hub, data):
-        return False
-    return _changes(source.revision)
+        return None
+    return source if _changes(source.revision) else None
 
 
 def _commit(entry: Encoder | Translator) -> str:

@@ -43,24 +43,19 @@ def run_study(planned: StudyPlan, store: Store, out: Path, executor: Executor, w
             outcome = Outcome(outcome.seconds | retried.seconds, outcome.failed | retried.failed)
     write_json(out, ESTIMATES, record(planned.plan, planned.frozen.device, outcome.seconds))
     gather(planned, store, out, second)
-    if outcome.failed:
-        count = len(outcome.failed)
+    if count := len(outcome.failed):
         labels = [f"{planned.plan.steps[f].label}: {why}" for f, why in outcome.failed.items()]
-        raise XstiltsError(
-            "step-failed",
-            f"{count} step{'s' * (count > 1)} failed; the results of all others are kept",
-            "\n".join(labels[:5]),
-            "fix the cause and run the same command again: it computes only what is missing",
-        )
+        what = f"{count} step{'s' * (count > 1)} failed; the results of all others are kept"
+        hint = "fix the cause and run the same command again: it computes only what is missing"
+        raise XstiltsError("step-failed", what, "\n".join(labels[:5]), hint)
 
 
 def second_tries(planned: StudyPlan, store: Store) -> StudyPlan | None:
     """The plan with another seed for each degenerate training, and what follows from it; None if there is none."""
     groups: dict[str, dict[str, None]] = defaultdict(dict)
     for cell in planned.cells:
-        for phase, fingerprint in (("intermediate", cell.intermediate), ("training", cell.training)):
-            if fingerprint:
-                groups[comparison_group(phase, planned.plan.steps[fingerprint])][fingerprint] = None
+        for phase, fingerprint in cell.trainings.items():
+            groups[comparison_group(phase, planned.plan.steps[fingerprint])][fingerprint] = None
     retried: set[str] = set()
     for trainings in groups.values():
         finished = {name: summary for name in trainings if (summary := training_summary(store, name))}
@@ -72,43 +67,30 @@ def second_tries(planned: StudyPlan, store: Store) -> StudyPlan | None:
 def freeze_plan(planned: StudyPlan, out: Path) -> list[str]:
     """Write what was decided before the first step, and the steps, so that each can be run on its own.
 
-    An earlier plan that differs is kept under another name, and the differences are returned in words. So is the
-    `study.json` that belongs to it: its predictions have another split of languages.
+    An earlier plan that differs is kept under another name, with its `study.json`, whose predictions have another split
+    of languages; the differences are returned in words. Raises XstiltsError for a `plan.json` that is no plan.
     """
     description = json.loads(json.dumps(planned.frozen.describe() | {"steps": list(planned.plan.steps)}))
-    earlier, changes = _earlier_plan(out), []
-    if earlier:
-        changes = differences(earlier, description) + _other_inputs(earlier["steps"], planned)
-    if earlier and changes:
-        name = f"plan-{digest([earlier['hash'], earlier['steps']])[:8]}.json"
-        write_json(out, name, earlier)
-        with suppress(FileNotFoundError):
-            (out / STUDY).replace(out / name.replace("plan", "study"))
-        changes = [f"this plan differs from the earlier one, which is kept as {name}", *changes]
+    changes: list[str] = []
+    if (out / PLAN).is_file():
+        try:
+            earlier = json.loads((out / PLAN).read_bytes())
+            known, identity = set(earlier["steps"]), digest([earlier["hash"], earlier["steps"]])[:8]
+        except (ValueError, KeyError, TypeError):
+            what, hint = f"{out} holds something other than a run", "name another run folder, or remove the file"
+            raise XstiltsError("not-a-run", what, f"{PLAN} is no plan of a study", hint) from None
+        changes = differences(earlier, description)
+        if new := [step.label for f, step in planned.plan.steps.items() if not step.inputs and f not in known]:
+            labels = ", ".join(new[:3]) + ", …" * (len(new) > 3)
+            changes.append(f"{len(new)} steps that read data or encoders are new: {labels}")
+        if changes:
+            write_json(out, f"plan-{identity}.json", earlier)
+            changes.insert(0, f"this plan differs from the earlier one, which is kept as plan-{identity}.json")
+            with suppress(FileNotFoundError):
+                (out / STUDY).replace(out / f"study-{identity}.json")
     write_json(out, PLAN, description)
     write_steps(out / STEPS, planned.plan, planned.wanted)
     return changes
-
-
-def _other_inputs(earlier: list[str], planned: StudyPlan) -> list[str]:
-    """The steps that read data or encoders and are new: other files, or another way to read them."""
-    known = set(earlier)
-    new = [step for f, step in planned.plan.steps.items() if not step.inputs and f not in known]
-    labels = ", ".join(step.label for step in new[:3]) + (", …" if len(new) > 3 else "")
-    return [f"{len(new)} steps that read data or encoders are new: {labels}"] if new else []
-
-
-def _earlier_plan(out: Path) -> dict[str, Any] | None:
-    """The plan that a run folder holds, None if it holds none; raises XstiltsError for a file that is no plan."""
-    try:
-        plan = json.loads((out / PLAN).read_bytes())
-        plan["hash"][:8], plan["steps"]
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError):
-        raise XstiltsError("not-a-run", f"{out} holds something other than a run", f"{PLAN} is no plan of a study",
-                           "name another run folder, or remove the file") from None  # fmt: skip
-    return dict(plan)
 
 
 def differences(earlier: Any, later: Any, where: str = "") -> list[str]:
@@ -118,12 +100,9 @@ def differences(earlier: Any, later: Any, where: str = "") -> list[str]:
     ['study.seed: 1 is now 2']
     """
     if not isinstance(earlier, dict) or not isinstance(later, dict):
-        return [] if earlier == later else [f"{where}: {_short(earlier)} is now {_short(later)}"]
+        texts = [json.dumps(value, ensure_ascii=False) for value in (earlier, later)]
+        before, now = (text if len(text) < 60 else text[:57] + "..." for text in texts)
+        return [] if earlier == later else [f"{where}: {before} is now {now}"]
     names = [n for n in dict.fromkeys([*earlier, *later]) if where or n not in ("hash", "steps", "warnings")]
     places = {name: f"{where}.{name}" if where else name for name in names}
     return [text for name in names for text in differences(earlier.get(name), later.get(name), places[name])]
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) < 60 else text[:57] + "..."

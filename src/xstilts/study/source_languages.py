@@ -1,25 +1,22 @@
 """Which languages the arms of a study train on: a draw for each replicate, frozen with the plan."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from xstilts.config.schema import Arm, Study, Training
 from xstilts.data.examples import available
 from xstilts.errors import XstiltsError
 from xstilts.languages import language, select
+from xstilts.languages.split import Split
 from xstilts.languages.user_tables import read_scores
 from xstilts.randomness import INDEPENDENT, derive
+from xstilts.runs.reader import kinds_of_encoders
 from xstilts.tasks.task import Task
 from xstilts.translation.known import known_targets
 
 
 def encoder_names(study: Study) -> list[str]:
     """The encoders of a study, one for each pretraining seed."""
-    return [
-        name if entry.seeds == 1 else f"{name}-{seed}"
-        for name, entry in study.encoders.items()
-        for seed in range(1, entry.seeds + 1)
-    ]
+    return list(kinds_of_encoders({name: entry.seeds for name, entry in study.encoders.items()}))
 
 
 def replicate_names(study: Study, arm: Arm) -> list[tuple[str, int, str]]:
@@ -29,13 +26,12 @@ def replicate_names(study: Study, arm: Arm) -> list[tuple[str, int, str]]:
 
 
 def parts_of(study: Study, name: str) -> dict[str, Training]:
-    """The trainings of single tasks that an intermediate training consists of, each with its task named."""
-    parts = {part: study.intermediate[part] for part in study.intermediate[name].mixture or (name,)}
-    return {part: training.model_copy(update={"task": training.task or part}) for part, training in parts.items()}
+    """The trainings of single tasks that an intermediate training consists of."""
+    return {part: study.intermediate[part] for part in study.intermediate[name].mixture or (name,)}
 
 
 def draw_sources(
-    study: Study, tasks: dict[str, Task], pool: tuple[str, ...], held_out: tuple[str, ...], data: Path | None
+    study: Study, tasks: dict[str, Task], split: Split, data: Path | None
 ) -> dict[str, dict[str, tuple[str, ...]]]:
     """Per arm and name of randomness the languages of its intermediate training.
 
@@ -48,17 +44,16 @@ def draw_sources(
         sources[name] = {}
         if not arm.intermediate:
             continue
-        candidates = translatable(study, arm, held_out if arm.languages == "held-out" else pool)
-        for training in parts_of(study, arm.intermediate).values() if not arm.translated else ():
-            task, split = tasks[training.task], training.train
-            candidates = tuple(available(task, split, candidates, data, tasks))
-            absent = set(arm.given) - set(available(task, split, arm.given, data, tasks))
-            if arm.languages == "given" and absent:
-                what = f"arm '{name}': task '{training.task}' has no {split} examples in {', '.join(sorted(absent))}"
+        candidates = translatable(study, arm, split)
+        for part in parts_of(study, arm.intermediate).values() if not arm.translated else ():
+            task = tasks[part.task]
+            candidates = tuple(available(task, part.train, candidates, data, tasks))
+            if absent := set(arm.given).difference(available(task, part.train, arm.given, data, tasks)):
+                what = f"arm '{name}': task '{task.name}' has no {part.train} examples in {', '.join(sorted(absent))}"
                 hint = "give it others, or `translated`"
                 raise XstiltsError("bad-setting", what, "the arm is given these languages", hint)
         for _, _, randomness in replicate_names(study, arm):
-            sources[name][randomness] = _draw(study, name, candidates, randomness, held_out)
+            sources[name][randomness] = _draw(study, name, candidates, randomness, split.held_out)
     return sources
 
 
@@ -74,12 +69,23 @@ def _draw(
     elif arm.languages == "all":
         chosen = candidates
     else:
-        chosen = _select(study, name, candidates, derive(study.seed, randomness, "languages"), held_out)
+        strategy = "random" if arm.languages == "held-out" else arm.languages
+        scores = read_scores(Path(arm.scores), held_out=held_out) if strategy == "predicted" else None
+        seed = derive(study.seed, randomness, "languages")
+        try:
+            selection = select(
+                strategy, candidates, arm.count, anchor=anchor, exact=arm.exact, seed=seed, scores=scores
+            )
+        except XstiltsError as error:
+            hint = f"lower its `count` below {arm.count}, or give the study more languages; {error.hint}"
+            raise XstiltsError("bad-setting", f"arm '{name}': {error.what}", error.why, hint) from None
+        chosen = selection.languages
     leaked = [code for code in chosen if code in held_out]
     if leaked and arm.role == "arm":
-        raise XstiltsError("leak", f"arm '{name}' trains on held-out languages: {', '.join(leaked)}",
-                           "arms are judged by languages that no arm was trained on",
-                           "name them in `languages.never_held_out`, or give the arm `role: control`")  # fmt: skip
+        what = f"arm '{name}' trains on held-out languages: {', '.join(leaked)}"
+        why = "arms are judged by languages that no arm was trained on"
+        hint = "name them in `languages.never_held_out`, or give the arm `role: control`"
+        raise XstiltsError("leak", what, why, hint)
     if not chosen:
         why = "its tasks have no examples in those that it may choose"
         hint = "give the study more languages, or the arm others"
@@ -87,23 +93,9 @@ def _draw(
     return (anchor, *chosen) if arm.anchor_share else chosen
 
 
-def _select(
-    study: Study, name: str, candidates: tuple[str, ...], seed: int, held_out: tuple[str, ...]
-) -> tuple[str, ...]:
-    arm, anchor = study.arms[name], study.languages.anchor
-    strategy = "random" if arm.languages == "held-out" else arm.languages
-    scores = read_scores(Path(arm.scores), held_out=held_out) if strategy == "predicted" else None
-    try:
-        return select(
-            strategy, candidates, arm.count, anchor=anchor, exact=arm.exact, seed=seed, scores=scores
-        ).languages
-    except XstiltsError as error:
-        hint = f"lower its `count` below {arm.count}, or give the study more languages; {error.hint}"
-        raise XstiltsError("bad-setting", f"arm '{name}': {error.what}", error.why, hint) from None
-
-
-def translatable(study: Study, arm: Arm, codes: Iterable[str]) -> tuple[str, ...]:
-    """The languages that an arm's translator is known to translate into; all, if it is not known or none is used."""
+def translatable(study: Study, arm: Arm, split: Split) -> tuple[str, ...]:
+    """Those of the languages on an arm's side of the split that its translator, if it has one, is not known to lack."""
+    codes = split.held_out if arm.languages == "held-out" else split.pool
     known = known_targets(study.translators[arm.translated].load) if arm.translated and not arm.pivot else None
     return tuple(code for code in codes if known is None or language(code).code in known)
 

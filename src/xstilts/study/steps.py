@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xstilts.config.schema import Encoder, Recipe, Translator
+from xstilts.config.schema import Encoder, Translator
 from xstilts.costs.estimate import Estimate
 from xstilts.data.examples import content_digest, required_tasks
 from xstilts.engine import Plan, Step, checksum, digest
@@ -44,6 +44,17 @@ class Cell:
     training: str = ""
     oracle: str = ""
 
+    @property
+    def trainings(self) -> dict[str, str]:
+        """The fingerprints of its trainings by phase."""
+        phases = {"intermediate": self.intermediate, "training": self.training}
+        return {phase: fingerprint for phase, fingerprint in phases.items() if fingerprint}
+
+    @property
+    def steps(self) -> list[str]:
+        """The fingerprints of all steps that it has."""
+        return [f for f in (self.predictions, self.oracle, self.intermediate, self.training) if f]
+
 
 @dataclass
 class StudyPlan:
@@ -66,8 +77,7 @@ class StudyPlan:
     @property
     def wanted(self) -> list[str]:
         """Every step that a cell reads: predictions, and trainings for their budgets."""
-        names = [n for c in self.cells for n in (c.predictions, c.oracle, c.intermediate, c.training) if n]
-        return list(dict.fromkeys(names))
+        return list(dict.fromkeys(fingerprint for cell in self.cells for fingerprint in cell.steps))
 
 
 def add(
@@ -132,11 +142,6 @@ def some(settings: Any, *names: str) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in names}
 
 
-def recipe_of(recipe: Recipe, precision: str) -> dict[str, Any]:
-    """The arguments of a training that say how weights are updated."""
-    return {**recipe.model_dump(mode="json"), "precision": precision}
-
-
 def model_of(entry: Encoder | Translator) -> dict[str, str]:
     """What identifies the files of a model: its repository and revision, or the checksums of a local folder's files.
 
@@ -150,45 +155,36 @@ def model_of(entry: Encoder | Translator) -> dict[str, str]:
 
 
 def encoder_step(result: StudyPlan, name: str, random_weights: bool = False) -> str:
-    """The step that fetches or pretrains an encoder, or gives it random weights."""
-    study = result.frozen.study
+    """The step that fetches or pretrains an encoder, or gives it random weights; seeds of a kind share a vocabulary."""
+    frozen, study = result.frozen, result.frozen.study
     kind = name if name in study.encoders else name.rpartition("-")[0]
-    entry = study.encoders[kind]
-    if entry.pretrain:
-        fingerprint = _pretraining(result, name, kind, random_weights)
-    else:
+    entry, pretraining = study.encoders[kind], study.encoders[kind].pretrain
+    arguments: dict[str, Any]
+    if not pretraining:
+        step_kind, function, inputs = "fetch", "xstilts.models.encoders:fetch", {}
         seed = derive(study.seed, name, "random weights")
         arguments = {**model_of(entry), "random_weights": random_weights, "seed": seed}
-        kind, label = ("random", f"{name} with random weights") if random_weights else ("fetch", f"fetch {name}")
-        fingerprint = add(result, kind, "xstilts.models.encoders:fetch", label, arguments)
-    if not random_weights:
-        result.encoders[name] = fingerprint
-    return fingerprint
-
-
-def _pretraining(result: StudyPlan, name: str, kind: str, random_weights: bool) -> str:
-    """The step that pretrains an encoder, or gives it random weights; the seeds of a kind share a vocabulary."""
-    frozen, study = result.frozen, result.frozen.study
-    pretraining = study.encoders[kind].pretrain
-    assert pretraining is not None
-    corpus = frozen.tasks[pretraining.corpus]
-    languages = tuple(sorted((study.languages.anchor, *frozen.pool, *frozen.held_out)))
-    texts = examples_steps(result, corpus, "train", languages)
-    words = pretraining.vocabulary.model_dump(mode="json")
-    function, label = "xstilts.models.vocabulary:train_vocabulary", f"vocabulary of {kind}"
-    vocabulary = add(result, "vocabulary", function, label, words, texts)
-    arguments = {
-        **some(pretraining, "config", "updates", "batch_size", "masked", "exponent", "max_length"),
-        **({"updates": 0} if random_weights else {}),
-        "task": entry_of(corpus),
-        "languages": list(languages),
-        "recipe": recipe_of(pretraining.recipe, frozen.precision),
-        "seed": derive(study.seed, name, "pretraining"),
-        "device": frozen.device,
-    }
-    kind, label = ("random", f"{name} with random weights") if random_weights else ("pretrain", f"pretrain {name}")
-    inputs = {"vocabulary": vocabulary, **texts}
-    return add(result, kind, "xstilts.training.phases:pretrain", label, arguments, inputs)
+    else:
+        step_kind, function = "pretrain", "xstilts.training.phases:pretrain"
+        corpus = frozen.tasks[pretraining.corpus]
+        languages = tuple(sorted((study.languages.anchor, *frozen.pool, *frozen.held_out)))
+        texts = examples_steps(result, corpus, "train", languages)
+        words, train_vocabulary = pretraining.vocabulary.model_dump(), "xstilts.models.vocabulary:train_vocabulary"
+        inputs = {"vocabulary": add(result, "vocabulary", train_vocabulary, f"vocabulary of {kind}", words, texts)}
+        inputs |= texts
+        arguments = {
+            **some(pretraining, "config", "updates", "batch_size", "masked", "exponent", "max_length"),
+            **({"updates": 0} if random_weights else {}),
+            "task": entry_of(corpus),
+            "languages": list(languages),
+            "recipe": {**pretraining.recipe.model_dump(), "precision": frozen.precision},
+            "seed": derive(study.seed, name, "pretraining"),
+            "device": frozen.device,
+        }
+    if random_weights:
+        return add(result, "random", function, f"{name} with random weights", arguments, inputs)
+    result.encoders[name] = add(result, step_kind, function, f"{step_kind} {name}", arguments, inputs)
+    return result.encoders[name]
 
 
 def translator_step(result: StudyPlan, name: str) -> str:

@@ -7,26 +7,30 @@ from xstilts.data.examples import available
 from xstilts.errors import XstiltsError
 from xstilts.randomness import derive
 from xstilts.study.source_languages import parts_of
-from xstilts.study.steps import StudyPlan, add, entry_of, examples_step, recipe_of, some, translator_step
+from xstilts.study.steps import StudyPlan, add, entry_of, examples_step, some, translator_step
 from xstilts.tasks.task import Task
 
 
-def intermediate_step(result: StudyPlan, arm: Arm, base: str, sources: tuple[str, ...], seed: int, label: str) -> str:
-    """The step that trains the encoder `base` on an arm's intermediate task or tasks in the languages `sources`."""
-    study, frozen = result.frozen.study, result.frozen
-    training = study.intermediate[arm.intermediate]
-    parts = parts_of(study, arm.intermediate)
+def intermediate_step(result: StudyPlan, name: str, base: str, randomness: str, cell: str) -> str:
+    """The step that trains the encoder `base` on an arm's intermediate task or tasks; "" if the arm has none.
+
+    randomness: the name of the replicate's randomness; cell: what the label calls encoder and replicate.
+    """
+    frozen, study, arm = result.frozen, result.frozen.study, result.frozen.study.arms[name]
+    if not arm.intermediate:
+        return ""
+    training, parts = study.intermediate[arm.intermediate], parts_of(study, arm.intermediate)
+    sources = frozen.sources[name][randomness]
     tasks, inputs = {}, {"encoder": base}
-    for name, part in parts.items():
+    for part_name, part in parts.items():
         task = frozen.tasks[part.task]
-        weight, parallel = training.mixture.get(name, 1.0), task.parallel or bool(arm.translated)
-        tasks[name] = task_arguments(task, part, sources, weight, parallel)
+        parallel = task.parallel or bool(arm.translated)
+        tasks[part_name] = _task_arguments(task, part, sources, parallel, training.mixture.get(part_name, 1.0))
         for code in sources:
-            inputs[f"train.{name}.{code}"] = _source_examples(result, arm, task, part.train, code)
+            inputs[f"train.{part_name}.{code}"] = _source_examples(result, arm, task, part.train, code)
         has_anchor = available(task, part.dev, (study.languages.anchor,), frozen.data, frozen.tasks)
-        inputs[f"dev.{name}"] = examples_step(
-            result, task, part.dev, study.languages.anchor if has_anchor else sources[0]
-        )
+        dev_language = study.languages.anchor if has_anchor else sources[0]
+        inputs[f"dev.{part_name}"] = examples_step(result, task, part.dev, dev_language)
     changes: dict[str, Any] = {"anchor_share": arm.anchor_share}
     if len(parts) > 1:
         changes["sampling"] = {"how": training.sampling, **some(training, "temperature", "cap", "examples")}
@@ -37,6 +41,10 @@ def intermediate_step(result: StudyPlan, arm: Arm, base: str, sources: tuple[str
         inputs |= {f"text.{code}": examples_step(result, corpus, "train", code) for code in languages}
         text = {"task": entry_of(corpus), "languages": list(languages), "max_length": corpus.max_length}
         changes["mlm"] = text | some(arm.mlm, "share", "masked")
+    masked = f", {arm.mlm.share:.0%} masked text" if arm.mlm else ""
+    translated = f", translated by {arm.translated}" if arm.translated else ""
+    label = f"{arm.intermediate}{masked}{translated} in {', '.join(sources)} · {cell}"
+    seed = derive(study.seed, randomness, arm.intermediate, "intermediate")
     return _fine_tune(result, training, tasks, inputs, seed, label, changes)
 
 
@@ -52,10 +60,9 @@ def target_step(
     Raises XstiltsError if no held-out language has examples for the target's oracle.
     """
     frozen, entry = result.frozen, result.frozen.study.targets[target]
-    training, scored = entry.training, frozen.task_of(target)
+    training, anchor = entry.training, frozen.study.languages.anchor
     assert training is not None
-    anchor = frozen.study.languages.anchor
-    task = frozen.tasks[training.task] if training.task else scored
+    task, scored = frozen.tasks[training.task], frozen.task_of(target)
     inputs = {
         "encoder": model,
         f"train.{task.name}.{anchor}": examples_step(result, task, training.train, anchor),
@@ -72,15 +79,14 @@ def target_step(
         inputs |= {f"oracle.{code}": examples_step(result, scored, entry.oracle, code) for code in oracle}
     if longer:
         inputs["longer"] = longer
-    tasks = {task.name: task_arguments(task, training, (anchor,), 1.0, task.parallel)}
+    tasks = {task.name: _task_arguments(task, training, (anchor,), task.parallel)}
     changes = {"mask_column": mask_column, "oracle": oracle}
     return _fine_tune(result, training, tasks, inputs, seed, label, changes)
 
 
-def task_arguments(
-    task: Task, training: Training, languages: tuple[str, ...], weight: float, parallel: bool
+def _task_arguments(
+    task: Task, training: Training, languages: tuple[str, ...], parallel: bool, weight: float = 1.0
 ) -> dict[str, Any]:
-    """The arguments of a training for one of its tasks."""
     entry = entry_of(task) | ({"parallel": True} if parallel else {})
     arguments = {"task": entry, "languages": list(languages), "max_length": task.max_length, "weight": weight}
     return arguments | some(training, "examples", "epochs")
@@ -98,7 +104,7 @@ def _fine_tune(
     """A training step; one that is tried again has another seed and follows its first try in the plan."""
     arguments = {
         "tasks": tasks,
-        "recipe": recipe_of(training.recipe, result.frozen.precision),
+        "recipe": {**training.recipe.model_dump(), "precision": result.frozen.precision},
         "checkpoint": training.checkpoint or result.frozen.study.checkpoint,
         **some(training, "batch_size", "evaluate_every"),
         **{"sampling": {}, "mlm": None, "anchor_share": 0.0, "oracle": [], "mask_column": ""},
