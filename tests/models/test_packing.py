@@ -14,7 +14,7 @@ from xstilts.evaluation.retrieve import embed
 from xstilts.models import packing
 from xstilts.models.batching import micro_batches
 from xstilts.models.dropout import cheap_dropout, dropout
-from xstilts.models.limits import PACKED_TYPES
+from xstilts.models.hardware import PACKED_TYPES
 from xstilts.models.packing import packed
 from xstilts.tasks import classification, mlm
 from xstilts.tasks.encoding import Encoded, pad, ragged

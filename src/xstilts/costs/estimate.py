@@ -12,7 +12,7 @@ from xstilts.costs.peak_memory import EXAMPLE, LIGHT, TORCH, peak
 from xstilts.costs.shapes import ENCODER, TRANSLATOR, Shape, configured, shape_of
 from xstilts.costs.sizes import Size, Sizes
 from xstilts.engine import Plan, Step
-from xstilts.models.limits import MICRO_TOKENS, TRANSLATED_TOKENS
+from xstilts.models.hardware import MICRO_TOKENS, TRANSLATED_TOKENS
 from xstilts.training.budget import shares
 from xstilts.training.schedule import between_evaluations
 

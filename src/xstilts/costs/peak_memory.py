@@ -9,7 +9,7 @@ from typing import NamedTuple
 from xstilts.costs.shapes import Shape
 from xstilts.costs.sizes import Size
 from xstilts.engine import Step
-from xstilts.models.limits import MICRO_TOKENS, PACKED_TOKENS, PREDICTED_TOKENS
+from xstilts.models.hardware import MICRO_TOKENS, PACKED_TOKENS, PREDICTED_TOKENS
 from xstilts.tasks.mlm import HEADS
 
 LIGHT, TORCH = 0.2e9, 0.5e9

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from xstilts.models.limits import PACKED_FROM, PACKED_TYPES
+from xstilts.models.hardware import PACKED_FROM, PACKED_TYPES
 
 ENCODER, TRANSLATOR = "FacebookAI/xlm-roberta-base", "facebook/nllb-200-distilled-600M"
 """Assumed for models of unknown size."""

@@ -15,8 +15,7 @@ from xstilts.errors import XstiltsError
 from xstilts.evaluation.encode import encode_examples, example_folders
 from xstilts.models.batching import sorted_batches
 from xstilts.models.encoders import load_model, load_tokenizer
-from xstilts.models.hardware import autocast, choose_device
-from xstilts.models.limits import PREDICTED_TOKENS
+from xstilts.models.hardware import PREDICTED_TOKENS, autocast, choose_device
 from xstilts.models.packing import packed
 from xstilts.tasks import no_answer
 from xstilts.tasks.encoding import Encoded

@@ -17,8 +17,7 @@ from xstilts.evaluation.encode import encode_examples, example_folders
 from xstilts.evaluation.predict import attach_example_ids, check_outputs
 from xstilts.models.batching import sorted_batches
 from xstilts.models.encoders import load_base, load_tokenizer
-from xstilts.models.hardware import autocast, choose_device
-from xstilts.models.limits import PREDICTED_TOKENS
+from xstilts.models.hardware import PREDICTED_TOKENS, autocast, choose_device
 from xstilts.models.packing import packed
 from xstilts.tasks import retrieval
 from xstilts.tasks.encoding import Encoded

@@ -1,8 +1,7 @@
-"""What a device can do, and how it is used: precision, attention kernels, the memory of the processor."""
+"""What a device can do and how it is used: precision, attention kernels, memory, tokens per forward pass, packing."""
 
 import ctypes
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,24 @@ AMPERE = (8, 0)
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
+MICRO_TOKENS = {"cpu": 1024, "cuda": 32768}
+"""Tokens of a forward pass in training, padding included: small groups of similar length have little padding."""
+
+PACKED_TOKENS = {"cpu": 2048, "cuda": 32768}
+"""The same without padding: larger groups cast the weights to bf16 less often."""
+
+PREDICTED_TOKENS = {"cpu": 4096, "cuda": 65536}
+"""Tokens of a prediction batch: small enough for the processor's cache, large enough to fill a GPU."""
+
+TRANSLATED_TOKENS = {"cpu": 1024, "cuda": 16384}
+"""Tokens of a batch of sentences to translate, with padding; beam search multiplies them by the number of beams."""
+
+PACKED_TYPES = frozenset({"bert", "camembert", "modernbert", "roberta", "xlm-roberta"})
+"""Model types whose layers pass extra arguments to the attention function; tests show that packing changes nothing."""
+
+PACKED_FROM = {"cpu": 256, "cuda": 0}
+"""The smallest hidden size that is packed: below, the calls for each group cost more than the padding."""
+
 
 def choose_device(name: str) -> "torch.device":
     """The device of that class, 'cpu' or 'cuda'; raises XstiltsError if this machine has none."""
@@ -29,12 +46,17 @@ def choose_device(name: str) -> "torch.device":
             "unsupported", "this machine has no CUDA device", "the study's plan asks for one", "use --device cpu"
         )
     if name == "cpu":
-        _keep_memory()
+        # glibc returns blocks of some megabytes (weights, gradients, activations) to the system and maps them again,
+        # and the kernel clears each page: tens of thousands of page faults per update. Make it keep them.
+        with suppress(OSError, AttributeError):
+            library = ctypes.CDLL(None)
+            library.mallopt(MMAP_THRESHOLD, 2**30)
+            library.mallopt(TRIM_THRESHOLD, 2**31 - 1)
     return torch.device(name)
 
 
 def has_gpu() -> bool:
-    """Whether the driver of a GPU is loaded: found out without the seconds that it takes to import torch."""
+    """Whether the driver of a GPU is loaded, without the seconds that it takes to import torch."""
     return Path("/dev/nvidiactl").exists() or Path("/proc/driver/nvidia").exists()
 
 
@@ -45,15 +67,14 @@ def choose_precision(device: str) -> str:
     a study depend on it. For 'cuda', every GPU of this machine must support bf16; a machine without GPUs plans for
     others and assumes that they do.
     """
-    if device == "cuda" and not has_gpu():
-        fast = True
-    elif device == "cuda":
-        import torch
+    if device == "cpu":
+        return "bf16" if FAST_BF16 & _processor_flags() else "fp32"
+    if not has_gpu():
+        return "bf16"
+    import torch
 
-        fast = all(is_ampere(torch.device("cuda", number)) for number in range(torch.cuda.device_count()))
-    else:
-        fast = bool(FAST_BF16 & _processor_flags())
-    return "bf16" if fast else "fp32"
+    gpus = [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
+    return "bf16" if all(is_ampere(gpu) for gpu in gpus) else "fp32"
 
 
 def is_ampere(device: "torch.device") -> bool:
@@ -75,16 +96,3 @@ def _processor_flags() -> set[str]:
     file = Path("/proc/cpuinfo")
     lines = file.read_text().splitlines() if file.is_file() else []
     return {flag for line in lines if line.startswith(("flags", "Features")) for flag in line.split()}
-
-
-@cache
-def _keep_memory() -> None:
-    """Makes this process keep the memory that it frees, if its C library is glibc.
-
-    By default the library returns blocks of some megabytes (weights, gradients, activations) to the system and maps
-    them again, and the kernel clears each page: tens of thousands of page faults per update.
-    """
-    with suppress(OSError, AttributeError):
-        library = ctypes.CDLL(None)
-        library.mallopt(MMAP_THRESHOLD, 2**30)
-        library.mallopt(TRIM_THRESHOLD, 2**31 - 1)

@@ -16,8 +16,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 
 from xstilts.models.dropout import dropout
-from xstilts.models.hardware import is_ampere
-from xstilts.models.limits import PACKED_FROM, PACKED_TYPES
+from xstilts.models.hardware import PACKED_FROM, PACKED_TYPES, is_ampere
 
 SLACK = {"cpu": 0.0, "cuda": 1.0}
 """How much shorter than the longest of its group a sequence may be in attention. On a GPU all sequences are one group:

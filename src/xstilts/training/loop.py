@@ -17,8 +17,7 @@ from xstilts.context import Context
 from xstilts.errors import XstiltsError
 from xstilts.models.batching import micro_batches, to_tensors
 from xstilts.models.dropout import cheap_dropout
-from xstilts.models.hardware import autocast
-from xstilts.models.limits import MICRO_TOKENS, PACKED_TOKENS
+from xstilts.models.hardware import MICRO_TOKENS, PACKED_TOKENS, autocast
 from xstilts.models.packing import packed
 from xstilts.randomness import derive, generator
 from xstilts.tasks.encoding import IGNORED, Encoded, pad

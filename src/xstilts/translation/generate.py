@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from xstilts.models.limits import TRANSLATED_TOKENS
+from xstilts.models.hardware import TRANSLATED_TOKENS
 from xstilts.tasks.encoding import cuts
 from xstilts.translation.codes import Direction
 from xstilts.translation.models import Translator
