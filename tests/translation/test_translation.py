@@ -38,9 +38,8 @@ from xstilts.study.run import freeze_plan
 from xstilts.tasks.task import Task
 from xstilts.tasks.task_types import SCHEMAS
 from xstilts.translation import generate
-from xstilts.translation.codes import Direction, direction
+from xstilts.translation.codes import Direction, direction, known_targets
 from xstilts.translation.generate import TOO_LONG, UNFINISHED, Search, translate_texts
-from xstilts.translation.known import known_targets
 from xstilts.translation.marking import LOST, TEXT_HAS_BRACKETS, Passage, marked, sentences, unmark
 from xstilts.translation.models import fetch, load_translator
 from xstilts.translation.projection import AMBIGUOUS, SHARED_WORD, words

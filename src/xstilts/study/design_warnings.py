@@ -8,7 +8,7 @@ from xstilts.config.schema import Arm, Study, parse_contrast
 from xstilts.languages.split import Split
 from xstilts.study.source_languages import parts_of, translatable
 from xstilts.tasks.task import Task
-from xstilts.translation.known import known_targets
+from xstilts.translation.codes import known_targets
 
 Sources = dict[str, dict[str, tuple[str, ...]]]
 """Languages per arm and name of its randomness."""

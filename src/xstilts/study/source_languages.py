@@ -11,7 +11,7 @@ from xstilts.languages.user_tables import read_scores
 from xstilts.randomness import INDEPENDENT, derive
 from xstilts.runs.reader import kinds_of_encoders
 from xstilts.tasks.task import Task
-from xstilts.translation.known import known_targets
+from xstilts.translation.codes import known_targets
 
 
 def encoder_names(study: Study) -> list[str]:

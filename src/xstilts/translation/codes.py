@@ -1,9 +1,12 @@
 """Language codes of translation models, and how a model is told the direction of translation."""
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from xstilts.errors import XstiltsError
@@ -14,6 +17,20 @@ CODED = re.compile(r"(?:__)?([a-z]{2,3}(?:_[A-Z]{2}|_[A-Z][a-z]{3})?)(?:__)?")
 """Special tokens that name a language: `eng_Latn` (NLLB, FLORES-200), `en_XX` (mBART), `__en__` (M2M-100)."""
 PREFIX = re.compile(r">>([A-Za-z_-]+)<<|<2([A-Za-z_-]+)>")
 """Prefixes of a text that name the target language: `>>deu<<` (Opus-MT), `<2de>` (MADLAD-400)."""
+TABLES = {
+    "m2m100": ("m2m_100.tokenization_m2m_100", "m2m100"),
+    "nllb": ("nllb.tokenization_nllb", ""),
+    "mbart50": ("mbart50.tokenization_mbart50", ""),
+}
+"""Family of models -> the module of `transformers` that lists its languages, and the relevant part of the list."""
+NAMES = {
+    "m2m100": re.compile(r"m2m100[_-].+"),
+    "nllb": re.compile(r"nllb-(200|moe)-.+"),
+    "mbart50": re.compile(r"mbart-large-50-(many|one)-to-many-mmt"),
+}
+TO_ENGLISH = "mbart-large-50-many-to-one-mmt"
+OPUS = re.compile(r"opus-mt-(?:tc-(?:base|big|bible-big)-)?[A-Za-z_]+-([A-Za-z_]+)")
+TOKENIZERS = {"M2M100Tokenizer": "m2m100", "NllbTokenizer": "nllb", "MBart50Tokenizer": "mbart50"}
 
 
 @dataclass(frozen=True)
@@ -34,8 +51,7 @@ def direction(tokenizer: Any, size: int, source: str, target: str, model: str) -
     """How a model translates from the language `source` into `target`.
 
     size: the number of its embeddings; a token beyond them names no language. A model that neither lists nor declares
-    languages is assumed to translate this pair. Raises XstiltsError if it lacks one, with those that it
-    supports.
+    languages is assumed to translate this pair. Raises XstiltsError if it lacks one, with those that it supports.
     """
     if hasattr(tokenizer, "src_lang"):
         named = getattr(tokenizer, "lang_code_to_token", {}).values()  # M2M-100 does not count them as special
@@ -52,40 +68,43 @@ def direction(tokenizer: Any, size: int, source: str, target: str, model: str) -
 
 def _tokens(form: re.Pattern[str], tokens: Iterable[str], tokenizer: Any, size: int) -> dict[str, str]:
     """The model's language code -> token, for tokens of a form that the model has an embedding for."""
-    matches = [(match, token) for token in tokens if (match := form.fullmatch(token))]
-    ids = (tokenizer.convert_tokens_to_ids(token) for _, token in matches)
-    return {
-        next(filter(None, match.groups())): token
-        for (match, token), number in zip(matches, ids, strict=True)
-        if number < size and number != tokenizer.unk_token_id
-    }
+    matches = [match for token in tokens if (match := form.fullmatch(token))]
+    ids = (tokenizer.convert_tokens_to_ids(match[0]) for match in matches)
+    usable = (m for m, i in zip(matches, ids, strict=True) if i < size and i != tokenizer.unk_token_id)
+    return {next(filter(None, match.groups())): match[0] for match in usable}
 
 
 def _required(names: Iterable[str], code: str, model: str, way: str) -> str:
     """The model's code of a language; of several, the one with its usual script, then of its individual language."""
     wanted = language(code)
-    known = [(name, entry) for name in names if (entry := language_of(name))]
-    fits = [(name, entry) for name, entry in known if entry.code == wanted.code]
+    known = [(name, entry) for name in names if (entry := _language_of(name))]
+    fits = [
+        (entry.script != wanted.script, name.partition("_")[0] != wanted.iso639_3, name)
+        for name, entry in known
+        if entry.code == wanted.code
+    ]
     if not fits:
         raise _unsupported({entry.code for _, entry in known}, wanted, model, way)
-
-    def rank(fit: tuple[str, Language]) -> tuple[bool, bool, str]:
-        return fit[1].script != wanted.script, fit[0].partition("_")[0] != wanted.iso639_3, fit[0]
-
-    return min(fits, key=rank)[0]
+    return min(fits)[-1]
 
 
 def _declared(stated: str | None, code: str, model: str, way: str) -> None:
     """Raises XstiltsError if a tokenizer declares its languages (`de`, `fr+es+pt_br`) and the wanted one is not among
     them. A group of languages (`gem`) may hold any."""
-    declared = {entry.code for part in (stated or "").split("+") if (entry := language_of(part))}
+    declared = {entry.code for part in (stated or "").split("+") if (entry := _language_of(part))}
     wanted = language(code)
     if declared and wanted.code not in declared:
         raise _unsupported(declared, wanted, model, way)
 
 
+def _unsupported(known: set[str], wanted: Language, model: str, way: str) -> XstiltsError:
+    what = f"the model {model} does not translate {way} {wanted.name} ({wanted.code})"
+    why = f"it supports {', '.join(sorted(known)) or 'no language of the table'}"
+    return XstiltsError("unsupported", what, why, "choose one of these languages, or another model")
+
+
 @cache
-def language_of(name: str) -> Language | None:
+def _language_of(name: str) -> Language | None:
     """The language that a model's code stands for; None if the table of languages lacks it."""
     try:
         return language(name)
@@ -93,10 +112,55 @@ def language_of(name: str) -> Language | None:
         return None
 
 
-def _unsupported(known: set[str], wanted: Language, model: str, way: str) -> XstiltsError:
-    return XstiltsError(
-        "unsupported",
-        f"the model {model} does not translate {way} {wanted.name} ({wanted.code})",
-        f"it supports {', '.join(sorted(known)) or 'no language of the table'}",
-        "choose one of these languages, or another model",
-    )
+def known_targets(load: str) -> frozenset[str] | None:
+    """Codes of the languages into which the model in a folder or repository translates, without loading it; None if
+    neither its name nor its files reveal them, or only a group of languages (`opus-mt-en-gem`).
+
+    >>> known_targets("Helsinki-NLP/opus-mt-en-de"), known_targets("somebody/something")
+    (frozenset({'de'}), None)
+    """
+    names = _names_in_folder(Path(load)) if Path(load).is_dir() else _names_of_family(Path(load).name)
+    return frozenset(entry.code for name in names if (entry := _language_of(name))) or None
+
+
+def _names_of_family(name: str) -> list[str]:
+    """The model's codes by its name; none if the name is not of a known family."""
+    if name == TO_ENGLISH:
+        return ["en"]
+    if single := OPUS.fullmatch(name):
+        return [single[1]]
+    return next((_table(family) for family, form in NAMES.items() if form.fullmatch(name)), [])
+
+
+def _names_in_folder(folder: Path) -> list[str]:
+    """The model's codes by the tokenizer's files: tokens that name languages and have an embedding, else the family's
+    list, else the language that the tokenizer declares."""
+    settings, size = _read(folder / "tokenizer_config.json"), _read(folder / "config.json").get("vocab_size", 0)
+    kind = str(settings.get("tokenizer_class", "")).removesuffix("Fast")
+    if kind == "MarianTokenizer":
+        prefixes = map(PREFIX.fullmatch, _read(folder / "vocab.json"))
+        return [match[1] or match[2] for match in prefixes if match] or str(settings.get("target_lang") or "").split(
+            "+"
+        )
+    if kind not in TOKENIZERS or settings.get("language_codes", "m2m100") != "m2m100":
+        return []
+    added = _read(folder / "tokenizer.json").get("added_tokens", [])
+    named = [match[1] for token in added if token["id"] < size and (match := CODED.fullmatch(token["content"]))]
+    return named or _table(TOKENIZERS[kind])
+
+
+@cache
+def _table(family: str) -> list[str]:
+    """The languages of a family as `transformers` lists them."""
+    module, part = TABLES[family]
+    listed = import_module(f"transformers.models.{module}").FAIRSEQ_LANGUAGE_CODES
+    return list(listed[part] if part else listed)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """The object in a JSON file, {} if it cannot be read: loading the model reports that."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,8 +1,10 @@
 """Translate many texts: each distinct one once, the longest first, resumably."""
 
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,9 +41,13 @@ class Translations:
 
 
 def translate_texts(
-    texts: Sequence[str], translator: Translator, way: Direction, search: Search, file: Path,
+    texts: Sequence[str],
+    translator: Translator,
+    way: Direction,
+    search: Search,
+    file: Path,
     progress: Callable[[float], None],
-) -> Translations:  # fmt: skip
+) -> Translations:
     """The translation of every distinct text.
 
     Nothing is truncated: a text with more tokens than the model or `search` allows fails, and so does a translation
@@ -51,20 +57,21 @@ def translate_texts(
     distinct = list(dict.fromkeys(texts))
     ids = _encode(distinct, translator.tokenizer, way)
     longest = min(translator.longest, search.max_length)
-    result = Translations(failed={text: TOO_LONG for text, i in zip(distinct, ids, strict=True) if len(i) > longest})
-    batches = _batches([i if len(i) <= longest else i[:0] for i in ids], _budget(translator, search))
-    total = sum(len(i) for i in ids if len(i) <= longest) or 1
+    lengths = np.array([len(i) for i in ids], np.int64)
+    result = Translations(failed={distinct[i]: TOO_LONG for i in np.flatnonzero(lengths > longest)})
+    lengths[lengths > longest] = 0
+    batches = _batches(lengths, search.batch_tokens or TRANSLATED_TOKENS[translator.model.device.type])
     finished = 0
     for batch, translations in _resume(
-        batches, file, lambda b: _generate([ids[i] for i in b], translator, way, search)
+        batches, file, lambda batch: _generate([ids[i] for i in batch], translator, way, search)
     ):
         for index, text in zip(batch, translations, strict=True):
             if text:
                 result.done[distinct[index]] = text
             else:
                 result.failed[distinct[index]] = UNFINISHED if text is None else EMPTY_TRANSLATION
-        finished += sum(len(ids[index]) for index in batch)
-        progress(finished / total)
+        finished += int(lengths[batch].sum())
+        progress(finished / int(lengths.sum()))
     return result
 
 
@@ -79,13 +86,8 @@ def _encode(texts: list[str], tokenizer: Any, way: Direction) -> list[np.ndarray
     return ids
 
 
-def _budget(translator: Translator, search: Search) -> int:
-    return search.batch_tokens or TRANSLATED_TOKENS[translator.model.device.type]
-
-
-def _batches(ids: list[np.ndarray], budget: int) -> list[list[int]]:
+def _batches(lengths: np.ndarray, budget: int) -> list[list[int]]:
     """Indices of texts that are not empty, the longest first, in groups of at most `budget` tokens with padding."""
-    lengths = np.array([len(i) for i in ids], np.int64)
     order = np.argsort(-lengths, kind="stable")
     order = order[lengths[order] > 0]
     return [order[part].tolist() for part in cuts(lengths[order], budget)]
@@ -101,11 +103,10 @@ def _resume(
     file.parent.mkdir(parents=True, exist_ok=True)
     lines = file.read_bytes().splitlines(keepends=True) if file.is_file() else []
     known, size = [], 0
-    for line in lines[: len(batches)]:
-        if (written := _complete(line)) is None:
-            break
-        known.append(written)
-        size += len(line)
+    with suppress(ValueError):
+        for line in itertools.takewhile(lambda line: line.endswith(b"\n"), lines[: len(batches)]):
+            known.append(json.loads(line))
+            size += len(line)
     yield from zip(batches, known, strict=False)
     with file.open("ab") as stream:
         stream.truncate(size)
@@ -117,29 +118,19 @@ def _resume(
             yield batch, written
 
 
-def _complete(line: bytes) -> list[str | None] | None:
-    """The content of a line of the file; None if it was truncated."""
-    try:
-        return json.loads(line) if line.endswith(b"\n") else None
-    except ValueError:
-        return None
-
-
 def _generate(ids: list[np.ndarray], translator: Translator, way: Direction, search: Search) -> list[str | None]:
     """The translations of texts of similar length, None for one without an end."""
     tokenizer, device = translator.tokenizer, translator.model.device
     batch = tokenizer.pad({"input_ids": [i.tolist() for i in ids]}, return_tensors="pt").to(device)
     room = min(translator.longest, search.max_length, 3 * max(map(len, ids)) + 16) - 1  # the start token
-    forced = {} if way.first is None else {"forced_bos_token_id": way.first}
+    options = {"num_beams": search.beams, "do_sample": False, "max_new_tokens": room}
+    if way.first is not None:
+        options["forced_bos_token_id"] = way.first
     with torch.inference_mode():
-        output = translator.model.generate(
-            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], num_beams=search.beams,
-            do_sample=False, max_new_tokens=room, **forced,
-        )  # fmt: skip
+        output = translator.model.generate(**batch, **options)
     given = 1 if way.first is None else 2  # the start token, and the target language
     written = output[:, given:].cpu()
-    ends = [
-        tokenizer.eos_token_id in row[: room - given].tolist() for row in written
-    ]  # some models force an end at `room`
+    # Some models force an end at `room`.
+    ends = [tokenizer.eos_token_id in row[: room - given].tolist() for row in written]
     texts = tokenizer.batch_decode(written, skip_special_tokens=True, clean_up_tokenization_spaces=False)
     return [text.strip() if ended else None for text, ended in zip(texts, ends, strict=True)]

@@ -6,7 +6,7 @@ numbered, because a translation may change their order.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 Span = tuple[int, int, str]
@@ -14,8 +14,9 @@ Span = tuple[int, int, str]
 TEXT_HAS_BRACKETS = "the text itself has brackets"
 LOST = "markers lost in translation"
 BRACKETS = str.maketrans("［【〔］】〕", "[[[]]]")
-PLAIN = re.compile(r"\[([^\[\]]*)\]")
+PLAIN = re.compile(r"\[()([^\[\]]*)()\]")
 NUMBERED = re.compile(r"\[\s*(\d+)\s*\]([^\[\]]*)\[\s*/\s*(\d+)\s*\]")
+"""A span between its markers: the opening number, the content, and the closing number."""
 END = re.compile(r"""[.!?؟۔।]+["'”’»)]*(?=\s)|[。！？]+["'”’」』）]*|\s*\n""")
 """The end of a sentence: its final punctuation, or the end of a line."""
 SHORT = re.compile(r"(?:^|[\s(.])(?:\w|Mr|Mrs|Ms|Dr|St|Prof|Gen|No|vs|Jr|Sr)\.$")
@@ -38,24 +39,16 @@ def sentences(passage: Passage) -> list[Passage]:
     """
     text, result, start = passage.text, [], 0
     for end in [*(match.end() for match in END.finditer(text)), len(text)]:
-        if end < len(text) and (_within(passage.spans, end) or _continues(text, start, end)):
+        part, following = text[start:end], text[end:].lstrip()[:1]
+        continues = part[-1:] != "\n" and (following.islower() or SHORT.search(part))
+        if end < len(text) and (continues or any(a < end < b for a, b, _ in passage.spans)):
             continue
-        first = start + len(text[start:end]) - len(text[start:end].lstrip())
-        last = start + len(text[start:end].rstrip())
-        if first < last:
+        if part.strip():
+            first = end - len(part.lstrip())
             spans = tuple((a - first, b - first, kind) for a, b, kind in passage.spans if start <= a < end)
-            result.append(Passage(text[first:last], spans))
+            result.append(Passage(part.strip(), spans))
         start = end
     return result
-
-
-def _within(spans: Iterable[Span], position: int) -> bool:
-    return any(start < position < stop for start, stop, _ in spans)
-
-
-def _continues(text: str, start: int, end: int) -> bool:
-    following = text[end:].lstrip()[:1]
-    return text[end - 1] != "\n" and (following.islower() or bool(SHORT.search(text[start:end])))
 
 
 def _numbered(spans: Sequence[Span]) -> bool:
@@ -78,35 +71,29 @@ def unmark(translation: str, spans: Sequence[Span]) -> Passage | None:
     """The translation without markers, with its spans; None unless it has every marker of `spans` exactly once."""
     if not spans:
         return Passage(translation)
-    text, numbered = translation.translate(BRACKETS), _numbered(spans)
-    matches = list((NUMBERED if numbered else PLAIN).finditer(text))
-    each = 2 if numbered else 1
-    if len(matches) != len(spans) or text.count("[") != each * len(spans) or text.count("]") != each * len(spans):
+    text = translation.translate(BRACKETS)
+    form, brackets = (NUMBERED, 2 * len(spans)) if _numbered(spans) else (PLAIN, len(spans))
+    matches = list(form.finditer(text))
+    numbers = [(int(match[1] or i), int(match[3] or i)) for i, match in enumerate(matches, 1)]
+    if sorted(numbers) != [(i, i) for i in range(1, len(spans) + 1)] or not all(match[2].strip() for match in matches):
         return None
-    numbers = [int(match[1]) for match in matches] if numbered else list(range(1, len(spans) + 1))
-    closing = [int(match[3]) for match in matches] if numbered else numbers
-    contents = [match[2 if numbered else 1] for match in matches]
-    if sorted(numbers) != list(range(1, len(spans) + 1)) or closing != numbers or not all(c.strip() for c in contents):
+    if text.count("[") != brackets or text.count("]") != brackets:
         return None
     result, placed, end = "", [], 0
-    for match, number, content in zip(matches, numbers, contents, strict=True):
+    for match, (number, _) in zip(matches, numbers, strict=True):
+        content, inner = match[2], match[2].strip()
         result = _joined(result, text[end : match.start()])
-        inner = content.strip()
         result = _joined(result, content[: len(content) - len(content.lstrip())])
         placed.append((len(result), len(result) + len(inner), spans[number - 1][2]))
-        result += inner + _space_after(content, text[match.end() :])
         end = match.end()
+        # White space before a closing marker counts only if a word follows the marker directly.
+        result += inner + (" " if content[-1].isspace() and text[end : end + 1].isalnum() else "")
     return Passage(_joined(result, text[end:]), tuple(placed))
 
 
 def _joined(before: str, after: str) -> str:
     """Two pieces joined without double white space, and without any at the start."""
     return before + (after.lstrip() if not before or before[-1].isspace() else after)
-
-
-def _space_after(content: str, rest: str) -> str:
-    """White space before a closing marker counts only if a word follows the marker directly."""
-    return " " if content[-1:].isspace() and rest[:1].isalnum() else ""
 
 
 def without_markers(text: str) -> str:

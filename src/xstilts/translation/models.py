@@ -39,7 +39,9 @@ def fetch(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context
     place, revision = arguments["load"], arguments["revision"] or None
     config = load_pretrained("AutoConfig", place, revision=revision)
     if type(config) not in transformers.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING:
-        raise _not_for_translation(place, config.model_type)
+        why = f"a model of type '{config.model_type}' does not turn one sequence into another"
+        hint = "give a sequence-to-sequence model: NLLB, M2M-100, mBART-50, Opus-MT or MADLAD-400"
+        raise XstiltsError("unsupported", f"'{place}' is not a translation model", why, hint)
     tokenizer = _tokenizer(place, revision=revision)
     model = load_pretrained(AUTO_CLASS, place, dtype="auto", revision=revision)
     try:
@@ -71,12 +73,3 @@ def _tokenizer(place: str | Path, **options: Any) -> Any:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*sacremoses.*")
         return load_pretrained("AutoTokenizer", place, **options)
-
-
-def _not_for_translation(place: str, kind: str) -> XstiltsError:
-    return XstiltsError(
-        "unsupported",
-        f"'{place}' is not a translation model",
-        f"a model of type '{kind}' does not turn one sequence into another",
-        "give a sequence-to-sequence model: NLLB, M2M-100, mBART-50, Opus-MT or MADLAD-400",
-    )

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from xstilts.errors import XstiltsError
@@ -23,20 +24,14 @@ class Dropped(Exception):
 def check_type(task: Task) -> None:
     """Raises XstiltsError if examples of the task cannot be translated."""
     if task.type not in PROJECTION:
-        raise XstiltsError(
-            "unsupported",
-            f"examples of task '{task.name}' cannot be translated",
-            f"its type is {task.type}, whose examples belong to each language",
-            "translate a task of type " + ", ".join(PROJECTION),
-        )
+        what, hint = f"examples of task '{task.name}' cannot be translated", "translate a task of type "
+        why = f"its type is {task.type}, whose examples belong to each language"
+        raise XstiltsError("unsupported", what, why, hint + ", ".join(PROJECTION))
     kinds = {tag[:2] for tag in task.labels if tag != "O"}
     if task.type == "tagging" and ("O" not in task.labels or not kinds <= {"B-", "I-"}):
-        raise XstiltsError(
-            "unsupported",
-            f"tags of task '{task.name}' cannot be carried over to a translation",
-            "every word has a tag, and markers around every word do not survive translation",
-            "translate a task whose labels are O, B-… and I-…, such as names",
-        )
+        what = f"tags of task '{task.name}' cannot be carried over to a translation"
+        why = "every word has a tag, and markers around every word do not survive translation"
+        raise XstiltsError("unsupported", what, why, "translate a task whose labels are O, B-… and I-…, such as names")
 
 
 def _texts(row: Row, task: Task) -> list[list[Passage]]:
@@ -110,22 +105,15 @@ def words(text: str, code: str) -> list[tuple[int, int]]:
     """
     if code in SEGMENTED:
         starts = [i for i, c in enumerate(text) if not c.isspace() and (i == 0 or unicodedata.category(c)[0] != "M")]
-        return [(a, a + len(text[a:b].rstrip())) for a, b in zip(starts, [*starts[1:], len(text)], strict=True)]
+        return [(a, a + len(text[a:b].rstrip())) for a, b in pairwise([*starts, len(text)])]
     result = []
     for match in re.finditer(r"\S+", text):
-        start, stop = match.span()
-        first = next((i for i in range(start, stop) if not _is_punctuation(text[i])), stop)
-        last = next((i for i in range(stop, first, -1) if not _is_punctuation(text[i - 1])), first)
-        result += [*_runs(text, start, first), *([(first, last)] if first < last else []), *_runs(text, last, stop)]
+        inner = [i for i, c in enumerate(match[0]) if unicodedata.category(c)[0] != "P"]
+        core = range(inner[0], inner[-1] + 1) if inner else range(0)
+        signs = ["" if i in core else c for i, c in enumerate(match[0])]
+        edges = [0, *(i for i in range(1, len(signs)) if signs[i] != signs[i - 1]), len(signs)]
+        result += [(match.start() + a, match.start() + b) for a, b in pairwise(edges)]
     return result
-
-
-def _runs(text: str, start: int, stop: int) -> list[tuple[int, int]]:
-    return [(start + run.start(), start + run.end()) for run in re.finditer(r"(.)\1*", text[start:stop])]
-
-
-def _is_punctuation(character: str) -> bool:
-    return unicodedata.category(character)[0] == "P"
 
 
 Reader = Callable[[Row, Task], list[list[Passage]]]

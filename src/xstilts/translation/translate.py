@@ -40,39 +40,26 @@ def translate(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
     task = Task(**arguments["task"])
     check_type(task)
     table = read_examples([inputs["rows"]])
-    _check_language(table, arguments["from"])
+    source = arguments["from"]
+    if others := set(table["language"].unique().to_pylist()) - {source}:
+        what = f"the examples to translate from '{source}' are in {', '.join(sorted(others))}"
+        why = "a model garbles texts in another language than its source language"
+        raise XstiltsError("unsupported", what, why, "give examples in that language")
     rows = table.to_pylist()
     texts = _texts(task, rows)
     outward, homeward, quality = _both_ways(texts, arguments, inputs, context)
     final = _composed(outward, homeward) if arguments["roundtrip"] else outward
-    language = arguments["from"] if arguments["roundtrip"] else arguments["to"]
-    translated, dropped = _rebuilt(task, rows, final, language)
+    translated, reasons = _rebuilt(task, rows, final, source if arguments["roundtrip"] else arguments["to"])
     if not translated:
-        raise XstiltsError(
-            "step-failed",
-            f"no example of '{task.name}' has a translation into '{arguments['to']}'",
-            ", ".join(f"{count:,} examples: {why}" for why, count in Counter(dropped.values()).most_common()),
-            "check what the model writes, or use another one",
-        )
+        what = f"no example of '{task.name}' has a translation into '{arguments['to']}'"
+        why = ", ".join(f"{count:,} examples: {reason}" for reason, count in Counter(reasons.values()).most_common())
+        raise XstiltsError("step-failed", what, why, "check what the model writes, or use another one")
     pq.write_table(pa.Table.from_pylist(translated, table.schema), out / "examples.parquet")
-    place = f"{task.name} from {arguments['from']}"
-    problems = [
-        RejectedRow(place, row + 1, arguments["to"], why, "a translation", "row").as_json()
-        for row, why in dropped.items()
-    ]
+    place, form = f"{task.name} from {source}", ("a translation", "row")
+    problems = [RejectedRow(place, i + 1, arguments["to"], reason, *form).as_json() for i, reason in reasons.items()]
     (out / "left-out.json").write_text(json.dumps({"unlabelled": 0, "problems": problems}, ensure_ascii=False))
-    counts = {"rows": len(rows), "kept": len(translated), "dropped": Counter(dropped.values()), "sentences": len(texts)}
+    counts = {"rows": len(rows), "kept": len(translated), "dropped": Counter(reasons.values()), "sentences": len(texts)}
     (out / "quality.json").write_text(json.dumps({**counts, **quality}, ensure_ascii=False, indent=1))
-
-
-def _check_language(table: pa.Table, code: str) -> None:
-    if others := set(table["language"].unique().to_pylist()) - {code}:
-        raise XstiltsError(
-            "unsupported",
-            f"the examples to translate from '{code}' are in {', '.join(sorted(others))}",
-            "a model garbles texts in another language than its source language",
-            "give examples in that language",
-        )
 
 
 def _texts(task: Task, rows: list[Row]) -> list[str]:
@@ -94,24 +81,18 @@ def _both_ways(
     back, why = _way_back(model, arguments, inputs)
     returning = (texts if roundtrip else sample) if back else []
     share = len(texts) / max(1, len(texts) + len(returning))
-
-    def outward_progress(done: float) -> None:
-        context.progress(share * done)
-
-    def homeward_progress(done: float) -> None:
-        context.progress(share + (1 - share) * done)
-
-    outward = translate_texts(texts, model, way, search, context.scratch / "there.jsonl", outward_progress)
+    progress, scratch = context.progress, context.scratch
+    outward = translate_texts(texts, model, way, search, scratch / "there.jsonl", lambda done: progress(share * done))
     homeward = Translations()
     if back:
         wanted = [outward.done[text] for text in returning if text in outward.done]
-        homeward = translate_texts(wanted, *back, search, context.scratch / "back.jsonl", homeward_progress)
-    quality = {
-        "from": source, "to": target, "roundtrip": roundtrip, "model": _provenance(model, way),
-        "back": _provenance(*back) if back else None, **_chrf(sample, outward, homeward), "why": why,
-        "unchanged": sum(text == translated for text, translated in outward.done.items()),
-    }  # fmt: skip
-    return outward, homeward, quality
+        homeward = translate_texts(
+            wanted, *back, search, scratch / "back.jsonl", lambda done: progress(share + (1 - share) * done)
+        )
+    unchanged = sum(text == translated for text, translated in outward.done.items())
+    quality = {"from": source, "to": target, "roundtrip": roundtrip, "model": _provenance(model, way)}
+    quality |= {"back": _provenance(*back) if back else None, **_chrf(sample, outward, homeward)}
+    return outward, homeward, {**quality, "why": why, "unchanged": unchanged}
 
 
 def _way(model: Translator, source: str, target: str) -> Direction:
@@ -138,13 +119,13 @@ def _provenance(model: Translator, way: Direction) -> dict[str, Any]:
 
 def _composed(outward: Translations, homeward: Translations) -> Translations:
     """There and back as one translation."""
-    result = Translations(failed=dict(outward.failed))
+    done, failed = {}, dict(outward.failed)
     for text, translated in outward.done.items():
         if translated in homeward.done:
-            result.done[text] = homeward.done[translated]
-        elif translated in homeward.failed:
-            result.failed[text] = homeward.failed[translated]
-    return result
+            done[text] = homeward.done[translated]
+        else:
+            failed[text] = homeward.failed[translated]
+    return Translations(done, failed)
 
 
 def _chrf(sample: list[str], outward: Translations, homeward: Translations) -> dict[str, Any]:
@@ -165,18 +146,16 @@ def _rebuilt(task: Task, rows: list[Row], final: Translations, code: str) -> tup
     """The translated examples, and the reason why others have no translation, by row number."""
     read, write = PROJECTION[task.type]
     between = "" if code in UNSPACED else " "
-    translated, dropped = [], {}
+    translated, reasons = [], {}
     for number, row in enumerate(rows):
         try:
-            passages = [
-                join_passages([_translated(s, final) for s in sentences], between) for sentences in read(row, task)
-            ]
+            passages = [join_passages([_translated(s, final) for s in part], between) for part in read(row, task)]
             if not all(passage.text for passage in passages):
                 raise Dropped(EMPTY)
             translated.append({**write(row, task, passages, code), "language": code})
         except Dropped as why:
-            dropped[number] = str(why)
-    return translated, dropped
+            reasons[number] = str(why)
+    return translated, reasons
 
 
 def _translated(sentence: Passage, final: Translations) -> Passage:
