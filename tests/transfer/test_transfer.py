@@ -19,9 +19,8 @@ from xstilts.languages import distance_matrix, read_scores, select
 from xstilts.runs.reader import read_run
 from xstilts.runs.run_files import FEATURES, read_language_features
 from xstilts.transfer import predict_by_distance, predict_transfer, write_scores
-from xstilts.transfer.features import features
 from xstilts.transfer.gains import Gain, gains, signal
-from xstilts.transfer.model import choose_penalty, standardised, training_set, weights
+from xstilts.transfer.model import choose_penalty, features, standardised, training_set, weights
 from xstilts.transfer.predict_transfer import _warnings
 from xstilts.transfer.transferability import h_score, log_me
 from xstilts.transfer.validation import leave_out, mean, ndcg, spearman
@@ -51,7 +50,7 @@ def simulated(gain, units=4, languages=LANGUAGES, sets=SETS, tasks=("nli",), luc
 
 
 def check(rows, by="language"):
-    return leave_out(training_set(rows, {}), rows, by)
+    return leave_out(training_set(rows, {}), by)
 
 
 def test_rank_metrics_by_hand():
@@ -195,7 +194,7 @@ def test_the_better_intermediate_task_is_predicted_for_a_new_language():
     rows = simulated(lambda code, sources, task: {"nli": 0, "qa": 8}[task], tasks=("nli", "qa"), noise=0.5)
     data = training_set([gain for gain in rows if gain.language != "fi"], {})
     new = [gain for gain in rows if gain.language == "fi" and gain.training == "r:e:0"]
-    scores = standardised(new, {}, data) @ weights(data.x, data.y, choose_penalty(data.x, data.y, data.languages))
+    scores = standardised(new, data) @ weights(data.x, data.y, choose_penalty(data.x, data.y, data.languages))
     by_task = {task: [s for s, g in zip(scores, new, strict=True) if g.intermediate == task] for task in ("qa", "nli")}
     assert min(by_task["qa"]) > max(by_task["nli"])
 

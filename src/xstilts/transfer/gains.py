@@ -29,18 +29,13 @@ class Gain:
     points: float
     examples: float = 1.0
 
-    @property
-    def comparison(self) -> tuple[str, str, str]:
-        """What gains must share to be compared: training, target and language."""
-        return self.training, self.target, self.language
 
-
-def groups(gains: Sequence[Gain]) -> dict[tuple[str, str, str], np.ndarray]:
-    """Comparison → positions of the gains in it."""
+def groups(gains: Sequence[Gain]) -> list[np.ndarray]:
+    """Positions of the gains that can be compared: those of one training, target and language."""
     members: dict[tuple[str, str, str], list[int]] = {}
     for i, gain in enumerate(gains):
-        members.setdefault(gain.comparison, []).append(i)
-    return {comparison: np.array(positions) for comparison, positions in members.items()}
+        members.setdefault((gain.training, gain.target, gain.language), []).append(i)
+    return [np.array(positions) for positions in members.values()]
 
 
 def gains(runs: Sequence[Run], target: str = "") -> list[Gain]:
@@ -88,8 +83,8 @@ def _run_gains(run: Run, only: str) -> Iterator[Gain]:
 def signal(gains: Sequence[Gain]) -> list[dict]:
     """Test for each run and target whether arms differ by more than their replicates do.
 
-    This is an analysis of variance of the arms' mean gains with trainings as blocks, over the languages that all arms
-    have. `p` is None if fewer than two arms or trainings are complete.
+    This is the F test of a randomised block design: the arms' mean gains with trainings as blocks, over the languages
+    that all arms have. `p` is None if fewer than two arms or trainings are complete.
     """
     tests = []
     for run, target in dict.fromkeys((gain.run, gain.target) for gain in gains):
@@ -101,16 +96,11 @@ def signal(gains: Sequence[Gain]) -> list[dict]:
             if gain.language in shared:
                 points.setdefault((gain.arm, gain.training), []).append(gain.points)
         complete = [training for training in trainings if all((arm, training) in points for arm in arms)]
-        p = _p_value(np.array([[np.mean(points[arm, training]) for training in complete] for arm in arms]))
-        tests.append({"run": run, "target": target, "arms": len(arms), "units": len(complete), "p": p})
+        a, b, p = len(arms), len(complete), None
+        if min(a, b) > 1:
+            means = np.array([[np.mean(points[arm, training]) for training in complete] for arm in arms])
+            residual = means - means.mean(1, keepdims=True) - means.mean(0) + means.mean()
+            between, within = b * means.mean(1).var(ddof=1), (residual**2).sum() / ((a - 1) * (b - 1))
+            p = stats.f.sf(between / within, a - 1, (a - 1) * (b - 1)) if within > 0 else between == 0
+        tests.append({"run": run, "target": target, "arms": a, "units": b, "p": None if p is None else float(p)})
     return tests
-
-
-def _p_value(means: np.ndarray) -> float | None:
-    """The p-value of the F test of rows in a randomised block design [rows, blocks]."""
-    a, b = means.shape
-    if a < 2 or b < 2:
-        return None
-    residual = means - means.mean(1, keepdims=True) - means.mean(0) + means.mean()
-    between, within = b * means.mean(1).var(ddof=1), (residual**2).sum() / ((a - 1) * (b - 1))
-    return float(stats.f.sf(between / within, a - 1, (a - 1) * (b - 1))) if within > 0 else float(between == 0)

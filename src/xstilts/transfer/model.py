@@ -1,5 +1,6 @@
 """A ridge regression that explains ranks of gains by features of sources and languages."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,15 +8,15 @@ import numpy as np
 from scipy import stats
 from sklearn.linear_model import Ridge
 
+from xstilts.languages import distance_matrix, language
+from xstilts.languages.features import feature_matrix
 from xstilts.randomness import generator
 from xstilts.runs.run_files import Numbers
-from xstilts.transfer.features import features
 from xstilts.transfer.gains import Gain, groups
 
 PENALTIES = (0.001, 0.01, 0.1, 1.0, 10.0)
 """Of the ridge, as multiples of the number of gains."""
 DRAWS = 400
-FLAT = "does not differ among the rows"
 REQUIRED = {
     "log_examples": "cells.json with the examples of each training",
     **dict.fromkeys(("overlap", "fertility"), "texts and the model's tokenizer"),
@@ -23,6 +24,8 @@ REQUIRED = {
     **dict.fromkeys(("logme", "h_score"), "labelled texts and the untouched encoder"),
 }
 """What a feature needs; by default languages with known typology."""
+MEANS = {"fertility": False, "log_size": False, "logme": True, "h_score": True}
+"""Measured features that are means over the sources, and whether they depend on the intermediate task."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,13 @@ class TrainingSet:
     """What the regression learns from: standardised features x [gains, p] and ranks y [gains], with the language and
     the training of each gain [gains].
 
-    names: of the columns, features first; pairs: (intermediate task, target task), each with an indicator column;
-    scale: standard deviations that columns are divided by [p]; absent: features that are not used, and why.
+    measured: what is known of each run by its name; names: of the columns, features first; pairs: (intermediate task,
+    target task), each with an indicator column; scale: standard deviations that columns are divided by [p]; absent:
+    features that are not used, and why.
     """
 
+    gains: Sequence[Gain]
+    measured: dict[str, Numbers]
     names: tuple[str, ...]
     pairs: tuple[tuple[str, str], ...]
     scale: np.ndarray
@@ -57,20 +63,22 @@ def training_set(gains: Sequence[Gain], measured: dict[str, Numbers]) -> Trainin
     pairs = pairs if len({intermediate for intermediate, _ in pairs}) > 1 else ()
     x = _columns(gains, table, known, pairs)
     scale = np.where(x.std(0) < 1e-9, np.inf, x.std(0))
-    absent |= {name: FLAT for name, value in zip(known, scale, strict=False) if value == np.inf}
+    absent |= {
+        name: "does not differ among the rows" for name, value in zip(known, scale, strict=False) if value == np.inf
+    }
     y = np.zeros(len(gains))
-    for members in groups(gains).values():
+    for members in groups(gains):
         ranks = stats.rankdata([gains[i].points for i in members])
         y[members] = (ranks - ranks.mean()) / max(len(members) - 1, 1)
     names = (*known, *(f"{intermediate} for {target}" for intermediate, target in pairs))
     languages, trainings = (np.array([getattr(gain, name) for gain in gains]) for name in ("language", "training"))
-    return TrainingSet(names, pairs, scale, absent, x / scale, y, languages, trainings)
+    return TrainingSet(gains, measured, names, pairs, scale, absent, x / scale, y, languages, trainings)
 
 
-def standardised(gains: Sequence[Gain], measured: dict[str, Numbers], data: TrainingSet) -> np.ndarray:
+def standardised(gains: Sequence[Gain], data: TrainingSet) -> np.ndarray:
     """The features of further gains in the columns of a training set [gains, p]."""
     names = data.names[: len(data.names) - len(data.pairs)]
-    return _columns(gains, features(gains, measured), names, data.pairs) / data.scale
+    return _columns(gains, features(gains, data.measured), names, data.pairs) / data.scale
 
 
 def _columns(
@@ -79,10 +87,49 @@ def _columns(
     """Named features and an indicator for each pair, as differences from the comparison's mean [gains, p]."""
     indicators = [[(gain.intermediate, gain.target) == pair for gain in gains] for pair in pairs]
     x = np.array([*(table[name] for name in names), *indicators], float).T
-    for members in groups(gains).values():
+    for members in groups(gains):
         count = np.maximum((~np.isnan(x[members])).sum(0), 1)
         x[members] = np.nan_to_num(x[members] - np.nansum(x[members], axis=0) / count)
     return x
+
+
+def features(gains: Sequence[Gain], measured: dict[str, Numbers]) -> dict[str, np.ndarray]:
+    """Compute feature → values [gains], NaN if unknown; `measured` is what is known of each run by its name.
+
+    distance: to the nearest source (syntax). coverage: 1 − the smallest difference to a source, averaged over the
+    syntax features that the language and a source have observed. script, family: share of the sources that have the
+    language's. log_examples: of each source. overlap: shared sub-words with the source that shares most. fertility,
+    log_size, logme, h_score: means over the sources.
+    """
+    codes = sorted({code for gain in gains for code in (gain.language, *gain.sources)})
+    distances = distance_matrix(codes).values
+    syntax = feature_matrix("syntax", codes)
+    rows = []
+    for gain in gains:
+        known = {name: numbers.get(gain.encoder, {}) for name, numbers in measured.get(gain.run, {}).items()}
+        here, there = codes.index(gain.language), [codes.index(code) for code in gain.sources]
+        gaps = np.fmin.reduce(np.abs(syntax[there] - syntax[here]))
+        gaps = gaps[~np.isnan(gaps)]
+        row = {
+            "distance": np.fmin.reduce(distances[here, there]),
+            "coverage": 1 - gaps.mean() if len(gaps) else math.nan,
+        }
+        for trait in ("script", "family"):
+            value = getattr(language(gain.language), trait)
+            shared = [getattr(language(code), trait) == value for code in gain.sources]
+            row[trait] = np.mean(shared) if value else math.nan
+        row["log_examples"] = math.log(gain.examples / len(gain.sources))
+        row["overlap"] = max(_of_sources(gain, known.get("overlap", {}).get(gain.language, {})))
+        for name, by_task in MEANS.items():
+            numbers = known.get(name, {})
+            row[name] = np.mean(_of_sources(gain, numbers.get(gain.intermediate, {}) if by_task else numbers))
+        rows.append(row)
+    return {name: np.array([row[name] for row in rows], float) for name in rows[0]}
+
+
+def _of_sources(gain: Gain, numbers: Numbers) -> list[float]:
+    """The known numbers of the sources, or NaN alone if there are none."""
+    return [float(numbers[code]) for code in gain.sources if code in numbers] or [math.nan]
 
 
 def weights(x: np.ndarray, y: np.ndarray, penalty: float, repeats: np.ndarray | None = None) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 import csv
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,9 @@ from xstilts.analysis.verdicts import rounded
 from xstilts.errors import XstiltsError
 from xstilts.languages import all_languages, distance_matrix
 from xstilts.runs.reader import Run
-from xstilts.runs.run_files import Numbers, read_language_features
-from xstilts.tasks.data_source import WorldSource
-from xstilts.tasks.task import catalogue
-from xstilts.transfer.gains import Gain, gains, signal
+from xstilts.runs.run_files import read_language_features
+from xstilts.tasks.task import catalogue_entries
+from xstilts.transfer.gains import gains, signal
 from xstilts.transfer.model import TrainingSet, choose_penalty, redrawn_weights, standardised, training_set, weights
 from xstilts.transfer.validation import LEVEL, TOP, Result, leave_out
 
@@ -36,22 +36,20 @@ def predict_transfer(
     Raises XstiltsError if there is nothing to learn from, or one run is a part of another.
     """
     warnings = shared_trainings(runs) + _artificial(runs)
-    measured = {run.name: read_language_features(run.folder) for run in runs}
     learnt_from = [gain for gain in gains(runs, target) if gain.language not in wanted]
     if len({(gain.intermediate, gain.sources) for gain in learnt_from}) < 2:
         others = ", ".join(wanted) or "those trained on"
         why = f"a ranking is learnt from arms with different sources or tasks, in languages other than {others}"
         hint = "give a run with several arms, or fewer languages with --for"
         raise XstiltsError("too-few", "there is nothing to compare in these runs", why, hint)
-    data = training_set(learnt_from, measured)
+    data = training_set(learnt_from, {run.name: read_language_features(run.folder) for run in runs})
     penalty = choose_penalty(data.x, data.y, data.languages)
-    coefficients = weights(data.x, data.y, penalty)
-    order = np.argsort(-np.abs(coefficients), kind="stable")
-    checks = [check for by in ("language", "family") if (check := leave_out(data, learnt_from, by))]
+    coefficients = dict(zip(data.names, weights(data.x, data.y, penalty).tolist(), strict=True))
+    largest = sorted(coefficients, key=lambda name: -abs(coefficients[name]))
+    checks = [check for by in ("language", "family") if (check := leave_out(data, by))]
     tests = signal(learnt_from)
     pools = [code for run in runs for code in (run.plan["study"]["languages"]["anchor"], *run.plan["pool"])]
-    sources = [code for code in candidates or dict.fromkeys(pools) if code not in wanted]
-    languages, names = sorted(set(data.languages.tolist())), data.names
+    languages = sorted(set(data.languages.tolist()))
     return {
         "rows": len(learnt_from),
         "languages": languages,
@@ -59,19 +57,27 @@ def predict_transfer(
         "families": sorted(set(families_of(languages).values())),
         "penalty": penalty,
         "absent": data.absent,
-        "weights": {names[i]: round(float(coefficients[i]), 6) for i in order if names[i] not in data.absent},
+        "weights": {name: round(coefficients[name], 6) for name in largest if name not in data.absent},
         "validation": checks,
         "signal": tests,
         "warnings": [*warnings, *_warnings(data, checks, tests)],
-        "rankings": _rankings(wanted, sources, learnt_from, data, penalty, measured),
+        "rankings": _rankings(wanted, _sources(wanted, candidates or dict.fromkeys(pools)), data, penalty),
     }
 
 
+def _sources(wanted: Sequence[str], candidates: Iterable[str]) -> list[str]:
+    """The candidates that are not wanted languages; raises XstiltsError if there are none to rank."""
+    sources = [code for code in candidates if code not in wanted]
+    if wanted and not sources:
+        what, why = f"there is no source to rank for '{wanted[0]}'", "every candidate is a language to rank for"
+        raise XstiltsError("too-few", what, why, "give others with --candidates")
+    return sources
+
+
 def _rankings(
-    wanted: Sequence[str], candidates: Sequence[str], learnt_from: Sequence[Gain], data: TrainingSet, penalty: float,
-    measured: dict[str, Numbers],
-) -> dict[str, list[Result]]:  # fmt: skip
-    """For each wanted language, each intermediate task with each candidate alone, best first.
+    wanted: Sequence[str], sources: Sequence[str], data: TrainingSet, penalty: float
+) -> dict[str, list[Result]]:
+    """For each wanted language, each intermediate task with each source alone, best first.
 
     Scores are averaged over runs, encoders and targets. score: predicted rank, 0 in the middle; low, high: its
     percentiles when languages and trainings are redrawn; top: how often it is then among the first three; best: how
@@ -80,39 +86,26 @@ def _rankings(
     if not wanted:
         return {}
     coefficients, redrawn = weights(data.x, data.y, penalty), redrawn_weights(data, penalty)
-    contexts = list({(gain.run, gain.encoder, gain.target): gain for gain in learnt_from}.values())
-    tasks = sorted({gain.intermediate for gain in learnt_from})
-    rankings = {}
-    for code in wanted:
-        choices = [(task, source) for task in tasks for source in candidates if source != code]
-        if not choices:
-            raise _no_source(code)
+    contexts = {(gain.run, gain.encoder, gain.target): gain for gain in data.gains}.values()
+    choices = list(itertools.product(sorted({gain.intermediate for gain in data.gains}), sources))
+    rankings: dict[str, list[Result]] = {code: [] for code in wanted}
+    for code, ranking in rankings.items():
         alone = [
-            Gain(c.run, c.encoder, c.training, "", task, (source,), c.target, code, 0.0)
-            for c in contexts
+            replace(gain, language=code, intermediate=task, sources=(source,))
+            for gain in contexts
             for task, source in choices
         ]
-        x = standardised(alone, measured, data).reshape(len(contexts), len(choices), -1).mean(0)
+        x = standardised(alone, data).reshape(len(contexts), len(choices), -1).mean(0)
         scores, drawn = x @ coefficients, redrawn @ x.T
         low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
         place = (-drawn).argsort(1, kind="stable").argsort(1)
-        distances = distance_matrix([code, *candidates]).values[0, 1:]
-        rows = []
+        distances = dict(zip(sources, distance_matrix([code, *sources]).values[0, 1:], strict=True))
         for i in np.argsort(-scores, kind="stable"):
             task, source = choices[i]
-            distance = distances[candidates.index(source)]
-            rows.append({
-                "source": source, "intermediate": task, "score": scores[i], "low": low[i], "high": high[i],
-                "top": (place[:, i] < TOP).mean(), "best": (place[:, i] == 0).mean(),
-                "distance": None if np.isnan(distance) else distance,
-            })  # fmt: skip
-        rankings[code] = [rounded(row) for row in rows]
+            row = {"source": source, "intermediate": task, "score": scores[i], "low": low[i], "high": high[i]}
+            shares = {"top": (place[:, i] < TOP).mean(), "best": (place[:, i] == 0).mean()}
+            ranking.append(rounded(row | shares | {"distance": distances[source]}))
     return rankings
-
-
-def _no_source(code: str) -> XstiltsError:
-    why = "every candidate is a language to rank for"
-    return XstiltsError("too-few", f"there is no source to rank for '{code}'", why, "give others with --candidates")
 
 
 def predict_by_distance(wanted: Sequence[str], candidates: Sequence[str] = ()) -> Result:
@@ -128,9 +121,7 @@ def predict_by_distance(wanted: Sequence[str], candidates: Sequence[str] = ()) -
         hint = "give run folders to learn from, or languages with --for"
         raise XstiltsError("bad-argument", "there is nothing to predict", "no runs and no languages were given", hint)
     known = [language.code for language in all_languages() if language.glottocode]
-    sources = [code for code in candidates or known if code not in wanted]
-    if not sources:
-        raise _no_source(wanted[0])
+    sources = _sources(wanted, candidates or known)
     rankings: dict[str, list[Result]] = {code: [] for code in wanted}
     for code, ranking in rankings.items():
         matrix = distance_matrix([code, *sources], intervals=True)
@@ -156,34 +147,27 @@ def shared_trainings(runs: Sequence[Run]) -> list[str]:
 
 
 def _artificial(runs: Sequence[Run]) -> list[str]:
-    folders = ", ".join(str(run.folder) for run in runs if any(_in_world(run, t) for t in run.study["tasks"].values()))
-    return [f"the languages of {folders} are artificial: they share only grammars with the real languages of the same "
-            "names, so this ranking is for artificial languages"] if folders else []  # fmt: skip
-
-
-def _in_world(run: Run, task: str) -> bool:
-    """Whether a task's examples are in artificial languages."""
-    if custom := run.plan["study"].get("tasks", {}).get(task):
-        return "world" in (custom.get("source") or {})
-    entry = catalogue().get(task)
-    return entry is not None and isinstance(entry.source, WorldSource)
+    """Warn of runs on tasks whose examples are in artificial languages."""
+    folders = []
+    for run in runs:
+        entries = catalogue_entries() | run.plan["study"].get("tasks", {})
+        if any("world" in (entries.get(task, {}).get("source") or {}) for task in run.study["tasks"].values()):
+            folders.append(str(run.folder))
+    what = f"the languages of {', '.join(folders)} are artificial: they share only grammars with the real languages of"
+    return [f"{what} the same names, so this ranking is for artificial languages"] if folders else []
 
 
 def _warnings(data: TrainingSet, checks: Sequence[Result], tests: Sequence[Result]) -> list[str]:
     """What limits the ranking, in words."""
-    languages, trainings = set(data.languages), sorted(set(data.trainings.tolist()))
-    families = len(set(families_of(sorted(languages)).values()))
+    languages, trainings = sorted(set(data.languages.tolist())), sorted(set(data.trainings.tolist()))
+    families = len(set(families_of(languages).values()))
     idle = [training for training in trainings if not data.y[data.trainings == training].any()]
     few = f"{len(languages)} languages are too few to tell how well new ones are predicted (fewer than {FEW_LANGUAGES})"
     related = f"the languages are of {families} {'family' if families == 1 else 'families'}: others may differ"
     narrow = f"with {len(trainings)} trainings of an encoder, the intervals are too narrow"
     equal = f"in {len(idle)} of {len(trainings)} trainings all arms score the same ({', '.join(idle)})"
-    limits = [
-        (len(languages) < FEW_LANGUAGES, few),
-        (families < FEW_FAMILIES, related),
-        (len(trainings) < FEW_TRAININGS, narrow),
-        (bool(idle), equal),
-    ]
+    limits = [(len(languages) < FEW_LANGUAGES, few), (families < FEW_FAMILIES, related)]
+    limits += [(len(trainings) < FEW_TRAININGS, narrow), (bool(idle), equal)]
     for test in tests:
         name, p = test["target"], test["p"]
         few = f"'{name}': {test['units']} complete trainings are too few to test whether arms differ at all"

@@ -1,9 +1,6 @@
 """LogME and H-score: how well an untouched encoder's features fit an intermediate task in each language."""
 
-from pathlib import Path
-
 import numpy as np
-import pyarrow as pa
 
 from xstilts.data.prepare import read_examples
 from xstilts.engine import Step, Store, read_steps
@@ -12,9 +9,6 @@ from xstilts.evaluation.subwords import TEXTS, measure_subwords
 from xstilts.runs.reader import Run
 from xstilts.runs.run_files import FEATURES, STEPS, SUBWORDS, Numbers, read_json, write_json
 from xstilts.tasks.task import Task
-
-ITERATIONS = 100
-TOLERANCE = 1e-6
 
 
 def measure(run: Run, store: Store) -> None:
@@ -42,6 +36,12 @@ def measure(run: Run, store: Store) -> None:
 
 def _scores(base: str, steps: dict[str, Step], store: Store) -> Numbers:
     """Both scores {score: {task: {language: value}}} of the untouched encoder on the data of its first trainings."""
+    import torch
+
+    from xstilts.evaluation.retrieve import embed
+    from xstilts.models.encoders import load_base, load_tokenizer
+    from xstilts.tasks import classification
+
     data = {}
     for step in steps.values():
         tasks = step.arguments["tasks"] if step.kind == "train" and step.inputs["encoder"] == base else {}
@@ -50,29 +50,16 @@ def _scores(base: str, steps: dict[str, Step], store: Store) -> Numbers:
             for name, fingerprint in step.inputs.items() if task.type == "classification" else ():
                 if name.startswith(prefix):
                     data[task.name, name.removeprefix(prefix)] = task, entry["max_length"], fingerprint
+    tokenizer, model = load_tokenizer(store.open(base)), load_base(store.open(base))
+    last = model.config.num_hidden_layers
     scores: Numbers = {"logme": {}, "h_score": {}}
     for (name, code), (task, length, fingerprint) in data.items():
         table = read_examples([store.open(fingerprint)]).slice(0, TEXTS)
-        vectors, labels = _embeddings(store.open(base), table, task, length)
+        encoded = classification.encode(table, task, tokenizer, length)
+        vectors = embed(model, encoded, tokenizer.pad_token_id, torch.device("cpu"), [last])[0]
         for key, score in (("logme", log_me), ("h_score", h_score)):
-            scores[key].setdefault(name, {})[code] = round(score(vectors, labels), 6)
+            scores[key].setdefault(name, {})[code] = round(score(vectors, encoded.labels), 6)
     return scores
-
-
-def _embeddings(folder: Path, table: pa.Table, task: Task, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean last hidden states [examples, hidden size] and class numbers [examples]."""
-    import torch
-
-    from xstilts.evaluation.retrieve import embed
-    from xstilts.models.encoders import load_base, load_tokenizer
-    from xstilts.tasks import classification
-
-    tokenizer, model = load_tokenizer(folder), load_base(folder)
-    encoded = classification.encode(table, task, tokenizer, length)
-    last = model.config.num_hidden_layers
-    vectors = embed(model, encoded, tokenizer.pad_token_id, torch.device("cpu"), [last])[0]
-    assert encoded.labels is not None
-    return vectors, encoded.labels
 
 
 def h_score(embeddings: np.ndarray, labels: np.ndarray) -> float:
@@ -117,12 +104,12 @@ def _evidence(s2: np.ndarray, z: np.ndarray, yy: float, n: int, d: int) -> float
         return float((s2 * z**2 / (s2 + t) ** 2).sum()), float((t**2 * z**2 / (s2 + t) ** 2).sum()) + outside
 
     alpha, beta = 1.0, 1.0
-    for _ in range(ITERATIONS):
+    for _ in range(100):
         t = alpha / beta
         gamma = float((s2 / (s2 + t)).sum())
         m2, res2 = moments(t)
         alpha, beta = gamma / max(m2, 1e-12), (n - gamma) / max(res2, 1e-12)
-        if abs(alpha / beta - t) <= TOLERANCE * t:
+        if abs(alpha / beta - t) <= 1e-6 * t:
             break
     m2, res2 = moments(alpha / beta)
     log_det = float(np.log(alpha + beta * s2).sum()) + (d - len(s2)) * np.log(alpha)

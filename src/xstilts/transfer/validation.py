@@ -1,7 +1,7 @@
 """How well sources are ranked in languages and trainings that the model has not seen, and baselines for comparison."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,9 +9,8 @@ from scipy import stats
 from sklearn.metrics import ndcg_score
 
 from xstilts.analysis.inference import families_of
-from xstilts.transfer.features import features
-from xstilts.transfer.gains import Gain, groups
-from xstilts.transfer.model import TrainingSet, choose_penalty, weights
+from xstilts.transfer.gains import groups
+from xstilts.transfer.model import TrainingSet, choose_penalty, features, weights
 
 MODEL, NEAREST, ENGLISH, RANDOM = "ridge", "nearest language", "English", "random"
 LEVEL = 0.95
@@ -49,7 +48,7 @@ def ndcg(scores: np.ndarray, gains: np.ndarray) -> float:
 METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {"spearman": spearman, "ndcg@3": ndcg}
 
 
-def leave_out(data: TrainingSet, gains: Sequence[Gain], by: str) -> Result | None:
+def leave_out(data: TrainingSet, by: str) -> Result | None:
     """Spearman and NDCG@3 of each method in blocks (`language` or `family`) that are left out one after the other.
 
     The arms of one training are ranked in one language and target. The model has seen neither the block nor that
@@ -62,8 +61,9 @@ def leave_out(data: TrainingSet, gains: Sequence[Gain], by: str) -> Result | Non
     blocks, trainings = np.unique(block), np.unique(data.trainings)
     if len(blocks) < 2 or len(trainings) < 2:
         return None
+    gains = data.gains
     points = np.array([gain.points for gain in gains])
-    ranked = [members for members in groups(gains).values() if np.ptp(points[members])]
+    ranked = [members for members in groups(gains) if np.ptp(points[members])]
     scores = {
         MODEL: np.zeros(len(gains)),
         NEAREST: -np.nan_to_num(features(gains, {})["distance"], nan=2.0),  # an unknown one is the largest
