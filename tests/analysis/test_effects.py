@@ -21,7 +21,7 @@ from xstilts.analysis.covariates import covariates
 from xstilts.analysis.diagnostics import degenerate_runs, improvement, selection
 from xstilts.analysis.effects import Effect, effect, paired_cells
 from xstilts.analysis.gain_by_distance import rank_correlation, slope
-from xstilts.analysis.inference import families_of, random_language_effect, refusal
+from xstilts.analysis.inference import families_of, random_language_effect
 from xstilts.analysis.verdicts import answer, sentence, verdict
 from xstilts.errors import XstiltsError
 from xstilts.runs.score_table import ScoreTable, read_score_table
@@ -159,9 +159,6 @@ def test_one_replicate_gives_a_difference_without_an_interval():
     assert verdict(whole, 100.0) == "undetermined"
     text = sentence("a", "b", whole, 0.5)
     assert "undetermined" in text and "without an interval" in text and "one replicate" in text
-    with pytest.raises(XstiltsError) as error:
-        _ = whole.bounds
-    assert error.value.kind == "too-few"
 
 
 def test_an_encoder_without_a_paired_replicate_is_refused():
@@ -211,7 +208,6 @@ def test_random_language_inference_is_refused_below_eight_families():
     assert families["de"] == families["fr"] == families["hi"]
     assert len({families[code] for code in ("de", "tr", "fi", "eu")}) == 4
     assert families_of(["l7", "l8"]) == {"l7": "l7", "l8": "l8"}, "an unknown code is a family of its own"
-    assert "from 4 families" in refusal([codes], families)
     score_table = simulate(ASSUMED, 3, 5, 20, 0.0, np.random.default_rng(0), True)
     with pytest.raises(XstiltsError, match="4 families") as error:
         random_language_effect(simulated(score_table), simulated_families(5))

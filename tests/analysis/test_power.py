@@ -13,7 +13,7 @@ from xstilts.analysis.comparison import Comparison
 from xstilts.analysis.components import ASSUMED, Design
 from xstilts.analysis.effects import Effect, effect
 from xstilts.analysis.inference import FIXED_LANGUAGES
-from xstilts.analysis.power import decision, decision_sentence, power, replicates_needed, table
+from xstilts.analysis.power import decision, power, replicates_needed, table
 from xstilts.analysis.verdicts import UNDETERMINED, verdict
 
 STRONG = replace(ASSUMED, item=10.0, item_language=10.0, replicate_item=20.0, rest=100.0)
@@ -50,8 +50,7 @@ def test_what_settles_a_contrast_follows_from_the_width_and_never_from_the_diffe
     assert decision(effect_of(estimate=0.3), 1.0, 1) == decision(effect_of(estimate=-7.0), 1.0, 1)
     needed = decision(effect_of(), 1.0, 1)
     assert needed.half == 0.5 and needed.replicates > 5
-    text = decision_sentence(needed, 5)
-    assert f"About {needed.replicates} replicates per encoder would settle this (the run has 5)" in text
+    assert f"About {needed.replicates} replicates per encoder would settle this (the run has 5)" in needed.text
 
 
 def test_the_number_of_replicates_that_is_named_settles_the_contrast():
@@ -72,9 +71,8 @@ def test_the_number_of_replicates_that_is_named_settles_the_contrast():
 def test_no_number_of_replicates_is_named_if_items_are_the_limit():
     needed = decision(effect_of(cluster=0.5), 1.0, 1)
     assert needed.replicates is None and needed.floor > 0.5
-    text = decision_sentence(needed, 5)
-    assert "More replicates alone cannot settle this" in text
-    wanted = int(re.search(r"More than ([\d,]+) item clusters", text)[1].replace(",", ""))
+    assert "More replicates alone cannot settle this" in needed.text
+    wanted = int(re.search(r"More than ([\d,]+) item clusters", needed.text)[1].replace(",", ""))
     enough = effect_of(cluster=0.5 * 400 / (wanted * 1.2), shared=0.01 * 400 / (wanted * 1.2))
     assert decision(enough, 1.0, 1).replicates is not None
 

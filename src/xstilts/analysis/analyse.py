@@ -1,6 +1,6 @@
 """Everything that a report shows, from a run folder's predictions; no training is repeated to change an analysis."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from xstilts.analysis.bootstrap import FEWEST_REPLICATES, multi_bootstrap, resample_arms
-from xstilts.analysis.comparison import Comparison, compare_arms
+from xstilts.analysis.comparison import compare_arms
 from xstilts.analysis.covariates import covariates
 from xstilts.analysis.diagnostics import checkpoints, degenerate_runs, improvement, selection
 from xstilts.analysis.effects import effect, paired_cells
 from xstilts.analysis.gain_by_distance import distance_to_sources, gains_by_language, rank_correlation, slope
-from xstilts.analysis.inference import families_of, random_language_effect, refusal
-from xstilts.analysis.power import decision, decision_sentence
+from xstilts.analysis.inference import families_of, random_language_effect
+from xstilts.analysis.power import decision
 from xstilts.analysis.verdicts import UNDETERMINED, answer, as_json, rounded, sentence, verdict
 from xstilts.errors import XstiltsError
 from xstilts.languages import MEASURES
@@ -25,8 +25,6 @@ from xstilts.runs.run_files import AFTER_RETRY, BY_ORACLE, ESTIMATES, TRANSLATIO
 from xstilts.runs.score_table import ScoreTable
 
 Result = dict[str, Any]
-Compare = Callable[..., Comparison]
-"""`compare_arms` with all but targets, level and languages given."""
 
 
 def analyse(folder: Path) -> Result:
@@ -42,8 +40,7 @@ def analyse(folder: Path) -> Result:
     verdicts, controls = ([_judge(run, each, encoders) for each in study[kind]] for kind in ("contrasts", "controls"))
     baselines = [row for table in tables.values() for row in _against_baseline(run, table, encoders)]
     retried, chosen = (replace(run, tables=name, score_tables={}) for name in (AFTER_RETRY, BY_ORACLE))
-    oracle = _judge_variant(chosen, encoders)
-    if oracle:
+    if oracle := _judge_variant(chosen, encoders):
         oracles = {target: chosen.score_table(target) for target in chosen.scored}
         oracle["checkpoints"] = checkpoints(tables, oracles, held_out)
     also = [run.score_table(target, metric) for target in run.labelled for metric in study["also"][target]]
@@ -87,60 +84,45 @@ def _judge_variant(run: Run, encoders: list[str]) -> Result | None:
     return {"verdicts": [row for row in verdicts if row["low"] is not None], "scores": scores}
 
 
-def _comparer(run: Run, contrast: Result, encoders: list[str]) -> Compare:
-    return partial(compare_arms, run, contrast["left"], contrast["right"], encoders=encoders)
-
-
 def _judge(run: Run, contrast: Result, encoders: list[str]) -> Result:
-    """The verdict on the primary targets together, random-language inference, and parts of the same contrast."""
+    """The verdict on the primary targets together, random-language inference, and parts of the same contrast.
+
+    The parts (per encoder, per target, and on the classification tasks together) are at the study's level each.
+    """
     study, margin = run.study, run.study["equivalence"]
-    family = study["controls"] if contrast in study["controls"] else study["contrasts"]
-    compare = _comparer(run, contrast, encoders)
-    comparison = compare(contrast["targets"], level=1 - (1 - study["level"]) / len(family))
+    declared = study["controls"] if contrast in study["controls"] else study["contrasts"]
+    compare = partial(compare_arms, run, contrast["left"], contrast["right"], encoders=encoders)
+    comparison = compare(contrast["targets"], level=1 - (1 - study["level"]) / len(declared))
     whole = effect(comparison)
     word = verdict(whole, margin)
-    scope = f"for {'this encoder' if len(encoders) == 1 else f'these {len(encoders)} encoders'}"
     settles = None
     if word == UNDETERMINED and whole.low is not None:
-        needed = decision(whole, margin, len(encoders))
-        text = decision_sentence(needed, whole.replicates // len(encoders))
-        settles = {**rounded(vars(needed)), "text": text}
+        settles = rounded(vars(decision(whole, margin, len(encoders))))
+    families = families_of([code for _, code in comparison.columns])
+    try:
+        random = as_json(random_language_effect(comparison, families), families=len(set(families.values())))
+    except XstiltsError as refused:
+        random = {"refused": refused.why}
+    bootstrap = None
+    if min(len(paired_cells(comparison, encoder)) for encoder in encoders) >= FEWEST_REPLICATES:
+        bootstrap = rounded(vars(multi_bootstrap(comparison, resample_arms(comparison), whole.degrees)))
+    parts = [as_json(effect(compare(contrast["targets"], encoders=[name])), encoder=name) for name in encoders]
+    parts += [as_json(effect(compare([target])), target=target) for target in run.scored]
+    together = [target for target in run.scored if study["types"][target] == "classification"]
+    if len(together) > 1:
+        parts.append(as_json(effect(compare(together)), target=f"classification tasks: {', '.join(together)}"))
+    scope = f"for {'this encoder' if len(encoders) == 1 else f'these {len(encoders)} encoders'}"
     return as_json(
         whole,
         **contrast,
         verdict=word,
         sentence=sentence(contrast["left"], contrast["right"], whole, margin, scope),
         decision=settles,
-        random_languages=_random_languages(comparison),
-        bootstrap=_bootstrap(comparison, whole.degrees),
+        random_languages=random,
+        bootstrap=bootstrap,
         runs=improvement(comparison),
-        parts=_parts(run, contrast["targets"], compare, encoders),
+        parts=parts,
     )
-
-
-def _parts(run: Run, primary: list[str], compare: Compare, encoders: list[str]) -> list[Result]:
-    """The contrast per encoder, per target, and on the classification tasks together: at the study's level each."""
-    parts = [as_json(effect(compare(primary, encoders=[encoder])), encoder=encoder) for encoder in encoders]
-    parts += [as_json(effect(compare([target])), target=target) for target in run.scored]
-    together = [target for target in run.scored if run.study["types"][target] == "classification"]
-    if len(together) > 1:
-        parts.append(as_json(effect(compare(together)), target=f"classification tasks: {', '.join(together)}"))
-    return parts
-
-
-def _random_languages(comparison: Comparison) -> Result:
-    """The effect by random-language inference, or why it is refused."""
-    families = families_of([code for codes in comparison.languages for code in codes])
-    if reason := refusal(comparison.languages, families):
-        return {"refused": reason}
-    return as_json(random_language_effect(comparison, families), families=len(set(families.values())))
-
-
-def _bootstrap(comparison: Comparison, degrees: float) -> Result | None:
-    """The multi-bootstrap's intervals, if every encoder has enough replicates."""
-    if min(len(paired_cells(comparison, encoder)) for encoder in comparison.encoders) < FEWEST_REPLICATES:
-        return None
-    return rounded(vars(multi_bootstrap(comparison, resample_arms(comparison), degrees)))
 
 
 def _answer(run: Run, verdicts: list[Result], baselines: list[Result]) -> str:
@@ -188,12 +170,12 @@ def _against_baseline(run: Run, table: ScoreTable, encoders: list[str]) -> list[
 
 def _per_language(run: Run, contrast: Result, encoders: list[str]) -> list[Result]:
     """Paired effect in each language of each target, without correction for their number: exploratory."""
-    compare = _comparer(run, contrast, encoders)
     rows = []
     for target in run.scored:
         for code in run.score_table(target).languages:
+            arms = contrast["left"], contrast["right"]
+            gain = effect(compare_arms(run, *arms, [target], encoders=encoders, languages=[code]))
             facts = {"contrast": contrast["contrast"], "target": target, "language": code}
-            gain = effect(compare([target], languages=[code]))
             rows.append(as_json(gain, **facts, held_out=code in run.plan["held_out"]))
     return rows
 
@@ -202,7 +184,7 @@ def _distance(run: Run, contrast: Result, encoders: list[str]) -> Result:
     """Gain of each held-out language on the primary targets against its distance from the left arm's sources."""
     sources = [list(codes) for codes in run.plan["sources"][contrast["left"]].values()]
     primary = run.study["measure"]
-    comparison = _comparer(run, contrast, encoders)(contrast["targets"])
+    comparison = compare_arms(run, contrast["left"], contrast["right"], contrast["targets"], encoders=encoders)
     gained = gains_by_language(comparison)
     gains = {code: gained[code] for code in run.plan["held_out"] if code in gained}
     measures = dict.fromkeys((primary, *MEASURES))

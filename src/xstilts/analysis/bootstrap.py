@@ -35,21 +35,28 @@ def resample(table: ScoreTable, cells: Sequence[Cell], languages: Sequence[str],
     in the same languages, so that no language is left without items. A draw is a row of counts, and its sums are the
     product of counts and statistics, in single precision.
     """
-    size = len(next(iter(table.cluster_stats[cells[0]].values()))[0])
     statistics = [
         np.concatenate([table.cluster_stats[cell][code] for cell in cells], 1).astype(np.float32) for code in languages
     ]
-    strata = _strata(table, languages)
+    present = np.zeros((table.clustering, len(languages)), bool)
+    for position, code in enumerate(languages):
+        present[table.clusters[code], position] = True
+    groups = np.unique(present, axis=0, return_inverse=True)[1].ravel()
     rng = generator("multi-bootstrap", table.target)
     result = np.zeros((draws, len(cells)))
     for first in range(0, draws, BLOCK):
-        rows = slice(first, min(first + BLOCK, draws))
-        counts = _counts(strata, table.clustering, rows.stop - rows.start, rng)
+        block = min(BLOCK, draws - first)
+        counts = np.zeros((block, table.clustering), np.float32)
+        for number in range(groups.max() + 1):
+            members = np.flatnonzero(groups == number)
+            size = len(members)
+            drawn = rng.integers(0, size, (block, size), dtype=np.int32) + size * np.arange(block)[:, None]
+            counts[:, members] = np.bincount(drawn.ravel(), minlength=block * size).reshape(block, size)
         for code, stacked in zip(languages, statistics, strict=True):
             clusters = table.clusters[code]
-            drawn = counts if len(clusters) == table.clustering else counts[:, clusters]
-            sums = (drawn @ stacked).reshape(len(counts), len(cells), size).astype(float)
-            result[rows] += table.kind.score(sums, table.metric) / len(languages)
+            weights = counts if len(clusters) == table.clustering else counts[:, clusters]
+            sums = (weights @ stacked).reshape(block, len(cells), -1).astype(float)
+            result[first : first + block] += table.kind.score(sums, table.metric) / len(languages)
     return result
 
 
@@ -84,24 +91,5 @@ def multi_bootstrap(comparison: Comparison, scores: Sequence[Mapping[Cell, np.nd
             estimate += (weights * differences).sum(1) / len(comparison.encoders) / len(scores)
     tail = (1 - comparison.level) / 2
     corrected = stats.norm.cdf(((degrees + 1) / degrees) ** 0.5 * stats.t.ppf(tail, degrees))
-    low, high, corrected_low, corrected_high = np.quantile(estimate, [tail, 1 - tail, corrected, 1 - corrected])
-    return Resampled(float(low), float(high), float(corrected_low), float(corrected_high), draws)
-
-
-def _strata(table: ScoreTable, languages: Sequence[str]) -> list[np.ndarray]:
-    """Groups of clusters that are in the same languages."""
-    present = np.zeros((table.clustering, len(languages)), bool)
-    for position, code in enumerate(languages):
-        present[table.clusters[code], position] = True
-    groups = np.unique(present, axis=0, return_inverse=True)[1].ravel()
-    return [np.flatnonzero(groups == number) for number in range(groups.max() + 1)]
-
-
-def _counts(strata: Sequence[np.ndarray], clusters: int, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """How often each cluster is drawn, float32 [draws, clusters]."""
-    counts = np.zeros((draws, clusters), np.float32)
-    for members in strata:
-        size = len(members)
-        drawn = rng.integers(0, size, (draws, size), dtype=np.int32) + size * np.arange(draws, dtype=np.int64)[:, None]
-        counts[:, members] = np.bincount(drawn.ravel(), minlength=draws * size).reshape(draws, size)
-    return counts
+    quantiles = np.quantile(estimate, [tail, 1 - tail, corrected, 1 - corrected])
+    return Resampled(*map(float, quantiles), draws)

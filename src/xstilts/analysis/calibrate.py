@@ -1,7 +1,8 @@
 """Is the analysis itself right? Its intervals and verdicts on simulated studies whose truth is known."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,15 +13,14 @@ from xstilts.analysis.bootstrap import multi_bootstrap, resample_arms
 from xstilts.analysis.comparison import Comparison
 from xstilts.analysis.components import ASSUMED, Components
 from xstilts.analysis.effects import Effect, effect
-from xstilts.analysis.inference import RANDOM_LANGUAGES, random_language_effect, refusal
-from xstilts.analysis.verdicts import BETTER, WORSE, verdict
+from xstilts.analysis.inference import RANDOM_LANGUAGES, random_language_effect
+from xstilts.analysis.verdicts import BETTER, WORSE, rounded, verdict
+from xstilts.errors import XstiltsError
 from xstilts.randomness import generator
 from xstilts.runs.score_table import Cell, ScoreTable
 from xstilts.tasks import classification
 
 Row = dict[str, Any]
-Method = Callable[[Comparison, Effect], dict[str, Effect]]
-"""From a simulated study and its default effect to the effects with other intervals, by name."""
 
 LEFT, RIGHT = "left", "right"
 LEVEL, EQUIVALENCE, GAIN = 0.95, 0.5, 1.0
@@ -82,71 +82,33 @@ def simulate(
     return ScoreTable("simulated", classification, "accuracy", stats, shared, clusters)
 
 
-def _around(whole: Effect, half: float) -> Effect:
-    return replace(whole, low=whole.estimate - half, high=whole.estimate + half)
-
-
-def _one_source(comparison: Comparison, whole: Effect) -> dict[str, Effect]:
-    """The usual tests: over replicates, as if items were without end, and over items, as if there were one run."""
-    student = float(stats.t.ppf(0.5 + LEVEL / 2, whole.replicates - len(comparison.encoders)))
-    normal = float(stats.norm.ppf(0.5 + LEVEL / 2))
-    return {
-        "replicates alone": _around(whole, student * whole.replicate_variance**0.5),
-        "items alone": _around(whole, normal * whole.cluster_variance**0.5),
-    }
-
-
-def _one_kind(comparison: Comparison, _: Effect) -> dict[str, Effect]:
-    pooled = replace(comparison, encoder_kinds=dict.fromkeys(comparison.encoders, "one"))
-    return {"crossed, one variance for all encoders": effect(pooled)}
-
-
-def _bootstraps(comparison: Comparison, whole: Effect) -> dict[str, Effect]:
-    drawn = multi_bootstrap(comparison, resample_arms(comparison, RESAMPLES), whole.degrees)
-    return {
-        "multi-bootstrap": replace(whole, low=drawn.low, high=drawn.high),
-        "multi-bootstrap, corrected": replace(whole, low=drawn.corrected_low, high=drawn.corrected_high),
-    }
-
-
 @dataclass(frozen=True)
 class World:
-    """The truth of simulated studies, and the methods tried on them besides the default.
+    """The truth of simulated studies, and which methods are tried on them besides the default.
 
-    random_languages: whether random-language inference is tried as well; encoders: of each the factor by which the
-    standard deviation of its replicates is multiplied.
+    one_source: replicates alone and items alone; bootstrap: the multi-bootstrap; random_languages: random-language
+    inference; encoders: for each the factor by which the standard deviation of its replicates is multiplied.
     """
 
     about: str
     components: Components
     clusters: int
-    others: tuple[Method, ...] = ()
+    one_source: bool = False
+    bootstrap: bool = False
     random_languages: bool = False
     encoders: tuple[float, ...] = (1.0,)
-
-    def study(self, replicates: int, languages: int, gain: float, sampled: bool, *seed: str | int) -> Comparison:
-        """One simulated study, see `simulate`."""
-        size = (replicates, languages, self.clusters)
-        table = simulate(self.components, *size, gain, generator(*seed, int(sampled)), sampled, self.encoders)
-        encoders = dict.fromkeys(cell[1] for cell in table.cluster_stats)
-        return Comparison((table,), LEFT, RIGHT, (tuple(table.languages),), tuple(encoders), LEVEL)
 
 
 REPLICATES_VARY = Components(2.0, 1.0, 1.0, 1.0, 5.0, 20.0, 0.5, 0.3)
 ITEMS_VARY = Components(0.05, 0.05, 1000.0, 1000.0, 100.0, 800.0, 0.5, 0.3)
 LANGUAGES_VARY = replace(ASSUMED, language=4.0, family=4.0)
+UNEQUAL = "two encoders of which one varies three times as much, and hardly anything but replicates varies"
 WORLDS = {
-    "usual": World("the components that `power` assumes", ASSUMED, 300, (_one_source, _bootstraps), True),
-    "replicates": World("hardly anything but replicates varies", REPLICATES_VARY, 50, (_one_source, _bootstraps)),
-    "items": World("hardly anything but items varies", ITEMS_VARY, 300, (_one_source,)),
+    "usual": World("the components that `power` assumes", ASSUMED, 300, True, True, True),
+    "replicates": World("hardly anything but replicates varies", REPLICATES_VARY, 50, True, True),
+    "items": World("hardly anything but items varies", ITEMS_VARY, 300, True),
     "languages": World("languages and families differ most", LANGUAGES_VARY, 150, random_languages=True),
-    "encoders": World(
-        "two encoders of which one varies three times as much, and hardly anything but replicates varies",
-        REPLICATES_VARY,
-        50,
-        (_one_kind,),
-        encoders=(1.0, 3.0),
-    ),
+    "encoders": World(UNEQUAL, REPLICATES_VARY, 50, encoders=(1.0, 3.0)),
 }
 
 
@@ -163,33 +125,66 @@ def calibrate(world: str, replicates: int, languages: int, studies: int) -> list
     (mean of the whole interval, points), studies (in each half). Random-language inference is left out if there are too
     few families.
     """
-    truth = WORLDS[world]
-    without, planted = (_effects(world, replicates, languages, gain, studies) for gain in (0.0, GAIN))
-    facts = {"world": world, "replicates": replicates, "languages": languages, "items": truth.clusters}
-    facts |= {"encoders": len(truth.encoders), "gain": GAIN, "studies": studies}
-    return [
-        {"method": name, "default": name in DEFAULT, **facts, **_summary(without[name], planted[name])}
-        for name in without
-    ]
+    halves = [_effects(world, replicates, languages, gain, studies) for gain in (0.0, GAIN)]
+    gains = np.array([[0.0], [GAIN]])
+    facts = {"world": world, "replicates": replicates, "languages": languages, "items": WORLDS[world].clusters}
+    facts |= {"encoders": len(WORLDS[world].encoders), "gain": GAIN, "studies": studies}
+    rows = []
+    for method in halves[0]:
+        lows, highs = np.array([[(each.low, each.high) for each in half[method]] for half in halves]).transpose(2, 0, 1)
+        without, planted = ([verdict(each, EQUIVALENCE) for each in half[method]] for half in halves)
+        shares = {
+            "coverage": float(((lows <= gains) & (gains <= highs)).mean()),
+            "false_verdicts": float(np.isin(without, (BETTER, WORSE)).mean()),
+            "power": planted.count(BETTER) / studies,
+        }
+        width = round(float((highs - lows).mean()), 3)
+        rows.append({"method": method, "default": method in DEFAULT, **facts, **rounded(shares, 4), "width": width})
+    return rows
 
 
 def _effects(world: str, replicates: int, languages: int, gain: float, studies: int) -> dict[str, list[Effect]]:
     """Method → its effect in each simulated study."""
-    truth, of_languages = WORLDS[world], families(languages)
+    truth, codes = WORLDS[world], families(languages)
+    encoders = tuple(f"e{number}" for number in range(len(truth.encoders)))
+
+    def study(number: int, sampled: bool) -> Comparison:
+        rng = generator("calibrate", world, replicates, languages, str(gain), number, int(sampled))
+        table = simulate(truth.components, replicates, languages, truth.clusters, gain, rng, sampled, truth.encoders)
+        return Comparison((table,), LEFT, RIGHT, (tuple(codes),), encoders, LEVEL)
+
     results: dict[str, list[Effect]] = {}
     for number in range(studies):
-        seed = ("calibrate", world, replicates, languages, str(gain), number)
-        study = truth.study(replicates, languages, gain, False, *seed)
-        whole = effect(study)
-        effects = {CROSSED: whole}
-        for method in truth.others:
-            effects |= method(study, whole)
-        if truth.random_languages and not refusal(study.languages, of_languages):
-            sample = truth.study(replicates, languages, gain, True, *seed)
-            effects[RANDOM_LANGUAGES] = random_language_effect(sample, of_languages)
+        comparison = study(number, False)
+        whole = effect(comparison)
+        effects = {CROSSED: whole, **_other_intervals(truth, comparison, whole)}
+        if truth.random_languages:
+            with suppress(XstiltsError):  # too few families
+                effects[RANDOM_LANGUAGES] = random_language_effect(study(number, True), codes)
         for name, each in effects.items():
             results.setdefault(name, []).append(each)
     return results
+
+
+def _other_intervals(world: World, comparison: Comparison, whole: Effect) -> dict[str, Effect]:
+    """Method → the effect with the interval that it gives."""
+    intervals: dict[str, tuple[float | None, float | None]] = {}
+    if world.one_source:
+        # The usual tests: over replicates, as if items were without end, and over items, as if there were one run.
+        tail, degrees = 0.5 + LEVEL / 2, whole.replicates - len(comparison.encoders)
+        for name, half in (
+            ("replicates alone", float(stats.t.ppf(tail, degrees)) * whole.replicate_variance**0.5),
+            ("items alone", float(stats.norm.ppf(tail)) * whole.cluster_variance**0.5),
+        ):
+            intervals[name] = whole.estimate - half, whole.estimate + half
+    if world.bootstrap:
+        drawn = multi_bootstrap(comparison, resample_arms(comparison, RESAMPLES), whole.degrees)
+        intervals["multi-bootstrap"] = drawn.low, drawn.high
+        intervals["multi-bootstrap, corrected"] = drawn.corrected_low, drawn.corrected_high
+    if len(world.encoders) > 1:
+        pooled = effect(replace(comparison, encoder_kinds=dict.fromkeys(comparison.encoders, "one")))
+        intervals["crossed, one variance for all encoders"] = pooled.low, pooled.high
+    return {name: replace(whole, low=low, high=high) for name, (low, high) in intervals.items()}
 
 
 def fault(row: Row) -> str:
@@ -201,17 +196,3 @@ def fault(row: Row) -> str:
     if row["false_verdicts"] > MOST_FALSE:
         return "too many false verdicts"
     return "wider than necessary" if row["coverage"] > MOST_COVERAGE and row["replicates"] >= 5 else ""
-
-
-def _summary(without: Sequence[Effect], planted: Sequence[Effect]) -> Row:
-    bounds = np.array([[each.bounds for each in half] for half in (without, planted)])
-    truth = np.array([[0.0], [GAIN]])
-    covered = (bounds[..., 0] <= truth) & (truth <= bounds[..., 1])
-    words = [[verdict(each, EQUIVALENCE) for each in half] for half in (without, planted)]
-    shares = {
-        "coverage": covered.mean(),
-        "false_verdicts": np.isin(words[0], (BETTER, WORSE)).mean(),
-        "power": np.isin(words[1], BETTER).mean(),
-    }
-    width = np.ptp(bounds, axis=-1).mean()
-    return {name: round(float(share), 4) for name, share in shares.items()} | {"width": round(float(width), 3)}

@@ -47,12 +47,6 @@ def compare_arms(
     """
     tables = tuple(run.score_table(target) for target in targets)
     codes = run.plan["held_out"] if languages is None else languages
-    return Comparison(
-        tables,
-        left,
-        right,
-        tuple(tuple(code for code in codes if code in table.clusters) for table in tables),
-        tuple(run.encoders if encoders is None else encoders),
-        run.study["level"] if level is None else level,
-        run.encoder_kinds,
-    )
+    of_table = tuple(tuple(code for code in codes if code in table.clusters) for table in tables)
+    level = run.study["level"] if level is None else level
+    return Comparison(tables, left, right, of_table, tuple(encoders or run.encoders), level, run.encoder_kinds)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from xstilts.analysis.comparison import Comparison, compare_arms
+from xstilts.analysis.comparison import compare_arms
 from xstilts.analysis.effects import Effect, Parts, effect
 from xstilts.analysis.inference import families_of
 from xstilts.errors import XstiltsError
@@ -43,10 +43,7 @@ class Design:
     encoders: int = 1
 
 
-ASSUMED = Components(
-    replicate=0.6, replicate_language=0.5, item=100.0, item_language=100.0, replicate_item=200.0, rest=800.0,
-    language=0.6, family=0.3,
-)  # fmt: skip
+ASSUMED = Components(0.6, 0.5, 100.0, 100.0, 200.0, 800.0, 0.6, 0.3)
 """The components assumed without a pilot run: a base-size encoder whose runs differ by 0.8 points on average over
 languages, two arms that disagree on an eighth of the items, and languages that differ by about a point. These numbers
 are a judgement, not a measurement."""
@@ -80,25 +77,22 @@ def pilot_components(run: Path) -> tuple[Components, int, list[str]]:
     for contrast in pilot.study["contrasts"]:
         comparison = compare_arms(pilot, contrast["left"], contrast["right"], contrast["targets"], encoders=encoders)
         shared = [code for code in comparison.languages[0] if all(code in codes for codes in comparison.languages)]
-        if len(shared) < 2 or (whole := _within(comparison, *shared)).low is None:
+        if len(shared) < 2:
             continue
-        single = {code: _within(comparison, code) for code in shared}
-        components.append(vars(estimate(whole, single, families_of(shared))))
-        clusters.append(whole.clusters)
-        names.append(contrast["contrast"])
-    if not components:
-        what, why = (
-            f"{run} says nothing about variance components",
-            "it has no contrast with two languages and replicates",
+        whole, *single = (
+            effect(replace(comparison, languages=(codes,) * len(comparison.tables)))
+            for codes in (tuple(shared), *((code,) for code in shared))
         )
-        raise XstiltsError("too-few", what, why, "name another run, or leave --from out")
+        if whole.low is not None:
+            components.append(vars(estimate(whole, dict(zip(shared, single, strict=True)), families_of(shared))))
+            clusters.append(whole.clusters)
+            names.append(contrast["contrast"])
+    if not components:
+        why = "it has no contrast with two languages and replicates"
+        hint = "name another run, or leave --from out"
+        raise XstiltsError("too-few", f"variance components cannot be estimated from {run}", why, hint)
     means = {name: float(np.mean([each[name] for each in components])) for name in components[0]}
     return Components(**means), round(float(np.mean(clusters))), names
-
-
-def _within(comparison: Comparison, *codes: str) -> Effect:
-    """The effect in these languages alone."""
-    return effect(replace(comparison, languages=(codes,) * len(comparison.tables)))
 
 
 def estimate(whole: Effect, single: Mapping[str, Effect], families: Mapping[str, str]) -> Components:
@@ -110,7 +104,8 @@ def estimate(whole: Effect, single: Mapping[str, Effect], families: Mapping[str,
         whole: the effect over all held-out languages; single: that of each; families: language → family.
 
     A part of the variance that is A + B/L for a mean over L languages is A + B for one alone. Of the variance between
-    languages, the part that comes from the uncertainty of their gains is subtracted.
+    languages, the part that comes from the uncertainty of their gains is subtracted. If no family has two languages,
+    all of the difference is between families.
     """
     count = len(single)
     shared, specific = {}, {}  # A and B of each part
@@ -119,11 +114,17 @@ def estimate(whole: Effect, single: Mapping[str, Effect], families: Mapping[str,
         together = float(getattr(whole, f"{name}_variance"))
         specific[name] = max(alone - together, 0.0) / (1 - 1 / count) if count > 1 else 0.0
         shared[name] = max(alone - specific[name], 0.0)
+    noise = max(specific["replicate"] + specific["cluster"] - specific["shared"], 0.0)
+    groups: dict[str, list[float]] = {}
+    for code, each in single.items():
+        groups.setdefault(families[code], []).append(each.estimate)
+    degrees = count - len(groups)
+    within = sum(float(np.var(group)) * len(group) for group in groups.values())
+    between = float(np.var([np.mean(group) for group in groups.values()], ddof=1)) if len(groups) > 1 else 0.0
+    inverse = float(np.mean([1 / len(group) for group in groups.values()]))
+    language = max(within / degrees - noise, 0.0) if degrees else 0.0
     runs, clusters = whole.replicates, whole.clusters
     clusters_alone = float(np.mean([each.clusters for each in single.values()]))
-    noise = specific["replicate"] + specific["cluster"] - specific["shared"]
-    gains = {code: each.estimate for code, each in single.items()}
-    language, family = _between_languages(gains, families, max(noise, 0.0))
     return Components(
         replicate=max(shared["replicate"] - shared["shared"], 0.0) * runs,
         replicate_language=max(specific["replicate"] - specific["shared"], 0.0) * runs,
@@ -132,21 +133,5 @@ def estimate(whole: Effect, single: Mapping[str, Effect], families: Mapping[str,
         replicate_item=shared["shared"] * runs * clusters,
         rest=specific["shared"] * runs * clusters_alone,
         language=language,
-        family=family,
+        family=max(between - (language + noise) * inverse, 0.0),
     )
-
-
-def _between_languages(gains: Mapping[str, float], families: Mapping[str, str], noise: float) -> tuple[float, float]:
-    """Variance between languages of one family and between families, less `noise`, the variance of one gain.
-
-    If no family has two languages, all of the difference is between families.
-    """
-    groups: dict[str, list[float]] = {}
-    for code, gain in gains.items():
-        groups.setdefault(families[code], []).append(gain)
-    degrees = len(gains) - len(groups)
-    within = sum(float(np.var(group)) * len(group) for group in groups.values())
-    between = float(np.var([np.mean(group) for group in groups.values()], ddof=1)) if len(groups) > 1 else 0.0
-    inverse = float(np.mean([1 / len(group) for group in groups.values()]))
-    language = max(within / degrees - noise, 0.0) if degrees else 0.0
-    return language, max(between - (language + noise) * inverse, 0.0)

@@ -50,27 +50,25 @@ def selection(tables: Iterable[ScoreTable], budgets: Sequence[Row], held_out: Se
     languages themselves. The distance between the last two is what choosing by English dev costs (Keung et al. 2020).
     Arms that have fewer than two runs with a dev score are left out.
     """
+    dev = {
+        (budget["target"], budget["arm"], budget["encoder"], budget["replicate"]): budget["training"]["dev_score"]
+        for budget in budgets
+        if "training" in budget and "attempt" not in budget
+    }
     rows = []
     for table in tables:
         codes = [code for code in held_out if code in table.clusters]
         for arm in dict.fromkeys(cell[0] for cell in table.cluster_stats) if codes else ():
-            dev = {
-                (budget["arm"], budget["encoder"], budget["replicate"]): budget["training"]["dev_score"]
-                for budget in budgets
-                if (budget["target"], budget["arm"]) == (table.target, arm)
-                and "training" in budget
-                and "attempt" not in budget
-            }
             choices = []
             for encoder in dict.fromkeys(cell[1] for cell in table.cells(arm)):
-                cells = [cell for cell in table.cells(arm, encoder) if dev.get(cell) is not None]
+                cells = [cell for cell in table.cells(arm, encoder) if dev.get((table.target, *cell)) is not None]
                 if len(cells) > 1:
                     scores = _held_out_scores(table, codes, cells)
-                    best = int(np.argmax([dev[cell] for cell in cells]))
+                    best = int(np.argmax([dev[table.target, *cell] for cell in cells]))
                     choices.append([scores.mean(), scores[best], scores.max()])
             if choices:
-                mean, by_dev, oracle = (round(float(value), 4) for value in np.mean(choices, 0))
-                rows.append({"target": table.target, "arm": arm, "mean": mean, "by_dev": by_dev, "oracle": oracle})
+                means = dict(zip(("mean", "by_dev", "oracle"), map(float, np.mean(choices, 0)), strict=True))
+                rows.append({"target": table.target, "arm": arm, **rounded(means, 4)})
     return rows
 
 
@@ -80,16 +78,14 @@ def checkpoints(
     """Per target and arm the mean held-out score of the weights that the study keeps (`kept`) and of those that dev
     examples in the held-out languages choose (`oracle`), over the replicates that have both."""
     rows = []
-    for target in (target for target in oracles if target in tables):
-        pair = {"kept": tables[target], "oracle": oracles[target]}
-        codes = [code for code in held_out if code in pair["oracle"].clusters]
-        for arm in dict.fromkeys(cell[0] for cell in pair["oracle"].cluster_stats):
-            cells = [cell for cell in pair["oracle"].cells(arm) if cell in pair["kept"].cluster_stats]
-            if cells and codes:
-                means = {
-                    name: round(float(_held_out_scores(table, codes, cells).mean()), 4) for name, table in pair.items()
-                }
-                rows.append({"target": target, "arm": arm, **means, "replicates": len(cells)})
+    for target, chosen in oracles.items():
+        codes = [code for code in held_out if code in chosen.clusters]
+        for arm in dict.fromkeys(cell[0] for cell in chosen.cluster_stats) if codes else ():
+            cells = [cell for cell in chosen.cells(arm) if cell in tables[target].cluster_stats]
+            if cells:
+                pair = {"kept": tables[target], "oracle": chosen}
+                means = {name: float(_held_out_scores(table, codes, cells).mean()) for name, table in pair.items()}
+                rows.append({"target": target, "arm": arm, **rounded(means, 4), "replicates": len(cells)})
     return rows
 
 
@@ -99,18 +95,15 @@ def degenerate_runs(budgets: Sequence[Row]) -> list[Row]:
     See `xstilts.training.degenerate`. A run with `attempt` 2 is a second try and counts in `retried`.
     """
     rows: dict[tuple[str, str, str], Row] = {}
+    counts = dict.fromkeys(("runs", "degenerate", "retried", "degenerate_after_retry"), 0)
     for phase in ("intermediate", "training"):
         trained = [budget for budget in budgets if "first_loss" in budget.get(phase, {})]
         for name in dict.fromkeys(budget[phase]["comparison_group"] for budget in trained):
             group = [budget for budget in trained if budget[phase]["comparison_group"] == name]
             first = [budget[phase] for budget in group if "attempt" not in budget]
             for budget in group:
-                key = (budget["target"], budget["arm"], phase)
-                row = rows.setdefault(
-                    key,
-                    dict(zip(("target", "arm", "phase"), key, strict=True))
-                    | dict.fromkeys(("runs", "degenerate", "retried", "degenerate_after_retry"), 0),
-                )
+                target, arm = budget["target"], budget["arm"]
+                row = rows.setdefault((target, arm, phase), {"target": target, "arm": arm, "phase": phase, **counts})
                 retried = "attempt" in budget
                 row["retried" if retried else "runs"] += 1
                 row["degenerate_after_retry" if retried else "degenerate"] += degenerate([*first, budget[phase]])[-1]

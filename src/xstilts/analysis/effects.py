@@ -42,15 +42,6 @@ class Effect:
         """The variance of the estimate from replicates and item clusters."""
         return self.replicate_variance + max(self.cluster_variance - self.shared_variance, 0.0)
 
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """The interval; raises XstiltsError if there is none."""
-        if self.low is None or self.high is None:
-            why = "with one replicate there is no estimate of how much a result varies between runs"
-            hint = "raise `replicates` to at least 2, or finish the run"
-            raise XstiltsError("too-few", "the difference has no interval", why, hint)
-        return self.low, self.high
-
 
 @dataclass(frozen=True)
 class Gains:
@@ -109,25 +100,23 @@ def gains(comparison: Comparison) -> list[Gains]:
 
     Raises XstiltsError if an encoder has no paired replicate, or one was not scored in one of the languages.
     """
-    return [_gains(comparison, encoder) for encoder in comparison.encoders]
-
-
-def _gains(comparison: Comparison, encoder: str) -> Gains:
-    pairs = paired_cells(comparison, encoder)
-    left, right = [cell for cell, _ in pairs], [cell for _, cell in pairs]
-    differences, influences, places = [], [], []
-    first = 0
-    for table, codes in zip(comparison.tables, comparison.languages, strict=True):
-        _check_languages(table, codes, {*left, *right})
-        present = np.unique(np.concatenate([table.clusters[code] for code in codes] or [np.empty(0, int)]))
-        for code in codes:
-            (scores, moves), (other_scores, other_moves) = (table.influences(cells, code) for cells in (left, right))
-            differences.append(scores - other_scores)
-            influences.append(moves - other_moves)
-            places.append(first + np.searchsorted(present, table.clusters[code]))
-        first += len(present)
-    kind = comparison.encoder_kinds.get(encoder, encoder)
-    return Gains(kind, np.stack(differences, 1), influences, places, first)
+    result = []
+    for encoder in comparison.encoders:
+        sides = list(zip(*paired_cells(comparison, encoder), strict=True))
+        differences, influences, places = [], [], []
+        first = 0
+        for table, codes in zip(comparison.tables, comparison.languages, strict=True):
+            _check_languages(table, codes, {cell for cells in sides for cell in cells})
+            present = np.unique(np.concatenate([table.clusters[code] for code in codes] or [np.empty(0, int)]))
+            for code in codes:
+                (left, left_moves), (right, right_moves) = (table.influences(cells, code) for cells in sides)
+                differences.append(left - right)
+                influences.append(left_moves - right_moves)
+                places.append(first + np.searchsorted(present, table.clusters[code]))
+            first += len(present)
+        kind = comparison.encoder_kinds.get(encoder, encoder)
+        result.append(Gains(kind, np.stack(differences, 1), influences, places, first))
+    return result
 
 
 def _check_languages(table: ScoreTable, codes: Sequence[str], cells: set[Cell]) -> None:
@@ -149,25 +138,32 @@ def combine(
 
     language_variance: that between languages, if they count as random.
     """
-    weighed = [gain.weigh(weights) for gain in encoders]
-    sizes = np.array([len(differences) for differences, _ in weighed])
     count, clusters = len(encoders), encoders[0].clusters
     if clusters < 2:
         why = "their uncertainty is estimated from the differences between clusters"
         hint = "give the items clusters of their own (`cluster` in the task's entry), or more of them"
         raise XstiltsError("too-few", "all test items belong to one cluster", why, hint)
-    mean = sum(influences.mean(0) for _, influences in weighed) / count
+    differences, influences = zip(*(gain.weigh(weights) for gain in encoders), strict=True)
+    sizes = np.array([len(values) for values in differences])
+    mean = sum(moves.mean(0) for moves in influences) / count
     cluster = float((mean**2).sum()) * clusters / (clusters - 1)
     replicate, degrees, shared = math.nan, math.nan, math.nan
     if sizes.min() > 1:
-        scatter = [((influences - influences.mean(0)) ** 2).sum() for _, influences in weighed]
+        scatter = [((moves - moves.mean(0)) ** 2).sum() for moves in influences]
         shared = float((np.array(scatter) / (sizes * (sizes - 1) * count**2)).sum())
-        replicate, degrees = _replicate_variance([gain.kind for gain in encoders], [each for each, _ in weighed])
+        kinds = []
+        for kind in dict.fromkeys(gain.kind for gain in encoders):
+            samples = [values for values, gain in zip(differences, encoders, strict=True) if gain.kind == kind]
+            freedom = sum(len(values) - 1 for values in samples)
+            pooled = sum(float(((values - values.mean()) ** 2).sum()) for values in samples) / freedom
+            kinds.append((pooled * sum(1 / len(values) for values in samples) / count**2, freedom))
+        replicate = sum(variance for variance, _ in kinds)
+        degrees = _satterthwaite(kinds, min(freedom for _, freedom in kinds))
     items = max(cluster - shared, 0.0)
     parts = [(replicate, degrees), (items, clusters - 1), (language_variance, language_degrees)]
-    half, estimate = half_width(parts, level), float(np.mean([differences.mean() for differences, _ in weighed]))
+    half, estimate = half_width(parts, level), float(np.mean([values.mean() for values in differences]))
     low, high = (None, None) if math.isnan(half) else (estimate - half, estimate + half)
-    size = (_satterthwaite(parts), int(sizes.sum()), clusters)
+    size = (_satterthwaite(parts, degrees), int(sizes.sum()), clusters)
     return Effect(estimate, low, high, level, *size, replicate, cluster, shared, language_variance)
 
 
@@ -177,40 +173,22 @@ def half_width(parts: Parts, level: float) -> float:
     return float(sum(squares) ** 0.5)
 
 
-def _satterthwaite(parts: Parts) -> float:
-    """Degrees of freedom of the total variance."""
+def _satterthwaite(parts: Parts, otherwise: float) -> float:
+    """Degrees of freedom of the sum of some variances; `otherwise` if all of them are 0."""
     pieces = sum(variance**2 / degrees for variance, degrees in parts)
-    return sum(variance for variance, _ in parts) ** 2 / pieces if pieces > 0 else parts[0][1]
-
-
-def _replicate_variance(kinds: Sequence[str], differences: Sequence[np.ndarray]) -> tuple[float, float]:
-    """The replicates' part of the variance, pooled within kinds of encoders, and its degrees of freedom (Welch)."""
-    total, pieces, fewest = 0.0, 0.0, math.inf
-    for kind in dict.fromkeys(kinds):
-        samples = [values for values, name in zip(differences, kinds, strict=True) if name == kind]
-        degrees = sum(len(values) - 1 for values in samples)
-        pooled = sum(float(((values - values.mean()) ** 2).sum()) for values in samples) / degrees
-        variance = pooled * sum(1 / len(values) for values in samples) / len(differences) ** 2
-        total, pieces, fewest = total + variance, pieces + variance**2 / degrees, min(fewest, degrees)
-    return total, (total**2 / pieces if pieces > 0 else fewest)
+    return sum(variance for variance, _ in parts) ** 2 / pieces if pieces > 0 else otherwise
 
 
 def paired_cells(comparison: Comparison, encoder: str) -> list[tuple[Cell, Cell]]:
     """Cells of both arms with the same replicate; an arm without replicates (a baseline) pairs with every one."""
     left, right = comparison.left, comparison.right
-    by_table = [
-        {(n, partner) for _, _, n in table.cells(left, encoder) for partner in _partners(table, right, encoder, n)}
-        for table in comparison.tables
-    ]
-    shared = set.intersection(*by_table)
-    if not shared:
-        what = f"'{left} - {right}' has no replicate of encoder '{encoder}'"
-        why = "a difference needs both arms of the same replicate, on all of its targets"
-        raise XstiltsError("too-few", what, why, "finish the run")
-    owner = encoder if comparison.tables[0].cells(right, encoder) else ""
-    return [((left, encoder, number), (right, owner, other)) for number, other in sorted(shared)]
-
-
-def _partners(table: ScoreTable, arm: str, encoder: str, replicate: int) -> list[int]:
-    numbers = [cell[2] for cell in table.cells(arm, encoder) or table.cells(arm, "")]
-    return [replicate] if replicate in numbers else [number for number in numbers if number == 0]
+    by_table = []
+    for table in comparison.tables:
+        partners = {cell[2]: cell for cell in table.cells(right, encoder) or table.cells(right, "")}
+        pairs = [(cell, partners.get(cell[2], partners.get(0))) for cell in table.cells(left, encoder)]
+        by_table.append({(cell, partner) for cell, partner in pairs if partner})
+    if shared := set.intersection(*by_table):
+        return sorted(shared)
+    what = f"'{left} - {right}' has no replicate of encoder '{encoder}'"
+    why = "a difference needs both arms of the same replicate, on all of its targets"
+    raise XstiltsError("too-few", what, why, "finish the run")

@@ -19,8 +19,6 @@ SHARE = 0.8
 ASSUMED_CLUSTERS = 1000
 REPLICATES = (2, 3, 5, 7, 10, 15, 20, 30)
 LANGUAGES = (5, 10, 15, 20, 40)
-MOST = 10_000
-"""More replicates than any study can have."""
 QUANTILES = (np.arange(100) + 0.5) / 100
 
 
@@ -28,12 +26,13 @@ QUANTILES = (np.arange(100) + 0.5) / 100
 class Decision:
     """What would settle a contrast: an interval of `half` on either side, by so many replicates of each encoder (None:
     by no number). `floor`: half the width that is left with infinitely many replicates; `clusters`: how many item
-    clusters would then be needed."""
+    clusters would then be needed; `text`: the same in words."""
 
     half: float
     replicates: int | None
     floor: float
     clusters: int
+    text: str
 
 
 def decision(effect: Effect, equivalence: float, encoders: int) -> Decision:
@@ -45,26 +44,24 @@ def decision(effect: Effect, equivalence: float, encoders: int) -> Decision:
     half = equivalence / 2
     items = max(effect.cluster_variance - effect.shared_variance, 0.0)
     floor = float(stats.norm.ppf(0.5 + effect.level / 2)) * items**0.5
+    clusters = math.ceil(effect.clusters * (floor / half) ** 2)
 
     def width(replicates: int) -> float:
         scale, degrees = effect.replicates / (encoders * replicates), encoders * (replicates - 1)
         return half_width([(effect.replicate_variance * scale, degrees), (items, effect.clusters - 1)], effect.level)
 
     needed = _fewest(lambda count: width(count) <= half)
-    return Decision(half, needed, floor, math.ceil(effect.clusters * (floor / half) ** 2))
-
-
-def decision_sentence(decision: Decision, replicates: int) -> str:
-    """What would settle the contrast; `replicates` are those of each encoder that the run has."""
-    if decision.replicates is not None:
-        return (
-            f"About {decision.replicates:,} replicates per encoder would settle this (the run has {replicates}): they "
-            f"give an interval of ±{decision.half:.2g} points at this run's variances."
+    if needed is None:
+        text = (
+            f"More replicates alone cannot settle this: it takes an interval of ±{half:.2g} points, and the test "
+            f"items leave ±{floor:.2g}. More than {clusters:,} item clusters, or more languages, would."
         )
-    return (
-        f"More replicates alone cannot settle this: it takes an interval of ±{decision.half:.2g} points, and the test "
-        f"items leave ±{decision.floor:.2g}. More than {decision.clusters:,} item clusters, or more languages, would."
-    )
+    else:
+        text = (
+            f"About {needed:,} replicates per encoder would settle this (the run has {effect.replicates // encoders}): "
+            f"they give an interval of ±{half:.2g} points at this run's variances."
+        )
+    return Decision(half, needed, floor, clusters, text)
 
 
 def power(components: Components, design: Design, gain: float, level: float, random_languages: bool = False) -> float:
@@ -89,11 +86,9 @@ def replicates_needed(
     components: Components, design: Design, gain: float, level: float, random_languages: bool = False
 ) -> int | None:
     """The fewest replicates per encoder that detect `gain` with the power `SHARE`; None if no number does."""
-
-    def enough(count: int) -> bool:
-        return power(components, replace(design, replicates=count), gain, level, random_languages) >= SHARE
-
-    return _fewest(enough)
+    return _fewest(
+        lambda count: power(components, replace(design, replicates=count), gain, level, random_languages) >= SHARE
+    )
 
 
 def table(
@@ -128,7 +123,5 @@ def table(
 
 
 def _fewest(enough: Callable[[int], bool]) -> int | None:
-    """The smallest number of replicates, from 2, that is enough; None if even `MOST` are not."""
-    if not enough(MOST):
-        return None
-    return bisect_left(range(MOST), True, lo=2, key=enough)
+    """The smallest number of replicates, from 2, that is enough; None if not even 10,000 are."""
+    return bisect_left(range(10_000), True, lo=2, key=enough) if enough(10_000) else None
