@@ -91,5 +91,5 @@ def multi_bootstrap(comparison: Comparison, scores: Sequence[Mapping[Cell, np.nd
             estimate += (weights * differences).sum(1) / len(comparison.encoders) / len(scores)
     tail = (1 - comparison.level) / 2
     corrected = stats.norm.cdf(((degrees + 1) / degrees) ** 0.5 * stats.t.ppf(tail, degrees))
-    quantiles = np.quantile(estimate, [tail, 1 - tail, corrected, 1 - corrected])
-    return Resampled(*map(float, quantiles), draws)
+    low, high, *corrected_ends = map(float, np.quantile(estimate, [tail, 1 - tail, corrected, 1 - corrected]))
+    return Resampled(low, high, *corrected_ends, draws=draws)
