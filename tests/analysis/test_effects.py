@@ -246,8 +246,9 @@ def test_a_paired_bootstrap_by_scipy_agrees():
 
     drawn = multi_bootstrap(simulated(score_table), resample_arms(simulated(score_table), 4000), result.degrees)
     expected = 0.9 * result.replicate_variance + result.cluster_variance
-    assert (drawn.high - drawn.low) / 2 == pytest.approx(1.96 * expected**0.5, rel=0.06)
-    assert drawn.corrected_low < drawn.low < result.estimate < drawn.high < drawn.corrected_high
+    assert (drawn["high"] - drawn["low"]) / 2 == pytest.approx(1.96 * expected**0.5, rel=0.06)
+    ends = [drawn[name] for name in ("corrected_low", "low", "high", "corrected_high")]
+    assert ends == sorted(ends) and drawn["low"] < result.estimate < drawn["high"]
 
 
 def test_resampling_agrees_with_doing_it_row_by_row():

@@ -49,8 +49,8 @@ def effect_of(half=2.0, replicate=0.5, cluster=0.05, shared=0.01, estimate=0.3):
 def test_what_settles_a_contrast_follows_from_the_width_and_never_from_the_difference():
     assert decision(effect_of(estimate=0.3), 1.0, 1) == decision(effect_of(estimate=-7.0), 1.0, 1)
     needed = decision(effect_of(), 1.0, 1)
-    assert needed.half == 0.5 and needed.replicates > 5
-    assert f"About {needed.replicates} replicates per encoder would settle this (the run has 5)" in needed.text
+    assert needed["half"] == 0.5 and needed["replicates"] > 5
+    assert f"About {needed['replicates']} replicates per encoder would settle this (the run has 5)" in needed["text"]
 
 
 def test_the_number_of_replicates_that_is_named_settles_the_contrast():
@@ -59,7 +59,7 @@ def test_the_number_of_replicates_that_is_named_settles_the_contrast():
     small = simulate(varying, 5, 5, 2000, 0.4, rng, False)
     first = judge(small)
     assert verdict(first, 1.0) == UNDETERMINED
-    needed = decision(first, 1.0, 1).replicates
+    needed = decision(first, 1.0, 1)["replicates"]
     assert needed is not None
     words = []
     for gain in (0.0, 0.4, 0.7):
@@ -70,11 +70,11 @@ def test_the_number_of_replicates_that_is_named_settles_the_contrast():
 
 def test_no_number_of_replicates_is_named_if_items_are_the_limit():
     needed = decision(effect_of(cluster=0.5), 1.0, 1)
-    assert needed.replicates is None and needed.floor > 0.5
-    assert "More replicates alone cannot settle this" in needed.text
-    wanted = int(re.search(r"More than ([\d,]+) item clusters", needed.text)[1].replace(",", ""))
+    assert needed["replicates"] is None and needed["floor"] > 0.5
+    assert "More replicates alone cannot settle this" in needed["text"]
+    wanted = int(re.search(r"More than ([\d,]+) item clusters", needed["text"])[1].replace(",", ""))
     enough = effect_of(cluster=0.5 * 400 / (wanted * 1.2), shared=0.01 * 400 / (wanted * 1.2))
-    assert decision(enough, 1.0, 1).replicates is not None
+    assert decision(enough, 1.0, 1)["replicates"] is not None
 
 
 def test_the_table_has_both_kinds_of_inference_and_a_cost():

@@ -97,7 +97,7 @@ def _judge(run: Run, contrast: Result, encoders: list[str]) -> Result:
     word = verdict(whole, margin)
     settles = None
     if word == UNDETERMINED and whole.low is not None:
-        settles = rounded(vars(decision(whole, margin, len(encoders))))
+        settles = rounded(decision(whole, margin, len(encoders)))
     families = families_of([code for _, code in comparison.columns])
     try:
         random = as_json(random_language_effect(comparison, families), families=len(set(families.values())))
@@ -105,7 +105,7 @@ def _judge(run: Run, contrast: Result, encoders: list[str]) -> Result:
         random = {"refused": refused.why}
     bootstrap = None
     if min(len(paired_cells(comparison, encoder)) for encoder in encoders) >= FEWEST_REPLICATES:
-        bootstrap = rounded(vars(multi_bootstrap(comparison, resample_arms(comparison), whole.degrees)))
+        bootstrap = rounded(multi_bootstrap(comparison, resample_arms(comparison), whole.degrees))
     parts = [as_json(effect(compare(contrast["targets"], encoders=[name])), encoder=name) for name in encoders]
     parts += [as_json(effect(compare([target])), target=target) for target in run.scored]
     together = [target for target in run.scored if study["types"][target] == "classification"]

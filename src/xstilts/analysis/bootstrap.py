@@ -1,7 +1,6 @@
 """The multi-bootstrap: replicates and item clusters drawn again together, the same draw for every arm."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
@@ -15,17 +14,6 @@ DRAWS = 10_000
 FEWEST_REPLICATES = 10
 """Replicates of each encoder from which on a study shows the bootstrap's intervals."""
 BLOCK = 500
-
-
-@dataclass(frozen=True)
-class Resampled:
-    """Percentile intervals of a difference; `corrected` has tails as far out as Student's t would have them."""
-
-    low: float
-    high: float
-    corrected_low: float
-    corrected_high: float
-    draws: int
 
 
 def resample(table: ScoreTable, cells: Sequence[Cell], languages: Sequence[str], draws: int = DRAWS) -> np.ndarray:
@@ -70,8 +58,11 @@ def resample_arms(comparison: Comparison, draws: int = DRAWS) -> list[dict[Cell,
     ]
 
 
-def multi_bootstrap(comparison: Comparison, scores: Sequence[Mapping[Cell, np.ndarray]], degrees: float) -> Resampled:
-    """Intervals of the mean over encoders of the mean difference over pairs of cells (Sellam et al. 2021, paired).
+def multi_bootstrap(
+    comparison: Comparison, scores: Sequence[Mapping[Cell, np.ndarray]], degrees: float
+) -> dict[str, float]:
+    """Intervals of the mean over encoders of the mean difference over pairs of cells (Sellam et al. 2021, paired):
+    low, high, corrected_low and corrected_high, and the number of `draws`.
 
     Args:
         scores: per target, cell → scores [draws], as by `resample_arms`; degrees: of the effect (`Effect.degrees`).
@@ -91,5 +82,6 @@ def multi_bootstrap(comparison: Comparison, scores: Sequence[Mapping[Cell, np.nd
             estimate += (weights * differences).sum(1) / len(comparison.encoders) / len(scores)
     tail = (1 - comparison.level) / 2
     corrected = stats.norm.cdf(((degrees + 1) / degrees) ** 0.5 * stats.t.ppf(tail, degrees))
-    low, high, *corrected_ends = map(float, np.quantile(estimate, [tail, 1 - tail, corrected, 1 - corrected]))
-    return Resampled(low, high, *corrected_ends, draws=draws)
+    names = ("low", "high", "corrected_low", "corrected_high")
+    ends = np.quantile(estimate, [tail, 1 - tail, corrected, 1 - corrected])
+    return dict(zip(names, map(float, ends), strict=True)) | {"draws": draws}

@@ -179,8 +179,8 @@ def _other_intervals(world: World, comparison: Comparison, whole: Effect) -> dic
             intervals[name] = whole.estimate - half, whole.estimate + half
     if world.bootstrap:
         drawn = multi_bootstrap(comparison, resample_arms(comparison, RESAMPLES), whole.degrees)
-        intervals["multi-bootstrap"] = drawn.low, drawn.high
-        intervals["multi-bootstrap, corrected"] = drawn.corrected_low, drawn.corrected_high
+        intervals["multi-bootstrap"] = drawn["low"], drawn["high"]
+        intervals["multi-bootstrap, corrected"] = drawn["corrected_low"], drawn["corrected_high"]
     if len(world.encoders) > 1:
         pooled = effect(replace(comparison, encoder_kinds=dict.fromkeys(comparison.encoders, "one")))
         intervals["crossed, one variance for all encoders"] = pooled.low, pooled.high

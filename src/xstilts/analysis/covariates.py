@@ -33,15 +33,13 @@ def covariates(run: Path, codes: Sequence[str], source_sets: Sequence[Sequence[s
         name: {code: _mean([values.get(code, math.nan) for values in features.get(key, {}).values()]) for code in codes}
         for name, key in (("fertility", "fertility"), ("pretraining size", "log_size"))
     }
-    overlaps = {code: [shares.get(code, {}) for shares in features.get("overlap", {}).values()] for code in codes}
-    measured["sub-word overlap"] = {
-        code: _mean([
-            max((shares[source] for source in sources if source in shares), default=math.nan)
-            for shares in by_encoder
-            for sources in source_sets
-        ])
-        for code, by_encoder in overlaps.items()
-    }  # fmt: skip
+
+    def overlap(code: str) -> float:
+        shares = [of_encoder.get(code, {}) for of_encoder in features.get("overlap", {}).values()]
+        known = [[of[source] for source in sources if source in of] for of in shares for sources in source_sets]
+        return _mean([max(values, default=math.nan) for values in known])
+
+    measured["sub-word overlap"] = {code: overlap(code) for code in codes}
     columns |= {name: column for name, column in measured.items() if not all(map(math.isnan, column.values()))}
     given = run / "covariates.csv"
     return columns | (_read(given) if given.is_file() else {})

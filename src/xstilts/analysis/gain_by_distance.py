@@ -1,6 +1,7 @@
 """Does the gain follow the distance between a language and the languages trained on?"""
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -32,12 +33,11 @@ def distance_to_sources(language: str, source_sets: Sequence[Sequence[str]], mea
 
 def gains_by_language(comparison: Comparison) -> dict[str, float]:
     """Language → its gain, the mean over encoders of the mean over replicates of the mean over targets that have it."""
-    gained = np.mean([each.differences.mean(0) for each in gains(comparison)], 0)
-    names = [code for _, code in comparison.columns]
-    return {
-        code: float(np.mean([gain for gain, name in zip(gained, names, strict=True) if name == code]))
-        for code in dict.fromkeys(names)
-    }
+    by_language = defaultdict(list)
+    columns = np.mean([each.differences.mean(0) for each in gains(comparison)], 0)
+    for (_, code), gain in zip(comparison.columns, columns, strict=True):
+        by_language[code].append(gain)
+    return {code: float(np.mean(values)) for code, values in by_language.items()}
 
 
 def rank_correlation(distances: np.ndarray, gains: np.ndarray) -> tuple[float, float, int]:
@@ -78,27 +78,25 @@ def slope(comparison: Comparison, columns: Mapping[str, Mapping[str, float]]) ->
     design = np.vstack([np.ones(len(codes)), (values - values.mean(1, keepdims=True)) / deviations[:, None]]).T
     if np.linalg.cond(design) > 1e6:
         return {**facts, "missing": "the columns are collinear"}
-    line = _line(comparison, codes, design)
+    languages = tuple(tuple(code for code in codes if code in of_table) for of_table in comparison.languages)
+    line = _line(replace(comparison, languages=languages), codes, design)
     return {**facts, **line, "per_unit": line["slope"] / float(deviations[0])}
 
 
 def _line(comparison: Comparison, codes: Sequence[str], design: np.ndarray) -> dict[str, Any]:
     """The slope on column 1 of a design [codes, columns], of which column 0 is constant."""
-    languages = tuple(tuple(code for code in codes if code in counted) for counted in comparison.languages)
-    comparison = replace(comparison, languages=languages)
-    encoders = gains(comparison)
+    n, k = design.shape
+    encoders, level = gains(comparison), comparison.level
     belongs = np.array([[code == name for _, name in comparison.columns] for code in codes])
     shares = belongs / belongs.sum(1, keepdims=True)
-
-    n, k = design.shape
-    single = [combine(encoders, row, comparison.level) for row in shares]
+    single = [combine(encoders, row, level) for row in shares]
     gained = np.array([each.estimate for each in single])
     weights = np.linalg.pinv(design)[1]
     residuals = gained - design @ np.linalg.lstsq(design, gained)[0]
     alone = float(np.mean([each.variance for each in single]))
-    noise = max(alone - combine(encoders, shares.mean(0), comparison.level).variance, 0.0) / (1 - 1 / n)
+    noise = max(alone - combine(encoders, shares.mean(0), level).variance, 0.0) / (1 - 1 / n)
     beyond = max(float(residuals @ residuals) / (n - k) - noise, 0.0) * float((weights**2).sum())
-    effect = combine(encoders, weights @ shares, comparison.level, beyond, n - k)
+    effect = combine(encoders, weights @ shares, level, beyond, n - k)
     # What the other columns explain adds the same to every permutation.
     others = np.delete(design, 1, 1)
     fitted = others @ np.linalg.lstsq(others, gained)[0]

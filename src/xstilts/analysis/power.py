@@ -3,7 +3,7 @@
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,24 +22,13 @@ LANGUAGES = (5, 10, 15, 20, 40)
 QUANTILES = (np.arange(100) + 0.5) / 100
 
 
-@dataclass(frozen=True)
-class Decision:
-    """What would settle a contrast: an interval of `half` on either side, by so many replicates of each encoder (None:
-    by no number). `floor`: half the width that is left with infinitely many replicates; `clusters`: how many item
-    clusters would then be needed; `text`: the same in words."""
-
-    half: float
-    replicates: int | None
-    floor: float
-    clusters: int
-    text: str
-
-
-def decision(effect: Effect, equivalence: float, encoders: int) -> Decision:
+def decision(effect: Effect, equivalence: float, encoders: int) -> dict[str, Any]:
     """How many replicates give an interval that settles the contrast whatever the difference is.
 
     An interval of at most half the equivalence margin on either side either excludes zero or lies inside the margin. It
-    follows from the width alone, never from the observed difference.
+    follows from the width alone, never from the observed difference. The result has half: that half margin; replicates:
+    of each encoder, None if no number settles it; floor: half the width that is left with infinitely many; clusters:
+    how many item clusters would then be needed; text: the same in words.
     """
     half = equivalence / 2
     items = max(effect.cluster_variance - effect.shared_variance, 0.0)
@@ -61,7 +50,7 @@ def decision(effect: Effect, equivalence: float, encoders: int) -> Decision:
             f"About {needed:,} replicates per encoder would settle this (the run has {effect.replicates // encoders}): "
             f"they give an interval of ±{half:.2g} points at this run's variances."
         )
-    return Decision(half, needed, floor, clusters, text)
+    return {"half": half, "replicates": needed, "floor": floor, "clusters": clusters, "text": text}
 
 
 def power(components: Components, design: Design, gain: float, level: float, random_languages: bool = False) -> float:
