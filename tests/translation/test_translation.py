@@ -1,4 +1,4 @@
-"""Translation of training data: how models get their languages, what becomes of examples and labels, and what is refused.
+"""Translation of training data: languages of models, what becomes of examples and labels, and what is refused.
 
 The toy model writes English in capitals: its weights are set so that it does, and it knows nothing else.
 """
@@ -68,7 +68,7 @@ def toy_tokenizer(texts, size):
 
 
 def make_toy(folder, texts, size=120):
-    """A small model of NLLB's kind that writes small letters as capitals and back, by weights that are set, not learned.
+    """A small model of NLLB's kind that writes small letters as capitals and back: its weights are set, not learned.
 
     Embeddings leave the dimensions in which nearby positions differ to the positions: each written token looks at the
     token read in the same place. A capital is its small letter with the second half of the rest negated.

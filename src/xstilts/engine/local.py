@@ -75,7 +75,13 @@ def _hand_out(step: Step, store: Store, workers: list[_Worker], devices: Sequenc
         taken = {device for w in workers if w.step for device in w.devices}
         chosen = tuple(device for device in devices if device not in taken)[:count]
         _discard([w for w in workers if set(w.devices) & set(chosen)], workers)
-        worker = _start(chosen, threads, restrict=bool(devices))
+        spawn = multiprocessing.get_context("spawn")
+        pipe, end = spawn.Pipe()
+        visible = ",".join(chosen) if devices else None
+        process = spawn.Process(target=_serve, args=(end, os.getpid(), threads, visible))
+        process.start()
+        end.close()
+        worker = _Worker(process, pipe, chosen)
         workers.append(worker)
     worker.step = step.fingerprint
     with suppress(BrokenPipeError):  # `_listen` sees that the worker died
@@ -100,16 +106,6 @@ def _listen(worker: _Worker, scheduler: Scheduler) -> None:
         scheduler.lose(fingerprint, "a worker process died")
 
 
-def _start(devices: tuple[str, ...], threads: int, restrict: bool) -> _Worker:
-    """A new worker; `restrict` makes `devices` the only GPUs that it sees."""
-    spawn = multiprocessing.get_context("spawn")
-    pipe, end = spawn.Pipe()
-    process = spawn.Process(target=_serve, args=(end, os.getpid(), threads, ",".join(devices) if restrict else None))
-    process.start()
-    end.close()
-    return _Worker(process, pipe, devices)
-
-
 def _discard(superfluous: list[_Worker], workers: list[_Worker]) -> None:
     """Kills workers; their steps resume from a checkpoint."""
     for worker in superfluous:
@@ -121,7 +117,7 @@ def _discard(superfluous: list[_Worker], workers: list[_Worker]) -> None:
 
 
 def _serve(pipe: Connection, parent: int, threads: int, visible: str | None) -> None:
-    """Runs steps in a worker process until the main process kills it."""
+    """Runs steps in a worker process until the main process kills it; `visible` lists the only GPUs that it sees."""
     os.environ.update(environment(threads))
     if visible is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = visible

@@ -64,18 +64,11 @@ class Plan:
 
     def priority(self) -> dict[str, float]:
         """Per step the cost of the most expensive path that starts with it; the critical path has the highest."""
-        result: dict[str, float] = {}
-        successors = self.successors()
+        result = dict.fromkeys(self.steps, 0.0)
         for f in reversed(self.steps):
-            result[f] = self.steps[f].cost + max((result[s] for s in successors[f]), default=0.0)
-        return result
-
-    def successors(self) -> dict[str, list[str]]:
-        """Per step the steps that take it as an input."""
-        result: dict[str, list[str]] = {fingerprint: [] for fingerprint in self.steps}
-        for fingerprint, step in self.steps.items():
-            for source in set(step.inputs.values()):
-                result[source].append(fingerprint)
+            result[f] += self.steps[f].cost
+            for source in self.steps[f].inputs.values():
+                result[source] = max(result[source], result[f])
         return result
 
     def needed(self, finished: Iterable[str], wanted: Iterable[str]) -> list[str]:

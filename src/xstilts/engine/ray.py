@@ -69,7 +69,11 @@ def _drain(scheduler: Scheduler, threads: int, events: Queue) -> None:
                 while True:
                     scheduler.report(events.get_nowait())
             for reference in done:
-                _settle(scheduler, running.pop(reference), reference)
+                fingerprint = running.pop(reference)
+                try:
+                    scheduler.settle(fingerprint, ray.get(reference))
+                except RayError as error:
+                    scheduler.lose(fingerprint, f"{type(error).__name__}: {str(error).splitlines()[0]}")
     finally:
         for reference in running:
             ray.cancel(reference, force=True)
@@ -112,24 +116,10 @@ def largest(nodes: list[Mapping[str, Any]], resources: Resources, threads: int) 
 def _submit(step: Step, scheduler: Scheduler, threads: int, events: Queue) -> Any:
     resources = scheduler.running[step.fingerprint]
     memory = min(resources.get("memory", 0), largest(ray.nodes(), resources, threads))
-    task = _task.options(
-        name=step.label,
-        num_cpus=_cores(resources, threads),
-        num_gpus=round(resources.get("gpus", 0)),
-        memory=int(1e9 * memory) or None,
-        max_retries=0,
-        scheduling_strategy="SPREAD",
-    )
+    cores, gpus = _cores(resources, threads), round(resources.get("gpus", 0))
+    amounts = {"num_cpus": cores, "num_gpus": gpus, "memory": int(1e9 * memory) or None}
+    task = _task.options(name=step.label, max_retries=0, scheduling_strategy="SPREAD", **amounts)
     return task.remote(step.to_json(), scheduler.store.place, __version__, events)
-
-
-def _settle(scheduler: Scheduler, fingerprint: str, reference: Any) -> None:
-    try:
-        result = ray.get(reference)
-    except RayError as error:
-        scheduler.lose(fingerprint, f"{type(error).__name__}: {str(error).splitlines()[0]}")
-    else:
-        scheduler.settle(fingerprint, result)
 
 
 @ray.remote

@@ -90,7 +90,7 @@ def write_atomically(file: Path, content: str | bytes) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as temporary:
         temporary.write(content.encode() if isinstance(content, str) else content)
-        temporary.flush()
-        os.fsync(temporary.fileno())
-    Path(temporary.name).chmod(0o644)
-    Path(temporary.name).replace(file)
+    written = Path(temporary.name)
+    sync(written)
+    written.chmod(0o644)
+    written.replace(file)

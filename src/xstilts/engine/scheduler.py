@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from heapq import heappop, heappush
 from typing import Any
 
@@ -37,16 +38,16 @@ class Scheduler:
         finished = self._finished()
         self.todo = plan.needed(finished, wanted)
         self.running: dict[str, Resources] = {}
-        self._priority, self._successors = plan.priority(), plan.successors()
-        self._waits = {f: len(set(plan.steps[f].inputs.values()) - finished) for f in self.todo}
+        self._priority = plan.priority()
+        self._order = TopologicalSorter({f: set(plan.steps[f].inputs.values()) - finished for f in self.todo})
+        self._order.prepare()
         self._ready: dict[float, list[tuple[float, str]]] = defaultdict(list)
         self._suspects: list[tuple[float, str]] = []
         self._deaths: Counter[str] = Counter()
         # Per kind of step the largest memory, and the largest ratio of measured to planned memory.
         self._most: dict[str, float] = {}
         self._error: dict[str, float] = {}
-        for fingerprint in self.todo:
-            self._make_ready(fingerprint)
+        self._make_ready(*self._order.get_ready())
 
     def take(self, total: Resources) -> Step | None:
         """The step to start now, the head of the critical path first; None if none is ready or none fits.
@@ -88,13 +89,11 @@ class Scheduler:
         for note in result.get("notes", ()):
             self.report({"event": "note", "step": fingerprint, "why": f"{step.label}: {note}"})
         self.report({"event": "finished", "step": fingerprint, "kind": step.kind, **result})
-        for successor in self._successors[fingerprint]:
-            if successor in self._waits:
-                self._waits[successor] -= 1
-                self._make_ready(successor)
+        self._order.done(fingerprint)
+        self._make_ready(*self._order.get_ready())
 
     def lose(self, fingerprint: str, why: str) -> None:
-        """Records that the step's worker died, and queues the step again unless that happened too often."""
+        """Records that the step's worker died, and queues the step again unless it died too often."""
         self._deaths[fingerprint] += 1
         if self._deaths[fingerprint] == self.tries:
             self._fail(fingerprint, f"its worker died {self.tries} times (killed, or out of memory?): {why}")
@@ -122,8 +121,8 @@ class Scheduler:
         resources = {"steps": 1, **step.resources, "memory": memory}
         return {name: amount for name, amount in resources.items() if amount}
 
-    def _make_ready(self, fingerprint: str) -> None:
-        if not self._waits[fingerprint]:
+    def _make_ready(self, *fingerprints: str) -> None:
+        for fingerprint in fingerprints:
             queue = self._ready[self.plan.steps[fingerprint].resources.get("gpus", 0)]
             heappush(queue, (-self._priority[fingerprint], fingerprint))
 

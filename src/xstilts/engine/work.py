@@ -17,16 +17,14 @@ from xstilts.engine.store import Store
 from xstilts.errors import STEP_FAILED, XstiltsError
 
 Progress = Callable[[float], None]
-Note = Callable[[str], None]
 
 
 def run_step(
-    step: Step, store: Store, progress: Progress = lambda share: None, note: Note = lambda text: None
+    step: Step, store: Store, progress: Progress = lambda _: None, note: Callable[[str], None] = lambda _: None
 ) -> float:
     """Runs one step in this process and returns its seconds; its inputs must be finished.
 
-    Raises XstiltsError. An unexpected error inside the step becomes one of kind "step-failed", with the original as its
-    cause.
+    Raises XstiltsError: an unexpected error inside the step is the cause of one of kind "step-failed".
     """
     begin = time.monotonic()
     inputs = {name: store.open(fingerprint) for name, fingerprint in step.inputs.items()}
@@ -50,8 +48,7 @@ def run_step(
 def run_alone(plan: Plan, fingerprint: str, store: Store) -> float | None:
     """Runs one step of a plan without an executor and returns its seconds; None if it was already finished.
 
-    Raises XstiltsError of kind "unfinished" if an input is missing or damaged, and one with exit status 4 if the step
-    fails.
+    Raises XstiltsError of kind "unfinished" if an input is missing or damaged, else with exit status 4.
     """
     step = plan.steps[fingerprint]
     if store.has(fingerprint) and not store.inspect(fingerprint):
@@ -74,9 +71,8 @@ def run_alone(plan: Plan, fingerprint: str, store: Store) -> float | None:
 def work(description: dict[str, Any], place: str, progress: Progress) -> dict[str, Any]:
     """Runs a step for an executor and returns the outcome as plain data.
 
-    It holds `seconds`, `memory` (GB, the peak of this process) and any `notes` of the step; or `failed` (the error in
-    words) and, if the error was unexpected, `trace`; or `full`, the arguments of an error after which no step can
-    finish.
+    That is `seconds`, `memory` (GB, the peak of this process) and any `notes`; or `failed` (the error in words) and, if
+    the error was unexpected, `trace`; or `full`, the arguments of an error after which no step can finish.
     """
     with suppress(OSError):  # forgets the peak of earlier steps
         Path("/proc/self/clear_refs").write_text("5")

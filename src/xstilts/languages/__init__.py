@@ -1,10 +1,9 @@
 """Languages: identity, distances, selection and the split into source and held-out languages."""
 
+from xstilts.languages.candidates import Evidence
 from xstilts.languages.distance import Distance, Distances, distance, distance_matrix
-from xstilts.languages.evidence import Evidence
-from xstilts.languages.features import syntax_features
 from xstilts.languages.identity import Language, all_languages, language
-from xstilts.languages.measures import MEASURES
+from xstilts.languages.measures import MEASURES, syntax_features
 from xstilts.languages.selection import STRATEGIES, Selection, select
 from xstilts.languages.split import Split, split_languages
 from xstilts.languages.user_tables import read_scores

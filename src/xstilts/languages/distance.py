@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from xstilts.errors import XstiltsError, did_you_mean
-from xstilts.languages.features import feature_groups, feature_matrix
 from xstilts.languages.identity import language
-from xstilts.languages.measures import MEASURES
+from xstilts.languages.measures import MEASURES, feature_groups, feature_matrix
 from xstilts.languages.user_tables import read_distances
 from xstilts.randomness import generator
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from xstilts.errors import XstiltsError, did_you_mean
-from xstilts.languages.candidates import Candidates, rank
+from xstilts.languages.candidates import Candidates, Evidence, explain, rank
 from xstilts.languages.distance import DEFAULT
-from xstilts.languages.evidence import Evidence, explain
 from xstilts.languages.strategies import EXHAUSTIVE, predicted
 from xstilts.languages.strategies import STRATEGIES as BY_DISTANCE
 from xstilts.randomness import generator

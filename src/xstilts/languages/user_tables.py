@@ -4,6 +4,7 @@ import csv
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -96,14 +97,11 @@ def _codes(path: Path, cells: list[tuple[str, str]]) -> list[str]:
 def _distance(path: Path, a: str, b: str, text: str) -> float:
     if not text.strip():
         return math.nan
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.inf
-    if not math.isfinite(value) or value < 0:
-        what, why = f"{path}: the distance of {a} to {b} is '{text}'", "a distance is a number from 0 up"
-        raise XstiltsError("bad-file", what, why, "correct it, or leave it empty")
-    return value
+    with suppress(ValueError):
+        if math.isfinite(value := float(text)) and value >= 0:
+            return value
+    what, why = f"{path}: the distance of {a} to {b} is '{text}'", "a distance is a number from 0 up"
+    raise XstiltsError("bad-file", what, why, "correct it, or leave it empty")
 
 
 def _score(path: Path, number: int, row: dict[str, str]) -> tuple[str, str, float, set[str]]:

@@ -9,7 +9,7 @@ from scipy import stats
 from sklearn.linear_model import Ridge
 
 from xstilts.languages import distance_matrix, language
-from xstilts.languages.features import feature_matrix
+from xstilts.languages.measures import feature_matrix
 from xstilts.randomness import generator
 from xstilts.runs.run_files import Numbers
 from xstilts.transfer.gains import Gain, groups

@@ -17,20 +17,15 @@ CODED = re.compile(r"(?:__)?([a-z]{2,3}(?:_[A-Z]{2}|_[A-Z][a-z]{3})?)(?:__)?")
 """Special tokens that name a language: `eng_Latn` (NLLB, FLORES-200), `en_XX` (mBART), `__en__` (M2M-100)."""
 PREFIX = re.compile(r">>([A-Za-z_-]+)<<|<2([A-Za-z_-]+)>")
 """Prefixes of a text that name the target language: `>>deu<<` (Opus-MT), `<2de>` (MADLAD-400)."""
-TABLES = {
-    "m2m100": ("m2m_100.tokenization_m2m_100", "m2m100"),
-    "nllb": ("nllb.tokenization_nllb", ""),
-    "mbart50": ("mbart50.tokenization_mbart50", ""),
+FAMILIES = {
+    "M2M100Tokenizer": ("m2m_100.tokenization_m2m_100", "m2m100", r"m2m100[_-].+"),
+    "NllbTokenizer": ("nllb.tokenization_nllb", "", r"nllb-(200|moe)-.+"),
+    "MBart50Tokenizer": ("mbart50.tokenization_mbart50", "", r"mbart-large-50-(many|one)-to-many-mmt"),
 }
-"""Family of models -> the module of `transformers` that lists its languages, and the relevant part of the list."""
-NAMES = {
-    "m2m100": re.compile(r"m2m100[_-].+"),
-    "nllb": re.compile(r"nllb-(200|moe)-.+"),
-    "mbart50": re.compile(r"mbart-large-50-(many|one)-to-many-mmt"),
-}
+"""Class of tokenizer -> the module of `transformers` that lists its languages, the relevant part of the list, and the
+names of its models."""
 TO_ENGLISH = "mbart-large-50-many-to-one-mmt"
 OPUS = re.compile(r"opus-mt-(?:tc-(?:base|big|bible-big)-)?[A-Za-z_]+-([A-Za-z_]+)")
-TOKENIZERS = {"M2M100Tokenizer": "m2m100", "NllbTokenizer": "nllb", "MBart50Tokenizer": "mbart50"}
 
 
 @dataclass(frozen=True)
@@ -129,7 +124,7 @@ def _names_of_family(name: str) -> list[str]:
         return ["en"]
     if single := OPUS.fullmatch(name):
         return [single[1]]
-    return next((_table(family) for family, form in NAMES.items() if form.fullmatch(name)), [])
+    return next((_listed(kind) for kind, (*_, form) in FAMILIES.items() if re.fullmatch(form, name)), [])
 
 
 def _names_in_folder(folder: Path) -> list[str]:
@@ -142,17 +137,17 @@ def _names_in_folder(folder: Path) -> list[str]:
         return [match[1] or match[2] for match in prefixes if match] or str(settings.get("target_lang") or "").split(
             "+"
         )
-    if kind not in TOKENIZERS or settings.get("language_codes", "m2m100") != "m2m100":
+    if kind not in FAMILIES or settings.get("language_codes", "m2m100") != "m2m100":
         return []
     added = _read(folder / "tokenizer.json").get("added_tokens", [])
     named = [match[1] for token in added if token["id"] < size and (match := CODED.fullmatch(token["content"]))]
-    return named or _table(TOKENIZERS[kind])
+    return named or _listed(kind)
 
 
 @cache
-def _table(family: str) -> list[str]:
+def _listed(kind: str) -> list[str]:
     """The languages of a family as `transformers` lists them."""
-    module, part = TABLES[family]
+    module, part, _ = FAMILIES[kind]
     listed = import_module(f"transformers.models.{module}").FAIRSEQ_LANGUAGE_CODES
     return list(listed[part] if part else listed)
 
