@@ -154,6 +154,11 @@ def test_a_mistake_is_reported_at_its_setting(tmp_path, changes, place, word):
     assert [message for where, message in mistakes if where == place and word in message], mistakes
 
 
+def test_a_setting_of_another_kind_of_entry_is_not_proposed_in_its_own_place(tmp_path):
+    [(place, message)] = mistakes_in(tmp_path, {"extends": "pocket", "arms": {"far": {"oracle": "validation"}}})
+    assert place == "arms.far.oracle" and "did you mean 'oracle'" not in message
+
+
 @pytest.mark.parametrize(
     ("contrasts", "controls", "place"),
     [

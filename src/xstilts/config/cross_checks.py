@@ -53,33 +53,29 @@ def _leaks(place: Place, training: Training, name: str, study: Study, tasks: Tas
 
 
 def _target_mistakes(place: Place, target: Target, study: Study, tasks: Tasks) -> Iterator[Mistake]:
-    task = tasks.get(target.task)
-    if target.training:
-        yield from _leaks((*place, "training"), target.training, str(place[-1]), study, tasks)
-        trained = tasks.get(target.training.task)
-        if trained and task:
-            yield from _head_mistakes((*place, "training"), trained, task)
+    task, training = tasks.get(target.task), target.training
+    if training:
+        yield from _leaks((*place, "training"), training, str(place[-1]), study, tasks)
+        trained = tasks.get(training.task)
+        if trained and task and trained.type != task.type:
+            what = f"trains on a task of type {trained.type}, but the target is of type {task.type}"
+            yield (*place, "training"), what
+        elif trained and task and task.type != "multiple_choice" and trained.labels != task.labels:
+            # labels are scored by their positions
+            yield (*place, "training"), "trains on a task with other labels than the target's, or in another order"
     if not task:
         return
     tuned = task.type in FINE_TUNED
     if task.type not in SCORED:
         yield place, f"a task of type {task.type} is not scored and cannot be a target"
-    elif tuned and not target.training:
+    elif tuned and not training:
         yield place, "needs `training`: it is scored after training in the anchor language"
-    elif not tuned and target.training:
+    elif not tuned and training:
         yield (*place, "training"), f"a task of type {task.type} is not trained: the embeddings of a layer are compared"
     elif not tuned and not target.layers:
         yield place, "needs `layers`: nothing is trained, the embeddings of a layer are compared"
     elif task.mining and not target.dev:
         yield place, "needs `dev`, the split that the margin is fitted on"
-
-
-def _head_mistakes(place: Place, trained: Task, scored: Task) -> Iterator[Mistake]:
-    """Labels are scored by their positions: the head must be trained with the same ones in the same order."""
-    if trained.type != scored.type:
-        yield place, f"trains on a task of type {trained.type}, but the target is of type {scored.type}"
-    elif scored.type != "multiple_choice" and trained.labels != scored.labels:
-        yield place, "trains on a task with other labels than the target's, or in another order"
 
 
 def _arm_mistakes(place: Place, arm: Arm, study: Study, tasks: Tasks) -> Iterator[Mistake]:
@@ -104,25 +100,20 @@ def _arm_mistakes(place: Place, arm: Arm, study: Study, tasks: Tasks) -> Iterato
 def _encoder_mistakes(place: Place, encoder: Encoder, study: Study, tasks: Tasks) -> Iterator[Mistake]:
     if encoder.pretrain:
         yield from _corpus_mistakes((*place, "pretrain", "corpus"), encoder.pretrain.corpus, tasks)
-    model_type = _model_type(encoder)
+        config = encoder.pretrain.config
+    else:
+        try:
+            config = json.loads((Path(encoder.load) / "config.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # not a local folder
+            return
+    model_type = config.get("model_type", "") if isinstance(config, dict) else ""
     if model_type and model_type not in WITH_ALL_HEADS:
         from xstilts.models.encoders import missing_heads  # imports torch, which takes seconds
 
         trainings = [*study.intermediate.values(), *(target.training for target in study.targets.values())]
         types = {tasks[training.task].type for training in trainings if training and training.task in tasks}
-        for kind in missing_heads(model_type, sorted(types)):
+        for kind in missing_heads(str(model_type), sorted(types)):
             yield place, f"transformers has no head for tasks of type {kind} on a '{model_type}' model"
-
-
-def _model_type(encoder: Encoder) -> str:
-    """The model type of an encoder that is pretrained here or lies in a local folder, "" for others."""
-    if encoder.pretrain:
-        return str(encoder.pretrain.config.get("model_type", ""))
-    try:
-        config = json.loads((Path(encoder.load) / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return ""
-    return str(config.get("model_type", "")) if isinstance(config, dict) else ""
 
 
 def _corpus_mistakes(place: Place, name: str, tasks: Tasks) -> Iterator[Mistake]:
@@ -133,27 +124,19 @@ def _corpus_mistakes(place: Place, name: str, tasks: Tasks) -> Iterator[Mistake]
 def _contrast_mistakes(study: Study) -> Iterator[Mistake]:
     """Contrasts that mean the same, arms that are equal by definition, and targets whose scores stay unknown."""
     seen: dict[tuple[str, str, frozenset[str]], str] = {}
-    sections = [*(("contrasts", text) for text in study.contrasts), *(("controls", text) for text in study.controls)]
-    for section, text in sections:
-        place, contrast = (section, text), parse_contrast(text, study.primary)
+    judged: list[tuple[Place, str]] = [(("primary", target), target) for target in study.primary]
+    texts = [*(("contrasts", text) for text in study.contrasts), *(("controls", text) for text in study.controls)]
+    for section, text in texts:
+        place = section, text
+        contrast = parse_contrast(text, study.primary)
         key = (contrast.left, contrast.right, frozenset(contrast.targets))
         if key in seen:
             yield place, f"is given twice: it means the same as {seen[key]}"
         seen.setdefault(key, f"'{text}' in `{section}`")
-        left, right = study.arms.get(contrast.left), study.arms.get(contrast.right)
-        if left and right and contrast.left != contrast.right and _equal(left, right):
+        arms = [study.arms[name].model_dump(exclude={"role"}) for name in key[:2] if name in study.arms]
+        if len(arms) == 2 and arms[0] == arms[1] and contrast.left != contrast.right:
             yield place, "its arms are equal by definition: give one of them `independent: true`"
-        for target in parse_contrast(text, ()).targets:
-            yield from _withheld(place, target, study)
-    for target in study.primary:
-        yield from _withheld(("primary", target), target, study)
-
-
-def _equal(left: Arm, right: Arm) -> bool:
-    """Whether two arms are the same in everything that changes their scores, randomness included."""
-    return left.model_dump(exclude={"role"}) == right.model_dump(exclude={"role"})
-
-
-def _withheld(place: Place, name: str, study: Study) -> Iterator[Mistake]:
-    if name in study.targets and study.targets[name].labels_withheld:
-        yield place, f"the labels of '{name}' are withheld: it cannot be judged"
+        judged += [(place, target) for target in parse_contrast(text, ()).targets]
+    for setting, name in judged:
+        if name in study.targets and study.targets[name].labels_withheld:
+            yield setting, f"the labels of '{name}' are withheld: it cannot be judged"

@@ -1,12 +1,12 @@
 """Tasks that users define: entries in a study or in a file of their own, from scratch or on top of the catalogue's."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from xstilts.config.messages import Mistake, Place, error_of, mistakes_of, parse, unknown
+from xstilts.config.messages import Mistake, Place, mistakes_of, parse, unknown
 from xstilts.config.schema import Study
 from xstilts.errors import XstiltsError
 from xstilts.tasks.task import Task, catalogue, catalogue_entries
@@ -31,8 +31,7 @@ def read_task_file(path: Path) -> dict[str, Task]:
             "give a file of task entries, like those that a study has under `tasks:`; see docs/tasks.md",
         )
     tasks, mistakes = read_tasks(file.settings)
-    if mistakes or file.mistakes:
-        raise error_of(file, file.mistakes + mistakes)
+    file.check(mistakes)
     return tasks
 
 
@@ -46,32 +45,27 @@ def read_tasks(entries: Settings, above: Place = ()) -> tuple[dict[str, Task], l
     tasks: dict[str, Task] = {}
     mistakes: list[Mistake] = []
     for name, entry in entries.items():
+        place = (*above, name)
         if not isinstance(entry, dict):
-            mistakes.append(((*above, name), "must be a mapping of settings"))
+            mistakes.append((place, "must be a mapping of settings"))
             continue
-        extended = entry.get("extends")
-        base = {} if extended is None else catalogue_entries().get(str(extended))
-        if base is None:
-            mistakes += [((*above, name, "extends"), what) for what in unknown(str(extended), catalogue(), "task")]
-            base = {}
+        base = {}
+        if (extended := entry.get("extends")) is not None:
+            base = catalogue_entries().get(str(extended), {})
+            mistakes += [((*place, "extends"), what) for what in unknown(str(extended), catalogue(), "task")]
         settings = {**base, **{key: value for key, value in entry.items() if key != "extends"}, "name": name}
         try:
-            task = Task.model_validate(settings)
+            tasks[name] = task = Task.model_validate(settings)
         except ValidationError as error:
-            mistakes += mistakes_of(error, (*above, name))
-        else:
-            tasks[name] = task
-            mistakes += _type_mistakes(task, (*above, name))
+            mistakes += mistakes_of(error, place)
+            continue
+        metrics, source = SCORED[task.type].METRICS if task.type in SCORED else (), task.source
+        if task.type == "retrieval" and getattr(source, "format", "") == "lines" and not getattr(source, "english", ""):
+            mistakes.append(((*place, "source"), "retrieval needs `english`, the file pattern of the English side"))
+        for metric in task.metrics:
+            what = unknown(metric, metrics, f"metric of {task.type} tasks")
+            mistakes += [((*place, "metrics", metric), each) for each in what]
     return tasks, mistakes
-
-
-def _type_mistakes(task: Task, place: Place) -> Iterator[Mistake]:
-    source, metrics = task.source, SCORED[task.type].METRICS if task.type in SCORED else ()
-    if task.type == "retrieval" and getattr(source, "format", "") == "lines" and not getattr(source, "english", ""):
-        yield (*place, "source"), "retrieval needs `english`, the file pattern of the English side"
-    for metric in task.metrics:
-        for what in unknown(metric, metrics, f"metric of {task.type} tasks"):
-            yield (*place, "metrics", metric), what
 
 
 def fill_defaults(settings: Settings, tasks: Mapping[str, Task]) -> None:
@@ -91,7 +85,7 @@ def fill_defaults(settings: Settings, tasks: Mapping[str, Task]) -> None:
                 training.setdefault(key, value)
 
 
-def entries_of(settings: Settings, section: str) -> list[tuple[str, Any]]:
+def entries_of(settings: Any, section: str) -> list[tuple[str, Any]]:
     """The entries of a section of a study by name, none if it is not a mapping."""
-    entries = settings.get(section)
+    entries = settings.get(section) if isinstance(settings, dict) else None
     return list(entries.items()) if isinstance(entries, dict) else []

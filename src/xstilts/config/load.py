@@ -1,6 +1,6 @@
 """Read a study's YAML, with everything that it extends, and report all of its mistakes at once."""
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from xstilts.config.cross_checks import cross_check
 from xstilts.config.custom_tasks import Settings, entries_of, fill_defaults, is_task_entry, read_task_file, read_tasks
-from xstilts.config.messages import Mistake, Place, YamlFile, error_of, mistakes_of, parse
+from xstilts.config.messages import Mistake, Place, YamlFile, mistakes_of, parse
 from xstilts.config.schema import Study
 from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.tasks.task import Task, catalogue
@@ -34,19 +34,16 @@ def load_study(name: str, quick: bool = False, **changes: Any) -> Study:
     2
     """
     file = _read(name)
-    mistakes = list(file.mistakes)
-    settings = {key: value for key, value in file.settings.items() if key != "quick"}
-    small = file.settings.get("quick", {})
-    if not isinstance(small, dict):
+    mistakes: list[Mistake] = []
+    small = file.settings.pop("quick", None)
+    if not isinstance(small, dict | None):
         mistakes.append((("quick",), "must be a mapping of settings"))
-    elif quick and "quick" not in file.settings:
+    elif quick and small is None:
         mistakes.append((("quick",), "is missing: the study has no small form, run it without --quick"))
-    elif quick:
-        settings = merge(settings, small)
+    settings = merge(file.settings, small) if quick and isinstance(small, dict) else file.settings
     settings |= {key: value for key, value in changes.items() if value is not None}
     study, invalid = _validate(settings)
-    if mistakes or invalid:
-        raise error_of(file, mistakes + invalid)
+    file.check(mistakes + invalid)
     return study
 
 
@@ -61,44 +58,34 @@ def _read(name: str, above: tuple[str, ...] = ()) -> YamlFile:
         why = f"it is neither a file nor one of the built-in studies: {', '.join(sorted(known))}"
         hint = did_you_mean(name, known) or "give a built-in name or the path of a YAML file"
         raise XstiltsError("missing-file", f"there is no study '{name}'", why, hint)
-    settings = file.settings
-    if not settings.keys() & {"extends", "quick", "task_files", *Study.model_fields} and any(
-        map(is_task_entry, settings.values())
-    ):
-        why = f"its entries are tasks: {', '.join(map(str, settings))}"
+    is_study = bool(file.settings.keys() & {"extends", "quick", "task_files", *Study.model_fields})
+    if not is_study and any(map(is_task_entry, file.settings.values())):
+        why = f"its entries are tasks: {', '.join(map(str, file.settings))}"
         hint = "name it under `task_files:` in a study, or give it to `xstilts tasks --tasks`"
         raise XstiltsError("bad-file", f"{file.origin} is a file of tasks, not a study", why, hint)
-    settings = _separate(settings)
-    for block in (settings, settings.get("quick")):
-        _resolve_paths(block, path.parent)
+    file.settings = settings = _separate(file.settings)
+    for block in (settings, settings.get("quick")):  # paths in a study are relative to its file
+        if isinstance(block, dict) and isinstance(paths := block.get("task_files"), list):
+            block["task_files"] = [str(path.parent / str(task_file)) for task_file in paths]
+        for _, arm in entries_of(block, "arms"):
+            if isinstance(arm, dict) and arm.get("scores"):
+                arm["scores"] = str(path.parent / str(arm["scores"]))
     if "extends" in settings:
         extended = str(settings.pop("extends"))
         if extended in (*above, name):
             why = f"through {', '.join((*above, name))}"
             raise XstiltsError("bad-setting", f"{file.origin} extends itself", why, "name another study")
         base = _read(extended, (*above, name))
-        if base.mistakes:
-            raise error_of(base, base.mistakes)
-        if isinstance(base.settings.get("quick"), dict):
-            base.settings["quick"] = _without_removed(base.settings["quick"], settings)
-        settings = merge(base.settings, settings)
-    return YamlFile(file.origin, settings, file.lines, file.mistakes)
+        base.check([])
+        if isinstance(small := base.settings.get("quick"), dict):
+            base.settings["quick"] = _without_removed(small, settings)
+        file.settings = merge(base.settings, settings)
+    return file
 
 
 def _separate(value: Any) -> Any:
     """A copy in which mappings that a YAML alias shares are separate ones."""
     return {key: _separate(inner) for key, inner in value.items()} if isinstance(value, dict) else value
-
-
-def _resolve_paths(settings: Any, folder: Path) -> None:
-    """Make the paths of task files and score tables, which are relative to the study's file, relative to here."""
-    if not isinstance(settings, dict):
-        return
-    if isinstance(paths := settings.get("task_files"), list):
-        settings["task_files"] = [str(folder / str(path)) for path in paths]
-    for _, arm in entries_of(settings, "arms"):
-        if isinstance(arm, dict) and arm.get("scores"):
-            arm["scores"] = str(folder / str(arm["scores"]))
 
 
 def merge(base: Settings, over: Settings) -> Settings:
@@ -116,22 +103,25 @@ def merge(base: Settings, over: Settings) -> Settings:
 
 def _without_removed(quick: Settings, over: Settings) -> Settings:
     """An inherited small form without what the extending study removes by a null."""
-    both = {key for key, value in quick.items() if isinstance(value, dict) and isinstance(over.get(key), dict)}
-    rest = {key: value for key, value in quick.items() if over.get(key, "") is not None}
-    return {key: _without_removed(value, over[key]) if key in both else value for key, value in rest.items()}
+    remaining = {key: value for key, value in quick.items() if over.get(key, "") is not None}
+    for key, value in remaining.items():
+        if isinstance(value, dict) and isinstance(over.get(key), dict):
+            remaining[key] = _without_removed(value, over[key])
+    return remaining
 
 
-EMPTY = {"name": "x", "question": "", "replicates": 1, "checkpoint": "last", "encoders": {}, "arms": {}, "targets": {},
-         "primary": [""], "contrasts": []}  # fmt: skip
+EMPTY = {"name": "x", "question": "", "replicates": 1, "checkpoint": "last", "primary": [""], "contrasts": []}
+EMPTY |= {section: {} for section in ("encoders", "arms", "targets")}
 """Settings that stand for missing or invalid ones while the valid ones are checked against each other."""
+SECTIONS = {"intermediate training": "intermediate"}
+SECTIONS |= {kind: f"{kind}s" for kind in ("task", "translator", "arm", "target")}
+"""Kind of entry, as messages name it → the section of a study that holds such entries."""
 
 
 def _validate(settings: Settings) -> tuple[Study, list[Mistake]]:
     """The study, and all mistakes; what has mistakes is left out before the rest is checked against each other."""
     tasks, mistakes = _study_tasks(settings)
-    sections = {"task": "tasks", "intermediate training": "intermediate", "translator": "translators", "arm": "arms",
-                "target": "targets"}  # fmt: skip
-    names = {kind: {str(name) for name, _ in entries_of(settings, key)} for kind, key in sections.items()}
+    names = {kind: {str(name) for name, _ in entries_of(settings, section)} for kind, section in SECTIONS.items()}
     known = {name: task for name, task in catalogue().items() if name not in names["task"]} | tasks
     names["task"] |= known.keys()
     fill_defaults(settings, known)
@@ -167,17 +157,19 @@ def _study_tasks(settings: Settings) -> tuple[dict[str, Task], list[Mistake]]:
     return tasks | valid, mistakes + invalid
 
 
-def _without(settings: Settings, places: Collection[Place]) -> Settings:
+def _without(settings: Settings, places: Iterable[Place]) -> Settings:
     """The settings without the entries and list items at these places, or below them."""
-    result = {key: value for key, value in settings.items() if isinstance(key, str)}
-    for section in {str(place[0]) for place in places}:
-        value = result.pop(section, None)
-        invalid = {place[1] if len(place) > 1 else None for place in places if place[0] == section}
+    remaining = {key: value for key, value in settings.items() if isinstance(key, str)}
+    invalid: dict[str, set[Any]] = {}
+    for section, *inner in places:
+        invalid.setdefault(str(section), set()).add(inner[0] if inner else None)
+    for section, keys in invalid.items():
         valid: Any = None
+        value = remaining.pop(section, None)
         if isinstance(value, dict):
-            valid = {key: entry for key, entry in value.items() if key not in invalid}
+            valid = {key: entry for key, entry in value.items() if key not in keys}
         elif isinstance(value, list):
-            valid = [item for i, item in enumerate(value) if i not in invalid and str(item) not in invalid]
-        if valid and len(valid) < len(value) and None not in invalid:
-            result[section] = valid
-    return result
+            valid = [item for i, item in enumerate(value) if keys.isdisjoint((i, str(item)))]
+        if valid and len(valid) < len(value) and None not in keys:
+            remaining[section] = valid
+    return remaining

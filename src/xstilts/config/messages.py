@@ -16,7 +16,7 @@ Place = tuple[str | int, ...]
 Mistake = tuple[Place, str]
 
 
-@dataclass(frozen=True)
+@dataclass
 class YamlFile:
     """The settings of a YAML file, the line of each of them by its place, and the keys that are given twice.
 
@@ -26,13 +26,24 @@ class YamlFile:
     origin: str
     settings: dict[str, Any]
     lines: dict[Place, int]
-    mistakes: list[Mistake]
+    doubled: list[Mistake]
 
-    def line(self, place: Place) -> int:
-        """The line of a setting, or of the closest one above it that the file has."""
-        while place and place not in self.lines:
-            place = place[:-1]
-        return self.lines.get(place, 1)
+    def check(self, mistakes: Iterable[Mistake]) -> None:
+        """Raise XstiltsError that lists these mistakes and keys that are given twice, by line, if there are any.
+
+        The line of a setting that the file does not have is that of the closest one above it.
+        """
+        listed = set()
+        for place, what in (*self.doubled, *mistakes):
+            above = max((place[:i] for i in range(len(place) + 1) if place[:i] in self.lines), key=len)
+            listed.add((self.lines[above], ".".join(map(str, place)) or "file", what))
+        if listed:
+            raise XstiltsError(
+                "bad-setting",
+                f"{self.origin}: {len(listed)} mistake{'s' if len(listed) > 1 else ''}",
+                "\n".join(f"  line {line}, {place}: {what}" for line, place, what in sorted(listed)),
+                "fix these lines; docs/studies.md and docs/tasks.md explain every setting",
+            )
 
 
 def parse(text: str, origin: str) -> YamlFile:
@@ -73,17 +84,6 @@ def _number_lines(node: yaml.Node, place: Place, lines: dict[Place, int]) -> Ite
             yield from _number_lines(value, (*place, i), lines)
 
 
-def error_of(file: YamlFile, mistakes: Iterable[Mistake]) -> XstiltsError:
-    """The error that lists all mistakes in a file, in the order of their lines."""
-    listed = sorted({(file.line(place), ".".join(map(str, place)) or "file", what) for place, what in mistakes})
-    return XstiltsError(
-        "bad-setting",
-        f"{file.origin}: {len(listed)} mistake{'s' if len(listed) > 1 else ''}",
-        "\n".join(f"  line {line}, {place}: {what}" for line, place, what in listed),
-        "fix these lines; docs/studies.md and docs/tasks.md explain every setting",
-    )
-
-
 def unknown(name: str, known: Iterable[str], kind: str) -> Iterator[str]:
     """The message about a name that is not among the known ones; `kind` says what it should name."""
     known = list(known)
@@ -108,20 +108,20 @@ def reject(mistakes: Iterable[tuple[str, str]]) -> None:
 def mistakes_of(error: ValidationError, above: Place = ()) -> Iterator[Mistake]:
     """What a ValidationError says, as mistakes; `above` is the place of the model that it is about."""
     for item in error.errors():
-        inner: Place = tuple(part for part in item["loc"] if not _is_tag(part))
-        place, message = (*above, *inner), item["msg"].removeprefix("Value error, ")
-        if item["type"] == "mistake":
-            yield place, message
-        elif item["type"] == "extra_forbidden":
-            hint = did_you_mean(str(inner[-1]), _setting_names(Entry))
-            yield place, f"unknown setting '{inner[-1]}'" + (f"; {hint}" if hint else "")
-        elif item["type"] == "missing":
-            yield place, "is missing"
-        elif item["type"] in ("string_type", "invalid_key"):
-            yield place, _not_a_text(item["input"])
-        else:
-            shown = "" if isinstance(item["input"], dict | list) else f", found {item['input']!r}"
-            yield place, message[:1].lower() + message[1:] + shown
+        kind, value, message = item["type"], item["input"], item["msg"].removeprefix("Value error, ")
+        # pydantic also names the class of a data source, and marks keys
+        inner: Place = tuple(part for part in item["loc"] if part != "[key]" and not str(part).endswith("Source"))
+        if kind == "extra_forbidden":
+            name = str(inner[-1])
+            [message] = unknown(name, _setting_names(Entry) - {name}, "setting")
+        elif kind == "missing":
+            message = "is missing"
+        elif kind in ("string_type", "invalid_key"):
+            message = _not_a_text(value)
+        elif kind != "mistake":
+            message = message[:1].lower() + message[1:]
+            message += "" if isinstance(value, dict | list) else f", found {value!r}"
+        yield (*above, *inner), message
 
 
 def _not_a_text(value: Any) -> str:
@@ -137,8 +137,3 @@ def _not_a_text(value: Any) -> str:
 def _setting_names(model: type[BaseModel]) -> set[str]:
     """The settings of a model and of everything derived from it."""
     return {*model.model_fields}.union(*map(_setting_names, model.__subclasses__()))
-
-
-def _is_tag(part: str | int) -> bool:
-    """Whether a part of a pydantic location is no setting: the class of a data source, or the mark of a key."""
-    return isinstance(part, str) and (part.endswith("Source") or part == "[key]")

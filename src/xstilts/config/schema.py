@@ -26,8 +26,6 @@ WITHOUT_COUNT = ("english", "all", "given")
 """The strategies that take a fixed set of languages; the others choose `count` of them."""
 Measured = Literal["syntax", "syntax-knn", "phonology", "inventory", "genetic", "geographic", "lang2vec"]
 Checkpoint = Literal["best", "last"]
-
-
 Names = Mapping[str, Collection[str]]
 """The names of the entries of each kind: the validation context, or empty if names are not checked."""
 
@@ -83,7 +81,7 @@ def _check_unique(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _check_targets(names: tuple[str, ...]) -> tuple[str, ...]:
-    reject([("", "must name at least 1 target")] if not names else [])
+    reject([] if names else [("", "must name at least 1 target")])
     return _check_unique(names)
 
 
