@@ -17,11 +17,10 @@ from xstilts.analysis.calibrate import families as simulated_families
 from xstilts.analysis.calibrate import simulate
 from xstilts.analysis.comparison import Comparison
 from xstilts.analysis.components import ASSUMED
-from xstilts.analysis.covariates import covariates
+from xstilts.analysis.covariates import covariates, families_of
 from xstilts.analysis.diagnostics import degenerate_runs, improvement, selection
-from xstilts.analysis.effects import Effect, effect, paired_cells
+from xstilts.analysis.effects import Effect, effect, paired_cells, random_language_effect
 from xstilts.analysis.gain_by_distance import rank_correlation, slope
-from xstilts.analysis.inference import families_of, random_language_effect
 from xstilts.analysis.verdicts import answer, sentence, verdict
 from xstilts.errors import XstiltsError
 from xstilts.runs.score_table import ScoreTable, read_score_table

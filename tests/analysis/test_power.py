@@ -11,8 +11,7 @@ from support import invoke
 from xstilts.analysis.calibrate import calibrate, simulate
 from xstilts.analysis.comparison import Comparison
 from xstilts.analysis.components import ASSUMED, Design
-from xstilts.analysis.effects import Effect, effect
-from xstilts.analysis.inference import FIXED_LANGUAGES
+from xstilts.analysis.effects import FIXED_LANGUAGES, Effect, effect
 from xstilts.analysis.power import decision, power, replicates_needed, table
 from xstilts.analysis.verdicts import UNDETERMINED, verdict
 

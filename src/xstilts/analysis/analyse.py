@@ -11,11 +11,10 @@ import numpy as np
 
 from xstilts.analysis.bootstrap import FEWEST_REPLICATES, multi_bootstrap, resample_arms
 from xstilts.analysis.comparison import compare_arms
-from xstilts.analysis.covariates import covariates
+from xstilts.analysis.covariates import covariates, families_of
 from xstilts.analysis.diagnostics import checkpoints, degenerate_runs, improvement, selection
-from xstilts.analysis.effects import effect, paired_cells
+from xstilts.analysis.effects import effect, paired_cells, random_language_effect
 from xstilts.analysis.gain_by_distance import distance_to_sources, gains_by_language, rank_correlation, slope
-from xstilts.analysis.inference import families_of, random_language_effect
 from xstilts.analysis.power import decision
 from xstilts.analysis.verdicts import UNDETERMINED, answer, as_json, rounded, sentence, verdict
 from xstilts.errors import XstiltsError
@@ -170,14 +169,13 @@ def _against_baseline(run: Run, table: ScoreTable, encoders: list[str]) -> list[
 
 def _per_language(run: Run, contrast: Result, encoders: list[str]) -> list[Result]:
     """Paired effect in each language of each target, without correction for their number: exploratory."""
-    rows = []
-    for target in run.scored:
-        for code in run.score_table(target).languages:
-            arms = contrast["left"], contrast["right"]
-            gain = effect(compare_arms(run, *arms, [target], encoders=encoders, languages=[code]))
-            facts = {"contrast": contrast["contrast"], "target": target, "language": code}
-            rows.append(as_json(gain, **facts, held_out=code in run.plan["held_out"]))
-    return rows
+    compare = partial(compare_arms, run, contrast["left"], contrast["right"], encoders=encoders)
+    return [
+        {"contrast": contrast["contrast"], "target": target, "language": code, "held_out": code in run.plan["held_out"]}
+        | as_json(effect(compare([target], languages=[code])))
+        for target in run.scored
+        for code in run.score_table(target).languages
+    ]
 
 
 def _distance(run: Run, contrast: Result, encoders: list[str]) -> Result:

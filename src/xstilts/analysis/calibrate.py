@@ -12,8 +12,7 @@ from scipy import stats
 from xstilts.analysis.bootstrap import multi_bootstrap, resample_arms
 from xstilts.analysis.comparison import Comparison
 from xstilts.analysis.components import ASSUMED, Components
-from xstilts.analysis.effects import Effect, effect
-from xstilts.analysis.inference import RANDOM_LANGUAGES, random_language_effect
+from xstilts.analysis.effects import RANDOM_LANGUAGES, Effect, effect, random_language_effect
 from xstilts.analysis.verdicts import BETTER, WORSE, rounded, verdict
 from xstilts.errors import XstiltsError
 from xstilts.randomness import generator

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from xstilts.analysis.comparison import compare_arms
-from xstilts.analysis.effects import Effect, Parts, effect
-from xstilts.analysis.inference import families_of
+from xstilts.analysis.covariates import families_of
+from xstilts.analysis.effects import Effect, Part, effect
 from xstilts.errors import XstiltsError
 from xstilts.runs.reader import read_run
 
@@ -49,7 +49,7 @@ languages, two arms that disagree on an eighth of the items, and languages that 
 are a judgement, not a measurement."""
 
 
-def expected_variance(components: Components, design: Design, random_languages: bool = False) -> Parts:
+def expected_variance(components: Components, design: Design, random_languages: bool = False) -> list[Part]:
     """The variance that an effect of this design is expected to have; with `random_languages`, languages and families
     count as random, each family equally."""
     languages, clusters = design.languages, design.clusters
@@ -57,7 +57,7 @@ def expected_variance(components: Components, design: Design, random_languages: 
     shared = (components.replicate_item + components.rest / languages) / clusters / runs
     replicate = (components.replicate + components.replicate_language / languages) / runs + shared
     items = (components.item + components.item_language / languages) / clusters
-    parts = [(replicate, degrees), (items, clusters - 1)]
+    parts: list[Part] = [(replicate, degrees), (items, clusters - 1)]
     if random_languages:
         between = components.family / design.families + components.language / languages
         parts.append((between, design.families - 1))

@@ -1,4 +1,4 @@
-"""What else sets languages apart besides their distance: columns by which a slope can be adjusted."""
+"""What sets languages apart besides their distance: their families, and columns by which a slope can be adjusted."""
 
 import csv
 import math
@@ -10,6 +10,11 @@ from xstilts.languages import language
 from xstilts.runs.run_files import read_language_features
 
 Columns = dict[str, dict[str, float]]
+
+
+def families_of(codes: Sequence[str]) -> dict[str, str]:
+    """Language → family; an isolate, and a code that the table does not know, is a family of its own."""
+    return {code: _fact(code, "family") or code for code in codes}
 
 
 def covariates(run: Path, codes: Sequence[str], source_sets: Sequence[Sequence[str]]) -> Columns:

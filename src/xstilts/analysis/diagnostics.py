@@ -34,8 +34,7 @@ def improvement(comparison: Comparison) -> Row:
             variances.append([values.var(ddof=1) for values in (left, right, left - right)])
     sds = np.mean(variances, 0) ** 0.5 if len(variances) == len(chances) else np.full(3, np.nan)
     names = ("probability", "sd_left", "sd_right", "sd_difference")
-    values = (float(np.mean(chances)), *map(float, sds))
-    return rounded(dict(zip(names, values, strict=True)), 4)
+    return rounded(dict(zip(names, map(float, (np.mean(chances), *sds)), strict=True)), 4)
 
 
 def _held_out_scores(table: ScoreTable, codes: Iterable[str], cells: Sequence[Cell]) -> np.ndarray:

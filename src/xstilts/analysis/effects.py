@@ -1,4 +1,4 @@
-"""The difference between two arms in the held-out languages of a study, with its interval."""
+"""The difference between two arms with its interval: in the held-out languages alone, and in languages like them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,9 +11,11 @@ from xstilts.analysis.comparison import Comparison
 from xstilts.errors import XstiltsError
 from xstilts.runs.score_table import Cell, ScoreTable
 
-Parts = Sequence[tuple[float, float]]
-"""Variances that add up, each with its degrees of freedom: from replicates, from item clusters beyond what replicates
-already count, and from languages."""
+FIXED_LANGUAGES, RANDOM_LANGUAGES = "fixed-language inference", "random-language inference"
+FEWEST_FAMILIES = 8
+
+Part = tuple[float, float]
+"""A part of a variance and its degrees of freedom."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,7 @@ def effect(comparison: Comparison) -> Effect:
     Replicates of both arms are paired by number. The variance of the mean is V(replicates) + V(clusters) − V(both), the
     two-way random-effects estimate (Searle, Casella and McCulloch 1992, ch. 4) with replicates nested in encoders and
     item clusters crossed with them. Replicates and clusters (less what both count) have intervals of their own by
-    Student's t, and the half widths add up in squares (Zou and Donner 2008): degrees of freedom that are estimated for
-    the sum, as Satterthwaite's, make intervals of few replicates too narrow. Each kind of encoder has a replicate
+    Student's t, and the half widths add up in squares (Zou and Donner 2008). Each kind of encoder has a replicate
     variance of its own (Welch 1947). If an encoder has one paired replicate, there is no interval.
     Raises XstiltsError if an encoder has no replicate of both arms, a target no language, or all items one cluster.
     """
@@ -93,6 +94,40 @@ def weighted(comparison: Comparison, weights: Sequence[Mapping[str, float]]) -> 
     """
     vector = np.array([weights[table].get(code, 0.0) for table, code in comparison.columns])
     return combine(gains(comparison), vector, comparison.level)
+
+
+def random_language_effect(comparison: Comparison, families: Mapping[str, str]) -> Effect:
+    """As `effect`, with languages within families random as well, each family counting equally.
+
+    Families are the first stage of the sample, so that the variance between the families' means contains that between
+    languages (Cochran 1977, ch. 11); what replicates and items already count of it is subtracted. The estimate is the
+    mean over families of the mean over their languages, so that the largest family does not dominate.
+    Raises XstiltsError if a target has fewer than eight families, and as `effect` does.
+    """
+    fewest = min(len({families[code] for code in codes}) for codes in comparison.languages)
+    if fewest < FEWEST_FAMILIES:
+        what = f"random-language inference of '{comparison.left} - {comparison.right}' is not possible"
+        why = (
+            f"the held-out languages are from {fewest} famil{'y' if fewest == 1 else 'ies'}, and at least "
+            f"{FEWEST_FAMILIES} are needed to estimate how much families differ"
+        )
+        raise XstiltsError("too-few", what, why, "hold out languages of more families")
+    tables = np.array([table for table, _ in comparison.columns])
+    names = np.array([families[code] for _, code in comparison.columns])
+    sizes = np.array([len(set(names[tables == table])) for table in range(len(comparison.tables))])[tables]
+    members = np.array([((tables == table) & (names == name)).sum() for table, name in zip(tables, names, strict=True)])
+    weights = 1 / (len(comparison.tables) * sizes * members)
+    encoders = gains(comparison)
+    between, noise = 0.0, 0.0
+    for name in dict.fromkeys(names):
+        # How far the family's part of the weighted sum is from the part that all families have on average.
+        deviation = weights * (names == name) - np.where(np.isin(tables, tables[names == name]), weights / sizes, 0.0)
+        part = combine(encoders, deviation, comparison.level)
+        between += part.estimate**2
+        noise += part.replicate_variance + part.cluster_variance - part.shared_variance
+    count = len(set(names))
+    variance = max(count / (count - 1) * (between - noise), 0.0)
+    return combine(encoders, weights, comparison.level, (variance, count - 1))
 
 
 def gains(comparison: Comparison) -> list[Gains]:
@@ -127,16 +162,10 @@ def _check_languages(table: ScoreTable, codes: Sequence[str], cells: set[Cell]) 
             raise XstiltsError("inconsistent", what, why, hint)
 
 
-def combine(
-    encoders: Sequence[Gains],
-    weights: np.ndarray,
-    level: float,
-    language_variance: float = 0.0,
-    language_degrees: float = 1.0,
-) -> Effect:
+def combine(encoders: Sequence[Gains], weights: np.ndarray, level: float, languages: Part = (0.0, 1.0)) -> Effect:
     """The mean over encoders of the weighted sum of columns, with its interval as in `effect`.
 
-    language_variance: that between languages, if they count as random.
+    languages: the variance between languages, if they count as random.
     """
     count, clusters = len(encoders), encoders[0].clusters
     if clusters < 2:
@@ -160,20 +189,20 @@ def combine(
         replicate = sum(variance for variance, _ in kinds)
         degrees = _satterthwaite(kinds, min(freedom for _, freedom in kinds))
     items = max(cluster - shared, 0.0)
-    parts = [(replicate, degrees), (items, clusters - 1), (language_variance, language_degrees)]
+    parts = [(replicate, degrees), (items, clusters - 1), languages]
     half, estimate = half_width(parts, level), float(np.mean([values.mean() for values in differences]))
     low, high = (None, None) if math.isnan(half) else (estimate - half, estimate + half)
     size = (_satterthwaite(parts, degrees), int(sizes.sum()), clusters)
-    return Effect(estimate, low, high, level, *size, replicate, cluster, shared, language_variance)
+    return Effect(estimate, low, high, level, *size, replicate, cluster, shared, languages[0])
 
 
-def half_width(parts: Parts, level: float) -> float:
+def half_width(parts: Sequence[Part], level: float) -> float:
     """Half the width of an interval: the half widths of the parts' own intervals, squared, summed and rooted."""
     squares = [stats.t.ppf(0.5 + level / 2, degrees) ** 2 * variance for variance, degrees in parts]
     return float(sum(squares) ** 0.5)
 
 
-def _satterthwaite(parts: Parts, otherwise: float) -> float:
+def _satterthwaite(parts: Sequence[Part], otherwise: float) -> float:
     """Degrees of freedom of the sum of some variances; `otherwise` if all of them are 0."""
     pieces = sum(variance**2 / degrees for variance, degrees in parts)
     return sum(variance for variance, _ in parts) ** 2 / pieces if pieces > 0 else otherwise

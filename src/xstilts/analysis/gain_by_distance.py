@@ -96,7 +96,7 @@ def _line(comparison: Comparison, codes: Sequence[str], design: np.ndarray) -> d
     alone = float(np.mean([each.variance for each in single]))
     noise = max(alone - combine(encoders, shares.mean(0), level).variance, 0.0) / (1 - 1 / n)
     beyond = max(float(residuals @ residuals) / (n - k) - noise, 0.0) * float((weights**2).sum())
-    effect = combine(encoders, weights @ shares, level, beyond, n - k)
+    effect = combine(encoders, weights @ shares, level, (beyond, n - k))
     # What the other columns explain adds the same to every permutation.
     others = np.delete(design, 1, 1)
     fitted = others @ np.linalg.lstsq(others, gained)[0]

@@ -10,8 +10,7 @@ import numpy as np
 from scipy import stats
 
 from xstilts.analysis.components import ASSUMED, Components, Design, expected_variance
-from xstilts.analysis.effects import Effect, half_width
-from xstilts.analysis.inference import FEWEST_FAMILIES, FIXED_LANGUAGES, RANDOM_LANGUAGES
+from xstilts.analysis.effects import FEWEST_FAMILIES, FIXED_LANGUAGES, RANDOM_LANGUAGES, Effect, half_width
 from xstilts.analysis.verdicts import rounded
 
 SHARE = 0.8

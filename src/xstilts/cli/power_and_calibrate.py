@@ -116,7 +116,7 @@ def _design(
     inference needs enough of them on every target. The targets' items differ, and add up.
     """
     from xstilts.analysis.components import Design
-    from xstilts.analysis.inference import families_of
+    from xstilts.analysis.covariates import families_of
     from xstilts.analysis.power import ASSUMED_CLUSTERS
     from xstilts.costs.estimate import estimates
     from xstilts.study.source_languages import encoder_names

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from xstilts.analysis.inference import families_of
+from xstilts.analysis.covariates import families_of
 from xstilts.analysis.verdicts import rounded
 from xstilts.errors import XstiltsError
 from xstilts.languages import all_languages, distance_matrix

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 from sklearn.metrics import ndcg_score
 
-from xstilts.analysis.inference import families_of
+from xstilts.analysis.covariates import families_of
 from xstilts.transfer.gains import groups
 from xstilts.transfer.model import TrainingSet, choose_penalty, features, weights
 
