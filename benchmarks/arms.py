@@ -3,8 +3,8 @@
     xstilts study pocket-arms
     python benchmarks/arms.py runs/pocket-arms [--json FILE]
 
-Intervals stand each for itself at the study's level: with so many arms they are exploratory. The verdicts on the
-contrasts that the study declares stand beside them.
+Each interval has the study's level, without adjustment for multiple comparisons: they are exploratory. The verdicts on
+the declared contrasts are printed, too.
 """
 
 import argparse

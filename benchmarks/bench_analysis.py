@@ -1,9 +1,9 @@
-"""Ten thousand resamples of XNLI's predictions, replicates and items together, and the default interval beside it.
+"""Ten thousand resamples of XNLI's predictions, replicates and items together, compared with the default interval.
 
     python benchmarks/bench_analysis.py [--draws 10000]
 
-Eight arms of five replicates in 15 languages with 5,010 items each: weights times statistics, so that the time is that
-of a matrix product. The other way draws rows one resample at a time, for a few resamples, scaled up to all of them.
+Eight arms of five replicates in 15 languages with 5,010 items each. Resampling is a product of weights and statistics. The
+peer draws rows, one resample at a time, for a few resamples; its time is scaled up to all of them.
 """
 
 import argparse

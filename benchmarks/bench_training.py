@@ -8,8 +8,8 @@ to the task's maximum, or groups by length (`group_by_length`), which composes i
 length; here updates are composed at random. Lengths are log-normal, with the mean and deviation of real English files
 (src/xstilts/costs/sizes.yaml); ids follow Zipf's law. What is measured is the marginal cost of an update: the first
 of each run, which pays for set-up, does not count. Runs alternate. The losses of the same updates are compared first,
-and those of two runs of one seed. FLOPs a second are laid beside the rate of a bf16 matrix product, measured before
-each round.
+and those of two runs of one seed. FLOPs a second are given as a share of the rate of a bf16 matrix product, measured
+before each round.
 """
 
 import argparse

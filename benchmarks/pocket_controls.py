@@ -2,9 +2,9 @@
 
     python benchmarks/pocket_controls.py [--seeds 20] [--out DIR] [--json FILE]
 
-The second English arm differs from the first in nothing but its randomness, so that it should be called better or worse
-about as often as the error rate allows; the arm trained on the held-out languages should always be called better. About
-three minutes a seed on two cores; what was finished in --out is not repeated.
+The second English arm differs from the first only in its randomness: it should be called better or worse as often as the
+error rate allows. The arm trained on the held-out languages should always be called better. A seed takes about three
+minutes on two cores; what --out already holds is not repeated.
 """
 
 import argparse

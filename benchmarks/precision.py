@@ -3,8 +3,8 @@
     xstilts study pocket --replicates 2
     python benchmarks/precision.py runs/pocket --store runs/store [--models 24]
 
-Per target: the share of predictions that differ, and how far each metric moves, over all languages together; beside it
-the spread of that score between replicates, which is what an interval is made of.
+Per target: the share of predictions that differ, and how far each metric moves, over all languages together; and
+for comparison the spread of that score between replicates, which determines an interval.
 """
 
 import argparse

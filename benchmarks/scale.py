@@ -3,8 +3,8 @@ simulation, and run in part with steps that do next to nothing. Then the price o
 
     python benchmarks/scale.py [--json FILE]
 
-Seconds are those of the processor, but for the steps that run: those are the clock's. Memory is the peak of
-the process up to then.
+Seconds are processor time, except for the steps that run: theirs are wall-clock time. Memory is the peak of the process
+up to then.
 """
 
 import argparse

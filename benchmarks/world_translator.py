@@ -2,10 +2,10 @@
 
     python benchmarks/world_translator.py [--updates 600] [--few 240] [--out DIR] [--json FILE]
 
-The translator is a small model of NLLB's kind, trained on parallel sentences of the world that no study trains on; a
+The translator is a small NLLB-shaped model, trained on parallel sentences of the world that no study trains on; a
 second one is trained on fewer updates and translates badly. The study extends `pocket`: no intermediate training,
 English, two languages in the world's own data, the same two languages translated from English by either translator, and
-English out to one of them and back. Some minutes on two cores.
+an English round trip through one of them. It takes a few minutes on two cores.
 """
 
 import argparse
