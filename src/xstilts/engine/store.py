@@ -187,6 +187,7 @@ def _damaged(fingerprint: str, why: str) -> XstiltsError:
 
 @contextmanager
 def _disk_errors(root: Path) -> Iterator[None]:
+    """Turns errors of a full or read-only disk into an XstiltsError of kind "store-full"."""
     try:
         yield
     except OSError as error:

@@ -48,7 +48,7 @@ def translate_texts(
     file: Path,
     progress: Callable[[float], None],
 ) -> Translations:
-    """The translation of every distinct text.
+    """The translation of every distinct text, the longest first in batches.
 
     Nothing is truncated: a text with more tokens than the model or `search` allows fails, and so does a translation
     that does not end within them. `file` collects finished batches, which are not computed again: an interrupted
@@ -60,7 +60,10 @@ def translate_texts(
     lengths = np.array([len(i) for i in ids], np.int64)
     result = Translations(failed={distinct[i]: TOO_LONG for i in np.flatnonzero(lengths > longest)})
     lengths[lengths > longest] = 0
-    batches = _batches(lengths, search.batch_tokens or TRANSLATED_TOKENS[translator.model.device.type])
+    order = np.argsort(-lengths, kind="stable")
+    order = order[lengths[order] > 0]
+    budget = search.batch_tokens or TRANSLATED_TOKENS[translator.model.device.type]
+    batches = [order[part].tolist() for part in cuts(lengths[order], budget)]
     finished = 0
     for batch, translations in _resume(
         batches, file, lambda batch: _generate([ids[i] for i in batch], translator, way, search)
@@ -84,13 +87,6 @@ def _encode(texts: list[str], tokenizer: Any, way: Direction) -> list[np.ndarray
         part = [way.prefix + text for text in texts[start : start + 1024]]
         ids += [np.array(sequence, np.int32) for sequence in tokenizer(part, verbose=False)["input_ids"]]
     return ids
-
-
-def _batches(lengths: np.ndarray, budget: int) -> list[list[int]]:
-    """Indices of texts that are not empty, the longest first, in groups of at most `budget` tokens with padding."""
-    order = np.argsort(-lengths, kind="stable")
-    order = order[lengths[order] > 0]
-    return [order[part].tolist() for part in cuts(lengths[order], budget)]
 
 
 def _resume(
