@@ -1,5 +1,6 @@
 """What a run shows of one claim: the comparisons that it can make, what it lacks for others, and the result."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
@@ -24,7 +25,8 @@ TASKS: dict[str, tuple[str, Callable[[set[str]], bool]]] = {
     "some": ("some of the nine intermediate tasks", lambda tasks: bool(tasks) and tasks <= set(NINE)),
     "all": ("all nine intermediate tasks together", lambda tasks: tasks == set(NINE)),
 }
-Derive = Callable[[Comparison, Sequence[str]], Comparison]
+Names = Sequence[str]
+Derive = Callable[[Comparison, Names], Comparison]
 Relation = Literal["large", "more", "no more", "not less"]
 Outcome = dict[str, Any]
 """The `result` of one claim, what the run is `missing` to test it, the `comparisons` that it can make, and `notes`."""
@@ -87,34 +89,30 @@ class Check:
     differences: list[Difference] = field(default_factory=list)
 
     def arms(
-        self,
-        tasks: str,
-        languages: str = "english",
-        mlm: bool | None = False,
-        translated: bool | None = False,
-        least: int = 1,
-        same_tasks_as: Sequence[str] = (),
+        self, tasks: str, languages: str = "english", least: int = 1, same_as: Names = (), **extras: bool | None
     ) -> tuple[str, ...]:
         """Arms by intermediate tasks (a key of TASKS, or names joined by "or") and languages (a strategy or "any").
 
-        mlm, translated: None means with or without; least: how many arms are needed; same_tasks_as: arms of which one
-        must have the same tasks. Controls and baselines never count.
+        least: how many arms are needed; same_as: arms of which one must have the same tasks; extras: `mlm` and
+        `translated`, False unless given, None for with or without. Controls and baselines never count.
         """
         words, matches = TASKS.get(tasks, (tasks, lambda names: len(names) == 1 and names <= set(tasks.split(" or "))))
-        same = {self.run.arms[name].tasks for name in same_tasks_as}
+        same = {self.run.arms[name].tasks for name in same_as}
+        extras = {"mlm": False, "translated": False, **extras}
         names = [
             name
             for name, arm in self.run.arms.items()
             if arm.role == "arm" and matches({ALIASES.get(task, task) for task in arm.tasks})
-            if languages in ("any", arm.languages) and mlm in (None, arm.mlm) and translated in (None, arm.translated)
-            if not same or arm.tasks in same
+            if languages in ("any", arm.languages) and (not same or arm.tasks in same)
+            if all(wanted in (None, getattr(arm, extra)) for extra, wanted in extras.items())
         ]
         if len(names) >= least:
             return tuple(names)
         words += {"english": " in English", "any": ""}.get(languages, f" in {languages} languages")
-        words += " with masked language modelling mixed in" * bool(mlm) + " on translated data" * bool(translated)
-        words += f" and the same tasks as {' or '.join(map(repr, same_tasks_as))}" * bool(same)
-        words += f" ({least} such arms; the run has {len(names)})" * (least > 1)
+        words += " with masked language modelling mixed in" if extras["mlm"] else ""
+        words += " on translated data" if extras["translated"] else ""
+        words += f" and the same tasks as {' or '.join(map(repr, same_as))}" if same else ""
+        words += f" ({least} such arms; the run has {len(names)})" if least > 1 else ""
         self.missing.append(f"an arm with {words}")
         return ()
 
@@ -141,10 +139,8 @@ class Check:
     def targets(self, *tasks: str) -> tuple[str, ...]:
         """Named tasks of XTREME, all of which are needed."""
         lacking = [task for task in tasks if task not in self.groups()]
-        unseen = set(self.run.targets).intersection(lacking)
-        self.missing += [
-            f"a held-out language of {task}" if task in unseen else f"{task} as a target" for task in lacking
-        ]
+        for task in lacking:
+            self.missing.append(f"a held-out language of {task}" if task in self.run.targets else f"{task} as a target")
         return () if lacking else tasks
 
     def need_large(self) -> None:
@@ -153,26 +149,25 @@ class Check:
             self.missing.append(f"XLM-R Large as the encoder (the run has {', '.join(others)})")
 
     def compare(
-        self,
-        left: Sequence[str],
-        right: Sequence[str],
-        tasks: tuple[str, ...],
-        relation: Relation,
-        derive: Derive | None = None,
-        same_tasks: bool = False,
-        **facts: Any,
+        self, left: Names, right: Names, targets: Names, relation: Relation, derive: Derive | None = None, **facts: Any
     ) -> None:
         """Compare each arm on the left, or an arm that is derived from all of them, with each on the right.
 
-        same_tasks: only arms that have the same intermediate tasks; facts: see `Difference`.
+        facts: see `Difference`.
         """
-        run = self.run
-        pairs = [([a], b) for a in left for b in right if not same_tasks or run.arms[a].tasks == run.arms[b].tasks]
-        scored = [run.targets[task] for task in (*tasks, *([facts["over"]] if "over" in facts else ()))]
-        for group, other in ([(left, right[0])] if derive and pairs else pairs) if tasks else ():
-            comparison = compare_arms(run, group[0], other, scored)
-            comparison = derive(comparison, group) if derive else comparison
-            self.differences.append(Difference(comparison, (*group, other), tasks, relation, **facts))
+        scored = [self.run.targets[task] for task in (*targets, facts.get("over")) if task]
+        groups = [left] if derive else [[arm] for arm in left]
+        for group, arm in itertools.product(groups, right[:1] if derive else right):
+            if group and targets:
+                comparison = compare_arms(self.run, group[0], arm, scored)
+                comparison = derive(comparison, group) if derive else comparison
+                self.differences.append(Difference(comparison, (*group, arm), tuple(targets), relation, **facts))
+
+    def compare_same_tasks(self, left: Names, right: Names, targets: Names, relation: Relation, **facts: Any) -> None:
+        """Compare the arms that have the same intermediate tasks."""
+        for arm in left:
+            same = [name for name in right if self.run.arms[name].tasks == self.run.arms[arm].tasks]
+            self.compare([arm], same, targets, relation, **facts)
 
     def configuration(self, contradictions: list[str]) -> Outcome:
         """The outcome of a claim about the study's configuration; the contradictions are its notes."""

@@ -88,8 +88,8 @@ def claim_6(run: Run) -> Outcome:
     check.missing += [] if targets else ["a target of XTREME"]
     english = check.arms("some")
     for options in ({"mlm": True}, {"languages": "any", "translated": True}):
-        alternative = check.arms("some", same_tasks_as=english, **options)
-        check.compare(english, alternative, targets, "not less", same_tasks=True)
+        alternative = check.arms("some", same_as=english, **options)
+        check.compare_same_tasks(english, alternative, targets, "not less")
     return check.outcome()
 
 
@@ -128,10 +128,10 @@ def leading_question(run: Run) -> Outcome:
     check = Check(run, published=False)
     targets = check.targets("xnli", "pawsx")
     far = check.arms("any", "far", translated=None)
-    english = check.arms("any", same_tasks_as=far)
-    check.compare(far, english, targets, "more", same_tasks=True)
+    english = check.arms("any", same_as=far)
+    check.compare_same_tasks(far, english, targets, "more")
     near = check.arms("any", "near", translated=None, least=0)
-    check.compare(far, near, targets, "more", same_tasks=True, judged=False)
+    check.compare_same_tasks(far, near, targets, "more", judged=False)
     return check.outcome()
 
 

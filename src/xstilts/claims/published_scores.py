@@ -79,10 +79,8 @@ def published_table(run: Run, version: str) -> list[dict[str, Any]]:
                     if cells := results.cells(arm):
                         mean = np.mean([results.scores(cells, code) for code in languages])
                         scores[arm] = round(float(mean), 4)
-            table.append({
-                "task": task, "metric": metric, "scores": scores, "languages": len(languages),
-                "whole": set(languages) >= set(benchmark.languages),
-                "published": {name: rows[name][0] if name in rows else None for name in names},
-                "sources": sorted({source for _, source in rows.values()}),
-            })  # fmt: skip
+            row = {"task": task, "metric": metric, "scores": scores, "languages": len(languages)}
+            row["whole"] = set(languages) >= set(benchmark.languages)
+            row["published"] = {name: rows[name][0] if name in rows else None for name in names}
+            table.append(row | {"sources": sorted({source for _, source in rows.values()})})
     return table

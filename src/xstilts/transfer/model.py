@@ -33,15 +33,13 @@ class TrainingSet:
     """What the regression learns from: standardised features x [gains, p] and ranks y [gains], with the language and
     the training of each gain [gains].
 
-    measured: what is known of each run by its name; names: of the columns, features first; pairs: (intermediate task,
-    target task), each with an indicator column; scale: standard deviations that columns are divided by [p]; absent:
-    features that are not used, and why.
+    measured: what is known of each run by its name; names: of the columns; scale: standard deviations that columns are
+    divided by [p]; absent: features that are not used, and why.
     """
 
     gains: Sequence[Gain]
     measured: dict[str, Numbers]
-    names: tuple[str, ...]
-    pairs: tuple[tuple[str, str], ...]
+    names: list[str]
     scale: np.ndarray
     absent: dict[str, str]
     x: np.ndarray
@@ -57,36 +55,27 @@ def training_set(gains: Sequence[Gain], measured: dict[str, Numbers]) -> Trainin
     all gains. An unknown value counts as the mean. Features that do not differ anywhere are dropped.
     """
     table = features(gains, measured)
-    known = [name for name, values in table.items() if np.isfinite(values).any()]
-    absent = {name: REQUIRED.get(name, "languages with known typology") for name in table if name not in known}
-    pairs = tuple(sorted({(gain.intermediate, gain.target) for gain in gains}))
-    pairs = pairs if len({intermediate for intermediate, _ in pairs}) > 1 else ()
-    x = _columns(gains, table, known, pairs)
+    names = [name for name, values in table.items() if np.isfinite(values).any()]
+    absent = {name: REQUIRED.get(name, "languages with known typology") for name in table if name not in names}
+    x = _columns(gains, table, names)
     scale = np.where(x.std(0) < 1e-9, np.inf, x.std(0))
-    absent |= {
-        name: "does not differ among the rows" for name, value in zip(known, scale, strict=False) if value == np.inf
-    }
+    absent |= {names[i]: "does not differ among the rows" for i in np.flatnonzero(np.isinf(scale))}
     y = np.zeros(len(gains))
     for members in groups(gains):
         ranks = stats.rankdata([gains[i].points for i in members])
         y[members] = (ranks - ranks.mean()) / max(len(members) - 1, 1)
-    names = (*known, *(f"{intermediate} for {target}" for intermediate, target in pairs))
     languages, trainings = (np.array([getattr(gain, name) for gain in gains]) for name in ("language", "training"))
-    return TrainingSet(gains, measured, names, pairs, scale, absent, x / scale, y, languages, trainings)
+    return TrainingSet(gains, measured, names, scale, absent, x / scale, y, languages, trainings)
 
 
 def standardised(gains: Sequence[Gain], data: TrainingSet) -> np.ndarray:
     """The features of further gains in the columns of a training set [gains, p]."""
-    names = data.names[: len(data.names) - len(data.pairs)]
-    return _columns(gains, features(gains, data.measured), names, data.pairs) / data.scale
+    return _columns(gains, features(gains, data.measured), data.names) / data.scale
 
 
-def _columns(
-    gains: Sequence[Gain], table: dict[str, np.ndarray], names: Sequence[str], pairs: Sequence[tuple[str, str]]
-) -> np.ndarray:
-    """Named features and an indicator for each pair, as differences from the comparison's mean [gains, p]."""
-    indicators = [[(gain.intermediate, gain.target) == pair for gain in gains] for pair in pairs]
-    x = np.array([*(table[name] for name in names), *indicators], float).T
+def _columns(gains: Sequence[Gain], table: dict[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
+    """Named features as differences from the comparison's mean [gains, p]."""
+    x = np.stack([table[name] for name in names], axis=1)
     for members in groups(gains):
         count = np.maximum((~np.isnan(x[members])).sum(0), 1)
         x[members] = np.nan_to_num(x[members] - np.nansum(x[members], axis=0) / count)
@@ -99,7 +88,8 @@ def features(gains: Sequence[Gain], measured: dict[str, Numbers]) -> dict[str, n
     distance: to the nearest source (syntax). coverage: 1 − the smallest difference to a source, averaged over the
     syntax features that the language and a source have observed. script, family: share of the sources that have the
     language's. log_examples: of each source. overlap: shared sub-words with the source that shares most. fertility,
-    log_size, logme, h_score: means over the sources.
+    log_size, logme, h_score: means over the sources. With several intermediate tasks, each pair of one with a target
+    also has an indicator.
     """
     codes = sorted({code for gain in gains for code in (gain.language, *gain.sources)})
     distances = distance_matrix(codes).values
@@ -124,7 +114,12 @@ def features(gains: Sequence[Gain], measured: dict[str, Numbers]) -> dict[str, n
             numbers = known.get(name, {})
             row[name] = np.mean(_of_sources(gain, numbers.get(gain.intermediate, {}) if by_task else numbers))
         rows.append(row)
-    return {name: np.array([row[name] for row in rows], float) for name in rows[0]}
+    table = {name: np.array([row[name] for row in rows], float) for name in rows[0]}
+    pairs = [(gain.intermediate, gain.target) for gain in gains]
+    if len({intermediate for intermediate, _ in pairs}) > 1:
+        for pair in sorted(set(pairs)):
+            table[" for ".join(pair)] = np.array([each == pair for each in pairs], float)
+    return table
 
 
 def _of_sources(gain: Gain, numbers: Numbers) -> list[float]:
