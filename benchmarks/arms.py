@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from xstilts.analysis.comparison import compare_arms
-from xstilts.analysis.effects import effect
+from xstilts.analysis.effects import compare_arms, effect
 from xstilts.runs.reader import Run, read_run
 
 REFERENCES = ("none", "english")

@@ -16,8 +16,7 @@ import numpy as np
 import torch
 
 from xstilts.analysis.bootstrap import multi_bootstrap, resample
-from xstilts.analysis.comparison import Comparison
-from xstilts.analysis.effects import effect
+from xstilts.analysis.effects import Comparison, effect
 from xstilts.randomness import generator
 from xstilts.runs.score_table import ScoreTable
 from xstilts.tasks import classification
@@ -61,7 +60,7 @@ def main() -> None:
     cells = list(table.cluster_stats)
     seconds = {}
     begin = time.perf_counter()
-    scores = [dict(zip(cells, resample(table, cells, table.languages, options.draws).T, strict=True))]
+    scores = [resample(table, cells, table.languages, options.draws)]
     comparisons = [
         Comparison((table,), f"arm-{arm}", "arm-0", (tuple(table.languages),), ("e",)) for arm in range(1, options.arms)
     ]

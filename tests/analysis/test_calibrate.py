@@ -19,9 +19,8 @@ from xstilts.analysis.calibrate import (
     settings,
     simulate,
 )
-from xstilts.analysis.comparison import Comparison
 from xstilts.analysis.components import ASSUMED, Design, estimate, expected_variance
-from xstilts.analysis.effects import effect
+from xstilts.analysis.effects import Comparison, effect
 from xstilts.analysis.gain_by_distance import slope
 
 RESULT = Path(__file__).parents[2] / "benchmarks" / "results" / "calibration.json"

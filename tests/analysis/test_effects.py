@@ -15,11 +15,10 @@ from scipy import stats
 from xstilts.analysis.bootstrap import multi_bootstrap, resample, resample_arms
 from xstilts.analysis.calibrate import families as simulated_families
 from xstilts.analysis.calibrate import simulate
-from xstilts.analysis.comparison import Comparison
 from xstilts.analysis.components import ASSUMED
 from xstilts.analysis.covariates import covariates, families_of
 from xstilts.analysis.diagnostics import degenerate_runs, improvement, selection
-from xstilts.analysis.effects import Effect, effect, paired_cells, random_language_effect
+from xstilts.analysis.effects import Comparison, Effect, effect, paired_cells, random_language_effect
 from xstilts.analysis.gain_by_distance import rank_correlation, slope
 from xstilts.analysis.verdicts import answer, sentence, verdict
 from xstilts.errors import XstiltsError
@@ -261,11 +260,9 @@ def test_resampling_agrees_with_doing_it_row_by_row():
     codes = ["fi", "tr", "sw"]
     with tempfile.TemporaryDirectory() as folder:
         score_table = read_rows(Path(folder) / "t.parquet", table)
-    cells = list(score_table.cluster_stats)
-    drawn = resample(score_table, cells, codes, 3000)
-    assert drawn.mean(0) == pytest.approx(
-        [np.mean([score_table.score(c, code) for code in codes]) for c in cells], abs=0.6
-    )
+    drawn = resample(score_table, list(score_table.cluster_stats), codes, 3000)
+    for cell, scores in drawn.items():
+        assert scores.mean() == pytest.approx(np.mean([score_table.score(cell, code) for code in codes]), abs=0.6)
     names = {code: np.unique([row["cluster_id"] for row in table if row["language"] == code]) for code in codes}
     right = {(row["arm"], row["replicate"], row["example_id"]): row["prediction"] == "x" for row in table}
 
@@ -280,7 +277,7 @@ def test_resampling_agrees_with_doing_it_row_by_row():
         return 100 * np.mean(means)
 
     by_hand = np.std([once() for _ in range(1500)])
-    resampled = np.std(drawn[:, cells.index(("a", "e", 1))] - drawn[:, cells.index(("b", "e", 1))])
+    resampled = np.std(drawn["a", "e", 1] - drawn["b", "e", 1])
     assert resampled == pytest.approx(by_hand, rel=0.08)
 
 

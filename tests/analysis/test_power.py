@@ -9,9 +9,8 @@ import pytest
 
 from support import invoke
 from xstilts.analysis.calibrate import calibrate, simulate
-from xstilts.analysis.comparison import Comparison
 from xstilts.analysis.components import ASSUMED, Design
-from xstilts.analysis.effects import FIXED_LANGUAGES, Effect, effect
+from xstilts.analysis.effects import FIXED_LANGUAGES, Comparison, Effect, effect
 from xstilts.analysis.power import decision, power, replicates_needed, table
 from xstilts.analysis.verdicts import UNDETERMINED, verdict
 

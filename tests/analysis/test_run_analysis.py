@@ -13,8 +13,8 @@ import pytest
 from rich.console import Console
 
 from xstilts.analysis import analyse
-from xstilts.analysis.comparison import compare_arms
 from xstilts.analysis.components import pilot_components
+from xstilts.analysis.effects import compare_arms
 from xstilts.config.schema import Measured
 from xstilts.errors import XstiltsError
 from xstilts.languages import MEASURES

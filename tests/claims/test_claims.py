@@ -9,8 +9,7 @@ import pytest
 
 from made_runs import EVERYTHING, HELD_OUT, SINGLES, gain_of, make_run
 from xstilts.analysis.analyse import analyse
-from xstilts.analysis.comparison import compare_arms
-from xstilts.analysis.effects import effect
+from xstilts.analysis.effects import compare_arms, effect
 from xstilts.claims import CONTRADICTED, NOT_TESTED, SUPPORTED, UNDETERMINED, judge_claims
 from xstilts.claims.judge import beats_baseline
 from xstilts.claims.published_claims import CLAIMS

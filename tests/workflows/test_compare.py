@@ -10,8 +10,7 @@ import pytest
 import xstilts
 from made_runs import HELD_OUT, make_run
 from xstilts import compare
-from xstilts.analysis.comparison import compare_arms
-from xstilts.analysis.effects import effect
+from xstilts.analysis.effects import compare_arms, effect
 from xstilts.errors import XstiltsError
 
 ARMS = {"none": {}, "mnli": {"intermediate": "mnli"}}

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from xstilts.analysis.bootstrap import FEWEST_REPLICATES, multi_bootstrap, resample_arms
-from xstilts.analysis.comparison import compare_arms
 from xstilts.analysis.covariates import covariates, families_of
 from xstilts.analysis.diagnostics import checkpoints, degenerate_runs, improvement, selection
-from xstilts.analysis.effects import effect, paired_cells, random_language_effect
+from xstilts.analysis.effects import compare_arms, effect, paired_cells, random_language_effect
 from xstilts.analysis.gain_by_distance import distance_to_sources, gains_by_language, rank_correlation, slope
 from xstilts.analysis.power import decision
 from xstilts.analysis.verdicts import UNDETERMINED, answer, as_json, rounded, sentence, verdict

@@ -1,12 +1,11 @@
 """The multi-bootstrap: replicates and item clusters drawn again together, the same draw for every arm."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import stats
 
-from xstilts.analysis.comparison import Comparison
-from xstilts.analysis.effects import paired_cells
+from xstilts.analysis.effects import Comparison, paired_cells
 from xstilts.randomness import generator
 from xstilts.runs.score_table import Cell, ScoreTable
 
@@ -15,9 +14,12 @@ FEWEST_REPLICATES = 10
 """Replicates of each encoder from which on a study shows the bootstrap's intervals."""
 BLOCK = 500
 
+Scores = dict[Cell, np.ndarray]
+"""Cell → its score in each resample [draws]."""
 
-def resample(table: ScoreTable, cells: Sequence[Cell], languages: Sequence[str], draws: int = DRAWS) -> np.ndarray:
-    """Mean scores over languages with the item clusters drawn again with replacement [draws, cells], in points.
+
+def resample(table: ScoreTable, cells: Sequence[Cell], languages: Sequence[str], draws: int = DRAWS) -> Scores:
+    """Mean scores over languages with the item clusters drawn again with replacement, in points.
 
     One draw serves all cells, so that differences between them are paired. Clusters are drawn within groups that are
     in the same languages, so that no language is left without items. A draw is a row of counts, and its sums are the
@@ -45,27 +47,23 @@ def resample(table: ScoreTable, cells: Sequence[Cell], languages: Sequence[str],
             weights = counts if len(clusters) == table.clustering else counts[:, clusters]
             sums = (weights @ stacked).reshape(block, len(cells), -1).astype(float)
             result[first : first + block] += table.kind.score(sums, table.metric) / len(languages)
-    return result
+    return dict(zip(cells, result.T, strict=True))
 
 
-def resample_arms(comparison: Comparison, draws: int = DRAWS) -> list[dict[Cell, np.ndarray]]:
-    """Per target the scores [draws] of the cells of both arms, by `resample`."""
+def resample_arms(comparison: Comparison, draws: int = DRAWS) -> list[Scores]:
+    """Per target the resampled scores of the cells of both arms."""
     pairs = [pair for encoder in comparison.encoders for pair in paired_cells(comparison, encoder)]
     cells = list(dict.fromkeys(cell for pair in pairs for cell in pair))
-    return [
-        dict(zip(cells, resample(table, cells, codes, draws).T, strict=True))
-        for table, codes in zip(comparison.tables, comparison.languages, strict=True)
-    ]
+    targets = zip(comparison.tables, comparison.languages, strict=True)
+    return [resample(table, cells, codes, draws) for table, codes in targets]
 
 
-def multi_bootstrap(
-    comparison: Comparison, scores: Sequence[Mapping[Cell, np.ndarray]], degrees: float
-) -> dict[str, float]:
+def multi_bootstrap(comparison: Comparison, scores: Sequence[Scores], degrees: float) -> dict[str, float]:
     """Intervals of the mean over encoders of the mean difference over pairs of cells (Sellam et al. 2021, paired):
     low, high, corrected_low and corrected_high, and the number of `draws`.
 
     Args:
-        scores: per target, cell → scores [draws], as by `resample_arms`; degrees: of the effect (`Effect.degrees`).
+        scores: per target, as by `resample_arms`; degrees: of the effect (`Effect.degrees`).
 
     A percentile interval is too narrow if there are few replicates: their drawn variance is (n − 1)/n of what it
     ought to be, and the tails are those of a normal distribution. The corrected one takes the percentiles that lie

@@ -10,9 +10,8 @@ import numpy as np
 from scipy import stats
 
 from xstilts.analysis.bootstrap import multi_bootstrap, resample_arms
-from xstilts.analysis.comparison import Comparison
 from xstilts.analysis.components import ASSUMED, Components
-from xstilts.analysis.effects import RANDOM_LANGUAGES, Effect, effect, random_language_effect
+from xstilts.analysis.effects import RANDOM_LANGUAGES, Comparison, Effect, effect, random_language_effect
 from xstilts.analysis.verdicts import BETTER, WORSE, rounded, verdict
 from xstilts.errors import XstiltsError
 from xstilts.randomness import generator

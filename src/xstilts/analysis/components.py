@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from xstilts.analysis.comparison import compare_arms
 from xstilts.analysis.covariates import families_of
-from xstilts.analysis.effects import Effect, Part, effect
+from xstilts.analysis.effects import Effect, Part, compare_arms, effect
 from xstilts.errors import XstiltsError
 from xstilts.runs.reader import read_run
 

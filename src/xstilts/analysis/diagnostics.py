@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from xstilts.analysis.comparison import Comparison
-from xstilts.analysis.effects import paired_cells
+from xstilts.analysis.effects import Comparison, paired_cells
 from xstilts.analysis.verdicts import rounded
 from xstilts.runs.score_table import Cell, ScoreTable
 from xstilts.training.degenerate import degenerate

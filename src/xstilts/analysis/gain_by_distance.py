@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from xstilts.analysis.comparison import Comparison
-from xstilts.analysis.effects import combine, gains
+from xstilts.analysis.effects import Comparison, combine, gains
 from xstilts.languages import distance_matrix
 from xstilts.randomness import generator
 

@@ -48,9 +48,9 @@ def answer(verdicts: Sequence[tuple[str, str, str]], strategies: Mapping[str, st
 
     If distant sources beat English, distance need not be the reason: any sources other than English might beat it.
     """
-    by_strategies: dict[tuple[str, str], str] = {}
-    for left, right, word in verdicts:
-        by_strategies.setdefault((strategies.get(left, ""), strategies.get(right, "")), word)
+    by_strategies = {
+        (strategies.get(left, ""), strategies.get(right, "")): word for left, right, word in reversed(verdicts)
+    }
     english, near = by_strategies.get(("far", "english")), by_strategies.get(("far", "near"))
     if english is None:
         return ""
@@ -80,10 +80,8 @@ def as_json(effect: Effect, **more: Any) -> dict[str, Any]:
 
 def rounded(numbers: Mapping[str, Any], digits: int | None = 6) -> dict[str, Any]:
     """The same for JSON: None for NaN, other floats rounded unless `digits` is None."""
-
-    def one(value: Any) -> Any:
-        if not isinstance(value, float):
-            return value
-        return None if value != value else value if digits is None else round(value, digits)
-
-    return {name: one(value) for name, value in numbers.items()}
+    result = dict(numbers)
+    for name, value in numbers.items():
+        if isinstance(value, float):
+            result[name] = None if value != value else value if digits is None else round(value, digits)
+    return result

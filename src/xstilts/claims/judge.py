@@ -6,8 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any, Literal
 
-from xstilts.analysis.comparison import Comparison, compare_arms
-from xstilts.analysis.effects import effect, weighted
+from xstilts.analysis.effects import Comparison, compare_arms, effect, weighted
 from xstilts.analysis.verdicts import answer, as_json, verdict
 from xstilts.errors import XstiltsError
 from xstilts.runs.reader import BASELINE, Run

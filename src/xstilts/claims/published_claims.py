@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from xstilts.analysis.comparison import Comparison
+from xstilts.analysis.effects import Comparison
 from xstilts.claims.judge import NOT_TESTED, Check, Outcome, other_encoders
 from xstilts.runs.reader import Run
 from xstilts.tasks.xtreme import GROUPS, TARGETS

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from xstilts.analysis.comparison import Comparison
-from xstilts.analysis.effects import effect
+from xstilts.analysis.effects import Comparison, effect
 from xstilts.analysis.verdicts import sentence, verdict
 from xstilts.errors import XstiltsError
 from xstilts.runs.score_table import Cell, ScoreTable
