@@ -3,8 +3,8 @@
     python benchmarks/pocket_controls.py [--seeds 20] [--out DIR] [--json FILE]
 
 The second English arm differs from the first only in its randomness: it should be called better or worse as often as
-the error rate allows. The arm trained on the held-out languages should always be called better. A seed takes about three
-minutes on two cores; what --out already holds is not repeated.
+the error rate allows. The arm trained on the held-out languages should always be called better. A seed takes about
+three minutes on two cores; what --out already holds is not repeated.
 """
 
 import argparse
