@@ -24,7 +24,7 @@ import transformers
 from sacrebleu.metrics import CHRF
 
 from xstilts.context import Context
-from xstilts.data.world import World
+from xstilts.data.world.tables import world_table
 from xstilts.translation.codes import direction
 from xstilts.translation.generate import Search, translate_texts
 from xstilts.translation.models import fetch, load_translator
@@ -64,7 +64,7 @@ KEPT = ("contrast", "target", "estimate", "low", "high", "verdict")
 
 def parallel() -> dict[str, list[str]]:
     """The sentences of the rows of the intermediate task in each language, one and the same meaning at each place."""
-    tables = {code: World(1).table("nli", "train", code, STUDIED + LEARNT, hard=0.3) for code in CODES}
+    tables = {code: world_table(1, "nli", "train", code, STUDIED + LEARNT, hard=0.3) for code in CODES}
     return {code: [text for pair in zip(*(table[name].to_pylist() for name in ("text_a", "text_b")), strict=True)
                    for text in pair] for code, table in tables.items()}  # fmt: skip
 

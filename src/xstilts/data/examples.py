@@ -9,7 +9,7 @@ import pyarrow as pa
 from xstilts.data import files, hub
 from xstilts.data.build_examples import Examples
 from xstilts.data.record_formats import Files
-from xstilts.data.world import World
+from xstilts.data.world.tables import world_table
 from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.tasks.data_source import FileSource, HubSource, RestrictedSource, TextSource, UnionSource, WorldSource
 from xstilts.tasks.task import Task
@@ -18,11 +18,6 @@ from xstilts.tasks.task_types import SCHEMAS
 Tasks = dict[str, Task]
 TEXTS = ("tokens", "text", "text_a", "text_b", "context", "question")
 """Columns whose texts can become raw text for masked language modelling, whatever the type of task."""
-
-
-@lru_cache(maxsize=2)
-def _world(seed: int, code_mixing: float) -> World:
-    return World(seed, code_mixing=code_mixing)
 
 
 def required_tasks(task: Task) -> tuple[str, ...]:
@@ -43,8 +38,8 @@ def load_examples(task: Task, split: str, code: str, data: Path | None, tasks: T
     if isinstance(source, WorldSource):
         if split not in source.rows:
             raise no_such_split(task, split)
-        world = _world(source.world, source.code_mixing)
-        return Examples(world.table(source.kind, split, code, source.rows[split], **source.parameters))
+        parameters = {"code_mixing": source.code_mixing, **source.parameters}
+        return Examples(world_table(source.world, source.kind, split, code, source.rows[split], **parameters))
     if isinstance(source, HubSource):
         return hub.read_hub(task, source, split, code, data)
     if isinstance(source, FileSource):

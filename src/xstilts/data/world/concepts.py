@@ -1,19 +1,25 @@
-"""The concepts that the world can talk about, as integers, and the family tree: `world.yaml` read once."""
+"""The concepts of the world, as integers, the family tree of its languages, and the form of each concept in them.
+
+Everything is declared in `world.yaml`. Forms are inherited along the tree: related languages share them.
+"""
 
 from collections.abc import Iterable
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
 import yaml
 
 from xstilts.errors import XstiltsError, did_you_mean
+from xstilts.randomness import generator
 
 ABSENT = -1
 
 _DECLARED: dict[str, Any] = yaml.safe_load(files(__package__).joinpath("world.yaml").read_text("utf-8"))
 _WORDS: dict[str, Any] = _DECLARED["vocabulary"]
-
-INTERNATIONALISMS: float = _DECLARED["lexicon"]["internationalisms"]
+_ONSETS = ["b", "d", "f", "g", "h", "k", "l", "m", "n", "p", "r", "s", "t", "v", "z", "ch", "sh", "tr", "kr", "st"]
+_VOWELS = ["a", "e", "i", "o", "u", "ai", "ou"]
+_CODAS = ["", "", "", "n", "r", "s", "l"]
 
 CONCEPTS: list[str] = []
 """English word of each concept; a concept is its index here."""
@@ -46,11 +52,12 @@ PAST, FUTURE, NOT, ARTICLE, OBJECT, AGREE_PERSON, AGREE_OTHER, PASSIVE, BY, WHO,
 (QUESTION_MARK,) = _declare(_WORDS["punctuation"])
 TENSES = [ABSENT, PAST, FUTURE]
 
-PERSONS = frozenset(MEMBERS[CATEGORIES["person"]]) | frozenset(NAMES) | {CATEGORIES["person"], WHO}
-PROPER = frozenset(NAMES) | {WHO, WHAT}
+PERSONS = {*MEMBERS[CATEGORIES["person"]], *NAMES, CATEGORIES["person"], WHO}
+PROPER = {*NAMES, WHO, WHAT}
 """Concepts that take no article."""
 SHARED = [*NAMES, QUESTION_MARK]
 """Concepts that have one form in all languages."""
+
 
 Path = tuple[tuple[str, float], ...]
 
@@ -67,7 +74,7 @@ def _paths(tree: dict[str, Any], above: Path = ()) -> dict[str, Path]:
 
 
 PATHS = _paths(_DECLARED["tree"])
-LANGUAGES: tuple[str, ...] = tuple(PATHS)
+LANGUAGES = tuple(PATHS)
 """Codes of the languages of the world, English first."""
 
 
@@ -76,3 +83,47 @@ def check_known(what: str, name: str, known: Iterable[str]) -> None:
     if name not in known:
         hint = did_you_mean(name, known) or f"choose one of {', '.join(known)}"
         raise XstiltsError("unknown-name", f"unknown {what} '{name}'", "the artificial world does not have it", hint)
+
+
+def _origins(seed: int, language: str) -> list[tuple[int, str]]:
+    """Each concept and the branch of the tree on which its form in `language` arose.
+
+    Function words are inherited within a family only and are never international.
+    """
+    count = len(CONCEPTS)
+    share = _DECLARED["lexicon"]["internationalisms"]
+    international = generator(seed, "world", "internationalisms").random(count) < share
+    international[FUNCTION_WORDS], international[SHARED] = False, True
+    branch_of = ["root"] * count
+    for depth, (branch, keep) in enumerate(PATHS[language]):
+        lost = generator(seed, "world", "branch", branch).random(count) >= keep
+        lost[FUNCTION_WORDS] |= depth == 0
+        for concept in (lost & ~international).nonzero()[0]:
+            branch_of[concept] = branch
+    return list(enumerate(branch_of))
+
+
+def _coin(seed: int, concept: int, branch: str, taken: set[str]) -> str:
+    """A pronounceable word that no other form has."""
+    draws = generator(seed, "world", "spelling", concept, branch)
+    while True:
+        parts = [_ONSETS, _VOWELS, _CODAS] * (2 if draws.random() < 0.5 else 3)
+        word = "".join(part[int(u * len(part))] for part, u in zip(parts, draws.random(len(parts)), strict=True))
+        if word not in taken:
+            return word
+
+
+@cache
+def lexicons(seed: int) -> dict[str, list[str]]:
+    """The form of every concept in each language; words that a language shares with English are English words."""
+    spelling = {origin: CONCEPTS[origin[0]] for origin in _origins(seed, "en")}
+    taken = set(CONCEPTS)
+    lexicons = {}
+    for language in LANGUAGES:
+        origins = _origins(seed, language)
+        for origin in origins:
+            if origin not in spelling:
+                spelling[origin] = _coin(seed, *origin, taken)
+                taken.add(spelling[origin])
+        lexicons[language] = [spelling[origin] for origin in origins]
+    return lexicons

@@ -56,65 +56,51 @@ def _completed() -> dict[str, dict[str, float]]:
     return completed
 
 
-def _orders(feature: dict[str, float]) -> tuple[tuple[str, float], ...]:
-    """Orders that are at least half observed, used in proportion to the squared value."""
-    weight = {order: feature[f"S_{order}"] ** 2 for order in ("SVO", "SOV", "VSO", "VOS", "OVS", "OSV")}
-    used = {order: w for order, w in weight.items() if w >= 0.25} or {max(weight, key=lambda o: weight[o]): 1.0}
-    upto = np.cumsum(list(used.values()))
-    return tuple((order, float(p)) for order, p in zip(used, upto / upto[-1], strict=True))
+_SIDES = {
+    "adposition": ("ADPOSITION_BEFORE_NOUN", "ADPOSITION_AFTER_NOUN"),
+    "adjective": ("ADJECTIVE_BEFORE_NOUN", "ADJECTIVE_AFTER_NOUN"),
+    "case": ("CASE_PREFIX CASE_PROCLITIC", "CASE_SUFFIX CASE_ENCLITIC"),
+    "negation": ("NEGATIVE_WORD_BEFORE_VERB NEGATIVE_PREFIX", "NEGATIVE_WORD_AFTER_VERB NEGATIVE_SUFFIX"),
+    "tense": ("TEND_PREFIX TAM_PREFIX", "TEND_SUFFIX TAM_SUFFIX"),
+    "article": (
+        "ARTICLE_WORD_BEFORE_NOUN DEMONSTRATIVE_WORD_BEFORE_NOUN",
+        "ARTICLE_WORD_AFTER_NOUN DEMONSTRATIVE_WORD_AFTER_NOUN",
+    ),
+}
+"""The features that speak for a marker before its head, and those for one after it."""
 
 
-def _side(before: float, after: float) -> Side:
-    return "after" if after > before else "before"
-
-
-def _negation(feature: dict[str, float]) -> Literal["before", "after", "final"]:
-    if feature["S_NEGATIVE_WORD_FINAL"] >= 0.5:
-        return "final"
-    before = feature["S_NEGATIVE_WORD_BEFORE_VERB"] + feature["S_NEGATIVE_PREFIX"]
-    after = feature["S_NEGATIVE_WORD_AFTER_VERB"] + feature["S_NEGATIVE_SUFFIX"]
-    if before == after:
-        after += feature["S_NEGATIVE_WORD_ADJACENT_AFTER_VERB"]
-    return "after" if after > before else "before"
-
-
-def _case(feature: dict[str, float]) -> Side:
-    """Objects are marked if case in general and accusative in particular are more often observed than not."""
-    if feature["S_CASE_MARK"] + feature["S_NOMINATIVE_VS_ACCUSATIVE_MARK"] <= 1:
-        return "none"
-    before = feature["S_CASE_PREFIX"] + feature["S_CASE_PROCLITIC"]
-    return _side(before, feature["S_CASE_SUFFIX"] + feature["S_CASE_ENCLITIC"])
-
-
-def _article(feature: dict[str, float]) -> Side:
-    """The side is that of the definite word if observed, with that of demonstratives as the tie-breaker."""
-    if max(feature["S_DEFINITE_WORD"], feature["S_DEFINITE_AFFIX"]) < 0.5:
-        return "none"
-    before = feature["S_ARTICLE_WORD_BEFORE_NOUN"] + feature["S_DEMONSTRATIVE_WORD_BEFORE_NOUN"]
-    return _side(before, feature["S_ARTICLE_WORD_AFTER_NOUN"] + feature["S_DEMONSTRATIVE_WORD_AFTER_NOUN"])
-
-
-def _tense(feature: dict[str, float]) -> Side:
-    """Before the verb unless suffixes prevail: a language with neither has a free word, which goes before it."""
-    before, after = (feature[f"S_TEND_{affix}"] + feature[f"S_TAM_{affix}"] for affix in ("PREFIX", "SUFFIX"))
-    return _side(before + 0.5, after)
+def _side(lean: float) -> Literal["before", "after"]:
+    return "after" if lean > 0 else "before"
 
 
 @cache
 def grammar(language: str) -> Grammar:
     """The grammar of a language of the world."""
     feature = _completed()[language]
-    tense = _tense(feature)
+    lean = {}
+    for marker, features in _SIDES.items():
+        before, after = (sum(feature[f"S_{name}"] for name in names.split()) for names in features)
+        lean[marker] = after - before
+    # Orders that are at least half observed are used in proportion to the squared value.
+    weight = {order: feature[f"S_{order}"] ** 2 for order in ("SVO", "SOV", "VSO", "VOS", "OVS", "OSV")}
+    used = {order: w for order, w in weight.items() if w >= 0.25} or {max(weight, key=lambda o: weight[o]): 1.0}
+    upto = np.cumsum(list(used.values()))
+    negation = _side(lean["negation"] or feature["S_NEGATIVE_WORD_ADJACENT_AFTER_VERB"])
+    # A language with neither prefixes nor suffixes of tense has a free word, which goes before the verb.
+    tense = _side(lean["tense"] - 0.5)
     verb_last = feature["S_OBJECT_BEFORE_VERB"] > feature["S_OBJECT_AFTER_VERB"]
+    marks_objects = feature["S_CASE_MARK"] + feature["S_NOMINATIVE_VS_ACCUSATIVE_MARK"] > 1
+    has_article = max(feature["S_DEFINITE_WORD"], feature["S_DEFINITE_AFFIX"]) >= 0.5
     return Grammar(
-        orders=_orders(feature),
-        adposition=_side(feature["S_ADPOSITION_BEFORE_NOUN"], feature["S_ADPOSITION_AFTER_NOUN"]),
-        adjective=_side(feature["S_ADJECTIVE_BEFORE_NOUN"], feature["S_ADJECTIVE_AFTER_NOUN"]),
-        case=_case(feature),
-        negation=_negation(feature),
+        orders=tuple((order, float(p)) for order, p in zip(used, upto / upto[-1], strict=True)),
+        adposition=_side(lean["adposition"]),
+        adjective=_side(lean["adjective"]),
+        case=_side(lean["case"]) if marks_objects else "none",
+        negation="final" if feature["S_NEGATIVE_WORD_FINAL"] >= 0.5 else negation,
         tense=tense,
         agreement=tense if feature["S_PROSUBJECT_AFFIX"] >= 0.5 else "none",
-        article=_article(feature),
+        article=_side(lean["article"]) if has_article else "none",
         adverbials="medial" if verb_last or feature["S_OBLIQUE_BEFORE_VERB"] >= 0.5 else "final",
         # No feature records the place of question words. They tend to stay in situ if the object precedes the
         # verb and if questions end in a particle.

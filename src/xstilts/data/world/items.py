@@ -25,16 +25,6 @@ class Pair(NamedTuple):
     style: float
 
 
-class Question(NamedTuple):
-    """Two events, which of them is asked about, and by which wh-word."""
-
-    first: Event
-    second: Event
-    asked: int
-    wh: int
-    style: float
-
-
 def _choose(options: list[int], draw: float, but: int = ABSENT) -> int:
     """One of the options other than `but`."""
     options = [option for option in options if option != but]
@@ -60,14 +50,6 @@ def _generalise(event: Event, u: list[float]) -> Event:
     return event._replace(patient=concepts.HYPERNYM[event.patient])
 
 
-def _entailed(event: Event, u: list[float]) -> Event:
-    """The event with less said of it, or with its adverbial first if it is negated."""
-    if event.negated:
-        return event._replace(fronted=1)
-    weaker = _drop(event, u)
-    return _generalise(weaker, u) if u[5] < 0.35 or weaker == event else weaker
-
-
 def _contradicted(event: Event, u: list[float]) -> Event:
     """The event denied, or one of its adjectives turned into the opposite."""
     described = [f for f in ("agent_adjective", "patient_adjective") if getattr(event, f) != ABSENT]
@@ -75,6 +57,12 @@ def _contradicted(event: Event, u: list[float]) -> Event:
         field = described[int(u[5] * len(described))]
         return _drop(event, u, 0.3)._replace(**{field: concepts.ANTONYM[getattr(event, field)]})
     return (event if event.negated else _drop(event, u, 0.3))._replace(negated=1 - event.negated)
+
+
+def _swap_roles(event: Event) -> Event:
+    """Agent and patient exchanged, each with its adjective."""
+    agent, agent_adjective, verb, patient, patient_adjective, *rest = event
+    return Event(patient, patient_adjective, verb, agent, agent_adjective, *rest)
 
 
 def _changed_word(event: Event, u: list[float]) -> Event:
@@ -90,7 +78,8 @@ def _changed_word(event: Event, u: list[float]) -> Event:
 
 
 def _undecided(event: Event, u: list[float], hard: float) -> Event:
-    """An event that the first neither entails nor rules out."""
+    """An event that the first neither entails nor rules out: a word, the tense or the adposition differs, or a modifier
+    is added."""
     if u[7] < hard:
         return _changed_word(_drop(event, u, 0.3), u)
     tense = _choose(concepts.TENSES, u[6], but=event.tense)
@@ -98,26 +87,14 @@ def _undecided(event: Event, u: list[float], hard: float) -> Event:
         return (event if event.negated else _drop(event, u, 0.3))._replace(tense=tense)
     if event.place != ABSENT and u[5] < 0.55:
         return event._replace(adposition=_choose(concepts.ADPOSITIONS, u[6], but=event.adposition))
-    added = _added(event, u)
-    return added if added != event else event._replace(tense=tense)
-
-
-def _added(event: Event, u: list[float]) -> Event:
-    """The event with one more modifier if there is room for it."""
     if event.place == ABSENT and u[4] < 0.5:
-        adposition = _choose(concepts.ADPOSITIONS, u[8])
-        return event._replace(place=_choose(concepts.PLACES, u[6]), adposition=adposition)
+        place, adposition = _choose(concepts.PLACES, u[6]), _choose(concepts.ADPOSITIONS, u[8])
+        return event._replace(place=place, adposition=adposition)
     if event.time == ABSENT:
         return event._replace(time=_choose(concepts.TIMES, u[6]))
     if event.patient_adjective == ABSENT and event.verb in PRACTICAL_VERBS:
         return event._replace(patient_adjective=_choose(concepts.ADJECTIVES, u[6]))
-    return event
-
-
-def _swap_roles(event: Event) -> Event:
-    """Agent and patient exchanged, each with its adjective."""
-    agent, agent_adjective, verb, patient, patient_adjective, *rest = event
-    return Event(patient, patient_adjective, verb, agent, agent_adjective, *rest)
+    return event._replace(tense=tense)
 
 
 def nli_pairs(seed: int, split: str, hard: float) -> Iterator[Pair]:
@@ -126,8 +103,13 @@ def nli_pairs(seed: int, split: str, hard: float) -> Iterator[Pair]:
         label = ("entailment", "neutral", "contradiction")[int(u[11] * 3)]
         if label == "neutral":
             second = _undecided(event, u, hard)
+        elif label == "contradiction":
+            second = _contradicted(event, u)
+        elif event.negated:  # a denial does not entail the denial of less: only the form changes
+            second = event._replace(fronted=1)
         else:
-            second = _entailed(event, u) if label == "entailment" else _contradicted(event, u)
+            weaker = _drop(event, u)
+            second = _generalise(weaker, u) if u[5] < 0.35 or weaker == event else weaker
         yield Pair(event, second, label, u[9])
 
 
@@ -149,8 +131,9 @@ def paws_pairs(seed: int, split: str, passive: float) -> Iterator[Pair]:
         yield Pair(first, second, label, u[9])
 
 
-def questions(seed: int, split: str) -> Iterator[Question]:
-    """Yield two events with different verbs and a question about one of them."""
+def questions(seed: int, split: str) -> Iterator[tuple[tuple[Event, Event], int, int, float]]:
+    """Yield two events with different verbs, which of them is asked about, by which wh-word, and the draw that chooses
+    among basic orders."""
     waiting: Event | None = None
     for event, u in draw_events(seed, ("qa",), split, Profile(place=0.8, negated=0)):
         if waiting is None or waiting.verb == event.verb:
@@ -161,7 +144,7 @@ def questions(seed: int, split: str) -> Iterator[Question]:
         wh = _choose([concepts.WHO, concepts.WHERE] if about.place != ABSENT else [concepts.WHO], u[1])
         if u[2] < 0.4 and about.verb in PRACTICAL_VERBS:
             wh = concepts.WHAT
-        yield Question(waiting, event, asked, wh, u[9])
+        yield (waiting, event), asked, wh, u[9]
         waiting = None
 
 

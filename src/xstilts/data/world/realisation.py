@@ -5,8 +5,6 @@ from xstilts.data.world.concepts import ABSENT, NOT, PERSONS, WHAT, WHERE, WHO
 from xstilts.data.world.grammar import Grammar, Side
 from xstilts.data.world.semantics import Event
 
-_EXCHANGE_SUBJECT_AND_OBJECT = str.maketrans("SO", "OS")
-
 
 def _attach(marker: int, phrase: list[int], side: Side) -> list[int]:
     """The phrase with a marker before or after it, or without one."""
@@ -29,19 +27,12 @@ def _verb_group(grammar: Grammar, event: Event, subject: int) -> list[int]:
     return group
 
 
-def _adverbials(grammar: Grammar, event: Event) -> list[list[int]]:
-    """Place and time, in this order: the last one can be fronted."""
-    place = [event.place]
-    if event.place != WHERE:
-        place = _attach(event.adposition, place, grammar.adposition)
-    return [phrase for phrase, head in ((place, event.place), ([event.time], event.time)) if head != ABSENT]
-
-
 def linearise(grammar: Grammar, event: Event, order: str) -> list[int]:
     """The concepts of a statement in the order of the language, basic order `order`; a wh-word stays in its place."""
     agent = _noun_phrase(grammar, event.agent, event.agent_adjective)
     patient = _noun_phrase(grammar, event.patient, event.patient_adjective)
-    adverbials = _adverbials(grammar, event)
+    place = [event.place] if event.place == WHERE else _attach(event.adposition, [event.place], grammar.adposition)
+    adverbials = [phrase for phrase, head in ((place, event.place), ([event.time], event.time)) if head != ABSENT]
     front = adverbials.pop() if event.fronted and adverbials else []
     if event.passive:
         adverbials.insert(0, _attach(concepts.BY, agent, grammar.adposition))
@@ -50,7 +41,7 @@ def linearise(grammar: Grammar, event: Event, order: str) -> list[int]:
         case_marked = _attach(concepts.OBJECT, patient, grammar.case)
         parts = {"S": agent, "V": _verb_group(grammar, event, event.agent), "O": case_marked}
         if event.scrambled and grammar.case != "none":
-            order = order.translate(_EXCHANGE_SUBJECT_AND_OBJECT)
+            order = order.translate(str.maketrans("SO", "OS"))
     core = [parts[role] for role in order]
     if event.negated and grammar.negation == "final":
         core.append([NOT])

@@ -50,20 +50,12 @@ class Profile:
     negated: float = 0.2
 
 
-def _preferences(seed: int, purpose: str, rows: int, columns: int, favoured: int, mass: float) -> NDArray[np.float64]:
-    """Cumulative distributions [rows, columns]: each puts `mass` on a few favoured columns, the rest on all equally."""
-    draws = generator(seed, "world", "preferences", purpose)
-    table = np.full((rows, columns), (1 - mass) / columns)
-    for row in table:
-        row[np.argsort(draws.random(columns))[:favoured]] += mass / favoured
-    return np.cumsum(table, axis=1)
-
-
 @cache
 def _world(seed: int) -> dict[str, NDArray[np.float64]]:
-    """Cumulative preferences: of verbs for their parts, of places for adpositions, of nouns for adjectives."""
+    """Cumulative preferences [rows, columns]: of verbs for their parts, of places for adpositions, of nouns for
+    adjectives. A row puts `mass` on a few favoured columns, the rest on all equally."""
     verbs, places = len(SOCIAL_VERBS) + len(PRACTICAL_VERBS), len(concepts.PLACES)
-    shapes: dict[str, tuple[int, int, int, float]] = {
+    shapes = {
         "agent": (verbs, len(concepts.ANIMATE), 8, 0.85),
         "somebody": (verbs, len(concepts.ANIMATE), 8, 0.85),
         "something": (verbs, len(concepts.THINGS), 6, 0.85),
@@ -72,7 +64,14 @@ def _world(seed: int) -> dict[str, NDArray[np.float64]]:
         "time": (verbs, len(concepts.TIMES), 2, 0.8),
         "adjective": (len(concepts.CONCEPTS), len(concepts.ADJECTIVES), 3, 0.8),
     }
-    return {purpose: _preferences(seed, purpose, *shape) for purpose, shape in shapes.items()}
+    world = {}
+    for purpose, (rows, columns, favoured, mass) in shapes.items():
+        draws = generator(seed, "world", "preferences", purpose)
+        table = np.full((rows, columns), (1 - mass) / columns)
+        for row in table:
+            row[np.argsort(draws.random(columns))[:favoured]] += mass / favoured
+        world[purpose] = np.cumsum(table, axis=1)
+    return world
 
 
 def _block(seed: int, profile: Profile, u: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -92,20 +91,16 @@ def _block(seed: int, profile: Profile, u: NDArray[np.float64]) -> NDArray[np.in
     somebody = np.array(concepts.ANIMATE)[pick("somebody", verb, 3)]
     patient = np.where(social, somebody, np.array(concepts.THINGS)[pick("something", verb, 3)])
     place, has_place = pick("place", verb, 4), u[:, 5] < profile.place
-    agent_adjective, patient_adjective = (
-        some(
-            concepts.ADJECTIVES,
-            pick("adjective", noun, 8 + k),
-            (u[:, 6 + k] < profile.adjective) & ~np.isin(noun, concepts.NAMES),
-        )
-        for k, noun in enumerate((agent, patient))
-    )
+    adjectives = []
+    for k, noun in enumerate((agent, patient)):
+        described = (u[:, 6 + k] < profile.adjective) & ~np.isin(noun, concepts.NAMES)
+        adjectives.append(some(concepts.ADJECTIVES, pick("adjective", noun, 8 + k), described))
     columns = [
         agent,
-        agent_adjective,
+        adjectives[0],
         np.array([*SOCIAL_VERBS, *PRACTICAL_VERBS])[verb],
         patient,
-        patient_adjective,
+        adjectives[1],
         some(concepts.ADPOSITIONS, pick("adposition", place, 10), has_place),
         some(concepts.PLACES, place, has_place),
         some(concepts.TIMES, pick("time", verb, 12), u[:, 11] < profile.time),
@@ -113,13 +108,6 @@ def _block(seed: int, profile: Profile, u: NDArray[np.float64]) -> NDArray[np.in
         (u[:, 14] < profile.negated).astype(np.int64),
     ]
     return np.stack(columns, axis=1)
-
-
-def _tenth(events: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The tenth of the space that each event lies in: a fixed hash of who does what to whom, int64 [events]."""
-    agent, verb, patient = events[:, 0], events[:, 2], events[:, 3]
-    mixed = (np.minimum(agent, patient) * 7919 + np.maximum(agent, patient) * 104729 + verb * 1299709) % 2147483647
-    return (mixed * 48271 % 2147483647) // 65536 % 10
 
 
 def draw_events(
@@ -131,7 +119,10 @@ def draw_events(
     for block in count():
         u = generator(seed, "world", *purpose, split, block).random((_BLOCK, 15 + _EXTRA))
         events = _block(seed, profile, u)
-        usable = np.isin(_tenth(events), SPLITS[split]) & (events[:, 0] != events[:, 3])
+        agent, verb, patient = events[:, 0], events[:, 2], events[:, 3]
+        mixed = (np.minimum(agent, patient) * 7919 + np.maximum(agent, patient) * 104729 + verb * 1299709) % 2147483647
+        tenth = (mixed * 48271 % 2147483647) // 65536 % 10  # a fixed hash of who does what to whom
+        usable = np.isin(tenth, SPLITS[split]) & (agent != patient)
         for row, spare in zip(events[usable].tolist(), u[usable, 15:].tolist(), strict=True):
             event = Event(*row)
             if not (distinct and event in seen):

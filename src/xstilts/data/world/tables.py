@@ -1,15 +1,18 @@
-"""Items said in a language, as the rows of tables: endless streams whose rows follow from their arguments."""
+"""Tables of examples in the artificial languages; their rows follow from the arguments alone."""
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
-from xstilts.data.world.concepts import WHAT, WHERE, WHO
+import pyarrow as pa
+
+from xstilts.data.world.concepts import LANGUAGES, WHAT, WHERE, WHO, check_known, lexicons
 from xstilts.data.world.grammar import grammar
 from xstilts.data.world.items import Pair, documents, nli_pairs, paws_pairs, questions
-from xstilts.data.world.lexicon import lexicons
 from xstilts.data.world.realisation import ask, linearise
 from xstilts.data.world.semantics import Event, Profile, draw_events
 from xstilts.randomness import generator
+from xstilts.tasks.task_types import SCHEMAS
 
 Row = tuple[Any, ...]
 
@@ -20,33 +23,32 @@ class Speaker:
     def __init__(self, seed: int, language: str) -> None:
         self.grammar, self.forms, self.language = grammar(language), lexicons(seed)[language], language
 
-    def words(self, event: Event, style: float, wh: int | None = None) -> list[int]:
-        """The concepts of a statement, or of a question by `wh`; `style` chooses among the language's basic orders."""
-        order = self.grammar.order(style)
-        return linearise(self.grammar, event, order) if wh is None else ask(self.grammar, event, wh, order)
+    def words(self, event: Event, style: float) -> list[int]:
+        """The concepts of a statement about an event; `style` chooses among the language's basic orders."""
+        return linearise(self.grammar, event, self.grammar.order(style))
 
-    def say(self, event: Event, style: float, wh: int | None = None) -> str:
-        """A statement about an event, or the question by `wh` for its agent, patient or place."""
-        return " ".join([self.forms[concept] for concept in self.words(event, style, wh)])
+    def spell(self, concepts: list[int]) -> str:
+        """The text of concepts in their order."""
+        return " ".join([self.forms[concept] for concept in concepts])
 
-
-def _mixer(seed: int, split: str, language: str, share: float) -> Callable[[str], str]:
-    """A function that replaces a share of the words of a text by English ones."""
-    if not share or language == "en":
-        return lambda text: text
-    english = dict(zip(lexicons(seed)[language], lexicons(seed)["en"], strict=True))
-    source = generator(seed, "world", "code mixing", language, split)
-
-    def mix(text: str) -> str:
-        words = text.split(" ")
-        draws = source.random(len(words)).tolist()
-        return " ".join([english[word] if u < share else word for word, u in zip(words, draws, strict=True)])
-
-    return mix
+    def say(self, event: Event, style: float) -> str:
+        """A statement about an event."""
+        return self.spell(self.words(event, style))
 
 
 def _text(seed: int, split: str, language: str, code_mixing: float = 0.0) -> Iterator[Row]:
-    speaker, mix = Speaker(seed, language), _mixer(seed, split, language, code_mixing)
+    """Documents of two sentences; `code_mixing` is the share of their words that are said in English."""
+    speaker = Speaker(seed, language)
+    english = dict(zip(speaker.forms, lexicons(seed)["en"], strict=True))
+    source = generator(seed, "world", "code mixing", language, split)
+
+    def mix(text: str) -> str:
+        if not code_mixing or language == "en":
+            return text
+        words = text.split(" ")
+        draws = source.random(len(words)).tolist()
+        return " ".join([english[word] if u < code_mixing else word for word, u in zip(words, draws, strict=True)])
+
     for i, (first, second, _, style) in enumerate(documents(seed, language, split)):
         key = f"text-{language}-{split}-{i}"
         yield key, key, language, mix(speaker.say(first, style)), mix(speaker.say(second, style))
@@ -68,15 +70,16 @@ def _paws(seed: int, split: str, language: str, passive: float = 0.03) -> Iterat
 
 def _qa(seed: int, split: str, language: str) -> Iterator[Row]:
     speaker = Speaker(seed, language)
-    for i, (*events, asked, wh, style) in enumerate(questions(seed, split)):
+    for i, (events, asked, wh, style) in enumerate(questions(seed, split)):
         about = events[asked]
         concept = {WHO: about.agent, WHAT: about.patient, WHERE: about.place}[wh]
-        said = [speaker.words(event, style) for event in events]
-        words = [speaker.forms[c] for c in said[0] + said[1]]
-        place = said[asked].index(concept) + asked * len(said[0])
+        statements = [speaker.words(event, style) for event in events]
+        words = [speaker.forms[c] for c in statements[0] + statements[1]]
+        place = statements[asked].index(concept) + asked * len(statements[0])
         start = sum(len(word) + 1 for word in words[:place])
+        question = speaker.spell(ask(speaker.grammar, about, wh, speaker.grammar.order(style)))
         answers, key = [{"text": words[place], "start": start}], f"qa-{split}-{i}"
-        yield key, key, language, " ".join(words), speaker.say(about, style, wh), answers
+        yield key, key, language, " ".join(words), question, answers
 
 
 def _retrieval(seed: int, split: str, language: str) -> Iterator[Row]:
@@ -95,5 +98,28 @@ KINDS: dict[str, tuple[str, Callable[..., Iterator[Row]]]] = {
     "qa": ("qa", _qa),
     "retrieval": ("retrieval", _retrieval),
 }
-"""For each kind of table its task type and the function of (seed, split, language, **parameters) that makes its rows.
-`text_b` of `text` is the second sentence of a document."""
+"""For each kind of table its task type and the function of (seed, split, language, **parameters) that makes its rows,
+without end. `text_b` of `text` is the second sentence of a document."""
+
+
+def world_table(
+    seed: int, kind: str, split: str, language: str, n: int, code_mixing: float = 0.0, **parameters: float
+) -> pa.Table:
+    """The first n items of a split ('train', 'validation', 'test') in one language; an item of `retrieval` is two rows.
+
+    The world's preferences, words and items follow from `seed`. `code_mixing` is the share of words in pretraining text
+    that are said in English. `nli` takes `hard`, the share of neutral items that differ by a content word or by roles,
+    and `paws` takes `passive`, the share of restatements in the passive; items of other parameters are other items.
+
+    >>> [world_table(1, "nli", "test", code, 1)["text_a"][0].as_py() for code in ("en", "de")]
+    ['the cat push the bright bird', 'the cat the bright bird obj push']
+    """
+    check_known("kind of data", kind, KINDS)
+    check_known("language", language, LANGUAGES)
+    if kind == "text":
+        parameters = {"code_mixing": code_mixing, **parameters}
+    task_type, stream = KINDS[kind]
+    schema = SCHEMAS[task_type]
+    rows = islice(stream(seed, split, language, **parameters), n * (2 if kind == "retrieval" else 1))
+    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
+    return pa.table([pa.array(c, t) for c, t in zip(columns, schema.types, strict=True)], schema=schema)
