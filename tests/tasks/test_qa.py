@@ -20,7 +20,7 @@ from xstilts.evaluation.predict import baseline, predict
 from xstilts.models.encoders import load_tokenizer
 from xstilts.tasks import metrics, qa
 from xstilts.tasks.data_source import FileSource, WorldSource
-from xstilts.tasks.no_answer import fit_threshold, withhold
+from xstilts.tasks.qa import fit_threshold, withhold
 from xstilts.tasks.task import Task
 from xstilts.training.phases import fine_tune
 

@@ -17,8 +17,8 @@ from xstilts.models.encoders import load_base
 from xstilts.tasks import retrieval
 from xstilts.tasks.data_source import WorldSource
 from xstilts.tasks.metrics import set_f1
-from xstilts.tasks.mining import fit_threshold, mine
 from xstilts.tasks.neighbours import nearest, neighbours, unit
+from xstilts.tasks.retrieval import fit_threshold, mine
 from xstilts.tasks.task import Task
 
 BUCC = {"name": "bucc", "type": "retrieval", "mining": True, "metrics": ["f1"]}

@@ -161,7 +161,7 @@ def _texts_of(against: str, folder: Path | None, known: dict[str, Any]) -> Calla
 
 
 def _print(facts: list[Row], problems: list[Any]) -> None:
-    from xstilts.data.rejected_rows import summarise
+    from xstilts.data.build_examples import summarise
 
     shown = {key: title for key, title in COLUMNS.items() if key == "balance" or any(key in row for row in facts)}
     rows = [row | {"balance": _balance(row)} for row in facts]

@@ -1,21 +1,54 @@
 """Records of any data source become the examples of a task; rows that cannot are listed, never silently lost."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xstilts.data.record_formats import Item, check_text
-from xstilts.data.rejected_rows import RejectedRow
+from xstilts.data.record_formats import Item, invalid_text
 from xstilts.randomness import generator
 from xstilts.tasks.data_source import MappedSource
 from xstilts.tasks.task import BadRow, Record, Task
 from xstilts.tasks.task_types import READ
 
 BATCH = 10_000
+SHOWN = 20
+"""How many different reasons a summary of rejected rows lists; the rest are counted."""
+
+
+@dataclass(frozen=True)
+class RejectedRow:
+    """One row that cannot be used: `line` counts `unit`s from 1 and is 0 if the place is unknown; `expected` is "" if
+    `found` says it all."""
+
+    file: str
+    line: int
+    language: str
+    found: str
+    expected: str
+    unit: str = "line"
+
+    def __str__(self) -> str:
+        place = f"{self.file}, {self.unit} {self.line}" if self.line else self.file
+        return f"{place} ({self.language}): {self.found}" + (f"; expected {self.expected}" if self.expected else "")
+
+    def as_json(self) -> dict[str, Any]:
+        """The row's place and reason as a JSON object."""
+        return asdict(self)
+
+
+def summarise(rejected: Iterable[RejectedRow]) -> list[str]:
+    """A line per file and reason: the first such row, and how many more there are."""
+    reasons: dict[tuple[str, str, str], list[RejectedRow]] = {}
+    for row in rejected:
+        reasons.setdefault((row.file, row.found, row.expected), []).append(row)
+    more = " (and {:,} more such rows)"
+    listed = [f"{rows[0]}{more.format(len(rows) - 1) if len(rows) > 1 else ''}" for rows in reasons.values()]
+    hidden = len(listed) - SHOWN
+    return listed[:SHOWN] + ([f"and {hidden:,} more kinds of bad rows"] if hidden > 0 else [])
 
 
 @dataclass
@@ -71,52 +104,50 @@ def build_examples(task: Task, source: MappedSource, items: Iterable[Item], orig
             else:
                 ids.add(outcome["id"])
                 numbered.append((line, outcome))
-        numbered, table = _record_batch(numbered, kind.SCHEMA, result, origin)
-        batches.append(table)
+        try:
+            batches.append(pa.RecordBatch.from_pylist([example for _, example in numbered], kind.SCHEMA))
+        except UnicodeEncodeError:
+            checked = [(line, example, invalid_text(example)) for line, example in numbered]
+            result.rejected += [origin.rejected(line, bad) for line, _, bad in checked if bad]
+            numbered = [(line, example) for line, example, bad in checked if not bad]
+            batches.append(pa.RecordBatch.from_pylist([example for _, example in numbered], kind.SCHEMA))
         if kind.GOLD:
             lines_without_gold += [line for line, example in numbered if example[kind.GOLD] is None]
     result.table = pa.Table.from_batches(batches, kind.SCHEMA)
-    if lines_without_gold:
-        result.withheld = len(lines_without_gold) == len(result.table)
-        if not result.withheld and not kind.SPARSE_GOLD:
-            missing = BadRow(f"no {kind.GOLD}", "a gold label, as other rows have")
-            result.rejected += [origin.rejected(line, missing) for line in lines_without_gold]
-            result.table = result.table.filter(pc.is_valid(result.table[kind.GOLD]))
+    result.withheld = 0 < len(lines_without_gold) == len(result.table)
+    if lines_without_gold and not result.withheld and not kind.SPARSE_GOLD:
+        missing = BadRow(f"no {kind.GOLD}", "a gold label, as other rows have")
+        result.rejected += [origin.rejected(line, missing) for line in lines_without_gold]
+        result.table = result.table.filter(pc.is_valid(result.table[kind.GOLD]))
     return result
-
-
-def _record_batch(
-    numbered: list[tuple[int, Record]], schema: pa.Schema, result: Examples, origin: Origin
-) -> tuple[list[tuple[int, Record]], pa.RecordBatch]:
-    """The examples whose texts are valid, and their table; the others are rejected."""
-    try:
-        return numbered, pa.RecordBatch.from_pylist([example for _, example in numbered], schema)
-    except UnicodeEncodeError:
-        valid = []
-        for line, example in numbered:
-            try:
-                check_text(example)
-                valid.append((line, example))
-            except BadRow as bad:
-                result.rejected.append(origin.rejected(line, bad))
-        return _record_batch(valid, schema, result, origin)
 
 
 def _outcomes(
     task: Task, source: MappedSource, items: Iterable[Item], origin: Origin
 ) -> Iterator[tuple[int, Record | BadRow | None]]:
-    """Yield the line of each example with the example, the reason why it is none, or None if it is unlabelled."""
+    """Yield the line of each example with the example, the reason why it is none, or None if it is unlabelled.
+
+    A cluster is named by the number of the first record of a run with one value of the cluster's column (or one group
+    of the file), of all with that value if rows are shuffled.
+    """
     if source.shuffled:
         listed = list(items)
         items = (listed[i] for i in generator("rows of a shuffled file").permutation(len(listed)))
     prefix = origin.split if task.parallel else f"{origin.language}-{origin.split}"
-    cluster = _clusters(source)
+    first: dict[Any, int] = {}
     for i, (line, record) in enumerate(islice(items, *source.rows.get(origin.split, (None,)))):
         try:
             if isinstance(record, BadRow):
                 raise record
             named = {"id": f"{prefix}-{i}", **record}
-            named |= {"cluster_id": f"{prefix}-{cluster(named, i)}", "language": origin.language}
+            if source.cluster and source.cluster not in named:
+                raise BadRow(f"no '{source.cluster}', which `cluster` names", "one of the row's columns")
+            cluster = named[source.cluster] if source.cluster else record.get("group", i)
+            if source.cluster != "id":
+                if cluster not in first and not source.shuffled:
+                    first.clear()
+                cluster = first.setdefault(cluster, i)
+            named |= {"cluster_id": f"{prefix}-{cluster}", "language": origin.language}
             if origin.split in source.numbered:
                 named["id"] = f"{prefix}-{i}"
             labelled = _relabelled(named, source)
@@ -125,34 +156,7 @@ def _outcomes(
             else:
                 yield from ((line, example) for example in READ[task.type].complete(labelled, task))
         except BadRow as bad:
-            yield line, _readable(bad)
-
-
-def _readable(bad: BadRow) -> BadRow:
-    """The reason, or that what was found is not UTF-8."""
-    try:
-        check_text(bad.found)
-    except BadRow as invalid:
-        return invalid
-    return bad
-
-
-def _clusters(source: MappedSource) -> Callable[[Record, int], Any]:
-    """A function that names the cluster of a record and its number: the number of the first record of a run with one
-    value of the cluster's column (or one group of the file), of all with that value if rows are shuffled."""
-    first: dict[Any, int] = {}
-
-    def cluster(record: Record, number: int) -> Any:
-        if source.cluster and source.cluster not in record:
-            raise BadRow(f"no '{source.cluster}', which `cluster` names", "one of the row's columns")
-        key = record[source.cluster] if source.cluster else record.get("group", number)
-        if source.cluster == "id":
-            return key
-        if key not in first and not source.shuffled:
-            first.clear()
-        return first.setdefault(key, number)
-
-    return cluster
+            yield line, invalid_text(bad.found) or bad
 
 
 def _relabelled(record: Record, source: MappedSource) -> Record | None:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from xstilts.data.build_examples import RejectedRow
 from xstilts.data.examples import Tasks, available, load_examples
-from xstilts.data.rejected_rows import RejectedRow
 from xstilts.errors import XstiltsError
 from xstilts.tasks.task import Task
 from xstilts.tasks.task_types import READ

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain, islice, zip_longest
 from pathlib import Path
 
-from xstilts.data.record_formats import RECORD_READERS, Files, Item, check_text, lines, picked, require
+from xstilts.data.record_formats import RECORD_READERS, Files, Item, invalid_text, lines, picked, require
 from xstilts.errors import XstiltsError
 from xstilts.tasks.data_source import FileSource, parts
 from xstilts.tasks.task import BadRow
@@ -68,10 +68,10 @@ def _conllu(files: Files, source: FileSource) -> Iterator[Item]:
     for sentence in _sentences(files["main"]):
         document += sum(line.startswith("# newdoc") for _, line in sentence)
         rows = [(number, line.split("\t")) for number, line in sentence if not line.startswith("#")]
-        bad = next(((number, cells) for number, cells in rows if len(cells) != 10), None)
+        bad = [(number, len(cells)) for number, cells in rows if len(cells) != 10]
         words = [cells for _, cells in rows if cells[0].isdigit()]
         if bad:
-            yield bad[0], BadRow(f"{len(bad[1])} columns", "the ten columns of CoNLL-U")
+            yield bad[0][0], BadRow(f"{bad[0][1]} columns", "the ten columns of CoNLL-U")
         elif words:
             record = {"tokens": [cells[1] for cells in words], "tags": [cells[3] for cells in words]}
             yield rows[0][0], record | ({"group": document} if document else {})
@@ -84,11 +84,9 @@ def _table(files: Files, source: FileSource) -> Iterator[Item]:
     names: list[str] = []
     if any(isinstance(part, str) for column in source.columns.values() for part in parts(column)):
         names = next((cells for _, cells in rows if isinstance(cells, list)), [])
-        try:
-            check_text(names)
-        except BadRow as bad:
+        if bad := invalid_text(names):
             what = f"{path}, line 1: the header is {bad.found}"
-            raise XstiltsError("bad-file", what, f"expected {bad.expected}", "fix the first line of the file") from None
+            raise XstiltsError("bad-file", what, f"expected {bad.expected}", "fix the first line of the file")
         require(source, names, path)
     positions = {
         name: [names.index(part) if isinstance(part, str) else part for part in parts(column)]
@@ -112,22 +110,16 @@ def table_rows(path: Path, source: FileSource) -> Iterator[tuple[int, list[str] 
     """Yield the numbered rows of a table as cells, or why a row is none."""
     comma = source.delimiter == "comma" or (not source.delimiter and path.suffix == ".csv")
     delimiter = "," if comma else "\t"
-    if comma if source.quoted is None else source.quoted:
-        yield from _quoted_rows(path, delimiter)
-    else:
-        for number, line in lines(path):
-            yield number, line.split(delimiter)
-
-
-def _quoted_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str] | BadRow]]:
+    if not (comma if source.quoted is None else source.quoted):
+        yield from ((number, line.split(delimiter)) for number, line in lines(path))
+        return
     reader = csv.reader((line + "\n" for _, line in lines(path)), delimiter=delimiter, strict=True)
+    cells: list[str] | BadRow | None
     while True:
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            expected = "cells quoted as in CSV, or `quoted: false`"
-            yield reader.line_num, BadRow(f"broken quoting ({error})", expected)
-            continue
+            cells = BadRow(f"broken quoting ({error})", "cells quoted as in CSV, or `quoted: false`")
         if cells is None:
             return
         if cells:

@@ -9,9 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xstilts.context import Context
-from xstilts.data.build_examples import Examples
+from xstilts.data.build_examples import Examples, summarise
 from xstilts.data.examples import load_examples
-from xstilts.data.rejected_rows import rejected_rows_error
 from xstilts.errors import XstiltsError
 from xstilts.tasks.task import Task
 
@@ -40,20 +39,18 @@ def accept(task: Task, split: str, code: str, examples: Examples, withheld: bool
     alone are wanted.
     """
     if examples.rejected and task.on_bad_row == "error":
-        raise rejected_rows_error(task.name, examples.rejected)
+        what = f"task '{task.name}': {len(examples.rejected):,} bad row{'s' * (len(examples.rejected) != 1)}"
+        hint = "fix these rows, or set `on_bad_row: skip` in the task's entry to leave them out"
+        raise XstiltsError("bad-row", what, "\n".join(summarise(examples.rejected)), hint)
     if examples.withheld and not withheld:
+        what = f"the {split} split of '{task.name}' has no gold labels in '{code}'"
         why = examples.note or "they are withheld, as in the benchmark's test sets: nothing can be scored against them"
-        raise XstiltsError(
-            "inconsistent",
-            f"the {split} split of '{task.name}' has no gold labels in '{code}'",
-            why,
-            "score a split that has labels, or set `labels_withheld: true` for the target to predict only",
-        )
+        hint = "score a split that has labels, or set `labels_withheld: true` for the target to predict only"
+        raise XstiltsError("inconsistent", what, why, hint)
     if not len(examples.table):
         what = f"no examples for '{code}' in the {split} split of '{task.name}'"
-        raise XstiltsError(
-            "missing-data", what, "the data are empty, or all rows were left out", "leave the language out"
-        )
+        why = "the data are empty, or all rows were left out"
+        raise XstiltsError("missing-data", what, why, "leave the language out")
 
 
 def read_examples(folders: Sequence[Path]) -> pa.Table:

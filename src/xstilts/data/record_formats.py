@@ -26,7 +26,7 @@ UTF16_MARKS = b"\xff\xfe", b"\xfe\xff"
 def lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield numbered lines without their ends and without a byte order mark; only a line feed ends a line.
 
-    Bytes that are not UTF-8 become surrogates, which `check_text` refuses. Raises XstiltsError for UTF-16.
+    Bytes that are not UTF-8 become surrogates, which `invalid_text` finds. Raises XstiltsError for UTF-16.
     """
     with path.open("rb") as stream:
         for number, raw in enumerate(stream, 1):
@@ -37,19 +37,18 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
             yield number, text.rstrip("\r\n")
 
 
-def check_text(value: Any) -> None:
-    """Raise BadRow if a text inside a value has bytes that are not UTF-8, or half of a surrogate pair."""
-    if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            code = ord(value[error.start])
-            what = f"byte {code - 0xDC00:#04x}" if 0xDC80 <= code <= 0xDCFF else "half of a surrogate pair"
-            before = value[max(0, error.start - 20) : error.start].encode("utf-8", "replace").decode()
-            raise BadRow(f"not UTF-8 ({what} after '{before}')", "UTF-8 text") from None
-    elif isinstance(value, list | dict):
-        for part in value.values() if isinstance(value, dict) else value:
-            check_text(part)
+def invalid_text(value: Any) -> BadRow | None:
+    """What is wrong with a text inside a value that has bytes that are not UTF-8, or half of a surrogate pair."""
+    if isinstance(value, list | dict):
+        return next(filter(None, map(invalid_text, value.values() if isinstance(value, dict) else value)), None)
+    try:
+        value.encode() if isinstance(value, str) else None
+    except UnicodeEncodeError as error:
+        code = ord(value[error.start])
+        what = f"byte {code - 0xDC00:#04x}" if 0xDC80 <= code <= 0xDCFF else "half of a surrogate pair"
+        before = value[max(0, error.start - 20) : error.start].encode("utf-8", "replace").decode()
+        return BadRow(f"not UTF-8 ({what} after '{before}')", "UTF-8 text")
+    return None
 
 
 def require(source: MappedSource, names: list[str], where: Path | str, more: Iterable[str] = ()) -> None:
@@ -76,17 +75,14 @@ def picked(records: Iterable[tuple[int, Any]], source: MappedSource) -> Iterator
             yield number, bad
 
 
-def _pick(record: Mapping[str, Any], column: Column) -> Any:
+def _pick(value: Any, column: Column) -> Any:
+    """What a record has at a path such as `question.stem`, or at several; raises BadRow if a step is missing."""
     if isinstance(column, list):
-        return [_at(record, str(part)) for part in column]
-    return _at(record, str(column))
-
-
-def _at(value: Any, path: str) -> Any:
-    """What a record has at a path such as `question.stem`; raises BadRow if a step of it is missing."""
+        return [_pick(value, path) for path in column]
+    path = str(column)
     for step in path.split("."):
         if isinstance(value, list):
-            value = [_at(part, step) for part in value]
+            value = [_pick(part, step) for part in value]
         elif isinstance(value, Mapping) and step in value:
             value = value[step]
         else:
@@ -144,14 +140,9 @@ def _squad(files: Files, source: FileSource) -> Iterator[Item]:
             for paragraph in article["paragraphs"]:
                 for question in paragraph["qas"]:
                     number += 1
-                    record = {
-                        "id": str(question["id"]),
-                        "group": group,
-                        "context": paragraph["context"],
-                        "question": question["question"],
-                        "answers": question.get("answers"),
-                    }
-                    yield from picked([(number, record)], source)
+                    names = {"id": str(question["id"]), "group": group, "context": paragraph["context"]}
+                    texts = {"question": question["question"], "answers": question.get("answers")}
+                    yield from picked([(number, names | texts)], source)
     except (KeyError, TypeError, AttributeError) as error:
         missing = f"no {error}" if isinstance(error, KeyError) else "a list or an object is missing"
         hint = "see SQuAD's format: data, paragraphs, qas, answers"

@@ -17,8 +17,8 @@ from xstilts.models.batching import sorted_batches
 from xstilts.models.encoders import load_model, load_tokenizer
 from xstilts.models.hardware import PREDICTED_TOKENS, autocast, choose_device
 from xstilts.models.packing import packed
-from xstilts.tasks import no_answer
 from xstilts.tasks.encoding import Encoded
+from xstilts.tasks.qa import withhold
 from xstilts.tasks.task import Task
 from xstilts.tasks.task_types import FINE_TUNED, TaskType
 
@@ -40,7 +40,7 @@ def predict(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, conte
     )
     predictions = attach_example_ids(table, kind.predict(extracted, encoded, table, task))
     threshold = getattr(model.config, "null_threshold", 0.0)  # absent if all training questions had an answer
-    pq.write_table(no_answer.withhold(predictions, threshold), out / "predictions.parquet")
+    pq.write_table(withhold(predictions, threshold), out / "predictions.parquet")
 
 
 def run_model(

@@ -21,7 +21,6 @@ from xstilts.models.hardware import PREDICTED_TOKENS, autocast, choose_device
 from xstilts.models.packing import packed
 from xstilts.tasks import retrieval
 from xstilts.tasks.encoding import Encoded
-from xstilts.tasks.mining import fit_threshold
 from xstilts.tasks.task import Task
 from xstilts.tasks.task_types import main_metric
 
@@ -103,7 +102,7 @@ def _dev_score(embedded: Embedded, task: Task, layer: int) -> tuple[float, float
     if task.mining:
         gold, predicted = np.array(columns["gold"], object), np.array(columns["prediction"], object)
         paired = np.array([p is not None for p in predicted])
-        threshold, f1 = fit_threshold(
+        threshold, f1 = retrieval.fit_threshold(
             columns["score"][paired], (gold == predicted)[paired], sum(g is not None for g in gold)
         )
         return f1, threshold

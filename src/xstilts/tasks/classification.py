@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from xstilts.tasks.encoding import IGNORED, Encoded, make_schema, tokenize
-from xstilts.tasks.heads import cross_entropy_sum, run_model
+from xstilts.tasks.encoding import IGNORED, Encoded, cross_entropy_sum, make_schema, run_model, tokenize
 from xstilts.tasks.metrics import share
 from xstilts.tasks.task import Record, Task, identity, label_of, text_of
 
@@ -54,23 +53,17 @@ def extract(logits: "torch.Tensor", encoded: Encoded, indices: np.ndarray) -> li
 def predict(extracted: list[np.ndarray], encoded: Encoded, table: pa.Table, task: Task) -> dict[str, Any]:
     """Columns gold, prediction and score (the probability of the prediction) of each example."""
     probabilities = np.stack(extracted)
-    best = probabilities.argmax(1)
-    return {
-        "gold": table["label"].to_pylist(),
-        "prediction": [task.labels[i] for i in best],
-        "score": probabilities[np.arange(len(best)), best].astype(np.float32),
-    }
+    prediction = [task.labels[i] for i in probabilities.argmax(1)]
+    score = probabilities.max(1).astype(np.float32)
+    return {"gold": table["label"].to_pylist(), "prediction": prediction, "score": score}
 
 
 def baseline(train: pa.Table, table: pa.Table, task: Task) -> dict[str, Any]:
     """Predict the label that is most frequent in the training data (the first of equals)."""
     counts = Counter(train["label"].to_pylist())
     majority = max(task.labels, key=lambda label: counts[label])
-    return {
-        "gold": table["label"].to_pylist(),
-        "prediction": [majority] * len(table),
-        "score": np.full(len(table), counts[majority] / len(train), np.float32),
-    }
+    score = np.full(len(table), counts[majority] / len(train), np.float32)
+    return {"gold": table["label"].to_pylist(), "prediction": [majority] * len(table), "score": score}
 
 
 def statistics(predictions: pa.Table, metric: str) -> np.ndarray:

@@ -1,12 +1,15 @@
-"""Schemas of examples, their token sequences of many lengths in flat arrays, and the batches made of them."""
+"""What most task types share: schemas of examples, token sequences in flat arrays, batches, logits and loss."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    import torch
 
 IGNORED = -100
 """Label of a token that does not count in the loss and is not predicted (the value torch's cross entropy skips)."""
@@ -73,9 +76,9 @@ def tokenize(
     backend.no_padding()
     encoded = backend.encode_batch_fast(first if second is None else list(zip(first, second, strict=True)))
     backend.no_truncation()
-    ids, offsets = ragged([e.ids for e in encoded])
     has_segments = "token_type_ids" in tokenizer.model_input_names
-    return ids, offsets, ragged([e.type_ids for e in encoded], np.uint8)[0] if has_segments else None
+    segments = ragged([e.type_ids for e in encoded], np.uint8)[0] if has_segments else None
+    return *ragged([e.ids for e in encoded]), segments
 
 
 def cuts(lengths: np.ndarray, budget: int) -> list[slice]:
@@ -113,3 +116,15 @@ def pad(encoded: Encoded, indices: np.ndarray, pad_id: int) -> dict[str, np.ndar
     else:
         batch["labels"] = encoded.labels[indices]
     return batch
+
+
+def run_model(model: Any, batch: dict[str, "torch.Tensor"]) -> "torch.Tensor":
+    """The logits of a model with one head, of the shape that its class gives."""
+    return model(**{name: tensor for name, tensor in batch.items() if name != "labels"}).logits
+
+
+def cross_entropy_sum(logits: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
+    """Summed cross entropy of logits [..., k] and labels [...], ignored labels left out, in float32."""
+    from torch.nn.functional import cross_entropy
+
+    return cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum")

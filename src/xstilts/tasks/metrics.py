@@ -11,6 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from functools import cache, partial
+from itertools import pairwise
 
 import numpy as np
 
@@ -32,14 +33,13 @@ def chunks(tags: Sequence[str]) -> set[tuple[int, int, str]]:
     [(0, 1, 'PER'), (3, 3, 'LOC')]
     """
     result = set()
-    start, previous = 0, "O-"
-    for i, tag in enumerate([*tags, "O"]):
+    start = 0
+    for i, (previous, tag) in enumerate(pairwise(["O-", *tags, "O"])):
         ends, begins = _boundary(previous, tag)
         if ends:
             result.add((start, i - 1, previous.rpartition("-")[2]))
         if begins:
             start = i
-        previous = tag
     return result
 
 
@@ -125,6 +125,8 @@ def mlqa_normal(answer: str, language: str) -> str:
     return " ".join(text.split())
 
 
+SEGMENTED = ("zh", "ja", "th")
+"""Languages whose answers `segmented_f1` splits into characters; in all others it is the official F1."""
 UNSPACED = re.compile(
     "[\u0e00-\u0e7f\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]"
 )
@@ -136,10 +138,6 @@ def segmented(answer: str) -> str:
     script without spaces (Thai vowel and tone marks count as characters)."""
     text = "".join(c for c in answer.lower() if c not in punctuation())
     return " ".join(UNSPACED.sub(r" \g<0> ", text).split())
-
-
-SEGMENTED = ("zh", "ja", "th")
-"""Languages whose answers `segmented_f1` splits into characters; in all others it is the official F1."""
 
 
 def normaliser(metric: str, language: str) -> Callable[[str], str]:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from xstilts.tasks.encoding import IGNORED, Encoded, ragged, tokenize
-from xstilts.tasks.heads import cross_entropy_sum
+from xstilts.tasks.encoding import IGNORED, Encoded, cross_entropy_sum, ragged, tokenize
 from xstilts.tasks.task import BadRow, Record, Task, identity
 
 if TYPE_CHECKING:
@@ -34,30 +33,23 @@ def complete(record: Record, task: Task) -> list[Record]:
 def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded:
     """Sequences to be masked later. A row with `text_b` is a whole document; rows without it are sentences, and
     neighbours of one language are joined by the separator until `max_length` is full."""
+    texts = table["text"].to_pylist()
     if table["text_b"].null_count == 0:
-        second = table["text_b"].to_pylist()
-        ids, offsets, segments = tokenize(tokenizer, table["text"].to_pylist(), second, max_length)
-        rows = np.arange(len(table))
-    else:
-        joined, first = _joined(table, tokenizer, max_length)
-        ids, offsets = ragged(joined)
-        segments = np.zeros(len(ids), np.uint8) if "token_type_ids" in tokenizer.model_input_names else None
-        rows = np.array(first, np.int64)
-    return Encoded(ids, offsets, rows, np.full(len(ids), IGNORED, np.int64), segments)
-
-
-def _joined(table: pa.Table, tokenizer: Any, max_length: int) -> tuple[list[list[int]], list[int]]:
-    texts, languages = table["text"].to_pylist(), table["language"].to_pylist()
+        ids, offsets, segments = tokenize(tokenizer, texts, table["text_b"].to_pylist(), max_length)
+        return Encoded(ids, offsets, np.arange(len(table)), np.full(len(ids), IGNORED, np.int64), segments)
+    languages = table["language"].to_pylist()
     sentences = tokenizer(texts, add_special_tokens=False, truncation=True, max_length=max_length - 2)["input_ids"]
-    ids: list[list[int]] = []
-    rows: list[int] = []
+    joined: list[list[int]] = []
+    first: list[int] = []
     for row, sentence in enumerate(sentences):
-        fits = rows and languages[rows[-1]] == languages[row] and len(ids[-1]) + len(sentence) < max_length
+        fits = first and languages[first[-1]] == languages[row] and len(joined[-1]) + len(sentence) < max_length
         if not fits:
-            ids.append([tokenizer.cls_token_id])
-            rows.append(row)
-        ids[-1] += [*sentence, tokenizer.sep_token_id]
-    return ids, rows
+            joined.append([tokenizer.cls_token_id])
+            first.append(row)
+        joined[-1] += [*sentence, tokenizer.sep_token_id]
+    ids, offsets = ragged(joined)
+    segments = np.zeros(len(ids), np.uint8) if "token_type_ids" in tokenizer.model_input_names else None
+    return Encoded(ids, offsets, np.array(first, np.int64), np.full(len(ids), IGNORED, np.int64), segments)
 
 
 def corruption(tokenizer: Any, rate: float) -> Callable[[dict[str, np.ndarray], np.random.Generator], None]:

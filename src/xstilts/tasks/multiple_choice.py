@@ -89,19 +89,14 @@ def extract(logits: "torch.Tensor", encoded: Encoded, indices: np.ndarray) -> li
 def predict(extracted: list[np.ndarray], encoded: Encoded, table: pa.Table, task: Task) -> dict[str, Any]:
     """Columns gold, prediction (numbers of choices) and score (the probability of the prediction)."""
     parts = np.split(np.array(extracted, np.float64), np.flatnonzero(np.diff(encoded.examples)) + 1)
-    return {
-        "gold": table["label"].to_pylist(),
-        "prediction": [int(part.argmax()) for part in parts],
-        "score": np.array([1 / np.exp(part - part.max()).sum() for part in parts], np.float32),
-    }
+    score = np.array([1 / np.exp(part - part.max()).sum() for part in parts], np.float32)
+    return {"gold": table["label"].to_pylist(), "prediction": [int(part.argmax()) for part in parts], "score": score}
 
 
 def baseline(train: pa.Table, table: pa.Table, task: Task) -> dict[str, Any]:
     """Predict the longest choice (the first of equals): writers tend to say more of what is true, so that this is
     harder to beat than a random choice."""
     choices = table["choices"].to_pylist()
-    return {
-        "gold": table["label"].to_pylist(),
-        "prediction": [max(range(len(c)), key=lambda i: (len(c[i]), -i)) for c in choices],
-        "score": np.array([1 / len(c) for c in choices], np.float32),
-    }
+    longest = [max(range(len(c)), key=lambda i: (len(c[i]), -i)) for c in choices]
+    score = np.array([1 / len(c) for c in choices], np.float32)
+    return {"gold": table["label"].to_pylist(), "prediction": longest, "score": score}

@@ -25,12 +25,11 @@ def nearest(queries: np.ndarray, candidates: np.ndarray, block: int = BLOCK) -> 
     queries: float [n, h]; candidates: float [m, h]; `block` queries at a time bound the memory.
     """
     queries, candidates = unit(queries), unit(candidates)
-    best = np.empty(len(queries), np.int64)
-    cosine = np.empty(len(queries), np.float32)
+    best, cosine = np.empty(len(queries), np.int64), np.empty(len(queries), np.float32)
     for start in range(0, len(queries), block):
-        similarity = queries[start : start + block] @ candidates.T
-        best[start : start + block] = similarity.argmax(1)
-        cosine[start : start + block] = similarity.max(1)
+        part = slice(start, start + block)
+        similarity = queries[part] @ candidates.T
+        best[part], cosine[part] = similarity.argmax(1), similarity.max(1)
     return best, cosine
 
 
@@ -38,6 +37,8 @@ Neighbours = tuple[np.ndarray, np.ndarray]
 """Similarities, float32 [n, k], from high to low, and indices, int64 [n, k]."""
 TopK = tuple["torch.Tensor", "torch.Tensor"]
 """The same as tensors."""
+Vectors = tuple["torch.Tensor", "torch.Tensor"]
+"""Queries [n, h] and candidates [m, h]."""
 GROUP = 32
 """Rows of a block that are compared together."""
 SPARE = 8
@@ -90,12 +91,22 @@ def _merged(best: TopK | None, product: "torch.Tensor", start: int, k: int) -> T
 
     Once the k-th best of each column is known, few groups of rows hold anything better: only those are searched.
     """
+    import torch
+
     rows, columns = product.shape
     if best is not None and rows % GROUP == 0 and best[0].shape[1] == k:
+        values, indices = best
         grouped = product.view(-1, GROUP, columns)
-        hits = (grouped.amax(1) > best[0][:, -1]).nonzero()
+        hits = (grouped.amax(1) > values[:, -1]).nonzero()
         if len(hits) < columns:
-            return _improved(best, grouped, hits[hits[:, 1].argsort()], start)
+            hits = hits[hits[:, 1].argsort()]
+            group, column = hits[:, 0].contiguous(), hits[:, 1].contiguous()
+            turn = torch.arange(len(column)) - torch.searchsorted(column, column)
+            for number in range(int(turn.max()) + 1 if len(turn) else 0):  # groups that improve one column take turns
+                g, c = group[turn == number], column[turn == number]
+                members = start + g[:, None] * GROUP + torch.arange(GROUP)
+                values[c], indices[c] = _best_of((values[c], indices[c]), (grouped[g, :, c], members), k)
+            return best
     top = product.topk(min(k, rows), dim=0)
     values, indices = top.values.T, top.indices.T + start
     return (values.contiguous(), indices.contiguous()) if best is None else _best_of(best, (values, indices), k)
@@ -110,30 +121,8 @@ def _best_of(first: TopK, second: TopK, k: int) -> TopK:
     return top.values, indices.gather(1, top.indices)
 
 
-def _improved(best: TopK, grouped: "torch.Tensor", hits: "torch.Tensor", start: int) -> TopK:
-    """`best` with the rows of some groups; grouped: [groups, GROUP, m]; hits: (group, column) [n, 2], by column."""
-    import torch
-
-    values, indices = best
-    group, column = hits[:, 0].contiguous(), hits[:, 1].contiguous()
-    turn = torch.arange(len(column)) - torch.searchsorted(column, column)
-    for number in range(int(turn.max()) + 1 if len(turn) else 0):  # the groups that improve one column take turns
-        now = turn == number
-        columns, groups = column[now], group[now]
-        rows = start + groups[:, None] * GROUP + torch.arange(GROUP)
-        previous = values[columns], indices[columns]
-        values[columns], indices[columns] = _best_of(previous, (grouped[groups, :, columns], rows), values.shape[1])
-    return values, indices
-
-
-def _certified(
-    found: TopK,
-    exact: tuple["torch.Tensor", "torch.Tensor"],
-    rounded: tuple["torch.Tensor", "torch.Tensor"],
-    k: int,
-    block: int,
-) -> TopK:
-    """The k best of each query, in float32, from candidates that were found by rounded products.
+def _certified(rounded_best: TopK, exact: Vectors, rounded: Vectors, k: int, block: int) -> TopK:
+    """The k best of each query, in float32, from candidates with the best rounded products.
 
     A product of rounded vectors differs from the exact one by at most |q - q'| |c'| + |q| |c - c'| (Cauchy-Schwarz),
     the rounding of the result and of its sum. A candidate that was not kept scored no better than the worst one kept,
@@ -143,12 +132,12 @@ def _certified(
 
     (queries, candidates), (rounded_queries, rounded_candidates) = exact, rounded
     blocks = [slice(i, i + block) for i in range(0, len(queries), block)]
-    scores = torch.cat([torch.bmm(candidates[found[1][b]], queries[b, :, None])[..., 0] for b in blocks])
+    scores = torch.cat([torch.bmm(candidates[rounded_best[1][b]], queries[b, :, None])[..., 0] for b in blocks])
     best = scores.topk(min(k, scores.shape[1]), dim=1)
-    values, indices = best.values, found[1].gather(1, best.indices)
-    if found[0].shape[1] == len(candidates):
+    values, indices = best.values, rounded_best[1].gather(1, best.indices)
+    if rounded_best[0].shape[1] == len(candidates):
         return values, indices
-    worst = found[0][:, -1].float()
+    worst = rounded_best[0][:, -1].float()
     length = rounded_candidates.float().norm(dim=1).max()
     error = (candidates - rounded_candidates.float()).norm(dim=1).max()
     bound = (queries - rounded_queries.float()).norm(dim=1) * length + queries.norm(dim=1) * error

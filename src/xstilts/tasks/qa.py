@@ -1,15 +1,13 @@
 """Span question answering: the answer is a stretch of the context."""
 
 import unicodedata
-from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from xstilts.tasks.encoding import Encoded, make_schema, ragged
-from xstilts.tasks.heads import cross_entropy_sum
+from xstilts.tasks.encoding import Encoded, cross_entropy_sum, make_schema, ragged
 from xstilts.tasks.metrics import normaliser, share, token_f1
 from xstilts.tasks.task import BadRow, Record, Task, identity, text_of
 
@@ -21,11 +19,7 @@ SCHEMA = make_schema("context", "question", answers=pa.list_(ANSWER))
 AUTO_CLASS = "AutoModelForQuestionAnswering"
 TEXT_COLUMNS: tuple[str, ...] = ("context", "question")
 MASKABLE: tuple[str, ...] = ("question",)
-METRICS: tuple[str, ...] = (
-    *("f1", "exact_match", "f1_em"),
-    *("mlqa_f1", "mlqa_exact_match", "mlqa_f1_em"),
-    "segmented_f1",
-)
+METRICS: tuple[str, ...] = ("f1", "exact_match", "f1_em", "mlqa_f1", "mlqa_exact_match", "mlqa_f1_em", "segmented_f1")
 BASELINE = "the whole context, or no answer if there may be none"
 GOLD = "answers"
 SPARSE_GOLD = False
@@ -41,35 +35,32 @@ def complete(record: Record, task: Task) -> list[Record]:
     text_of(record, "context")
     context, given = record["context"], record.get("answers")
     row = {**identity(record), "context": context, "question": text_of(record, "question")}
-    answers = _answers(given or [])
-    no_answer = task.unanswerable and given is not None and not answers
-    if not no_answer and not any(answer["text"] for answer in answers):
+    pairs = _answers(given or [])
+    no_answer = task.unanswerable and given is not None and not pairs
+    if not no_answer and not any(text for text, _ in pairs):
         return [{**row, "answers": None}]
-    for answer in answers:
-        start = int(answer.get("answer_start", 0))
-        if not answer["text"] or start < 0 or not context.startswith(answer["text"], start):
-            raise BadRow(
-                f"question {row['id']}: the context does not have '{answer['text'][:60]}' at {start}",
-                "an answer at its `answer_start`, in characters from 0",
-            )
-    return [{**row, "answers": [{"text": a["text"], "start": a["answer_start"]} for a in answers]}]
+    for text, start in pairs:
+        if not text or start < 0 or not context.startswith(text, start):
+            bad = f"question {row['id']}: the context does not have '{text[:60]}' at {start}"
+            raise BadRow(bad, "an answer at its `answer_start`, in characters from 0")
+    return [{**row, "answers": [{"text": text, "start": start} for text, start in pairs]}]
 
 
-def _answers(given: Any) -> list[dict[str, Any]]:
-    """A list of objects with `text` and, if that is not empty, `answer_start`; raises BadRow for anything else."""
+def _answers(given: Any) -> list[tuple[str, int]]:
+    """The texts of answers and where they start (0 if an empty text does not say); raises BadRow if they cannot be
+    read."""
     listed = given
     if isinstance(given, dict):
         texts, starts = given.get("text"), given.get("answer_start")
         if isinstance(texts, list) and isinstance(starts, list) and len(texts) == len(starts):
             listed = [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
-    if not isinstance(listed, list) or not all(
-        isinstance(value, dict)
-        and isinstance(value.get("text"), str)
-        and (value["text"] == "" or type(value.get("answer_start")) is int)
-        for value in listed
-    ):
-        raise BadRow(f"answers is {given!r:.60}", "a list of objects with `text` and a whole number `answer_start`")
-    return listed
+    pairs = []
+    for answer in listed if isinstance(listed, list) else [None]:
+        text, start = (answer.get("text"), answer.get("answer_start")) if isinstance(answer, dict) else (None, None)
+        if not isinstance(text, str) or (text and type(start) is not int):
+            raise BadRow(f"answers is {given!r:.60}", "a list of objects with `text` and a whole number `answer_start`")
+        pairs.append((text, start or 0))
+    return pairs
 
 
 def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded:
@@ -90,7 +81,11 @@ def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Enco
     for example, answers in enumerate(table["answers"].to_pylist()):
         start = np.concatenate([before, pieces[questions[example]][0][: max_length // 2 - 2], between])
         tokens, spans = pieces[contexts[example]]
-        first, last = _answer_tokens(spans, answers)
+        first, last = -1, -1
+        if answers:
+            answer_start, answer_stop = answers[0]["start"], answers[0]["start"] + len(answers[0]["text"])
+            answer_tokens = np.flatnonzero((spans[:, 1] > answer_start) & (spans[:, 0] < answer_stop)).tolist()
+            first, last = (answer_tokens[0], answer_tokens[-1]) if answer_tokens else (-1, -1)
         room = max_length - len(start) - len(after)
         overlap = min(OVERLAP, max_length // 3, room // 2)
         for a in range(0, max(1, len(tokens) - overlap), room - overlap):
@@ -104,9 +99,8 @@ def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Enco
     flat, offsets = ragged(ids)
     types = ragged(segments, np.uint8)[0] if "token_type_ids" in tokenizer.model_input_names else None
     token_spans = np.concatenate([np.empty((0, 2), np.int32), *covered])
-    return Encoded(
-        flat, offsets, np.array(examples, np.int64), np.array(labels, np.int64).reshape(-1, 2), types, token_spans
-    )
+    numbers = np.array(labels, np.int64).reshape(-1, 2)
+    return Encoded(flat, offsets, np.array(examples, np.int64), numbers, types, token_spans)
 
 
 def _pieces(texts: list[str], tokenizer: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -132,15 +126,6 @@ def _frame(tokenizer: Any) -> tuple[list[int], list[int], list[int], int]:
     text = np.array([-1 if number is None else number for number in pair.sequence_ids])
     (first, first_end), (second, second_end) = (np.flatnonzero(text == number)[[0, -1]] for number in (0, 1))
     return pair.ids[:first], pair.ids[first_end + 1 : second], pair.ids[second_end + 1 :], pair.type_ids[second]
-
-
-def _answer_tokens(spans: np.ndarray, answers: list[dict[str, Any]]) -> tuple[int, int]:
-    """First and last token of the first answer among the tokens of a context, -1, -1 if there is none."""
-    if not answers:
-        return -1, -1
-    start, stop = answers[0]["start"], answers[0]["start"] + len(answers[0]["text"])
-    tokens = np.flatnonzero((spans[:, 1] > start) & (spans[:, 0] < stop))
-    return (int(tokens[0]), int(tokens[-1])) if len(tokens) else (-1, -1)
 
 
 def forward(model: Any, batch: dict[str, "torch.Tensor"]) -> "torch.Tensor":
@@ -181,38 +166,36 @@ def extract(logits: "torch.Tensor", encoded: Encoded, indices: np.ndarray) -> li
 
 
 def n_best(extracted: list[np.ndarray], encoded: Encoded, table: pa.Table) -> list[list[tuple[float, str]]]:
-    """Per question (score, text) of the best spans of all its windows, the best first; no text twice and none empty."""
+    """Per question (score, text) of the best spans of all its windows, the best first; no text twice and none empty.
+
+    A text includes the combining marks after it: they belong to its last letter, and no token covers them if the
+    tokenizer strips accents.
+    """
     contexts = table["context"].to_pylist()
     answers: list[list[tuple[float, str]]] = [[] for _ in contexts]
     for i, example in enumerate(encoded.examples):
+        context = contexts[example]
         spans = encoded.spans[encoded.offsets[i] : encoded.offsets[i + 1]]  # type: ignore[index]
         _, first, last = extracted[i][1:].T.astype(int)
-        edges = zip(extracted[i][1:, 0].tolist(), spans[first, 0].tolist(), spans[last, 1].tolist(), strict=True)
-        answers[example] += [(value, _text(contexts[example], start, stop)) for value, start, stop in edges]
-    return [_distinct(pairs) for pairs in answers]
-
-
-def _text(context: str, start: int, stop: int) -> str:
-    """The text between two edges of tokens with the combining marks after it: they belong to its last letter, and no
-    token covers them if the tokenizer strips accents."""
-    while stop < len(context) and unicodedata.category(context[stop])[0] == "M":
-        stop += 1
-    return context[start:stop].strip()
-
-
-def _distinct(pairs: list[tuple[float, str]]) -> list[tuple[float, str]]:
-    """The best score of each text that is not empty, the best first."""
-    best: dict[str, float] = {}
-    for value, text in sorted(pairs, key=lambda pair: -pair[0]):
-        best.setdefault(text, value)
-    return [(value, text) for text, value in best.items() if text]
+        edges = extracted[i][1:, 0].tolist(), spans[first, 0].tolist(), spans[last, 1].tolist()
+        for value, start, stop in zip(*edges, strict=True):
+            while stop < len(context) and unicodedata.category(context[stop])[0] == "M":
+                stop += 1
+            answers[example].append((value, context[start:stop].strip()))
+    result = []
+    for pairs in answers:
+        best: dict[str, float] = {}
+        for value, text in sorted(pairs, key=lambda pair: -pair[0]):
+            best.setdefault(text, value)
+        result.append([(value, text) for text, value in best.items() if text])
+    return result
 
 
 def predict(extracted: list[np.ndarray], encoded: Encoded, table: pa.Table, task: Task) -> dict[str, Any]:
     """Columns gold (answers), prediction (text) and score (summed logits) of each question's best span.
 
     If the task has questions without an answer also `null_score`, the smallest over the windows of a question, which
-    `no_answer.withhold` uses. A question without any span (an empty context) is answered by "".
+    `withhold` uses. A question without any span (an empty context) is answered by "".
     """
     nulls = np.full(len(table), np.inf, np.float32)
     np.minimum.at(nulls, encoded.examples, np.array([spans[0, 0] for spans in extracted], np.float32))
@@ -248,26 +231,53 @@ def statistics(predictions: pa.Table, metric: str) -> np.ndarray:
     """
     languages = predictions["language"].to_pylist()
     normal = {code: cache(normaliser(metric, code)) for code in dict.fromkeys(languages)}
-    compare = COMPARE[metric.removeprefix("mlqa_").removeprefix("segmented_")]
     result = np.ones((len(predictions), 2))
     rows = zip(languages, predictions["gold"].to_pylist(), predictions["prediction"].to_pylist(), strict=True)
     for row, (code, gold, prediction) in enumerate(rows):
         given, wanted = normal[code](prediction), {normal[code](answer) for answer in gold}
-        result[row, 0] = compare(given, wanted) if wanted else not given
+        exact = given in wanted if wanted else not given
+        if metric.endswith("exact_match"):
+            result[row, 0] = exact
+        else:
+            f1 = max((token_f1(given, answer) for answer in wanted), default=exact)
+            result[row, 0] = (f1 + exact) / 2 if metric.endswith("f1_em") else f1
     return result
-
-
-def _f1(given: str, wanted: set[str]) -> float:
-    return max(token_f1(given, answer) for answer in wanted)
-
-
-COMPARE: dict[str, Callable[[str, set[str]], float]] = {
-    "f1": _f1,
-    "exact_match": lambda given, wanted: float(given in wanted),
-    "f1_em": lambda given, wanted: (_f1(given, wanted) + (given in wanted)) / 2,
-}
 
 
 def score(sums: np.ndarray, metric: str) -> np.ndarray:
     """Points, 0 to 100, of summed statistics [..., 2]."""
     return share(sums)
+
+
+def withhold(predictions: pa.Table, threshold: float) -> pa.Table:
+    """The predictions, empty if null score - score is greater than `threshold` (a difference of summed logits).
+
+    Those of tasks whose questions all have an answer do not change.
+    """
+    if "null_score" not in predictions.column_names:
+        return predictions
+    pairs = zip(predictions["prediction"].to_pylist(), _margin(predictions), strict=True)
+    return _replace(predictions, ["" if margin > threshold else text for text, margin in pairs])
+
+
+def fit_threshold(predictions: pa.Table) -> float:
+    """The threshold of `withhold` that gives these predictions their highest F1, the smallest of equals.
+
+    Like `find_best_thresh` of SQuAD v2's evaluator it tries every margin that occurs, and one below all of them.
+    """
+    empty = _replace(predictions, [""] * len(predictions))
+    gain = statistics(predictions, "f1")[:, 0] - statistics(empty, "f1")[:, 0]
+    values, group = np.unique(_margin(predictions), return_inverse=True)
+    total = np.concatenate([[0.0], np.cumsum(np.bincount(group, gain))])
+    return float([values[0] - 1, *values][total.argmax()])
+
+
+def _replace(predictions: pa.Table, texts: list[str]) -> pa.Table:
+    index = predictions.column_names.index("prediction")
+    return predictions.set_column(index, "prediction", pa.array(texts, pa.string()))
+
+
+def _margin(predictions: pa.Table) -> np.ndarray:
+    """By how much no answer scores better than the best answer, float64 [n]."""
+    null, best = (predictions[name].to_numpy().astype(float) for name in ("null_score", "score"))
+    return null - best

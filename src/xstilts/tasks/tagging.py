@@ -1,14 +1,12 @@
 """One tag per word: parts of speech, named entities. Loss and prediction use a word's first sub-word."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from xstilts.tasks.encoding import IGNORED, Encoded, make_schema, ragged
-from xstilts.tasks.heads import cross_entropy_sum, run_model
+from xstilts.tasks.encoding import IGNORED, Encoded, cross_entropy_sum, make_schema, ragged, run_model
 from xstilts.tasks.metrics import chunks, f1_of_sums, share
 from xstilts.tasks.task import WITHHELD, BadRow, Record, Task, identity, label_of
 
@@ -55,70 +53,48 @@ def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Enco
     number: dict[str | None, int] = {tag: index for index, tag in enumerate(task.labels)}
     sentences = table["tokens"].to_pylist()
     pieces = _word_pieces({word for words in sentences for word in words}, tokenizer)
-    before, after = _special_tokens(tokenizer)
+    marked = tokenizer("a", return_special_tokens_mask=True)
+    inner = [i for i, special in enumerate(marked["special_tokens_mask"]) if not special]
+    before, after = marked["input_ids"][: inner[0]], marked["input_ids"][inner[-1] + 1 :]
     room = max_length - len(before) - len(after)
     ids: list[list[int]] = []
     labels: list[list[int]] = []
     examples: list[int] = []
     for example, (words, tags) in enumerate(zip(sentences, table["tags"].to_pylist(), strict=True)):
-        for start, stop in _windows([len(pieces[word]) for word in words], room):
-            ids.append(list(before))
-            labels.append([IGNORED] * len(before))
-            for i in range(start, stop):
-                sub_words = pieces[words[i]][:room]
-                ids[-1] += sub_words
-                # Without gold tags the label 0 still marks a word's first sub-word.
-                labels[-1] += [number.get(tags[i], 0) if tags else 0] + [IGNORED] * (len(sub_words) - 1)
-            ids[-1] += after
-            labels[-1] += [IGNORED] * len(after)
-            examples.append(example)
-    flat, offsets = ragged(ids)
-    return Encoded(flat, offsets, np.array(examples, np.int64), ragged(labels, np.int64)[0])
+        used = room
+        for i, word in enumerate(words):
+            sub_words = pieces[word][:room]
+            if used + len(sub_words) > room:
+                ids.append([])
+                labels.append([])
+                examples.append(example)
+                used = 0
+            used += len(sub_words)
+            ids[-1] += sub_words
+            # Without gold tags the label 0 still marks a word's first sub-word.
+            labels[-1] += [number.get(tags[i], 0) if tags else 0, *[IGNORED] * (len(sub_words) - 1)]
+    flat, offsets = ragged([[*before, *sequence, *after] for sequence in ids])
+    first, last = [IGNORED] * len(before), [IGNORED] * len(after)
+    flat_labels, _ = ragged([[*first, *sequence, *last] for sequence in labels], np.int64)
+    return Encoded(flat, offsets, np.array(examples, np.int64), flat_labels)
 
 
-def _word_pieces(words: Iterable[str], tokenizer: Any) -> dict[str, list[int]]:
+def _word_pieces(words: set[str], tokenizer: Any) -> dict[str, list[int]]:
     """The sub-words of each word, at least one, as the tokenizer splits it inside running text."""
-    backend, before = tokenizer.backend_tokenizer, _word_mark(tokenizer)
+    backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()
-    distinct = list(words)
-    encoded = backend.encode_batch_fast(
-        [[before + word] for word in distinct], is_pretokenized=True, add_special_tokens=False
-    )
-    return {word: e.ids or [tokenizer.unk_token_id] for word, e in zip(distinct, encoded, strict=True)}
-
-
-def _word_mark(tokenizer: Any) -> str:
-    """What a word needs before it to be split as in running text: a space if the tokenizer marks the beginning of a
-    word by the space itself (byte-level, Gemma), nothing if it adds the mark to every given word."""
 
     def ids(text: str | list[str]) -> Any:
-        return tokenizer.backend_tokenizer.encode(
-            text, is_pretokenized=not isinstance(text, str), add_special_tokens=False
-        ).ids
+        return backend.encode(text, is_pretokenized=isinstance(text, list), add_special_tokens=False).ids
 
-    return " " if ids(["a", "b"]) != ids("a b") == ids(["a", " b"]) else ""
-
-
-def _special_tokens(tokenizer: Any) -> tuple[list[int], list[int]]:
-    """The special tokens before and after a text."""
-    marked = tokenizer("a", return_special_tokens_mask=True)
-    inner = [i for i, special in enumerate(marked["special_tokens_mask"]) if not special]
-    return marked["input_ids"][: inner[0]], marked["input_ids"][inner[-1] + 1 :]
-
-
-def _windows(lengths: list[int], room: int) -> list[tuple[int, int]]:
-    """Consecutive word ranges, each of at most `room` sub-words (or one over-long word)."""
-    windows, start, used = [], 0, 0
-    for i, length in enumerate(lengths):
-        length = min(length, room)
-        if used + length > room:
-            windows.append((start, i))
-            start, used = i, 0
-        used += length
-    if lengths:
-        windows.append((start, len(lengths)))
-    return windows
+    # Some tokenizers mark the beginning of a word by the space itself (byte-level, Gemma), the others mark every word
+    # that they are given.
+    space = " " if ids(["a", "b"]) != ids("a b") == ids(["a", " b"]) else ""
+    distinct = list(words)
+    texts = [[space + word] for word in distinct]
+    encoded = backend.encode_batch_fast(texts, is_pretokenized=True, add_special_tokens=False)
+    return {word: e.ids or [tokenizer.unk_token_id] for word, e in zip(distinct, encoded, strict=True)}
 
 
 def extract(logits: "torch.Tensor", encoded: Encoded, indices: np.ndarray) -> list[np.ndarray]:

@@ -75,16 +75,17 @@ class Task(Entry):
         except XstiltsError as error:
             raise ValueError(f"{error.what}; {error.hint}") from None
         source = entry.get("source")
-        written = {code: other for code, other in zip(canonical, given, strict=True) if code != other}
+        written = {code: alias for code, alias in zip(canonical, given, strict=True) if code != alias}
         if written and isinstance(source, dict) and "{iso3}" not in str(source):
             source = {**source, "codes": {**written, **source.get("codes", {})}}
         return {**entry, "languages": canonical, "source": source}
 
     @model_validator(mode="after")
     def _fits_its_type(self) -> "Task":
-        for setting, kind in (("unanswerable", "qa"), ("mining", "retrieval")):
-            if getattr(self, setting) and self.type != kind:
-                raise ValueError(f"only a `{kind}` task can have `{setting}`")
+        if self.unanswerable and self.type != "qa":
+            raise ValueError("only a `qa` task can have `unanswerable`")
+        if self.mining and self.type != "retrieval":
+            raise ValueError("only a `retrieval` task can have `mining`")
         if self.mining and self.metrics != ("f1",):
             raise ValueError("mined pairs are judged by `metrics: [f1]`")
         if self.metrics[:1] == ("calibration_error",):
@@ -120,18 +121,12 @@ def identity(record: Record) -> Record:
     return {"id": str(record["id"]), "cluster_id": record["cluster_id"], "language": record["language"]}
 
 
-def read_entries(text: str) -> dict[str, Record]:
-    """The entries of a file of tasks by name, each with its name in it, not yet checked."""
-    return {name: {"name": name, **entry} for name, entry in yaml.safe_load(text).items()}
-
-
 @cache
 def catalogue_entries() -> dict[str, Record]:
-    """The entries of the tasks that come with the package, by name, as their YAML has them."""
-    result: dict[str, Record] = {}
-    for file in sorted(files("xstilts.tasks").joinpath("catalog").iterdir(), key=lambda f: f.name):
-        result |= read_entries(file.read_text(encoding="utf-8"))
-    return result
+    """The entries of the tasks that come with the package, by name, as their YAML has them, with that name in them."""
+    catalog = sorted(files("xstilts.tasks").joinpath("catalog").iterdir(), key=lambda file: file.name)
+    entries = [entry for file in catalog for entry in yaml.safe_load(file.read_text(encoding="utf-8")).items()]
+    return {name: {"name": name, **entry} for name, entry in entries}
 
 
 @cache
@@ -141,10 +136,8 @@ def catalogue() -> dict[str, Task]:
 
 
 @cache
-def _xtreme_folder() -> dict[str, Record]:
-    text = files("xstilts.tasks").joinpath("xtreme-folder.yaml").read_text(encoding="utf-8")
-    result: dict[str, Record] = yaml.safe_load(text)
-    return result
+def _xtreme_folder() -> Any:
+    return yaml.safe_load(files("xstilts.tasks").joinpath("xtreme-folder.yaml").read_text(encoding="utf-8"))
 
 
 def from_xtreme_folder(task: Task) -> Task:
@@ -159,7 +152,7 @@ def find_task(name: str, custom: Mapping[str, Task] | None = None) -> Task:
     >>> find_task("xnli").labels
     ('entailment', 'neutral', 'contradiction')
     """
-    known: dict[str, Task] = {**catalogue(), **(custom or {})}
+    known = catalogue() | dict(custom or {})
     if name not in known:
         why = "it is neither in the catalogue nor among the custom tasks"
         hint = did_you_mean(name, known) or "`xstilts tasks` lists the catalogue"

@@ -29,20 +29,13 @@ class Target:
         return f"test-{language}.{'json' if self.kind == 'answers' else 'tsv'}"
 
 
-def _read() -> dict[str, Target]:
-    entries = yaml.safe_load(files("xstilts.tasks").joinpath("xtreme.yaml").read_text(encoding="utf-8"))
-    return {
-        name: Target(
-            entry["kind"], entry["group"], tuple(entry["languages"].split()), tuple(entry.get("words", "").split())
-        )
-        for name, entry in entries.items()
-    }
-
-
-TARGETS: dict[str, Target] = _read()
+TARGETS = {
+    name: Target(e["kind"], e["group"], tuple(e["languages"].split()), tuple(e.get("words", "").split()))
+    for name, e in yaml.safe_load(files("xstilts.tasks").joinpath("xtreme.yaml").read_text(encoding="utf-8")).items()
+}
 """In the order of `evaluate.py`, from which languages and groups are taken (English is listed where it counts)."""
 
-GROUPS: dict[str, tuple[str, ...]] = {
+GROUPS = {
     group: tuple(name for name, target in TARGETS.items() if target.group == group)
     for group in ("classification", "tagging", "qa", "retrieval")
 }

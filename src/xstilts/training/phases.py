@@ -15,7 +15,7 @@ from xstilts.models.encoders import load_tokenizer, new_encoder, save, share_enc
 from xstilts.models.hardware import choose_device
 from xstilts.models.trimming import merged, trim
 from xstilts.randomness import derive, generator
-from xstilts.tasks.no_answer import fit_threshold
+from xstilts.tasks.qa import fit_threshold
 from xstilts.training.budget import interleave
 from xstilts.training.loop import Part, Update, train
 from xstilts.training.parallel import distributed, rank

@@ -16,7 +16,7 @@ from xstilts.models.trimming import Trimmed
 from xstilts.randomness import generator
 from xstilts.tasks import mlm
 from xstilts.tasks.encoding import Encoded
-from xstilts.tasks.no_answer import fit_threshold, withhold
+from xstilts.tasks.qa import fit_threshold, withhold
 from xstilts.tasks.task import Task
 from xstilts.tasks.task_types import FINE_TUNED, TaskType, main_metric
 from xstilts.training.budget import choose_rows, join, shares, updates

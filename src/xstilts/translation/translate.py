@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xstilts.context import Context
+from xstilts.data.build_examples import RejectedRow
 from xstilts.data.prepare import read_examples
-from xstilts.data.rejected_rows import RejectedRow
 from xstilts.errors import XstiltsError
 from xstilts.randomness import generator
 from xstilts.tasks.task import Task
