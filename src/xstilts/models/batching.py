@@ -10,7 +10,7 @@ from xstilts.tasks.encoding import Encoded, cuts, pad
 
 def epochs(count: int, repeats: int, rng: np.random.Generator) -> np.ndarray:
     """`repeats` shuffles of 0 … count-1 in a row, int64 [repeats * count]."""
-    return np.concatenate([rng.permutation(count) for _ in range(repeats)]) if repeats else np.empty(0, np.int64)
+    return np.concatenate([np.empty(0, np.int64), *(rng.permutation(count) for _ in range(repeats))])
 
 
 def mixture(groups: np.ndarray, total: int, weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -36,16 +36,13 @@ def micro_batches(
     """Cuts the sequences `indices` into groups of similar length, each of at most `budget` tokens.
 
     Sequences that belong together stay together. A sequence longer than the budget is a group of its own.
-
-    Args:
-        padded: whether padding counts as tokens; if not, the groups have about equal size, which may exceed the budget
-            by less than a sequence.
-        ranks: the smallest number of groups, if there are enough sequences.
+    padded: whether padding counts as tokens; if not, the groups have about equal size, which may exceed the budget by
+    less than a sequence. ranks: the smallest number of groups, if there are enough sequences.
     """
     if ranks > 1:
         budget = min(budget, -(-int(encoded.lengths[indices].sum()) // ranks))
     if encoded.together:
-        return _whole_rows(encoded, indices, budget)
+        return _together(encoded, indices, budget)
     lengths = encoded.lengths
     order = indices[np.argsort(lengths[indices], kind="stable")[::-1]]
     if not padded:
@@ -56,19 +53,18 @@ def micro_batches(
     return [order[part] for part in cuts(lengths[order], budget)]
 
 
-def _whole_rows(encoded: Encoded, indices: np.ndarray, budget: int) -> list[np.ndarray]:
-    """As `micro_batches`, cut between rows only: each row counts as long as its longest sequence."""
-    rows = np.split(indices, np.flatnonzero(np.diff(encoded.examples[indices])) + 1)
-    longest = [int(encoded.lengths[row].max()) for row in rows]
-    groups: list[list[np.ndarray]] = []
-    width = count = 0
-    for i in sorted(range(len(rows)), key=lambda i: -longest[i]):
-        if not groups or (count + len(rows[i])) * width > budget:
-            groups.append([])
-            width, count = longest[i], 0
-        groups[-1].append(rows[i])
-        count += len(rows[i])
-    return [np.concatenate(group) for group in groups]
+def _together(encoded: Encoded, indices: np.ndarray, budget: int) -> list[np.ndarray]:
+    """As `micro_batches`, cut between examples only: each counts as long as its longest sequence."""
+    examples = np.split(indices, np.flatnonzero(np.diff(encoded.examples[indices])) + 1)
+    groups: list[np.ndarray] = []
+    width = 0
+    for sequences in sorted(examples, key=lambda sequences: -encoded.lengths[sequences].max()):
+        if groups and (len(groups[-1]) + len(sequences)) * width <= budget:
+            groups[-1] = np.concatenate([groups[-1], sequences])
+        else:
+            groups.append(sequences)
+            width = int(encoded.lengths[sequences].max())
+    return groups
 
 
 def to_tensors(batch: dict[str, np.ndarray], device: torch.device) -> dict[str, torch.Tensor]:

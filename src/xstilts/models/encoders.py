@@ -2,9 +2,9 @@
 
 import hashlib
 import logging
-import pickle
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from pickle import PickleError
 from typing import Any
 
 import torch
@@ -19,9 +19,7 @@ logging.getLogger("transformers").setLevel(logging.ERROR)
 transformers.utils.logging.disable_progress_bar()
 
 MASKED_LM = TRAINED["mlm"].AUTO_CLASS
-LOADING_ERRORS = (
-    OSError, ValueError, RuntimeError, ImportError, KeyError, AssertionError, pickle.UnpicklingError, SafetensorError,
-)  # fmt: skip
+LOADING_ERRORS = OSError, ValueError, RuntimeError, ImportError, KeyError, AssertionError, PickleError, SafetensorError
 """What `transformers` raises for a folder that is absent, incomplete, corrupt or hostile."""
 
 _tokenizers: dict[str, Any] = {}
@@ -50,12 +48,8 @@ def cannot_load(place: str | Path, error: Exception) -> XstiltsError:
         )
     reason = str(error).strip().partition("\n")[0] or type(error).__name__
     kind: Kind = "network" if "connect" in reason else "bad-file" if Path(place).is_dir() else "missing-model"
-    return XstiltsError(
-        kind,
-        f"cannot load '{place}'",
-        reason,
-        "give a folder in the format of `save_pretrained` or the name of a hub repository",
-    )
+    hint = "give a folder in the format of `save_pretrained` or the name of a hub repository"
+    return XstiltsError(kind, f"cannot load '{place}'", reason, hint)
 
 
 def load_tokenizer(encoder: str | Path) -> Any:
@@ -81,10 +75,9 @@ def load_model(auto_class: str, place: str | Path, **options: Any) -> tuple[Any,
     if any(name.startswith("lm_predictions.") for name in info["unexpected_keys"]) and auto_class == MASKED_LM:
         # DeBERTa-v3 stores its head under a name that `transformers` reads only with this setting
         model, info = load_pretrained(auto_class, place, legacy=False, **options)
-    prefix = "" if model.base_model is model else f"{model.base_model_prefix}."
     missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)
-    absent = [name for name in missing if name.startswith(prefix)]
-    if absent:
+    prefix = "" if model.base_model is model else f"{model.base_model_prefix}."
+    if absent := [name for name in missing if name.startswith(prefix)]:
         raise XstiltsError(
             "bad-file",
             f"the encoder in '{place}' is incomplete",
@@ -103,8 +96,7 @@ def load_base(encoder: str | Path) -> Any:
 def check_finite(model: Any, name: str, hint: str) -> None:
     """Raises XstiltsError if a weight of the model is NaN or infinite."""
     weights = dict(model.named_parameters())
-    broken = [key for key, weight in weights.items() if not weight.isfinite().all()]
-    if broken:
+    if broken := [key for key, weight in weights.items() if not weight.isfinite().all()]:
         what = f"{name} has weights that are not finite"
         raise XstiltsError("not-finite", what, f"{len(broken)} of {len(weights)} tensors, such as {broken[0]}", hint)
 
@@ -139,33 +131,25 @@ def fetch(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context
 
 def new_encoder(config: dict[str, Any], tokenizer: Any, seed: int) -> Any:
     """A masked language model with random weights, from a `transformers` configuration with its `model_type`."""
-    names = ("pad", "cls", "sep", "bos", "eos", "mask")
-    special = {f"{n}_token_id": getattr(tokenizer, f"{n}_token_id", None) for n in names}
-    known = {name: value for name, value in special.items() if value is not None and name != "mask_token_id"}
-    settings = {**known, "vocab_size": len(tokenizer), **config}
+    special = {f"{n}_token_id": getattr(tokenizer, f"{n}_token_id", None) for n in ("pad", "cls", "sep", "bos", "eos")}
+    settings = {name: value for name, value in special.items() if value is not None} | {"vocab_size": len(tokenizer)}
     torch.manual_seed(seed)
-    made = transformers.AutoConfig.for_model(settings.pop("model_type"), **settings)
-    return transformers.AutoModelForMaskedLM.from_config(made)
+    return transformers.AutoModelForMaskedLM.from_config(transformers.AutoConfig.for_model(**settings | config))
 
 
 def with_head(encoder: str | Path, auto_class: str, labels: Sequence[str], seed: int, **config: Any) -> Any:
-    """The encoder in a folder or on the hub under a fresh head, without the head that it had.
+    """The encoder in a folder or on the hub under a fresh head with random weights, without the head that it had.
 
-    Args:
-        auto_class: name of a `transformers` auto class.
-        labels: become `id2label`; without labels the head has the two outputs of a span.
-        seed: draws the weights of the head.
-        config: further settings of the model's configuration.
-
-    Raises XstiltsError if the encoder cannot be loaded or `transformers` has no such head for it.
+    labels: become `id2label`; without labels the head has the two outputs of a span; config: further settings of the
+    model's configuration. Raises XstiltsError if the encoder cannot be loaded or if there is no such head for its type.
     """
     torch.manual_seed(seed)  # loading draws a pooler for a BERT that was saved without one
     base = load_base(encoder)
     if not _has_head(base.config.model_type, auto_class):
         raise _no_head(encoder, auto_class.removeprefix("AutoModelFor"))
     names = labels or ("start", "end")
-    settings = {"id2label": dict(enumerate(names)), "label2id": {label: i for i, label in enumerate(names)}, **config}
-    for name, value in settings.items():
+    label2id = {label: i for i, label in enumerate(names)}
+    for name, value in {"id2label": dict(enumerate(names)), "label2id": label2id, **config}.items():
         setattr(base.config, name, value)
     torch.manual_seed(seed)
     model = getattr(transformers, auto_class).from_config(base.config)

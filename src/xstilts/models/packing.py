@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn.attention.varlen import varlen_attn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
@@ -34,9 +35,9 @@ class Group:
     count: int
     longest: int
     tokens: int
-    gather: torch.Tensor | None = None
-    back: torch.Tensor | None = None
-    mask: torch.Tensor | None = None
+    gather: Tensor | None = None
+    back: Tensor | None = None
+    mask: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -47,26 +48,22 @@ class Packing:
     if the device has no attention kernel for sequences of different lengths.
     """
 
-    where: torch.Tensor
-    starts: torch.Tensor | None
+    where: Tensor
+    starts: Tensor | None
     groups: list[Group]
-
-
-def can_pack(model: Any) -> bool:
-    """Whether packing is possible for the model's type and pays on its device."""
-    return model.config.model_type in PACKED_TYPES and model.config.hidden_size >= PACKED_FROM[model.device.type]
 
 
 @contextmanager
 def packed(model: Any) -> Iterator[bool]:
     """Makes the encoder of `model` compute without padding inside the context; its inputs and outputs stay padded.
 
-    Yields whether it does so. A model that cannot be packed, or is packed already, does not change. Padding must be on
-    the right. Hidden states of padding are 0.
+    Yields whether it does so: not if packing is impossible for the model's type or does not pay on its device. Padding
+    must be on the right. Hidden states of padding are 0.
     """
-    base = model.base_model
-    before = base.config._attn_implementation
-    if before == NAME or not can_pack(base):
+    base, config = model.base_model, model.base_model.config
+    before = config._attn_implementation
+    possible = config.model_type in PACKED_TYPES and config.hidden_size >= PACKED_FROM[base.device.type]
+    if before == NAME or not possible:
         yield before == NAME
         return
     base.forward = partial(_forward, base, base.forward)
@@ -78,7 +75,7 @@ def packed(model: Any) -> Iterator[bool]:
         base.set_attn_implementation(before)
 
 
-def packing_of(mask: torch.Tensor, slack: float) -> Packing:
+def packing_of(mask: Tensor, slack: float) -> Packing:
     """The packing of a batch from its attention mask, bool [n, width], with groups for attention by `slack`."""
     width, lengths = mask.shape[1], mask.sum(1)
     order = lengths.argsort(descending=True, stable=True)
@@ -94,6 +91,7 @@ def packing_of(mask: torch.Tensor, slack: float) -> Packing:
 
 
 def _group(lengths: list[int], device: torch.device) -> Group:
+    """The group of sequences of these lengths, the longest first."""
     count, longest, tokens = len(lengths), lengths[0], sum(lengths)
     if lengths[-1] == longest:
         return Group(count, longest, tokens)
@@ -103,19 +101,20 @@ def _group(lengths: list[int], device: torch.device) -> Group:
     return Group(count, longest, tokens, gather.flatten(), inside.flatten().nonzero()[:, 0], inside[:, None, None])
 
 
-def _forward(base: Any, original: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None,
-             token_type_ids: torch.Tensor | None = None, **settings: Any) -> Any:  # fmt: skip
+def _forward(base: Any, original: Any, input_ids: Tensor, attention_mask: Tensor | None = None, **settings: Any) -> Any:
     """The forward pass of an encoder on a padded batch, through its original one on the packed batch."""
-    shape = input_ids.shape
+    shape, embeddings = input_ids.shape, base.embeddings
     mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
     packing = packing_of(mask.bool(), SLACK[mask.device.type])
-    inputs = {"input_ids": input_ids, "position_ids": _positions(base, input_ids)}
-    if token_type_ids is not None:
-        inputs["token_type_ids"] = token_type_ids
-    flat = {name: tensor.flatten()[packing.where][None] for name, tensor in inputs.items()}
+    if hasattr(embeddings, "create_position_ids_from_input_ids"):
+        positions = embeddings.create_position_ids_from_input_ids(input_ids, embeddings.padding_idx)
+    else:
+        positions = torch.arange(shape[1], device=mask.device).expand(shape)
+    inputs = {"input_ids": input_ids, "position_ids": positions, "token_type_ids": settings.pop("token_type_ids", None)}
+    flat = {name: tensor.flatten()[packing.where][None] for name, tensor in inputs.items() if tensor is not None}
     outputs = original(**flat, packing=packing, **{k: v for k, v in settings.items() if v is not None})
 
-    def unpacked(states: torch.Tensor) -> torch.Tensor:
+    def unpacked(states: Tensor) -> Tensor:
         padded = states.new_zeros(shape.numel(), states.shape[-1])
         return padded.index_copy(0, packing.where, states[0]).view(*shape, -1)
 
@@ -127,68 +126,49 @@ def _forward(base: Any, original: Any, input_ids: torch.Tensor, attention_mask: 
     return outputs
 
 
-def _positions(base: Any, ids: torch.Tensor) -> torch.Tensor:
-    """Positions of a padded batch [n, width] as the encoder would number them."""
-    create = getattr(base.embeddings, "create_position_ids_from_input_ids", None)
-    if create:
-        return create(ids, base.embeddings.padding_idx)
-    return torch.arange(ids.shape[1], device=ids.device).expand(ids.shape)
-
-
 def _attention(
-    module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: None, packing: Packing,
-    scaling: float | None = None, sliding_window: int | None = None, **others: Any,
-) -> tuple[torch.Tensor, None]:  # fmt: skip
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: None, packing: Packing, **settings: Any
+) -> tuple[Tensor, None]:
     """Attention within each sequence of a packed batch; query, key, value [1, heads, tokens, d], the result
-    [1, tokens, heads, d]. `sliding_window`: how far tokens attend to either side, plus 1."""
-    rate = others["dropout"]
+    [1, tokens, heads, d]. settings: `dropout`, `scaling`, and `sliding_window`, how far tokens attend to either side,
+    plus 1."""
+    rate, scaling, window = settings["dropout"], settings.get("scaling"), settings.get("sliding_window")
     q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
     starts = packing.starts
     if starts is not None and q.dtype in (torch.bfloat16, torch.float16) and not rate:
-        window = (-1, -1) if sliding_window is None else (sliding_window - 1, sliding_window - 1)
+        reach = -1 if window is None else window - 1
         longest = packing.groups[0].longest
-        whole = varlen_attn(q, k, v, starts, starts, longest, longest, scale=scaling, window_size=window)
-        assert isinstance(whole, torch.Tensor)
+        whole = varlen_attn(q, k, v, starts, starts, longest, longest, scale=scaling, window_size=(reach, reach))
+        assert isinstance(whole, Tensor)
         return whole[None], None
     parts = [tensor.split([group.tokens for group in packing.groups]) for tensor in (q, k, v)]
     scale = scaling or q.shape[-1] ** -0.5
     results = [
-        _group_attention(group, [_padded(tensor, group) for tensor in tensors], rate, scale, sliding_window)
+        _group_attention(group, tensors, rate, scale, window)
         for group, *tensors in zip(packing.groups, *parts, strict=True)
     ]
     return torch.cat(results)[None], None
 
 
-def _group_attention(
-    group: Group, tensors: list[torch.Tensor], rate: float, scaling: float, sliding_window: int | None
-) -> torch.Tensor:
-    """Attention of a group from its query, key and value, each [count, heads, longest, d], as [tokens, heads, d]."""
-    query, key, value = tensors
-    seen = _visible(group, sliding_window, query.device)
+def _group_attention(group: Group, tensors: list[Tensor], rate: float, scale: float, window: int | None) -> Tensor:
+    """Attention of a group from its query, key and value, each [tokens, heads, d] like the result."""
+    padded = [tensor if group.gather is None else tensor[group.gather] for tensor in tensors]
+    query, key, value = (tensor.unflatten(0, (group.count, group.longest)).transpose(1, 2) for tensor in padded)
+    visible = group.mask  # bool [count or 1, 1, longest or 1, longest]; None if all tokens attend to each other
+    if window is not None and group.longest > window:
+        place = torch.arange(group.longest, device=query.device)
+        band = (place[:, None] - place).abs() < window
+        visible = band if visible is None else band & visible
     if query.is_cuda:
-        result = scaled_dot_product_attention(query, key, value, attn_mask=seen, dropout_p=rate, scale=scaling)
+        result = scaled_dot_product_attention(query, key, value, attn_mask=visible, dropout_p=rate, scale=scale)
     else:  # two products are several times as fast as torch's function for sequences as short as these
         with torch.autocast("cpu", enabled=False):
-            scores = (query * scaling) @ key.transpose(-1, -2)
-            shares = (scores if seen is None else scores.masked_fill(~seen, torch.finfo(scores.dtype).min)).softmax(-1)
-            result = dropout(shares, rate) @ value
+            scores = (query * scale) @ key.transpose(-1, -2)
+            if visible is not None:
+                scores = scores.masked_fill(~visible, torch.finfo(scores.dtype).min)
+            result = dropout(scores.softmax(-1), rate) @ value
     flat = result.transpose(1, 2).flatten(0, 1)
     return flat if group.back is None else flat[group.back]
-
-
-def _padded(tensor: torch.Tensor, group: Group) -> torch.Tensor:
-    """The tokens of a group [tokens, heads, d] as [count, heads, longest, d]; the padding is masked later."""
-    taken = tensor if group.gather is None else tensor[group.gather]
-    return taken.unflatten(0, (group.count, group.longest)).transpose(1, 2)
-
-
-def _visible(group: Group, sliding_window: int | None, device: torch.device) -> torch.Tensor | None:
-    """Which tokens attend to each other, bool [count or 1, 1, longest or 1, longest]; None if all do."""
-    if sliding_window is None or group.longest <= sliding_window:
-        return group.mask
-    place = torch.arange(group.longest, device=device)
-    band = (place[:, None] - place).abs() < sliding_window
-    return band if group.mask is None else band & group.mask
 
 
 AttentionInterface.register(NAME, _attention)

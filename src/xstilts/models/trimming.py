@@ -38,8 +38,7 @@ def trim(model: Any, encoded: list[Encoded], pad_id: int, scratch: Path) -> Trim
     Ids up to that of the padding stay, because some models compute positions from it. Not for models whose output is
     tied to these embeddings: their softmax would change.
     """
-    reached = [np.unique(part.ids) for part in encoded]
-    token_ids = np.unique(np.concatenate([*reached, np.arange(pad_id + 1)])).astype(np.int64)
+    token_ids = np.unique(np.concatenate([*(np.unique(part.ids) for part in encoded), np.arange(pad_id + 1)]))
     embeddings = model.get_input_embeddings()
     scratch.mkdir(parents=True, exist_ok=True)
     whole, file = embeddings.weight.detach(), scratch / "vocabulary.safetensors"

@@ -12,13 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from xstilts.context import Context
 
-SPECIAL = {
-    "pad_token": "[PAD]",
-    "unk_token": "[UNK]",
-    "cls_token": "[CLS]",
-    "sep_token": "[SEP]",
-    "mask_token": "[MASK]",
-}
+SPECIAL = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")}
 
 
 def train_vocabulary(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
@@ -27,25 +21,26 @@ def train_vocabulary(arguments: dict[str, Any], inputs: dict[str, Path], out: Pa
     arguments: `model` ('words': one token per white-space word; 'bpe': sub-words), `size` (tokens at most),
     `alphabet` (characters at most, for 'bpe'; a rarer character becomes unknown, which keeps room for words).
     """
-    folders = [inputs[name] for name in sorted(inputs)]
-    special = list(SPECIAL.values())
-    tokenizer = Tokenizer(models.WordLevel(unk_token="[UNK]"))
-    trainer: Any = trainers.WordLevelTrainer(vocab_size=arguments["size"], special_tokens=special)
+    files = [inputs[name] / "examples.parquet" for name in sorted(inputs)]
+    settings: dict[str, Any] = {"vocab_size": arguments["size"], "special_tokens": list(SPECIAL.values())}
     if arguments["model"] == "words":
+        tokenizer = Tokenizer(models.WordLevel(unk_token="[UNK]"))
         tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        trainer: Any = trainers.WordLevelTrainer(**settings)
     else:
         tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
         tokenizer.normalizer = normalizers.NFKC()
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), pre_tokenizers.Digits(True)])
         tokenizer.decoder = decoders.Metaspace()
-        trainer = trainers.BpeTrainer(
-            vocab_size=arguments["size"],
-            limit_alphabet=arguments["alphabet"],
-            initial_alphabet=_alphabet(folders, arguments["alphabet"]),
-            special_tokens=special,
-            show_progress=False,
-        )
-    tokenizer.train_from_iterator(_texts(folders), trainer)
+        # the most frequent characters, ties by code point: the trainer's own choice between equals is random
+        counts: Counter[str] = Counter()
+        for texts in _texts(files):
+            counts.update(unicodedata.normalize("NFKC", " ".join(texts)).replace(" ", "▁"))
+        size = arguments["alphabet"]
+        alphabet = sorted(counts, key=lambda character: (-counts[character], character))[:size]
+        settings |= {"limit_alphabet": size, "initial_alphabet": alphabet}
+        trainer = trainers.BpeTrainer(show_progress=False, **settings)
+    tokenizer.train_from_iterator(_texts(files), trainer)
     numbered = [(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=numbered
@@ -55,16 +50,7 @@ def train_vocabulary(arguments: dict[str, Any], inputs: dict[str, Path], out: Pa
     wrapped.save_pretrained(out)
 
 
-def _alphabet(folders: list[Path], size: int) -> list[str]:
-    """The most frequent characters, ties by code point: the trainer's own choice between equals is random."""
-    counts: Counter[str] = Counter()
-    for texts in _texts(folders):
-        counts.update(unicodedata.normalize("NFKC", " ".join(texts)).replace(" ", "▁"))
-    return sorted(counts, key=lambda character: (-counts[character], character))[:size]
-
-
-def _texts(folders: list[Path]) -> Iterator[list[str]]:
-    for folder in folders:
-        table = pq.read_table(folder / "examples.parquet", columns=["text", "text_b"])
-        for name in ("text", "text_b"):
-            yield [text for text in table[name].to_pylist() if text]
+def _texts(files: list[Path]) -> Iterator[list[str]]:
+    for file in files:
+        for column in pq.read_table(file, columns=["text", "text_b"]).columns:
+            yield [text for text in column.to_pylist() if text]
