@@ -21,11 +21,12 @@ def choose_rows(
     salt = int(rng.integers(2**62))
     ids = [table["id"].to_pylist() for table in tables]
     if parallel:
-        places = [{name: row for row, name in enumerate(names)} for names in ids]
-        shared = set(places[0]).intersection(*places[1:])
-        count = _check_enough(examples, len(shared), "items that all source languages share")
+        rows_of = [{name: row for row, name in enumerate(names)} for names in ids]
+        shared = set(rows_of[0]).intersection(*rows_of[1:])
+        count = len(shared) if examples is None else examples
+        _check_enough(count, len(shared), "items that all source languages share")
         items = sorted(shared, key=lambda item: derive(salt, item))[:count]
-        return [(t, places[t][item]) for t, item in zip(turns(count, len(tables), first), items, strict=True)]
+        return [(t, rows_of[t][item]) for t, item in zip(turns(count, len(tables), first), items, strict=True)]
     orders = [np.argsort([derive(salt, name) for name in names], kind="stable").tolist() for names in ids]
     if examples is None:
         return [(t, row) for t, order in enumerate(orders) for row in order]
@@ -54,15 +55,14 @@ def turns(count: int, k: int, first: float = 0.0) -> list[int]:
     return np.where(is_first, 0, others % (k - 1) + 1).tolist()
 
 
-def _check_enough(wanted: int | None, present: int, where: str) -> int:
-    if wanted is not None and wanted > present:
+def _check_enough(wanted: int, present: int, where: str) -> None:
+    if wanted > present:
         raise XstiltsError(
             "too-few",
             f"{wanted} examples are wanted, and there are {present} {where}",
             "examples are never repeated to fill a budget: it would differ between arms",
             "lower `examples` of the intermediate task, or leave the language out",
         )
-    return present if wanted is None else wanted
 
 
 def _sequence_starts(part: Encoded) -> np.ndarray:
@@ -73,16 +73,16 @@ def _sequence_starts(part: Encoded) -> np.ndarray:
 def join(parts: list[Encoded], chosen: list[tuple[int, int]]) -> Encoded:
     """The sequences of the chosen (part, example) pairs in their order; their `examples` number the pairs from 0."""
     starts = [_sequence_starts(part) for part in parts]
-    sequences = [
-        (number, parts[p], sequence)
-        for number, (p, example) in enumerate(chosen)
-        for sequence in range(*starts[p][example : example + 2])
-    ]
-    tokens = [(part, slice(part.offsets[s], part.offsets[s + 1])) for _, part, s in sequences]
-    labels = [
-        (part, span if part.labelled_per_token else slice(s, s + 1))
-        for (_, part, s), (_, span) in zip(sequences, tokens, strict=True)
-    ]
+    ranges = [range(*starts[p][example : example + 2]) for p, example in chosen]
+    sequences = [(parts[p], s) for (p, _), numbers in zip(chosen, ranges, strict=True) for s in numbers]
+    return take(sequences, np.repeat(np.arange(len(chosen)), [len(numbers) for numbers in ranges]))
+
+
+def take(sequences: list[tuple[Encoded, int]], examples: np.ndarray) -> Encoded:
+    """Sequences, as pairs of where each is and its number there, in their order; `examples` are their new ones."""
+    tokens = [(part, slice(*part.offsets[s : s + 2])) for part, s in sequences]
+    first = sequences[0][0]
+    labels = tokens if first.labelled_per_token else [(part, slice(s, s + 1)) for part, s in sequences]
 
     def gather(name: str, spans: list[tuple[Encoded, slice]]) -> np.ndarray:
         return np.concatenate([getattr(part, name)[span] for part, span in spans])
@@ -90,10 +90,10 @@ def join(parts: list[Encoded], chosen: list[tuple[int, int]]) -> Encoded:
     return Encoded(
         gather("ids", tokens),
         np.cumsum([0, *(span.stop - span.start for _, span in tokens)]),
-        np.array([number for number, _, _ in sequences], np.int64),
+        examples,
         gather("labels", labels),
-        None if parts[0].segments is None else gather("segments", tokens),
-        together=parts[0].together,
+        None if first.segments is None else gather("segments", tokens),
+        together=first.together,
     )
 
 
@@ -136,7 +136,7 @@ def interleave(
     updates: list[dict[int, np.ndarray]], others: list[dict[int, np.ndarray]]
 ) -> list[dict[int, np.ndarray]]:
     """Both lists in their order as one, with the others evenly spread."""
-    total = len(updates) + len(others)
-    every = turns(total, 2, len(others) / total) if others else [1] * total
-    queues = [iter(others), iter(updates)]
-    return [next(queues[turn]) for turn in every]
+    if not others:
+        return updates
+    total, queues = len(updates) + len(others), [iter(others), iter(updates)]
+    return [next(queues[turn]) for turn in turns(total, 2, len(others) / total)]

@@ -46,8 +46,7 @@ class State:
 
     def mean_loss(self, latest: torch.Tensor) -> float:
         """The mean of the losses since the last call; without any the last mean, or `latest` if there is none."""
-        values = [float(loss) for loss in self.losses]
-        self.losses = []
+        values, self.losses = [float(loss) for loss in self.losses], []
         if values:
             return float(np.mean(values))
         return self.history[-1]["loss"] if self.history else float(latest)
@@ -84,8 +83,8 @@ class State:
             with safe_open(self.file, "pt") as file:
                 notes = json.loads(file.metadata()["notes"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            update, losses = int(notes["update"]), [*map(float, notes["losses"])]
-            history = [{**entry} for entry in notes["history"]]
+            update, history = int(notes["update"]), [{**entry} for entry in notes["history"]]
+            losses = [float(loss) for loss in notes["losses"]]
             best = {name: (float(score), int(chosen)) for name, (score, chosen) in notes["best"].items()}
         except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             return f"it cannot be read ({type(error).__name__}: {error})"
@@ -95,8 +94,8 @@ class State:
         for name, parameter in parameters.items():  # a weight without gradients has no moments
             if any(f"{key}.{name}" in tensors for key in MOMENTS):
                 expected |= {f"{key}.{name}": torch.zeros(()) if key == "step" else parameter for key in MOMENTS}
-        wrong = [name for name in {*expected, *tensors} if _form(expected.get(name)) != _form(tensors.get(name))]
-        if wrong:
+        forms, required = ({(k, t.shape, t.dtype) for k, t in some.items()} for some in (tensors, expected))
+        if wrong := {name for name, _, _ in forms ^ required}:
             return f"{len(wrong)} of its tensors do not fit the model, such as {min(wrong)}"
         self.update, self.history, self.losses = update, history, [*losses]
         with torch.no_grad():
@@ -108,7 +107,3 @@ class State:
         for name, (score, chosen) in best.items():
             self.best[name] = Best(score, chosen, {key: tensors[f"best.{name}.{key}"] for key in parameters})
         return ""
-
-
-def _form(tensor: torch.Tensor | None) -> tuple[torch.Size, torch.dtype] | None:
-    return None if tensor is None else (tensor.shape, tensor.dtype)

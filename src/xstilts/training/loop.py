@@ -7,7 +7,7 @@ resumes from a checkpoint therefore equals an uninterrupted one bit by bit, on o
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from xstilts.randomness import derive, generator
 from xstilts.tasks.encoding import IGNORED, Encoded, pad
 from xstilts.tasks.task_types import Trained
 from xstilts.training import parallel
+from xstilts.training.budget import take
 from xstilts.training.checkpoint import State
 from xstilts.training.schedule import Recipe, linear
 
@@ -46,13 +47,8 @@ class Part:
     corrupt: Corrupt | None = None
 
 
-@dataclass(frozen=True)
-class _Micro:
-    """Padded arrays of one forward pass, and the factor of its summed loss."""
-
-    part: Part
-    arrays: dict[str, np.ndarray]
-    scale: float
+MicroBatch = tuple[Part, dict[str, np.ndarray], float]
+"""One forward pass: its part, padded arrays, and the factor of its summed loss."""
 
 
 def train(
@@ -66,9 +62,8 @@ def train(
     it is cut into micro-batches. If an update has examples of several parts, each part counts by its share of the
     examples, times its weight.
 
-    Args:
-        scores: returns scores of the current model by name; called every `evaluate_every` updates and at the end.
-        choose_by: names of scores; for each, the weights of its best call (the earliest of equals) are kept.
+    scores: returns scores of the current model by name; called every `evaluate_every` updates and at the end.
+    choose_by: names of scores; for each, the weights of its best call (the earliest of equals) are kept.
 
     The models end with the last weights; `State.restore` loads those that a score chose. The returned `history` has an
     entry for every twentieth of the run: update, loss (the mean since the last entry; of masked text only if there is
@@ -94,12 +89,14 @@ def train(
             loss, norm = _update(micro, optimizer, recipe, derive(seed, "dropout", number))
             state.update = number + 1
             state.norms.append(norm)
-            if text_alone or not all(batch.part.corrupt for batch in micro):
+            if text_alone or not all(part.corrupt for part, _, _ in micro):
                 state.losses.append(loss)
             last = state.update == len(updates)
             measured = scores is not None and (last or (evaluate_every and state.update % evaluate_every == 0))
             if state.update % every == 0 or last or measured:
-                entry = _entry(state, loss, rate, 0.0 if unpadded else _padding(micro))
+                entry = {"update": state.update, "loss": state.mean_loss(loss), "gradient_norm": float(norm)}
+                entry |= {"learning_rate": rate, "padding": 0.0 if unpadded else _padding(micro)}
+                _check_finite(state, entry["loss"])
                 if measured and scores:
                     entry |= scores()
                     models.train()
@@ -114,13 +111,6 @@ def train(
     if recipe.gradient_checkpointing:
         parts[0].model.activation_checkpointing_disable()
     return state
-
-
-def _entry(state: State, loss: torch.Tensor, rate: float, padding: float) -> dict[str, float]:
-    """The history's entry for the last update; raises XstiltsError if the training has diverged."""
-    norm, mean = float(state.norms[-1]), state.mean_loss(loss)
-    _check_finite(state, mean)
-    return {"update": state.update, "loss": mean, "gradient_norm": norm, "learning_rate": rate, "padding": padding}
 
 
 def _check_finite(state: State, loss: float = 0.0) -> None:
@@ -144,53 +134,47 @@ def _optimizer(models: torch.nn.ModuleList, recipe: Recipe) -> torch.optim.AdamW
 
 def _micro_batches(
     parts: list[Part], update: Update, recipe: Recipe, unpadded: bool, pad_id: int, rng: np.random.Generator
-) -> list[_Micro]:
+) -> list[MicroBatch]:
     """The forward passes of an update; those of each part are scaled so that the parts add up to the update's loss."""
     budgets = PACKED_TOKENS if unpadded else MICRO_TOKENS
     budget = recipe.micro_tokens or budgets[parts[0].model.device.type]
     examples = {p: len(np.unique(parts[p].encoded.examples[indices])) for p, indices in update.items()}
     result = []
     for p, indices in update.items():
-        part = parts[p]
-        encoded, drawn = _corrupted(part, indices, rng) if part.corrupt else (part.encoded, indices)
-        groups = micro_batches(encoded, drawn, budget, not unpadded, parallel.ranks())
+        part, encoded, numbers = parts[p], parts[p].encoded, np.arange(len(indices))
+        if part.corrupt:  # before the update is cut, so that masks depend neither on the cut nor on the processes
+            encoded = take([(encoded, i) for i in indices], numbers)
+            tokens = {"input_ids": encoded.ids}
+            part.corrupt(tokens, rng)
+            encoded, indices = replace(encoded, ids=tokens["input_ids"], labels=tokens["labels"]), numbers
+        groups = micro_batches(encoded, indices, budget, not unpadded, parallel.ranks())
         batches = [pad(encoded, group, pad_id) for group in groups]
         labelled = sum(int((batch["labels"] != IGNORED).sum()) for batch in batches)
         scale = part.weight * examples[p] / sum(examples.values()) / max(1, labelled)
-        result += [_Micro(part, batch, scale) for batch in batches]
+        result += [(part, batch, scale) for batch in batches]
     return result
 
 
-def _corrupted(part: Part, indices: np.ndarray, rng: np.random.Generator) -> tuple[Encoded, np.ndarray]:
-    """The sequences of an update with masked tokens, and their numbers. Tokens are drawn before the update is cut, so
-    that they depend neither on the cut nor on the number of processes."""
-    assert part.corrupt is not None
-    encoded = part.encoded
-    tokens = np.concatenate([np.arange(encoded.offsets[i], encoded.offsets[i + 1]) for i in indices])
-    batch = {"input_ids": encoded.ids[tokens]}
-    part.corrupt(batch, rng)
-    segments = None if encoded.segments is None else encoded.segments[tokens]
-    offsets = np.concatenate([[0], np.cumsum(encoded.lengths[indices])])
-    numbers = np.arange(len(indices))
-    return Encoded(batch["input_ids"], offsets, numbers, batch["labels"], segments), numbers
-
-
-def _padding(micro: list[_Micro]) -> float:
-    masks = [batch.arrays.get("attention_mask", np.ones_like(batch.arrays["input_ids"])) for batch in micro]
+def _padding(micro: list[MicroBatch]) -> float:
+    masks = [arrays.get("attention_mask", np.ones_like(arrays["input_ids"])) for _, arrays, _ in micro]
     return 1 - sum(int(mask.sum()) for mask in masks) / sum(mask.size for mask in masks)
 
 
 def _update(
-    micro: list[_Micro], optimizer: torch.optim.AdamW, recipe: Recipe, seed: int
+    micro: list[MicroBatch], optimizer: torch.optim.AdamW, recipe: Recipe, seed: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    device = micro[0].part.model.device
-    _seed(derive(seed, parallel.rank()) if parallel.rank() else seed, device)
+    """Takes an optimizer step; returns the loss and the gradient norm before clipping."""
+    device = micro[0][0].model.device
+    seed = derive(seed, parallel.rank()) if parallel.rank() else seed
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed would record a stack trace if no GPU is in use
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
     total = torch.zeros((), device=device)
-    for batch in parallel.local_shard(micro, [batch.arrays["input_ids"].size for batch in micro]):
-        tensors = to_tensors(batch.arrays, device)
+    for part, arrays, scale in parallel.local_shard(micro, [arrays["input_ids"].size for _, arrays, _ in micro]):
+        tensors = to_tensors(arrays, device)
         with autocast(device, recipe.precision):
-            logits = batch.part.kind.forward(batch.part.model, tensors)
-        loss = batch.part.kind.loss_sum(logits, tensors["labels"]) * batch.scale
+            logits = part.kind.forward(part.model, tensors)
+        loss = part.kind.loss_sum(logits, tensors["labels"]) * scale
         loss.backward()
         total += loss.detach()
     weights = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -199,10 +183,3 @@ def _update(
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return total, norm
-
-
-def _seed(seed: int, device: torch.device) -> None:
-    """Does what `torch.manual_seed` does, faster: that records a stack trace at every call if no GPU is in use."""
-    torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
-        torch.cuda.manual_seed(seed)

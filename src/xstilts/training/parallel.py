@@ -22,75 +22,63 @@ from xstilts.errors import XstiltsError
 
 T = TypeVar("T")
 StepFunction = Callable[[dict[str, Any], dict[str, Path], Path, Context], None]
-NOTES = "notes.json"
 
 
 def distributed(step: StepFunction) -> StepFunction:
-    """Makes a step that trains run in `context.ranks` processes; what the first of them writes is its result."""
+    """Makes a step that trains run in `context.ranks` processes; what the first of them writes is its result.
+
+    Raises the XstiltsError of one of the processes.
+    """
 
     @wraps(step)
     def run(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
-        """Runs the step, or its processes."""
         count = context.ranks
         if arguments["device"] == "cuda":
             count = min(count, torch.cuda.device_count())
         if count <= 1 or dist.is_initialized():
-            step(arguments, inputs, out, context)
-        else:
-            _spawn(step, arguments, inputs, out, context, count)
+            return step(arguments, inputs, out, context)
+        share = multiprocessing.get_context("spawn").Value("d", 0.0)
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            call = (step.__module__, step.__name__, arguments, inputs, out)  # a decorated function cannot be pickled
+            settings = (call, context.scratch, context.store, count, share, folder)
+            processes = multiprocessing.start_processes(_process, settings, count, join=False, start_method="spawn")
+            assert processes is not None
+            try:
+                while not processes.join(timeout=0.5):
+                    context.progress(share.value)
+            except multiprocessing.ProcessRaisedException:
+                for file in folder.glob("error*.json"):
+                    raise XstiltsError(*json.loads(file.read_text())) from None
+                raise
+            for note in json.loads((folder / "notes.json").read_text()):
+                context.note(note)
 
     return run
 
 
-def _spawn(
-    step: StepFunction, arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context, count: int
+def _process(
+    number: int, call: tuple[Any, ...], scratch: Path, store: Path | None, count: int, share: Any, folder: Path
 ) -> None:
-    """Runs the step in `count` processes; raises the XstiltsError of one of them."""
-    share = multiprocessing.get_context("spawn").Value("d", 0.0)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        place = (step.__module__, step.__name__)  # a decorated function cannot be pickled
-        setting = (place, arguments, inputs, out, context.scratch, context.store, count, share, folder)
-        processes = multiprocessing.start_processes(_process, setting, count, join=False, start_method="spawn")
-        assert processes is not None
-        try:
-            while not processes.join(timeout=0.5):
-                context.progress(share.value)
-        except multiprocessing.ProcessRaisedException:
-            for file in folder.glob("error*.json"):
-                raise XstiltsError(*json.loads(file.read_text())) from None
-            raise
-        for note in json.loads((folder / NOTES).read_text()):
-            context.note(note)
-
-
-def _process(number: int, place: tuple[str, str], arguments: dict[str, Any], inputs: dict[str, Path], out: Path,
-             scratch: Path, store: Path | None, count: int, share: Any, folder: Path) -> None:  # fmt: skip
     """One of the processes; all but the first write to a folder that is thrown away."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # torch ends it by this signal if its parent dies
-    step = getattr(importlib.import_module(place[0]), place[1])
+    module, name, arguments, inputs, out = call
     cuda = arguments["device"] == "cuda"
     if cuda:
         torch.cuda.set_device(number)
     dist.init_process_group("nccl" if cuda else "gloo", f"file://{folder}/meeting", rank=number, world_size=count)
     notes: list[str] = []
-
-    def progress(done: float) -> None:
-        share.value = done
-
+    context = Context(scratch, lambda done: setattr(share, "value", done), store=store, note=notes.append)
     if number:
-        out = folder / f"out{number}"
+        out, context = folder / f"out{number}", Context(scratch, store=store)
         out.mkdir()
-        context = Context(scratch, store=store)
-    else:
-        context = Context(scratch, progress, store=store, note=notes.append)
     try:
-        step(arguments, inputs, out, context)
+        getattr(importlib.import_module(module), name)(arguments, inputs, out, context)
     except XstiltsError as error:
         (folder / f"error{number}.json").write_text(json.dumps(error.args))
         raise
     if number == 0:
-        (folder / NOTES).write_text(json.dumps(notes))
+        (folder / "notes.json").write_text(json.dumps(notes))
     dist.destroy_process_group()
 
 
