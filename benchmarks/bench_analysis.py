@@ -2,8 +2,8 @@
 
     python benchmarks/bench_analysis.py [--draws 10000]
 
-Eight arms of five replicates in 15 languages with 5,010 items each. Resampling is a product of weights and statistics. The
-peer draws rows, one resample at a time, for a few resamples; its time is scaled up to all of them.
+Eight arms of five replicates in 15 languages with 5,010 items each. Resampling is a product of weights and statistics.
+The peer draws rows, one resample at a time, for a few resamples; its time is scaled up to all of them.
 """
 
 import argparse

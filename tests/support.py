@@ -61,12 +61,12 @@ def make_tokenizer(folder: Path, texts: list[str], size: int, model: str = "bpe"
 
 def tuning(entry, languages=("en",), examples=None, epochs=1, max_length=64, **more):
     """Arguments of a training on one task, whose name is that of the entry."""
-    told = {"task": entry, "languages": list(languages), "examples": examples, "epochs": epochs,
+    task = {"task": entry, "languages": list(languages), "examples": examples, "epochs": epochs,
             "max_length": max_length, "weight": 1.0}  # fmt: skip
     return {
-        "tasks": {entry["name"]: told}, "sampling": {}, "mlm": None, "anchor_share": 0.0, "batch_size": 8,
-        "recipe": {"learning_rate": 1e-3}, "seed": 1, "checkpoint": "last", "evaluate_every": 0, "oracle": [], "mask_column": "",
-        "device": "cpu", **more,
+        "tasks": {entry["name"]: task}, "sampling": {}, "mlm": None, "anchor_share": 0.0, "batch_size": 8,
+        "recipe": {"learning_rate": 1e-3}, "seed": 1, "checkpoint": "last", "evaluate_every": 0, "oracle": [],
+        "mask_column": "", "device": "cpu", **more,
     }  # fmt: skip
 
 
