@@ -34,13 +34,13 @@ def event_log(run: Path, watch: Report) -> Iterator[Report]:
             log.write("" if log.read() == "\n" else "\n")  # after a line that a killed process left unfinished
 
         def report(event: dict[str, Any]) -> None:
-            now, step = time.time(), event.get("step", "")
-            if event["event"] != "progress" or now - logged.get(step, 0.0) > PROGRESS_SECONDS:
-                if event["event"] == "progress":
+            now, name, step = time.time(), event["event"], event.get("step", "")
+            if name == "failed":
+                failed.add(step)
+            if name != "progress" or now - logged.get(step, 0.0) > PROGRESS_SECONDS:
+                if name == "progress":
                     logged[step] = now
-                if event["event"] == "failed":
-                    failed.add(step)
-                host = {"host": socket.gethostname()} if event["event"] == "plan" else {}
+                host = {"host": socket.gethostname()} if name == "plan" else {}
                 log.write(json.dumps({"time": round(now, 2), "session": session, **event, **host}) + "\n")
                 log.flush()
             watch(event)
@@ -68,8 +68,7 @@ def read_event(line: str | bytes) -> dict[str, Any] | None:
 
 def read_events(run: Path) -> list[dict[str, Any]]:
     """The events in a run's log, of all its sessions; [] without a log."""
-    file = run / EVENTS
-    lines = file.read_bytes().splitlines() if file.is_file() else []
+    lines = (run / EVENTS).read_bytes().splitlines() if (run / EVENTS).is_file() else []
     return [event for line in lines if (event := read_event(line))]
 
 

@@ -13,13 +13,12 @@ import pyarrow.parquet as pq
 from xstilts.engine import Store, read_steps
 from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.randomness import INDEPENDENT
-from xstilts.runs.run_files import CELLS, PLAN, PREDICTIONS, STEPS, STUDY, read_json
+from xstilts.runs.run_files import AGAIN, CELLS, PLAN, PREDICTIONS, STEPS, STUDY, read_json
 from xstilts.runs.score_table import ScoreTable, read_predictions, read_score_table
 from xstilts.tasks.xtreme import TARGETS
 
 BASELINE = "baseline"
 """The arm of trivial predictions, which no study declares."""
-AGAIN = "run `xstilts study` again: it rewrites the folder from its finished steps"
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,26 @@ class Run:
 
     @cached_property
     def arms(self) -> dict[str, ArmFacts]:
-        """Every arm of the study by name."""
-        return {name: _facts(self, name, entry) for name, entry in self.study["arms"].items()}
+        """Every arm of the study by name: the one place that interprets the settings of arms."""
+        trainings, anchor = self.plan["study"]["intermediate"], self.plan["study"]["languages"]["anchor"]
+        arms = {}
+        for name, entry in self.study["arms"].items():
+            intermediate, mlm = entry.get("intermediate") or "", entry.get("mlm") or {}
+            parts = trainings.get(intermediate, {}).get("mixture") or [intermediate]
+            text_only = not intermediate or mlm.get("share") == 1
+            tasks = [] if text_only else [trainings.get(part, {}).get("task") or part for part in parts]
+            languages = entry.get("languages", "english")
+            if languages == "english" and anchor != "en":
+                languages = f"only {anchor}"
+            if languages == "given" and list(entry.get("given", ())) == ["en"]:
+                languages = "english"
+            if entry.get("anchor_share"):
+                languages = f"english+{languages}"
+            role = "control" if entry.get("match_updates_of") else self.study["roles"][name]
+            role = "baseline" if entry.get("mask_column") else role
+            translated = bool(entry.get("translated"))
+            arms[name] = ArmFacts(tuple(sorted(tasks)), languages, bool(mlm), translated, role)
+        return arms
 
     @cached_property
     def targets(self) -> dict[str, str]:
@@ -132,13 +149,12 @@ class Run:
         for name in ("arm", "encoder", "language"):
             table = table.set_column(table.column_names.index(name), name, table[name].cast(pa.string()))
         for name, value in (("arm", arm), ("encoder", encoder), ("replicate", replicate)):
-            known = sorted(set(table[name].to_pylist()))
-            value = known[0] if value == "" else value
-            if value not in known:
-                texts = [str(each) for each in known]
+            known = {str(each): each for each in sorted(set(table[name].to_pylist()))}
+            value = next(iter(known)) if value == "" else value
+            if value not in known.values():
                 what = f"the run has no predictions of {name} '{value}' for target '{target}'"
-                hint = did_you_mean(str(value), texts) or "give one of these"
-                raise XstiltsError("unknown-name", what, f"it has {', '.join(texts)}", hint)
+                hint = did_you_mean(str(value), known) or "give one of these"
+                raise XstiltsError("unknown-name", what, f"it has {', '.join(known)}", hint)
             table = table.filter(pc.field(name) == value)
         return table
 
@@ -154,12 +170,12 @@ class Run:
         Raises XstiltsError: "unknown-name" for a target or language that the run was not scored in, "missing-data" if
         the store no longer holds the examples, "inconsistent" for an id that none of them has.
         """
-        fingerprint = self.study["examples"].get(target, {}).get(language)
+        scored = self.study["examples"]
+        fingerprint = scored.get(target, {}).get(language)
         if not fingerprint:
-            scored = {name: ", ".join(codes) for name, codes in self.study["examples"].items()}
-            why = f"it scores {scored.get(target) or ', '.join(scored) or 'nothing'}"
-            raise XstiltsError("unknown-name", f"the run has no examples of '{target}' in '{language}'", why,
-                               did_you_mean(target, scored) or "give one of these")  # fmt: skip
+            what = f"the run has no examples of '{target}' in '{language}'"
+            why = f"it scores {', '.join(scored.get(target) or scored) or 'nothing'}"
+            raise XstiltsError("unknown-name", what, why, did_you_mean(target, scored) or "give one of these")
         place = store or self.study["store"]
         file = Store(place).find(fingerprint, "examples.parquet") if place else None
         if file is None:
@@ -211,26 +227,3 @@ def read_run(folder: Path) -> Run:
             why = f"its files are of different runs: {file} does not have the {kind} '{absent[0]}'"
             raise XstiltsError("not-a-run", f"{folder} holds no run that can be read", why, AGAIN)
     return run
-
-
-def _facts(run: Run, name: str, entry: dict[str, Any]) -> ArmFacts:
-    """An arm's settings in terms of what it does: the one place that interprets them."""
-    settings = run.plan["study"]
-    trainings, anchor = settings["intermediate"], settings["languages"]["anchor"]
-    intermediate, mlm = entry.get("intermediate") or "", entry.get("mlm") or {}
-    parts = trainings.get(intermediate, {}).get("mixture") or [intermediate]
-    text_only = not intermediate or mlm.get("share") == 1
-    tasks = [] if text_only else [trainings.get(part, {}).get("task") or part for part in parts]
-    languages = entry.get("languages", "english")
-    if languages == "english" and anchor != "en":
-        languages = f"only {anchor}"
-    if languages == "given" and list(entry.get("given", ())) == ["en"]:
-        languages = "english"
-    if entry.get("anchor_share"):
-        languages = f"english+{languages}"
-    role = run.study["roles"][name]
-    if entry.get("mask_column"):
-        role = "baseline"
-    elif entry.get("match_updates_of"):
-        role = "control"
-    return ArmFacts(tuple(sorted(tasks)), languages, bool(mlm), bool(entry.get("translated")), role)

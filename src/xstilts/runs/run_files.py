@@ -26,6 +26,8 @@ PREDICTIONS, AFTER_RETRY, BY_ORACLE = "predictions", "predictions-after-retry", 
 """Folders of tables of predictions, one file a target."""
 ANALYSIS, REPORT, TABLES, CHARTS = "analysis.json", "report.html", "tables.csv", "charts"
 """What is made from a run and can be made again."""
+AGAIN = "run `xstilts study` again: it rewrites the folder from its finished steps"
+"""The hint of errors about files that a study writes."""
 
 Numbers = dict[str, Any]
 """Features of languages, as in `LanguageFeatures`."""
@@ -39,16 +41,12 @@ class Part(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
 
-class Mixed(Part):
-    share: float
-
-
 class Arm(Part):
     intermediate: str = ""
     languages: str = "english"
     given: list[str] = []
     anchor_share: float = 0.0
-    mlm: Mixed | None = None
+    mlm: dict[str, Any] | None = None
     translated: str = ""
     independent: bool = False
     mask_column: str = ""
@@ -252,7 +250,7 @@ def read_json(run: Path, name: str, default: Any = None) -> Any:
 
     Raises XstiltsError if its content is not what its model asks for, or if it is missing and has no `default`.
     """
-    file, hint = run / name, "run `xstilts study` again: it rewrites the folder from its finished steps"
+    file = run / name
     try:
         text = file.read_text(encoding="utf-8")
         FILES[name].validate_json(text)
@@ -268,8 +266,7 @@ def read_json(run: Path, name: str, default: Any = None) -> Any:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         why = f"{place}: " * bool(place) + first["msg"].removeprefix("Value error, ")
-    if name == FEATURES:
-        hint = "correct the file, or remove it and measure again"
+    hint = "correct the file, or remove it and measure again" if name == FEATURES else AGAIN
     raise XstiltsError("not-a-run", f"{file} cannot be read", why, hint)
 
 

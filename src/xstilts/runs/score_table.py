@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xstilts.errors import XstiltsError
+from xstilts.runs.run_files import AGAIN
 from xstilts.tasks.task_types import READ, SCORED, Scored
 
 Cell = tuple[str, str, int]
@@ -78,16 +79,14 @@ def read_predictions(file: Path, gold: bool = False, sparse: bool = False) -> pa
     Raises XstiltsError if there is no such file, or if it is no table of predictions.
     """
     if not file.is_file():
-        hint = "run the study again: it computes what is missing"
-        raise XstiltsError("missing-file", f"no predictions at {file}", "the run has not scored this target", hint)
+        raise XstiltsError("missing-file", f"no predictions at {file}", "the run has not scored this target", AGAIN)
     try:
         table = pq.read_table(file)
         why = _fault(table, gold, sparse)
     except (pa.ArrowException, OSError) as error:
         why = str(error).partition("\n")[0]
     if why:
-        hint = "run the study again: it writes the table anew from its finished steps"
-        raise XstiltsError("bad-file", f"{file} cannot be read", why, hint)
+        raise XstiltsError("bad-file", f"{file} cannot be read", why, AGAIN)
     return table
 
 
@@ -100,24 +99,22 @@ def read_score_table(file: Path, kind: str, metric: str) -> ScoreTable:
     table = read_predictions(file, True, READ[kind].SPARSE_GOLD)
     scored = SCORED[kind]
     statistics = scored.statistics(table, metric)
-    cell, cells = _codes(table, ["arm", "encoder", "replicate"])
-    language, languages = _codes(table, ["language"])
-    cluster, names = _codes(table, ["cluster_id"])
+    cell, cells = _codes(table, "arm", "encoder", "replicate")
+    language, languages = _codes(table, "language")
+    cluster, names = _codes(table, "cluster_id")
     _check_examples(table, file)
-    cluster_stats: dict[Cell, dict[str, np.ndarray]] = {}
-    clusters = {name[0]: np.unique(cluster[language == number]) for number, name in enumerate(languages)}
-    group = cell * len(languages) + language
-    order = np.argsort(group, kind="stable")
-    bounds = np.searchsorted(group[order], np.arange(len(cells) * len(languages) + 1))
-    for number, (arm, encoder, replicate) in enumerate(cells):
-        by_language = cluster_stats[arm, encoder, int(replicate)] = {}
-        for position, (code,) in enumerate(languages):
-            place = number * len(languages) + position
-            rows = order[bounds[place] : bounds[place + 1]]
-            if len(rows):
-                where = np.searchsorted(clusters[code], cluster[rows])
-                by_language[code] = np.zeros((len(clusters[code]), statistics.shape[1]))
-                np.add.at(by_language[code], where, statistics[rows])
+    cluster_stats: dict[Cell, dict[str, np.ndarray]] = {(arm, encoder, int(n)): {} for arm, encoder, n in cells}
+    clusters = {}
+    for number, (code,) in enumerate(languages):
+        rows = np.flatnonzero(language == number)
+        clusters[code], position = np.unique(cluster[rows], return_inverse=True)
+        sums = np.zeros((len(cells) * len(clusters[code]), statistics.shape[1]))
+        np.add.at(sums, cell[rows] * len(clusters[code]) + position, statistics[rows])
+        of_cells = sums.reshape(len(cells), len(clusters[code]), -1)
+        present = set(cell[rows].tolist())
+        for index, by_language in enumerate(cluster_stats.values()):
+            if index in present:
+                by_language[code] = of_cells[index]
     return ScoreTable(file.stem, scored, metric, cluster_stats, clusters, len(names))
 
 
@@ -136,7 +133,7 @@ def _fault(table: pa.Table, gold: bool, sparse: bool) -> str:
     return "" if len(table) else "it has no rows"
 
 
-def _codes(table: pa.Table, columns: list[str]) -> tuple[np.ndarray, list[tuple]]:
+def _codes(table: pa.Table, *columns: str) -> tuple[np.ndarray, list[tuple]]:
     """A number per row for its combination of values, and the combinations in order of first occurrence."""
     code = np.zeros(len(table), np.int64)
     keys: list[tuple] = [()]
@@ -155,10 +152,11 @@ def _codes(table: pa.Table, columns: list[str]) -> tuple[np.ndarray, list[tuple]
 def _check_examples(table: pa.Table, file: Path) -> None:
     """Raises XstiltsError unless all cells of a language cover the same examples, each once."""
     counts = [("example_id", "count"), ("example_id", "count_distinct")]
-    table = table.unify_dictionaries()
-    whole = table.group_by("language").aggregate(counts).to_pylist()
-    distinct = {row["language"]: row["example_id_count_distinct"] for row in whole}
-    for row in table.group_by(["language", "arm", "encoder", "replicate"]).aggregate(counts).to_pylist():
+    groups = table.unify_dictionaries().group_by
+    distinct = {
+        row["language"]: row["example_id_count_distinct"] for row in groups("language").aggregate(counts).to_pylist()
+    }
+    for row in groups(["language", "arm", "encoder", "replicate"]).aggregate(counts).to_pylist():
         code, count = row["language"], row["example_id_count"]
         if not count == row["example_id_count_distinct"] == distinct[code]:
             what = f"{file.name}: the cells do not cover the same examples in '{code}'"
