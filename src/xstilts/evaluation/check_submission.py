@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from xstilts.errors import XstiltsError
-from xstilts.evaluation.layout import Mistakes, all_mistakes, check_folder, compare_lines, read, unexpected_files
+from xstilts.evaluation.layout import all_mistakes, check_folder, read_both, unexpected_files
 from xstilts.tasks.xtreme import TARGETS
 
 
@@ -15,49 +15,28 @@ def check(folder: Path, labels: Path | None = None) -> int:
     file to compare with.
     """
     check_folder(folder)
-    mistakes, files, compared = unexpected_files(folder), 0, 0
     if labels:
         check_folder(labels)
+    mistakes, files, compared = unexpected_files(folder), 0, 0
     for task, target in TARGETS.items():
-        golds = [labels / task / target.file(code) if labels else None for code in target.languages]
-        compared += sum(gold is not None and gold.exists() for gold in golds)
-        if not (folder / task).is_dir():
+        present = (folder / task).is_dir()
+        if not present:
             mistakes.append(f"{folder / task}: missing, with all {len(target.languages)} languages")
-            continue
-        for code, gold in zip(target.languages, golds, strict=True):
-            mistakes += _check_file(folder, task, code, gold if gold and gold.exists() else None)
-            files += 1
+        for code in target.languages:
+            file = folder / task / target.file(code)
+            labelled = labels if labels and (labels / task / file.name).exists() else None
+            compared += labelled is not None
+            files += present
+            if file.exists():
+                mistakes += read_both(folder, labelled, task, code, submission=True)[2]
+            elif present:
+                mistakes.append(f"{file}: missing")
     if labels and not compared:
-        raise XstiltsError("missing-file", f"{labels} has no labels of the benchmark", "nothing could be compared",
-                           "check the path: it needs folders such as xnli with files such as test-sw.tsv")  # fmt: skip
+        what, hint = (
+            f"{labels} has no labels of the benchmark",
+            "check the path: it needs files such as xnli/test-sw.tsv",
+        )
+        raise XstiltsError("missing-file", what, "nothing could be compared", hint)
     if mistakes:
         raise all_mistakes(mistakes, "correct these, then check again")
     return files
-
-
-def _check_file(folder: Path, task: str, code: str, labels: Path | None) -> list[str]:
-    """The mistakes in one file of predictions, and in the file of its labels if there is one."""
-    target = TARGETS[task]
-    mistakes = Mistakes(folder / task / target.file(code))
-    if not mistakes.path.exists():
-        return [f"{mistakes.path}: missing"]
-    content = read(mistakes.path, target, mistakes, gold=False)
-    for number, (first, second) in enumerate(content if target.kind == "pairs" else [], 1):
-        if not first.startswith(f"{code}-") or not second.startswith("en-"):
-            mistakes.add(f"expected an id that begins with '{code}-', a tab, and one that begins with 'en-'", number)
-    if labels is None or (mistakes and not content):
-        return list(mistakes)
-    in_labels = Mistakes(labels)
-    gold = read(labels, target, in_labels, gold=True)
-    if in_labels:
-        return [*mistakes, *in_labels]
-    if target.kind == "answers":
-        questions = {key for key, _ in gold}
-        for key in content:
-            if key not in questions:
-                mistakes.add(f"'{key}' is no question of {labels}", key)
-        for key in sorted(questions - content.keys()):
-            mistakes.add(f"no answer to question '{key}'")
-    elif target.aligned:
-        compare_lines(content, gold, target, labels, mistakes)
-    return list(mistakes)

@@ -16,7 +16,7 @@ from xstilts.engine import Step, Store, checksum
 from xstilts.errors import XstiltsError
 from xstilts.tasks.encoding import Encoded
 from xstilts.tasks.task import Task
-from xstilts.tasks.task_types import FINE_TUNED, SCORED, TRAINED, Scored, Trained
+from xstilts.tasks.task_types import READ
 
 VERSION = 2
 """Raised when a change of code moves what a text is encoded as."""
@@ -56,32 +56,14 @@ def _encode_examples(
     store = Store(place)
     if not store.has(step.fingerprint) or store.inspect(step.fingerprint):
         with store.writing(step) as out:
-            _write(encode_table(table, tokenizer=tokenizer, **chosen), out)
-    return table, _read(store.path(step.fingerprint))
-
-
-def encode_table(
-    table: pa.Table, task: dict[str, Any], tokenizer: Any, max_length: int, mask_column: str = ""
-) -> Encoded:
-    """The token sequences of a table of examples, without `mask_column`."""
-    entry = Task(**task)
-    kind = FINE_TUNED.get(entry.type) or SCORED.get(entry.type) or TRAINED[entry.type]
-    masked = _masked(table, entry, kind, mask_column) if mask_column else table
-    return kind.encode(masked, entry, tokenizer, max_length)
-
-
-def _masked(table: pa.Table, task: Task, kind: Scored | Trained, column: str) -> pa.Table:
-    """The table with nulls in a text column; raises XstiltsError if the task cannot do without it."""
-    texts = {name for name in kind.TEXT_COLUMNS if table[name].null_count < len(table)}
-    if column not in kind.MASKABLE or (len(table) and not texts > {column}):
-        usable = [name for name in kind.MASKABLE if texts > {name}]
-        raise XstiltsError(
-            "unsupported",
-            f"column '{column}' of task '{task.name}' cannot be masked",
-            "it has no text, or without it nothing is left to predict from",
-            f"mask {' or '.join(usable)}" if usable else "leave the task out of arms with `mask_column`",
-        )
-    return table.set_column(table.column_names.index(column), column, pa.nulls(len(table), table[column].type))
+            encoded = encode_table(table, tokenizer=tokenizer, **chosen)
+            for name in (field.name for field in fields(Encoded)):
+                if isinstance(array := getattr(encoded, name), np.ndarray):
+                    np.save(out / f"{name}.npy", array, allow_pickle=False)
+            (out / "encoded.json").write_text(json.dumps({"together": encoded.together}))
+    folder = store.path(step.fingerprint)
+    arrays = {file.stem: np.load(file, mmap_mode="r", allow_pickle=False) for file in folder.glob("*.npy")}
+    return table, Encoded(**arrays, **json.loads((folder / "encoded.json").read_text()))
 
 
 @cache
@@ -90,13 +72,23 @@ def _digest(tokenizer: Any) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _write(encoded: Encoded, out: Path) -> None:
-    for name, value in ((field.name, getattr(encoded, field.name)) for field in fields(Encoded)):
-        if isinstance(value, np.ndarray):
-            np.save(out / f"{name}.npy", value, allow_pickle=False)
-    (out / "encoded.json").write_text(json.dumps({"together": encoded.together}))
+def encode_table(
+    table: pa.Table, task: dict[str, Any], tokenizer: Any, max_length: int, mask_column: str = ""
+) -> Encoded:
+    """The token sequences of a table of examples, without the text of `mask_column`.
 
-
-def _read(folder: Path) -> Encoded:
-    arrays = {file.stem: np.load(file, mmap_mode="r", allow_pickle=False) for file in folder.glob("*.npy")}
-    return Encoded(**arrays, **json.loads((folder / "encoded.json").read_text()))
+    Raises XstiltsError if the task cannot do without it.
+    """
+    entry = Task(**task)
+    kind = READ[entry.type]
+    if mask_column:
+        texts = {name for name in kind.TEXT_COLUMNS if table[name].null_count < len(table)}
+        if mask_column not in kind.MASKABLE or (len(table) and not texts > {mask_column}):
+            usable = [name for name in kind.MASKABLE if texts > {name}]
+            what = f"column '{mask_column}' of task '{entry.name}' cannot be masked"
+            why = "it has no text, or without it nothing is left to predict from"
+            hint = f"mask {' or '.join(usable)}" if usable else "leave the task out of arms with `mask_column`"
+            raise XstiltsError("unsupported", what, why, hint)
+        position, nulls = table.column_names.index(mask_column), pa.nulls(len(table), table[mask_column].type)
+        table = table.set_column(position, mask_column, nulls)
+    return kind.encode(table, entry, tokenizer, max_length)

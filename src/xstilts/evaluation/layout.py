@@ -7,6 +7,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,12 @@ class Mistakes:
 
     def __iter__(self) -> Iterator[str]:
         for what, where in list(self.first.items())[:SHOWN]:
-            number = where if isinstance(where, int) else _line_of(self.path, where)
+            number = where
+            if isinstance(where, str):  # written with escapes, it is not in the text
+                before, string, _ = self.path.read_text(encoding="utf-8").partition(
+                    json.dumps(where, ensure_ascii=False)
+                )
+                number = before.count("\n") + 1 if string else 0
             line = f", line {number}" if number else ""
             more = f" (and {self.count[what] - 1:,} times more)" if self.count[what] > 1 else ""
             yield f"{self.path}{line}: {what}{more}"
@@ -57,54 +63,79 @@ def check_folder(folder: Path) -> None:
         raise XstiltsError("missing-file", f"there is no folder {folder}", why, "check the path")
 
 
-def read(path: Path, target: Target, mistakes: Mistakes, gold: bool) -> Any:
-    """The content of a file: lines, pairs, or for questions {id: answer}, if `gold` [(id, answers)]."""
+def read_both(
+    predictions: Path, labels: Path | None, task: str, code: str, submission: bool = False
+) -> tuple[Any, Any, list[str]]:
+    """Golds and predictions of a task in a language, and every mistake in the two files.
+
+    Both are lines, or pairs of ids; of questions the golds are [(id, answers)] and the predictions {id: answer}.
+
+    Args:
+        labels: the folder of golds; without one they are None.
+        submission: whether the benchmark gets the predictions: ids are checked as well.
+    """
+    target = TARGETS[task]
+    in_predicted = Mistakes(predictions / task / target.file(code))
+    predicted = _read(in_predicted.path, target, in_predicted, gold=False)
+    for number, (first, second) in enumerate(predicted if submission and target.kind == "pairs" else (), 1):
+        if not first.startswith(f"{code}-") or not second.startswith("en-"):
+            what = f"expected an id that begins with '{code}-', a tab, and one that begins with 'en-'"
+            in_predicted.add(what, number)
+    if labels is None:
+        return None, predicted, list(in_predicted)
+    in_gold = Mistakes(labels / task / target.file(code))
+    gold = _read(in_gold.path, target, in_gold, gold=True)
+    if target.aligned and gold and predicted:
+        _compare_lines(predicted, gold, target, in_gold.path, in_predicted)
+    if submission and target.kind == "answers" and not in_gold and (predicted or not in_predicted):
+        questions = {key for key, _ in gold}
+        for key in (key for key in predicted if key not in questions):
+            in_predicted.add(f"'{key}' is no question of {in_gold.path}", key)
+        for key in sorted(questions - predicted.keys()):
+            in_predicted.add(f"no answer to question '{key}'")
+    return gold, predicted, [*in_gold, *in_predicted]
+
+
+def _read(path: Path, target: Target, mistakes: Mistakes, gold: bool) -> Any:
     if target.kind == "answers":
-        return read_questions(path, mistakes) if gold else read_answers(path, mistakes)
-    if target.kind != "pairs":
-        return read_lines(path, target, mistakes)
-    pairs = read_pairs(path, mistakes)
-    if gold and not pairs:
-        mistakes.add("no pair in it")
-    return pairs
+        return _read_questions(path, mistakes) if gold else _read_answers(path, mistakes)
+    if target.kind == "pairs":
+        return _read_pairs(path, mistakes, gold)
+    return _read_lines(path, target, mistakes)
 
 
-def read_lines(path: Path, target: Target, mistakes: Mistakes) -> list[str]:
+def _read_lines(path: Path, target: Target, mistakes: Mistakes) -> list[str]:
     """The stripped lines of a file of labels, indices or tags. In a file of tags an empty line ends a sentence, also
     the last one."""
     lines = _lines(path, mistakes)
     if target.kind == "tags" and lines and lines[-1]:
         lines.append("")
-    faults = {value: _fault(value, target) for value in set(lines)}
+    words = {*target.words, *([""] if target.kind == "tags" else [])}
     for number, line in enumerate(lines, 1):
-        if faults[line]:
-            mistakes.add(faults[line], number)
+        if target.kind == "indices":
+            if not line.isascii() or not line.isdigit():
+                mistakes.add(f"'{line[:40]}' is no index (a number from 0)", number)
+        elif line not in words:
+            mistakes.add(f"unknown label '{line[:40]}', expected one of {' '.join(target.words)}", number)
     if not any(lines) and not mistakes:
         mistakes.add("no example in it")
     return lines
 
 
-def _fault(value: str, target: Target) -> str:
-    """What is wrong with a line of labels, indices or tags; "" if nothing."""
-    if target.kind == "indices":
-        return "" if value.isascii() and value.isdigit() else f"'{value[:40]}' is no index (a number from 0)"
-    if value in target.words or (target.kind == "tags" and not value):
-        return ""
-    return f"unknown label '{value[:40]}', expected one of {' '.join(target.words)}"
-
-
-def read_pairs(path: Path, mistakes: Mistakes) -> list[tuple[str, str]]:
-    """The pairs `source id TAB English id` of a file, one for each line; the file may be empty."""
+def _read_pairs(path: Path, mistakes: Mistakes, gold: bool) -> list[tuple[str, str]]:
+    """The pairs `source id TAB English id` of a file, one for each line; a file of predictions may be empty."""
     pairs = []
     for number, line in enumerate(_lines(path, mistakes), 1):
         cells = line.split("\t")
         pairs.append((cells[0], cells[-1]))
         if len(cells) != 2 or not all(cells):
             mistakes.add("expected two ids with a tab between them", number)
+    if gold and not pairs:
+        mistakes.add("no pair in it")
     return pairs
 
 
-def read_answers(path: Path, mistakes: Mistakes) -> dict[str, str]:
+def _read_answers(path: Path, mistakes: Mistakes) -> dict[str, str]:
     """The answer to each question id in a JSON object, which may be the value of a key `data`."""
     pairs = _json(path, mistakes, _Pairs)
     pairs = dict(pairs).get("data", pairs) if isinstance(pairs, _Pairs) else pairs
@@ -121,7 +152,7 @@ def read_answers(path: Path, mistakes: Mistakes) -> dict[str, str]:
     return {key: answer for key, answer in pairs if isinstance(answer, str)}
 
 
-def read_questions(path: Path, mistakes: Mistakes) -> list[tuple[str, list[str]]]:
+def _read_questions(path: Path, mistakes: Mistakes) -> list[tuple[str, list[str]]]:
     """Id and gold answers of each question of a SQuAD JSON file."""
     content = _json(path, mistakes)
     if mistakes:
@@ -145,7 +176,7 @@ def read_questions(path: Path, mistakes: Mistakes) -> list[tuple[str, list[str]]
     return questions
 
 
-def compare_lines(predicted: list[str], gold: list[str], target: Target, labels: Path, mistakes: Mistakes) -> None:
+def _compare_lines(predicted: list[str], gold: list[str], target: Target, labels: Path, mistakes: Mistakes) -> None:
     """Add a mistake if predictions cannot belong to the golds: by their number of lines, or by ends of sentences."""
     unit, count, expected = "lines", len(predicted), len(gold)
     if target.kind == "tags":
@@ -170,22 +201,16 @@ def unexpected_files(folder: Path) -> list[str]:
         target = TARGETS[entry.name]
         names = {target.file(code): code for code in target.languages}
         for file in (file for file in _visible(entry) if file.name not in names):
-            guess = _same_language(file.name, names) or did_you_mean(file.name, names)
+            guess = did_you_mean(file.name, names)
+            with suppress(XstiltsError):  # the file of the same language has another code
+                code = language(file.name.removeprefix("test-").partition(".")[0]).code
+                guess = f"did you mean '{target.file(code)}'?" if code in target.languages else guess
             unexpected.append(f"{file}: no file of {entry.name}" + f", {guess}" * bool(guess))
     return unexpected
 
 
 def _visible(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-
-
-def _same_language(name: str, names: dict[str, str]) -> str:
-    """A question that names the file of the same language under another code, "" if there is none."""
-    try:
-        code = language(name.removeprefix("test-").partition(".")[0]).code
-    except XstiltsError:
-        return ""
-    return next((f"did you mean '{known}'?" for known, known_code in names.items() if known_code == code), "")
 
 
 class _Pairs(list[tuple[str, Any]]):
@@ -220,10 +245,3 @@ def _json(path: Path, mistakes: Mistakes, hook: Callable[..., Any] | None = None
     except (ValueError, RecursionError) as error:
         mistakes.add(f"broken JSON: {error}")
     return None
-
-
-def _line_of(path: Path, value: str) -> int:
-    """The first line that holds a JSON string; 0 if it is written with escapes and cannot be found."""
-    text = path.read_text(encoding="utf-8")
-    place = text.find(json.dumps(value, ensure_ascii=False))
-    return text.count("\n", 0, place) + 1 if place >= 0 else 0

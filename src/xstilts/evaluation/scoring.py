@@ -4,13 +4,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from xstilts.errors import XstiltsError, did_you_mean
-from xstilts.evaluation.layout import Mistakes, all_mistakes, check_folder, compare_lines, read, unexpected_files
+from xstilts.errors import XstiltsError
+from xstilts.evaluation.layout import all_mistakes, check_folder, read_both, unexpected_files
 from xstilts.tasks import metrics
 from xstilts.tasks.metrics import Scores
 from xstilts.tasks.xtreme import GROUPS, TARGETS, Target
-
-VERSIONS = ("xtreme-2020",)
 
 
 def _language_scores(task: str, code: str, gold: Any, predicted: Any) -> Scores:
@@ -40,19 +38,22 @@ def score(predictions: Path, labels: Path, version: str = "xtreme-2020") -> dict
     `unanswered` counts questions without an answer (they score 0), `ignored` names files that belong to no task.
     Raises XstiltsError with every mistake in the files, and if nothing can be scored.
     """
-    if version not in VERSIONS:
-        hint = did_you_mean(version, VERSIONS) or "leave --version out"
-        raise XstiltsError("unknown-name", f"unknown version '{version}'", f"there is {', '.join(VERSIONS)}", hint)
+    if version != "xtreme-2020":
+        hint = "give xtreme-2020, or leave --version out"
+        raise XstiltsError("unknown-name", f"unknown version '{version}'", "there is xtreme-2020", hint)
     check_folder(predictions)
     check_folder(labels)
-    missing = _missing(predictions, labels)
-    absent = {(part["task"], code) for part in missing for code in part["languages"]}
     mistakes: list[str] = []
+    missing: list[dict[str, Any]] = []
     tasks: dict[str, Any] = {}
     unanswered: dict[str, dict[str, int]] = {}
     for task, target in TARGETS.items():
+        absent = {}
+        for side, folder in (("predictions", predictions), ("labels", labels)):
+            absent[side] = [code for code in target.languages if not (folder / task / target.file(code)).exists()]
+            missing += [{"task": task, "in": side, "languages": absent[side]}] if absent[side] else []
         by_language = {}
-        for code in (code for code in target.languages if (task, code) not in absent):
+        for code in (code for code in target.languages if code not in absent["predictions"] + absent["labels"]):
             gold, predicted, in_files = read_both(predictions, labels, task, code)
             mistakes += in_files
             if in_files:
@@ -69,31 +70,13 @@ def score(predictions: Path, labels: Path, version: str = "xtreme-2020") -> dict
         why = f"{predictions} and {labels} have no file of the benchmark in common"
         hint = "each needs folders such as xnli with files such as test-sw.tsv"
         raise XstiltsError("missing-file", "nothing to score", why, hint)
-    ignored = unexpected_files(predictions)
-    scores = {"version": version, "tasks": tasks, **_overall(tasks)}
-    return scores | {"missing": missing, "unanswered": unanswered, "ignored": ignored}
-
-
-def read_both(predictions: Path, labels: Path, task: str, code: str) -> tuple[Any, Any, list[str]]:
-    """Golds and predictions of a task in a language, and every mistake in the two files."""
-    target = TARGETS[task]
-    in_gold, in_predicted = (Mistakes(folder / task / target.file(code)) for folder in (labels, predictions))
-    gold = read(in_gold.path, target, in_gold, gold=True)
-    predicted = read(in_predicted.path, target, in_predicted, gold=False)
-    if target.aligned and gold and predicted:
-        compare_lines(predicted, gold, target, in_gold.path, in_predicted)
-    return gold, predicted, [*in_gold, *in_predicted]
-
-
-def _missing(predictions: Path, labels: Path) -> list[dict[str, Any]]:
-    """Languages of a task that one of the folders lacks, a record per task and folder."""
-    missing = []
-    for task, target in TARGETS.items():
-        for side, folder in (("predictions", predictions), ("labels", labels)):
-            absent = [code for code in target.languages if not (folder / task / target.file(code)).exists()]
-            if absent:
-                missing.append({"task": task, "in": side, "languages": absent})
-    return missing
+    totals = {task: facts["score"] for task, facts in tasks.items() if facts["score"] is not None}
+    groups: dict[str, float | None] = {}
+    for group, names in {**GROUPS, "all": tuple(TARGETS)}.items():
+        complete = all(name in totals for name in names)
+        groups[group] = sum(totals[name] for name in names) / len(names) if complete else None
+    scores = {"version": version, "tasks": tasks, "all_task": groups.pop("all"), "groups": groups}
+    return scores | {"missing": missing, "unanswered": unanswered, "ignored": unexpected_files(predictions)}
 
 
 def _task_means(by_language: dict[str, Scores], target: Target) -> dict[str, float | None]:
@@ -105,14 +88,3 @@ def _task_means(by_language: dict[str, Scores], target: Target) -> dict[str, flo
     if target.kind == "answers":
         return {**means, "score": (means["exact_match"] + means["f1"]) / 2}
     return {**means, "score": means["f1"] if "f1" in means else means["accuracy"]}
-
-
-def _overall(tasks: dict[str, Any]) -> dict[str, Any]:
-    """Means over the tasks of each group and over all nine; None where one of them is missing or incomplete."""
-    scores = {task: facts["score"] for task, facts in tasks.items() if facts["score"] is not None}
-
-    def mean(names: tuple[str, ...]) -> float | None:
-        complete = all(name in scores for name in names)
-        return sum(scores[name] for name in names) / len(names) if complete else None
-
-    return {"groups": {group: mean(names) for group, names in GROUPS.items()}, "all_task": mean(tuple(TARGETS))}

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from math import isnan, log
-from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
@@ -25,13 +24,34 @@ def measure_subwords(facts: Mapping[str, Any], steps: Mapping[str, Step], store:
     languages, without labels; log_size is the natural logarithm of the number of characters of pretraining text, for
     encoders that the study pretrained. Encoders that are not in the store, or have no fast tokenizer, are left out.
     """
+    from tokenizers import Tokenizer
+
     result: dict[str, Any] = {"fertility": {}, "overlap": {}, "log_size": {}}
     texts = _texts(facts, store)
     for name, fingerprint in facts["encoder_steps"].items():
-        if file := store.find(fingerprint, "tokenizer.json"):
-            result["fertility"][name], result["overlap"][name] = _subwords(file, texts)
-            if sizes := _log_sizes(steps[fingerprint], store):
-                result["log_size"][name] = sizes
+        file = store.find(fingerprint, "tokenizer.json")
+        if not file:
+            continue
+        tokenizer = Tokenizer.from_file(str(file))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        per_word, distinct = {}, {}
+        for code, of_language in texts.items():
+            ids = [text.ids for text in tokenizer.encode_batch_fast(of_language, add_special_tokens=False)]
+            per_word[code] = round(fertility(of_language, [len(of_text) for of_text in ids]), 6)
+            distinct[code] = set().union(*ids)
+        result["fertility"][name] = {code: value for code, value in per_word.items() if not isnan(value)}
+        result["overlap"][name] = {
+            a: {b: round(subword_overlap(distinct[a], distinct[b]), 6) for b in texts} for a in texts
+        }
+        sizes = {}
+        for source, examples in steps[fingerprint].inputs.items():
+            if source.startswith("rows.") and (corpus := store.find(examples, "examples.parquet")):
+                texts_of_language = pq.read_table(corpus, columns=["text"])["text"]
+                if characters := pc.sum(pc.utf8_length(texts_of_language)).as_py():
+                    sizes[source.removeprefix("rows.")] = round(log(characters), 6)
+        if sizes:
+            result["log_size"][name] = sizes
     return result
 
 
@@ -56,23 +76,6 @@ def _texts(facts: Mapping[str, Any], store: Store) -> dict[str, list[str]]:
     return texts
 
 
-def _subwords(file: Path, texts: dict[str, list[str]]) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """Fertility of each language, and overlap of each two, with the tokenizer of a file."""
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(file))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    ids = {
-        code: [encoded.ids for encoded in tokenizer.encode_batch_fast(of_language, add_special_tokens=False)]
-        for code, of_language in texts.items()
-    }
-    per_word = {code: fertility(texts[code], [len(of_text) for of_text in ids[code]]) for code in texts}
-    distinct = {code: {i for of_text in of_language for i in of_text} for code, of_language in ids.items()}
-    overlap = {a: {b: round(subword_overlap(distinct[a], distinct[b]), 6) for b in distinct} for a in distinct}
-    return {code: round(value, 6) for code, value in per_word.items() if not isnan(value)}, overlap
-
-
 def fertility(texts: Sequence[str], pieces: Sequence[int]) -> float:
     """Sub-words per word (Rust et al. 2021, arXiv 2012.15613), from texts and the number of sub-words of each.
 
@@ -94,14 +97,3 @@ def subword_overlap(a: Collection[int], b: Collection[int]) -> float:
     0.2
     """
     return len(set(a) & set(b)) / (len(set(a)) + len(set(b))) if a or b else float("nan")
-
-
-def _log_sizes(step: Step, store: Store) -> dict[str, float]:
-    """Log of the characters of an encoder's pretraining text in each language; {} for one that was fetched."""
-    sizes = {}
-    for name, fingerprint in step.inputs.items():
-        if name.startswith("rows.") and (file := store.find(fingerprint, "examples.parquet")):
-            text = pq.read_table(file, columns=["text"])["text"]
-            if count := pc.sum(pc.utf8_length(text)).as_py():
-                sizes[name.removeprefix("rows.")] = round(log(count), 6)
-    return sizes

@@ -47,16 +47,16 @@ def submit(folder: Path, out: Path, arm: str, encoder: str = "", replicate: int 
             if count and benchmark.kind == "labels":
                 summary["filled"][f"{task}/{benchmark.file(code)}"] = count
     if not summary["files"]:
-        raise XstiltsError("inconsistent", f"{folder} has predicted no task of the benchmark",
-                           f"its tasks are {', '.join(tasks.values())}",
-                           "score one of " + ", ".join(TARGETS))  # fmt: skip
+        what, why = f"{folder} has predicted no task of the benchmark", f"its tasks are {', '.join(tasks.values())}"
+        raise XstiltsError("inconsistent", what, why, f"score one of {', '.join(TARGETS)}")
     return summary
 
 
 def _text(rows: list[Row], benchmark: Target, left_out: int) -> str:
     """The content of the file of one language.
 
-    Raises XstiltsError if a line is missing that cannot be filled: the benchmark reads files line by line.
+    The benchmark reads files line by line: in a file of labels, examples that were left out get the most frequent one
+    at the place that the ids of the others leave free. Raises XstiltsError if a line is missing that cannot be filled.
     """
     if benchmark.kind == "answers":
         return json.dumps({row["example_id"]: row["prediction"] for row in rows}, ensure_ascii=False)
@@ -64,27 +64,19 @@ def _text(rows: list[Row], benchmark: Target, left_out: int) -> str:
         pairs = (f"{row['prediction']}\t{row['example_id']}\n" for row in rows if row["prediction"] is not None)
         return "".join(pairs)
     if left_out and benchmark.kind != "labels":
-        raise XstiltsError("bad-row", f"{left_out} examples in '{rows[0]['language']}' were left out as bad",
-                           "the benchmark reads these files line by line, and no line can stand for them",
-                           CORRECT)  # fmt: skip
+        what = f"{left_out} examples in '{rows[0]['language']}' were left out as bad"
+        why = "the benchmark reads these files line by line, and no line can stand for them"
+        raise XstiltsError("bad-row", what, why, CORRECT)
     if benchmark.kind == "tags":
         return "\n".join("\n".join(row["prediction"]) + "\n" for row in rows)
     lines = [str(row["index" if benchmark.kind == "indices" else "prediction"]) for row in rows]
     if left_out:
-        lines = _filled([row["example_id"] for row in rows], lines, len(lines) + left_out)
+        places = [int(number) for row in rows for number in re.findall(r"-(\d+)\Z", row["example_id"])]
+        total = len(lines) + left_out
+        if len(places) < len(lines) or max(places) >= total:
+            why = "ids are the data's own and do not number the lines"
+            raise XstiltsError("bad-row", "examples were left out as bad, and their lines are unknown", why, CORRECT)
+        by_place = dict(zip(places, lines, strict=True))
+        most_frequent = Counter(lines).most_common(1)[0][0]
+        lines = [by_place.get(place, most_frequent) for place in range(total)]
     return "\n".join(lines) + "\n"
-
-
-def _filled(ids: list[str], lines: list[str], total: int) -> list[str]:
-    """A line for each of `total` examples: its own, placed by the number at the end of its id, or the most frequent.
-
-    Raises XstiltsError if ids are the data's own and do not end in the number of their line.
-    """
-    places = [int(match.group(1)) for name in ids if (match := re.fullmatch(r".*-(\d+)", name))]
-    if len(places) < len(lines) or max(places) >= total:
-        raise XstiltsError("bad-row", "examples were left out as bad, and their lines are unknown",
-                           "ids are the data's own and do not number the lines", CORRECT)  # fmt: skip
-    result = [Counter(lines).most_common(1)[0][0]] * total
-    for place, line in zip(places, lines, strict=True):
-        result[place] = line
-    return result
