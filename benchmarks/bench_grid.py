@@ -22,8 +22,8 @@ from xstilts.config.load import load_study
 from xstilts.costs.devices import rates
 from xstilts.costs.estimate import Estimate, estimates
 from xstilts.study.freeze import freeze
+from xstilts.study.overview import naive_runs
 from xstilts.study.plan import build_plan
-from xstilts.study.price import naive_runs
 from xstilts.study.steps import StudyPlan
 
 INTERMEDIATE = ("anli_plus", "mnli", "qqp", "squad_v1", "squad_v2", "hellaswag", "ccg", "cosmosqa", "commonsenseqa")

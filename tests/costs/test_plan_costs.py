@@ -22,9 +22,8 @@ from xstilts.costs.sizes import Size, Sizes
 from xstilts.engine import Outcome, Plan, Step, Store
 from xstilts.errors import XstiltsError
 from xstilts.study.freeze import freeze
-from xstilts.study.graph import dot, grouped, mermaid
+from xstilts.study.overview import bill, dot, grouped, mermaid, naive_runs
 from xstilts.study.plan import build_plan
-from xstilts.study.price import bill, naive_runs
 from xstilts.study.run import run_study
 from xstilts.tasks.encoding import cuts
 

@@ -12,8 +12,7 @@ import pyarrow as pa
 import pytest
 
 from xstilts.errors import XstiltsError
-from xstilts.evaluation.check_submission import check
-from xstilts.evaluation.scoring import score
+from xstilts.evaluation.scoring import check, score
 from xstilts.tasks import classification, metrics
 from xstilts.tasks.metrics import chunk_f1, chunks, mlqa_normal, segmented, set_f1, squad_normal, token_f1
 from xstilts.tasks.xtreme import GROUPS, TARGETS

@@ -14,9 +14,9 @@ from made_runs import make_run
 from support import invoke
 from xstilts.config.load import load_study
 from xstilts.errors import XstiltsError
-from xstilts.evaluation.check_submission import check
+from xstilts.evaluation.scoring import check
 from xstilts.evaluation.write_submission import submit
-from xstilts.study import revisions
+from xstilts.study import freeze as freezing
 from xstilts.study.freeze import freeze
 from xstilts.study.plan import build_plan
 from xstilts.tasks.task import catalogue as known_tasks
@@ -78,7 +78,7 @@ def test_the_plan_warns_of_an_unpinned_revision_and_the_study_pins_it(tmp_path, 
     path = study(tmp_path, tasks={"xnli": {"extends": "xnli", "source": {"hub": "facebook/xnli", "config": "{lang}"}}})
     planned = freeze(load_study(path), None, "cpu")
     assert any("task 'xnli': revision not pinned" in warning for warning in planned.warnings)
-    monkeypatch.setattr(revisions, "resolve", lambda hub, ref: "a" * 40)
+    monkeypatch.setattr(freezing, "resolve", lambda hub, ref: "a" * 40)
     pinned = freeze(load_study(path), None, "cpu", resolved=True)
     assert pinned.tasks["xnli"].source.revision == "a" * 40
     assert not any("not pinned" in warning for warning in pinned.warnings)

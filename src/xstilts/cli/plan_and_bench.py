@@ -44,8 +44,7 @@ def plan(
     from xstilts.costs.estimate import estimates
     from xstilts.costs.sizes import Sizes
     from xstilts.engine import Store
-    from xstilts.study.graph import dot, grouped, mermaid
-    from xstilts.study.price import bill
+    from xstilts.study.overview import bill, dot, grouped, mermaid
     from xstilts.study.run import freeze_plan
 
     if as_dot + as_mermaid + as_json > 1:

@@ -73,7 +73,7 @@ def check(
     labels: Annotated[Path | None, typer.Option("--labels", help="Labels, to check line counts and ids.")] = None,
 ) -> None:
     """List every mistake in a folder of predictions."""
-    from xstilts.evaluation.check_submission import check
+    from xstilts.evaluation.scoring import check
 
     say(f"{check(folder, labels)} files, no mistake")
 

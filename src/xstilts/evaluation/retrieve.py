@@ -58,26 +58,20 @@ def retrieve(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, cont
     if arguments["dev_languages"]:
         dev = _embed_languages(model, arguments, inputs, arguments["dev_languages"], "dev", context)
         position, thresholds, choice = _choose(dev, task, arguments)
-    parts = [_predictions(embedded.language(code), task, position, code, thresholds) for code in arguments["languages"]]
+    parts = []
+    for code in arguments["languages"]:
+        queries, columns = embedded.language(code).predict(task, position)
+        if task.mining and code not in thresholds:
+            what = f"task '{task.name}' has no development examples in '{code}'"
+            why = "the threshold of mined pairs is fitted on them, language by language"
+            raise XstiltsError("missing-data", what, why, "give the target a `dev` split that has the language")
+        if task.mining:
+            mined = columns["score"] >= thresholds[code]
+            columns["prediction"] = [p if m else None for p, m in zip(columns["prediction"], mined, strict=True)]
+        parts.append(attach_example_ids(queries, columns))
     pq.write_table(pa.concat_tables(parts), out / "predictions.parquet")
     summary = {"layer": layers[position], "pooling": arguments["pooling"], **choice}
     (out / "retrieval.json").write_text(json.dumps(summary))
-
-
-def _predictions(embedded: Embedded, task: Task, layer: int, code: str, thresholds: dict[str, float]) -> pa.Table:
-    """The predictions for the queries of one language; pairs below its threshold are not mined."""
-    queries, columns = embedded.predict(task, layer)
-    if task.mining:
-        if code not in thresholds:
-            raise XstiltsError(
-                "missing-data",
-                f"task '{task.name}' has no development examples in '{code}'",
-                "the threshold of mined pairs is fitted on them, language by language",
-                "give the target a `dev` split that has the language",
-            )
-        mined = columns["score"] >= thresholds[code]
-        columns["prediction"] = [p if keep else None for p, keep in zip(columns["prediction"], mined, strict=True)]
-    return attach_example_ids(queries, columns)
 
 
 def _choose(dev: Embedded, task: Task, arguments: dict[str, Any]) -> tuple[int, dict[str, float], dict[str, Any]]:
@@ -101,10 +95,8 @@ def _dev_score(embedded: Embedded, task: Task, layer: int) -> tuple[float, float
     queries, columns = embedded.predict(task, layer)
     if task.mining:
         gold, predicted = np.array(columns["gold"], object), np.array(columns["prediction"], object)
-        paired = np.array([p is not None for p in predicted])
-        threshold, f1 = retrieval.fit_threshold(
-            columns["score"][paired], (gold == predicted)[paired], sum(g is not None for g in gold)
-        )
+        paired, pairs = np.array([p is not None for p in predicted]), sum(g is not None for g in gold)
+        threshold, f1 = retrieval.fit_threshold(columns["score"][paired], (gold == predicted)[paired], pairs)
         return f1, threshold
     metric = main_metric(task)
     statistics = retrieval.statistics(attach_example_ids(queries, columns), metric)

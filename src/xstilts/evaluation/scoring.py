@@ -1,4 +1,4 @@
-"""Scores of one folder of predictions against one of labels, both in the benchmark's layout."""
+"""Checks and scores of a folder of predictions against one of labels, both in the benchmark's layout."""
 
 from functools import partial
 from pathlib import Path
@@ -88,3 +88,38 @@ def _task_means(by_language: dict[str, Scores], target: Target) -> dict[str, flo
     if target.kind == "answers":
         return {**means, "score": (means["exact_match"] + means["f1"]) / 2}
     return {**means, "score": means["f1"] if "f1" in means else means["accuracy"]}
+
+
+def check(folder: Path, labels: Path | None = None) -> int:
+    """Check every file of a folder of predictions; returns the number of files.
+
+    With `labels`, a folder in the same layout, numbers of lines, ends of sentences and question ids are compared
+    too, for the files that it has. Raises XstiltsError with every mistake of all files at once, or if `labels` has no
+    file to compare with.
+    """
+    check_folder(folder)
+    if labels:
+        check_folder(labels)
+    mistakes, files, compared = unexpected_files(folder), 0, 0
+    for task, target in TARGETS.items():
+        present = (folder / task).is_dir()
+        if not present:
+            mistakes.append(f"{folder / task}: missing, with all {len(target.languages)} languages")
+        for code in target.languages:
+            file = folder / task / target.file(code)
+            labelled = labels if labels and (labels / task / file.name).exists() else None
+            compared += labelled is not None
+            files += present
+            if file.exists():
+                mistakes += read_both(folder, labelled, task, code, submission=True)[2]
+            elif present:
+                mistakes.append(f"{file}: missing")
+    if labels and not compared:
+        what, hint = (
+            f"{labels} has no labels of the benchmark",
+            "check the path: it needs files such as xnli/test-sw.tsv",
+        )
+        raise XstiltsError("missing-file", what, "nothing could be compared", hint)
+    if mistakes:
+        raise all_mistakes(mistakes, "correct these, then check again")
+    return files

@@ -1,20 +1,28 @@
-"""Decides, before anything is trained, all that a study leaves open: languages, draws, precision, device."""
+"""Decides, before anything is trained, all that a study leaves open: languages, draws, precision, device, revisions.
+
+Data sets, encoders and translators of the hub without a fixed revision get the commit that they have when the study is
+frozen, so that every fingerprint contains a commit.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xstilts.config.schema import Study
+from xstilts.config.schema import Encoder, Study, Translator
 from xstilts.data.examples import available, required_tasks
+from xstilts.data.hub import mirror, resolve
 from xstilts.engine import digest
 from xstilts.errors import XstiltsError
 from xstilts.languages import distance_matrix, split_languages
 from xstilts.models.hardware import choose_precision
 from xstilts.randomness import derive
 from xstilts.study.design_warnings import design_warnings
-from xstilts.study.revisions import pinned, unpinned
 from xstilts.study.source_languages import draw_sources
+from xstilts.tasks.data_source import FileSource, HubSource
 from xstilts.tasks.task import Task, find_task, from_xtreme_folder
+
+SECTIONS = {"encoder": "encoders", "translator": "translators"}
+"""The sections of a study that name models."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,7 @@ def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False
     """
     tasks = _tasks(study)
     if resolved:
-        study, tasks = pinned(study, tasks, data)
+        study, tasks = _pinned(study, tasks, data)
     anchor, settings = study.languages.anchor, study.languages
     task_of = {target: tasks[entry.task] for target, entry in study.targets.items()}
     codes = settings.candidates or dict.fromkeys(code for task in task_of.values() for code in task.languages)
@@ -84,7 +92,7 @@ def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False
                 raise XstiltsError("too-few", what, why, hint)
             warnings.append(f"{what}: its results hold for these languages only")
     sources = draw_sources(study, tasks, split, data)
-    warnings += [*design_warnings(study, tasks, split, sources), *unpinned(study, tasks, data)]
+    warnings += [*design_warnings(study, tasks, split, sources), *_unpinned(study, tasks, data)]
     return Frozen(
         study=study,
         tasks=tasks,
@@ -118,3 +126,70 @@ def _tasks(study: Study) -> dict[str, Task]:
         tasks[name] = from_xtreme_folder(task) if from_folder else task
         names += [other for other in required_tasks(tasks[name]) if other not in tasks]
     return tasks
+
+
+def _pinned(study: Study, tasks: dict[str, Task], data: Path | None) -> tuple[Study, dict[str, Task]]:
+    """The study and its tasks with a commit in place of every revision that can change.
+
+    Raises XstiltsError if the hub cannot be asked and nothing is cached.
+    """
+    for section in SECTIONS.values():
+        entries = dict(getattr(study, section))
+        for name, entry in entries.items():
+            if _open_model(entry):
+                entries[name] = entry.model_copy(update={"revision": _commit(entry)})
+        study = study.model_copy(update={section: entries})
+    tasks = dict(tasks)
+    for name, task in tasks.items():
+        if source := _open_source(task, data):
+            commit = {"revision": resolve(source.hub, source.revision)}
+            tasks[name] = task.model_copy(update={"source": source.model_copy(update=commit)})
+    return study, tasks
+
+
+def _unpinned(study: Study, tasks: dict[str, Task], data: Path | None) -> list[str]:
+    """A warning for each part of the study whose revision can change."""
+    names = [f"task '{task.name}'" for task in tasks.values() if _open_source(task, data)]
+    for kind, section in SECTIONS.items():
+        names += [f"{kind} '{name}'" for name, entry in getattr(study, section).items() if _open_model(entry)]
+    return [f"{name}: revision not pinned; `study` asks the hub for the current one and keeps it" for name in names]
+
+
+def on_hub(load: str) -> bool:
+    """Whether a model is in a hub repository, not a folder; raises XstiltsError for a path without a folder."""
+    if Path(load).is_dir():
+        return False
+    if Path(load).is_absolute() or load.startswith((".", "~")) or load.count("/") > 1:  # no repository is named so
+        hint = "give the folder of a model, or a repository of the hub as `owner/name`"
+        raise XstiltsError("missing-model", f"there is no folder {load}", "the study loads a model from it", hint)
+    return True
+
+
+def _changes(revision: str) -> bool:
+    """Whether a revision can be another commit tomorrow: a branch, or none."""
+    return not revision or revision == "main" or revision.startswith("refs/")
+
+
+def _open_model(entry: Encoder | Translator) -> bool:
+    return bool(entry.load) and _changes(entry.revision) and on_hub(entry.load)
+
+
+def _open_source(task: Task, data: Path | None) -> HubSource | FileSource | None:
+    """The repository of a task's examples if it is read at a revision that can change; a local copy cannot."""
+    source = task.source
+    if not isinstance(source, HubSource | FileSource) or not source.hub or mirror(source.hub, data):
+        return None
+    return source if _changes(source.revision) else None
+
+
+def _commit(entry: Encoder | Translator) -> str:
+    """The current commit of a model's revision; without a network the one in the local cache, which is loaded then."""
+    import huggingface_hub
+
+    try:
+        file = huggingface_hub.hf_hub_download(entry.load, "config.json", revision=entry.revision or None)
+    except (OSError, ValueError, huggingface_hub.errors.HfHubHTTPError) as error:
+        why = f"its revision is not pinned, and the hub cannot be asked: {' '.join(str(error).split())[:300]}"
+        hint = "connect to the network once, or give the folder of the model"
+        raise XstiltsError("network", f"cannot load the model '{entry.load}'", why, hint) from None
+    return Path(file).parent.name  # the cache has a folder for each commit

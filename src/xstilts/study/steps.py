@@ -1,5 +1,6 @@
 """A study's steps as plain data, and what they are made of: examples, encoders, translators."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,7 @@ from xstilts.costs.estimate import Estimate
 from xstilts.data.examples import content_digest, required_tasks
 from xstilts.engine import Plan, Step, checksum, digest
 from xstilts.randomness import derive
-from xstilts.study.freeze import Frozen
-from xstilts.study.revisions import on_hub
+from xstilts.study.freeze import Frozen, on_hub
 from xstilts.tasks.task import Task
 
 VERSIONS = {
@@ -79,22 +79,76 @@ class StudyPlan:
         """Every step that a cell reads: predictions, and trainings for their budgets."""
         return list(dict.fromkeys(fingerprint for cell in self.cells for fingerprint in cell.steps))
 
+    def add(self, kind: str, function: str, label: str, arguments: dict[str, Any], inputs: dict[str, str]) -> str:
+        """Add a step to the plan and return its fingerprint."""
+        data, ranks = self.frozen.data, self.ranks if kind in ("train", "pretrain") else 1
+        location = {"data": str(data)} if kind == "rows" and data else {}
+        resources = {"ranks": ranks} if ranks > 1 else {}
+        resources |= {"gpus": ranks} if arguments.get("device") == "cuda" else {}
+        step = Step(kind, function, VERSIONS[function], arguments, inputs, location, label, resources=resources)
+        return self.plan.add(step)
 
-def add(
-    result: StudyPlan,
-    kind: str,
-    function: str,
-    label: str,
-    arguments: dict[str, Any],
-    inputs: dict[str, str] | None = None,
-    location: dict[str, str] | None = None,
-) -> str:
-    """Add a step to the plan and return its fingerprint."""
-    ranks = result.ranks if kind in ("train", "pretrain") else 1
-    resources = ({"gpus": ranks} if arguments.get("device") == "cuda" else {}) | ({"ranks": ranks} if ranks > 1 else {})
-    version = VERSIONS[function]
-    step = Step(kind, function, version, arguments, inputs or {}, location or {}, label, resources=resources)
-    return result.plan.add(step)
+    def examples_step(self, task: Task, split: str, code: str, withheld: bool = False) -> str:
+        """The step that prepares a split of a task in one language; most are asked for often and made once."""
+        key = task.name, split, code, withheld
+        if key in self.examples:
+            self.plan.requested += 1
+            return self.examples[key]
+        frozen = self.frozen
+        tasks = {name: frozen.tasks[name] for name in required_tasks(task)}
+        arguments = {
+            "task": entry_of(task),
+            "tasks": {name: {**entry_of(other), "languages": other.languages} for name, other in tasks.items()},
+            "split": split,
+            "language": code,
+            "content": content_digest(task, split, code, frozen.data, frozen.tasks),
+            **({"labels_withheld": True} if withheld else {}),
+        }
+        label = f"{task.name} {split} in {code}"
+        self.examples[key] = self.add("rows", "xstilts.data.prepare:prepare", label, arguments, {})
+        return self.examples[key]
+
+    def examples_steps(self, task: Task, split: str, codes: Iterable[str], withheld: bool = False) -> dict[str, str]:
+        """The inputs `rows.xx` of a step that reads a split in several languages."""
+        return {f"rows.{code}": self.examples_step(task, split, code, withheld) for code in codes}
+
+    def encoder_step(self, name: str, random_weights: bool = False) -> str:
+        """The step that fetches or pretrains an encoder, or gives it random weights; seeds share a vocabulary."""
+        frozen, study = self.frozen, self.frozen.study
+        kind = name if name in study.encoders else name.rpartition("-")[0]
+        entry, pretraining = study.encoders[kind], study.encoders[kind].pretrain
+        arguments: dict[str, Any]
+        if not pretraining:
+            step_kind, function, inputs = "fetch", "xstilts.models.encoders:fetch", {}
+            seed = derive(study.seed, name, "random weights")
+            arguments = {**model_of(entry), "random_weights": random_weights, "seed": seed}
+        else:
+            step_kind, function = "pretrain", "xstilts.training.phases:pretrain"
+            corpus = frozen.tasks[pretraining.corpus]
+            languages = sorted((study.languages.anchor, *frozen.pool, *frozen.held_out))
+            texts = self.examples_steps(corpus, "train", languages)
+            words, train_vocabulary = pretraining.vocabulary.model_dump(), "xstilts.models.vocabulary:train_vocabulary"
+            inputs = {"vocabulary": self.add("vocabulary", train_vocabulary, f"vocabulary of {kind}", words, texts)}
+            inputs |= texts
+            arguments = {
+                **some(pretraining, "config", "updates", "batch_size", "masked", "exponent", "max_length"),
+                **({"updates": 0} if random_weights else {}),
+                "task": entry_of(corpus),
+                "languages": languages,
+                "recipe": {**pretraining.recipe.model_dump(), "precision": frozen.precision},
+                "seed": derive(study.seed, name, "pretraining"),
+                "device": frozen.device,
+            }
+        if random_weights:
+            return self.add("random", function, f"{name} with random weights", arguments, inputs)
+        self.encoders[name] = self.add(step_kind, function, f"{step_kind} {name}", arguments, inputs)
+        return self.encoders[name]
+
+    def translator_step(self, name: str) -> str:
+        """The step that fetches a translator."""
+        arguments, function = model_of(self.frozen.study.translators[name]), "xstilts.translation.models:fetch"
+        self.translators[name] = self.add("fetch", function, f"fetch translator {name}", arguments, {})
+        return self.translators[name]
 
 
 def entry_of(task: Task) -> dict[str, Any]:
@@ -106,35 +160,6 @@ def entry_of(task: Task) -> dict[str, Any]:
     described = {"licence", "citation", "title", "defaults", "verified", "languages"}
     entry = task.model_dump(mode="json", exclude=described, exclude_defaults=True)
     return {**entry, "metrics": entry["metrics"][:1]} if "metrics" in entry else entry
-
-
-def examples_step(result: StudyPlan, task: Task, split: str, code: str, withheld: bool = False) -> str:
-    """The step that prepares a split of a task in one language; most are asked for often and made once."""
-    key = task.name, split, code, withheld
-    if key in result.examples:
-        result.plan.requested += 1
-        return result.examples[key]
-    frozen = result.frozen
-    tasks = {name: frozen.tasks[name] for name in required_tasks(task)}
-    arguments = {
-        "task": entry_of(task),
-        "tasks": {name: {**entry_of(other), "languages": other.languages} for name, other in tasks.items()},
-        "split": split,
-        "language": code,
-        "content": content_digest(task, split, code, frozen.data, frozen.tasks),
-        **({"labels_withheld": True} if withheld else {}),
-    }
-    location = {"data": str(frozen.data)} if frozen.data else {}
-    label = f"{task.name} {split} in {code}"
-    result.examples[key] = add(result, "rows", "xstilts.data.prepare:prepare", label, arguments, {}, location)
-    return result.examples[key]
-
-
-def examples_steps(
-    result: StudyPlan, task: Task, split: str, languages: tuple[str, ...], withheld: bool = False
-) -> dict[str, str]:
-    """The inputs `rows.xx` of a step that reads a split in several languages."""
-    return {f"rows.{code}": examples_step(result, task, split, code, withheld) for code in languages}
 
 
 def some(settings: Any, *names: str) -> dict[str, Any]:
@@ -152,44 +177,3 @@ def model_of(entry: Encoder | Translator) -> dict[str, str]:
         files = sorted(path for path in Path(entry.load).iterdir() if path.is_file())
         content = digest([[path.name, checksum(path)] for path in files])
     return {"load": entry.load, "revision": entry.revision, "content": content}
-
-
-def encoder_step(result: StudyPlan, name: str, random_weights: bool = False) -> str:
-    """The step that fetches or pretrains an encoder, or gives it random weights; seeds of a kind share a vocabulary."""
-    frozen, study = result.frozen, result.frozen.study
-    kind = name if name in study.encoders else name.rpartition("-")[0]
-    entry, pretraining = study.encoders[kind], study.encoders[kind].pretrain
-    arguments: dict[str, Any]
-    if not pretraining:
-        step_kind, function, inputs = "fetch", "xstilts.models.encoders:fetch", {}
-        seed = derive(study.seed, name, "random weights")
-        arguments = {**model_of(entry), "random_weights": random_weights, "seed": seed}
-    else:
-        step_kind, function = "pretrain", "xstilts.training.phases:pretrain"
-        corpus = frozen.tasks[pretraining.corpus]
-        languages = tuple(sorted((study.languages.anchor, *frozen.pool, *frozen.held_out)))
-        texts = examples_steps(result, corpus, "train", languages)
-        words, train_vocabulary = pretraining.vocabulary.model_dump(), "xstilts.models.vocabulary:train_vocabulary"
-        inputs = {"vocabulary": add(result, "vocabulary", train_vocabulary, f"vocabulary of {kind}", words, texts)}
-        inputs |= texts
-        arguments = {
-            **some(pretraining, "config", "updates", "batch_size", "masked", "exponent", "max_length"),
-            **({"updates": 0} if random_weights else {}),
-            "task": entry_of(corpus),
-            "languages": list(languages),
-            "recipe": {**pretraining.recipe.model_dump(), "precision": frozen.precision},
-            "seed": derive(study.seed, name, "pretraining"),
-            "device": frozen.device,
-        }
-    if random_weights:
-        return add(result, "random", function, f"{name} with random weights", arguments, inputs)
-    result.encoders[name] = add(result, step_kind, function, f"{step_kind} {name}", arguments, inputs)
-    return result.encoders[name]
-
-
-def translator_step(result: StudyPlan, name: str) -> str:
-    """The step that fetches a translator."""
-    arguments = model_of(result.frozen.study.translators[name])
-    function = "xstilts.translation.models:fetch"
-    result.translators[name] = add(result, "fetch", function, f"fetch translator {name}", arguments)
-    return result.translators[name]
