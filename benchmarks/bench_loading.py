@@ -19,7 +19,7 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xstilts.config.custom_tasks import read_task_file
+from xstilts.config.load import read_task_file
 from xstilts.context import Context
 from xstilts.data.examples import available, load_examples
 from xstilts.languages import all_languages

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import torch
 
-from xstilts.config.custom_tasks import read_task_file
+from xstilts.config.load import read_task_file
 from xstilts.context import Context
 from xstilts.data.prepare import prepare
 from xstilts.evaluation.predict import baseline, predict

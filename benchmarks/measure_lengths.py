@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from xstilts.config.custom_tasks import read_task_file
+from xstilts.config.load import read_task_file
 from xstilts.costs.sizes import characters
 from xstilts.data.examples import available, load_examples
 from xstilts.errors import XstiltsError

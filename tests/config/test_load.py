@@ -7,8 +7,7 @@ import pytest
 import yaml
 
 from xstilts.config import schema
-from xstilts.config.custom_tasks import read_task_file
-from xstilts.config.load import builtin_studies, load_study, merge
+from xstilts.config.load import builtin_studies, load_study, merge, read_task_file
 from xstilts.errors import XstiltsError
 from xstilts.tasks.task import catalogue
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from xstilts.config.custom_tasks import read_task_file
+from xstilts.config.load import read_task_file
 from xstilts.data.check import splits
 from xstilts.data.examples import available, load_examples
 from xstilts.languages import all_languages

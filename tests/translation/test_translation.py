@@ -21,8 +21,7 @@ import torch
 import transformers
 
 from xstilts.analysis import analyse
-from xstilts.config.custom_tasks import read_task_file
-from xstilts.config.load import load_study
+from xstilts.config.load import load_study, read_task_file
 from xstilts.context import Context
 from xstilts.data.examples import load_examples
 from xstilts.engine import Step

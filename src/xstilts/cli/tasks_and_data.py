@@ -69,7 +69,7 @@ def known_tasks(file: Path | None, source: str | None) -> Row:
     if source == "xtreme":
         known = {name: from_xtreme_folder(task) for name, task in known.items()}
     if file:
-        from xstilts.config.custom_tasks import read_task_file
+        from xstilts.config.load import read_task_file
 
         known |= read_task_file(file)
     return known

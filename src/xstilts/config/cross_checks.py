@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from xstilts.config.messages import Mistake, Place
-from xstilts.config.schema import Arm, Encoder, Study, Target, Training, parse_contrast
+from xstilts.config.schema import Arm, Encoder, Study, Training, parse_contrast
 from xstilts.tasks.task import Task
 from xstilts.tasks.task_types import FINE_TUNED, SCORED
 
@@ -17,27 +17,21 @@ WITH_ALL_HEADS = ("bert", "roberta", "xlm-roberta", "deberta-v2", "modernbert")
 def cross_check(study: Study, tasks: Tasks) -> Iterator[Mistake]:
     """All mistakes between the entries of a study; `tasks` are the catalogue's and the study's own, by name."""
     for name, training in study.intermediate.items():
-        yield from _intermediate_mistakes(("intermediate", name), training, study, tasks)
-    for name, target in study.targets.items():
-        yield from _target_mistakes(("targets", name), target, study, tasks)
+        place, task = ("intermediate", name), tasks.get(training.task)
+        for part in training.mixture:
+            if part in study.intermediate and study.intermediate[part].mixture:
+                yield (*place, "mixture", part), "is itself a mixture: name its parts"
+        if task and task.type not in FINE_TUNED:
+            yield place, f"a task of type {task.type} has no head to train"
+        for target in study.targets:
+            yield from _leaks(place, training, target, study, tasks)
+    for name in study.targets:
+        yield from _target_mistakes(name, study, tasks)
     for name, arm in study.arms.items():
         yield from _arm_mistakes(("arms", name), arm, study, tasks)
     for name, encoder in study.encoders.items():
         yield from _encoder_mistakes(("encoders", name), encoder, study, tasks)
     yield from _contrast_mistakes(study)
-
-
-def _intermediate_mistakes(place: Place, training: Training, study: Study, tasks: Tasks) -> Iterator[Mistake]:
-    if training.mixture:
-        for part in training.mixture:
-            if part in study.intermediate and study.intermediate[part].mixture:
-                yield (*place, "mixture", part), "is itself a mixture: name its parts"
-        return
-    task = tasks.get(training.task)
-    if task and task.type not in FINE_TUNED:
-        yield place, f"a task of type {task.type} has no head to train"
-    for name in study.targets:
-        yield from _leaks(place, training, name, study, tasks)
 
 
 def _leaks(place: Place, training: Training, name: str, study: Study, tasks: Tasks) -> Iterator[Mistake]:
@@ -52,17 +46,18 @@ def _leaks(place: Place, training: Training, name: str, study: Study, tasks: Tas
         yield place, f"chooses weights on the {target.test} split, on which target '{name}' is scored"
 
 
-def _target_mistakes(place: Place, target: Target, study: Study, tasks: Tasks) -> Iterator[Mistake]:
+def _target_mistakes(name: str, study: Study, tasks: Tasks) -> Iterator[Mistake]:
+    place, target = ("targets", name), study.targets[name]
     task, training = tasks.get(target.task), target.training
     if training:
-        yield from _leaks((*place, "training"), training, str(place[-1]), study, tasks)
+        below = (*place, "training")
+        yield from _leaks(below, training, name, study, tasks)
         trained = tasks.get(training.task)
         if trained and task and trained.type != task.type:
-            what = f"trains on a task of type {trained.type}, but the target is of type {task.type}"
-            yield (*place, "training"), what
+            yield below, f"trains on a task of type {trained.type}, but the target is of type {task.type}"
         elif trained and task and task.type != "multiple_choice" and trained.labels != task.labels:
             # labels are scored by their positions
-            yield (*place, "training"), "trains on a task with other labels than the target's, or in another order"
+            yield below, "trains on a task with other labels than the target's, or in another order"
     if not task:
         return
     tuned = task.type in FINE_TUNED

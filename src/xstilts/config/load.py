@@ -1,6 +1,6 @@
-"""Read a study's YAML, with everything that it extends, and report all of its mistakes at once."""
+"""Read studies, with everything that they extend, and files of tasks; all mistakes in a file are reported at once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -8,11 +8,21 @@ from typing import Any
 from pydantic import ValidationError
 
 from xstilts.config.cross_checks import cross_check
-from xstilts.config.custom_tasks import Settings, entries_of, fill_defaults, is_task_entry, read_task_file, read_tasks
-from xstilts.config.messages import Mistake, Place, YamlFile, mistakes_of, parse
+from xstilts.config.messages import Mistake, Place, YamlFile, mistakes_of, parse, unknown
 from xstilts.config.schema import Study
 from xstilts.errors import XstiltsError, did_you_mean
-from xstilts.tasks.task import Task, catalogue
+from xstilts.tasks.task import Task, catalogue, catalogue_entries
+from xstilts.tasks.task_types import SCORED
+
+Settings = dict[str, Any]
+STUDY_ONLY = Study.model_fields.keys() - Task.model_fields.keys()
+"""Settings that show that a file is a study."""
+EMPTY = {"name": "x", "question": "", "replicates": 1, "checkpoint": "last", "primary": [""], "contrasts": []}
+EMPTY |= {section: {} for section in ("encoders", "arms", "targets")}
+"""Settings that stand for missing or invalid ones while the valid ones are checked against each other."""
+SECTIONS = {"intermediate training": "intermediate"}
+SECTIONS |= {kind: f"{kind}s" for kind in ("task", "translator", "arm", "target")}
+"""Kind of entry, as messages name it → the section of a study that holds such entries."""
 
 
 def builtin_studies() -> dict[str, Any]:
@@ -47,6 +57,24 @@ def load_study(name: str, quick: bool = False, **changes: Any) -> Study:
     return study
 
 
+def read_task_file(path: Path) -> dict[str, Task]:
+    """Read the tasks of a YAML file, by name; raises XstiltsError that lists every mistake with its line."""
+    if not path.is_file():
+        why = "a file of tasks has entries like those of the catalogue"
+        raise XstiltsError("missing-file", f"there is no file of tasks {path}", why, "check the path")
+    file = parse(path.read_text(encoding="utf-8", errors="replace"), str(path))
+    if marks := [key for key in STUDY_ONLY & file.settings.keys() if not _is_task_entry(file.settings[key])]:
+        raise XstiltsError(
+            "bad-file",
+            f"{path} is a study, not a file of tasks",
+            f"it has the settings of a study: {', '.join(sorted(marks))}",
+            "give a file of task entries, like those that a study has under `tasks:`; see docs/tasks.md",
+        )
+    tasks, mistakes = _read_tasks(file.settings)
+    file.check(mistakes)
+    return tasks
+
+
 def _read(name: str, above: tuple[str, ...] = ()) -> YamlFile:
     """A study's file, with the settings of what it extends below its own; `above` names the studies that extend it."""
     path, known = Path(name), builtin_studies()
@@ -59,7 +87,7 @@ def _read(name: str, above: tuple[str, ...] = ()) -> YamlFile:
         hint = did_you_mean(name, known) or "give a built-in name or the path of a YAML file"
         raise XstiltsError("missing-file", f"there is no study '{name}'", why, hint)
     is_study = bool(file.settings.keys() & {"extends", "quick", "task_files", *Study.model_fields})
-    if not is_study and any(map(is_task_entry, file.settings.values())):
+    if not is_study and any(map(_is_task_entry, file.settings.values())):
         why = f"its entries are tasks: {', '.join(map(str, file.settings))}"
         hint = "name it under `task_files:` in a study, or give it to `xstilts tasks --tasks`"
         raise XstiltsError("bad-file", f"{file.origin} is a file of tasks, not a study", why, hint)
@@ -67,7 +95,7 @@ def _read(name: str, above: tuple[str, ...] = ()) -> YamlFile:
     for block in (settings, settings.get("quick")):  # paths in a study are relative to its file
         if isinstance(block, dict) and isinstance(paths := block.get("task_files"), list):
             block["task_files"] = [str(path.parent / str(task_file)) for task_file in paths]
-        for _, arm in entries_of(block, "arms"):
+        for _, arm in _entries_of(block, "arms"):
             if isinstance(arm, dict) and arm.get("scores"):
                 arm["scores"] = str(path.parent / str(arm["scores"]))
     if "extends" in settings:
@@ -86,6 +114,11 @@ def _read(name: str, above: tuple[str, ...] = ()) -> YamlFile:
 def _separate(value: Any) -> Any:
     """A copy in which mappings that a YAML alias shares are separate ones."""
     return {key: _separate(inner) for key, inner in value.items()} if isinstance(value, dict) else value
+
+
+def _is_task_entry(entry: Any) -> bool:
+    """Whether a raw setting looks like the entry of a task."""
+    return isinstance(entry, dict) and bool(entry.keys() & {"type", "extends", "source"})
 
 
 def merge(base: Settings, over: Settings) -> Settings:
@@ -110,22 +143,26 @@ def _without_removed(quick: Settings, over: Settings) -> Settings:
     return remaining
 
 
-EMPTY = {"name": "x", "question": "", "replicates": 1, "checkpoint": "last", "primary": [""], "contrasts": []}
-EMPTY |= {section: {} for section in ("encoders", "arms", "targets")}
-"""Settings that stand for missing or invalid ones while the valid ones are checked against each other."""
-SECTIONS = {"intermediate training": "intermediate"}
-SECTIONS |= {kind: f"{kind}s" for kind in ("task", "translator", "arm", "target")}
-"""Kind of entry, as messages name it → the section of a study that holds such entries."""
-
-
 def _validate(settings: Settings) -> tuple[Study, list[Mistake]]:
     """The study, and all mistakes; what has mistakes is left out before the rest is checked against each other."""
-    tasks, mistakes = _study_tasks(settings)
-    names = {kind: {str(name) for name, _ in entries_of(settings, section)} for kind, section in SECTIONS.items()}
+    mistakes: list[Mistake] = []
+    tasks: dict[str, Task] = {}
+    paths = settings.pop("task_files", [])
+    if not isinstance(paths, list):
+        mistakes.append((("task_files",), "must be a list of file names"))
+        paths = []
+    for i, path in enumerate(paths):
+        try:
+            tasks |= read_task_file(Path(path))
+        except XstiltsError as error:
+            mistakes.append((("task_files", i), f"{error.what}: {error.why}"))
+    names = {kind: {str(name) for name, _ in _entries_of(settings, section)} for kind, section in SECTIONS.items()}
+    valid, invalid = _read_tasks(settings.get("tasks", {}), ("tasks",))
+    mistakes += invalid
+    settings["tasks"] = tasks = tasks | valid
     known = {name: task for name, task in catalogue().items() if name not in names["task"]} | tasks
     names["task"] |= known.keys()
-    fill_defaults(settings, known)
-    settings = {key: value for key, value in settings.items() if key != "task_files"} | {"tasks": tasks}
+    _fill_defaults(settings, known)
     while True:
         try:
             study = Study.model_validate(settings, context=names)
@@ -138,23 +175,51 @@ def _validate(settings: Settings) -> tuple[Study, list[Mistake]]:
             return study, [*mistakes, *cross_check(study, known)]
 
 
-def _study_tasks(settings: Settings) -> tuple[dict[str, Task], list[Mistake]]:
-    """The valid tasks under `tasks` and in `task_files`, and the mistakes in them."""
+def _read_tasks(entries: Any, above: Place = ()) -> tuple[dict[str, Task], list[Mistake]]:
+    """Validate entries of tasks, which may extend tasks of the catalogue: the valid tasks, and all mistakes."""
+    if not isinstance(entries, dict):
+        return {}, [(above, "must be a mapping of settings")]
     tasks: dict[str, Task] = {}
     mistakes: list[Mistake] = []
-    paths = settings.get("task_files", [])
-    if not isinstance(paths, list):
-        mistakes.append((("task_files",), "must be a list of file names"))
-    for i, path in enumerate(paths if isinstance(paths, list) else []):
+    for name, entry in entries.items():
+        place = (*above, name)
+        if not isinstance(entry, dict):
+            mistakes.append((place, "must be a mapping of settings"))
+            continue
+        base = {}
+        if (extended := entry.get("extends")) is not None:
+            base = catalogue_entries().get(str(extended), {})
+            mistakes += [((*place, "extends"), what) for what in unknown(str(extended), catalogue(), "task")]
+        settings = {**base, **{key: value for key, value in entry.items() if key != "extends"}, "name": name}
         try:
-            tasks |= read_task_file(Path(path))
-        except XstiltsError as error:
-            mistakes.append((("task_files", i), f"{error.what}: {error.why}"))
-    entries = settings.get("tasks", {})
-    if not isinstance(entries, dict):
-        return tasks, [*mistakes, (("tasks",), "must be a mapping of settings")]
-    valid, invalid = read_tasks(entries, ("tasks",))
-    return tasks | valid, mistakes + invalid
+            tasks[name] = task = Task.model_validate(settings)
+        except ValidationError as error:
+            mistakes += mistakes_of(error, place)
+            continue
+        metrics, source = SCORED[task.type].METRICS if task.type in SCORED else (), task.source
+        if task.type == "retrieval" and getattr(source, "format", "") == "lines" and not getattr(source, "english", ""):
+            mistakes.append(((*place, "source"), "retrieval needs `english`, the file pattern of the English side"))
+        for metric in task.metrics:
+            what = unknown(metric, metrics, f"metric of {task.type} tasks")
+            mistakes += [((*place, "metrics", metric), each) for each in what]
+    return tasks, mistakes
+
+
+def _fill_defaults(settings: Settings, tasks: Mapping[str, Task]) -> None:
+    """Give the entries of a study, in place, what they do not set: the task (their own name), and its defaults."""
+    trainings = _entries_of(settings, "intermediate")
+    for name, target in _entries_of(settings, "targets"):
+        if isinstance(target, dict):
+            trainings.append((target.setdefault("task", name), target.get("training")))
+    for name, training in trainings:
+        if not isinstance(training, dict) or training.get("mixture"):
+            continue
+        task = tasks.get(str(training.setdefault("task", name)))
+        if task and task.defaults and isinstance(recipe := training.setdefault("recipe", {}), dict):
+            defaults = task.defaults.model_dump(exclude_defaults=True)
+            recipe.setdefault("learning_rate", defaults.pop("learning_rate"))
+            for key, value in defaults.items():
+                training.setdefault(key, value)
 
 
 def _without(settings: Settings, places: Iterable[Place]) -> Settings:
@@ -173,3 +238,9 @@ def _without(settings: Settings, places: Iterable[Place]) -> Settings:
         if valid and len(valid) < len(value) and None not in keys:
             remaining[section] = valid
     return remaining
+
+
+def _entries_of(settings: Any, section: str) -> list[tuple[str, Any]]:
+    """The entries of a section of a study by name, none if it is not a mapping."""
+    entries = settings.get(section) if isinstance(settings, dict) else None
+    return list(entries.items()) if isinstance(entries, dict) else []
