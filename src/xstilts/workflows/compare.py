@@ -82,25 +82,6 @@ def compare(
     return Difference(*interval, word, text, whole.replicates, whole.clusters)
 
 
-def _score_table(left: dict[str, np.ndarray], right: dict[str, np.ndarray], clusters: Arrays | None) -> ScoreTable:
-    """Both systems as arms; the accuracy of a classification task is the mean of whatever its items score."""
-    shapes = [{code: scores.shape for code, scores in arrays.items()} for arrays in (left, right)]
-    if shapes[0] != shapes[1] or len({replicates for replicates, _ in shapes[0].values()}) != 1:
-        raise _misfit(f"left has the shapes {shapes[0]}, right {shapes[1]}")
-    numbers = _cluster_numbers(clusters, {code: items for code, (_, items) in shapes[0].items()})
-    present = {code: np.unique(each, return_inverse=True) for code, each in numbers.items()}
-    cluster_stats: dict[Cell, dict[str, np.ndarray]] = {}
-    for arm, arrays in (("left", left), ("right", right)):
-        for code, scores in arrays.items():
-            places = present[code][1]
-            for replicate, row in enumerate(scores, 1):
-                stats = np.stack([np.bincount(places, row), np.bincount(places)], 1)
-                cluster_stats.setdefault((arm, "", replicate), {})[code] = stats
-    count = 1 + max(int(each.max()) for each in numbers.values())
-    of_language = {code: unique for code, (unique, _) in present.items()}
-    return ScoreTable("items", classification, "accuracy", cluster_stats, of_language, count)
-
-
 def _by_language(scores: Arrays) -> dict[str, np.ndarray]:
     """Language → scores [replicates, items]; one array is that of the language ""."""
     result = {}
@@ -114,17 +95,28 @@ def _by_language(scores: Arrays) -> dict[str, np.ndarray]:
     return result
 
 
-def _cluster_numbers(clusters: Arrays | None, items: Mapping[str, int]) -> dict[str, np.ndarray]:
-    """Language → the number of each item's cluster, the same number for the same id."""
-    if clusters is None:
-        numbers = np.arange(sum(items.values()))
-    else:
+def _score_table(left: dict[str, np.ndarray], right: dict[str, np.ndarray], clusters: Arrays | None) -> ScoreTable:
+    """Both systems as arms; the accuracy of a classification task is the mean of whatever its items score."""
+    shapes, right_shapes = ({code: scores.shape for code, scores in arrays.items()} for arrays in (left, right))
+    if shapes != right_shapes or len({replicates for replicates, _ in shapes.values()}) != 1:
+        raise _misfit(f"left has the shapes {shapes}, right {right_shapes}")
+    sizes = {code: items for code, (_, items) in shapes.items()}
+    numbers = np.arange(sum(sizes.values()))  # of each item's cluster, language by language
+    if clusters is not None:
         given = clusters if isinstance(clusters, Mapping) else {"": clusters}
         ids = {code: np.asarray(each) for code, each in given.items()}
-        if {code: each.shape for code, each in ids.items()} != {code: (count,) for code, count in items.items()}:
+        if {code: each.shape for code, each in ids.items()} != {code: (items,) for code, items in sizes.items()}:
             raise _misfit("there must be one cluster id per item, in the same languages")
-        numbers = np.unique(np.concatenate([ids[code] for code in items]), return_inverse=True)[1]
-    return dict(zip(items, np.split(numbers, np.cumsum(list(items.values()))[:-1]), strict=True))
+        numbers = np.unique(np.concatenate([ids[code] for code in sizes]), return_inverse=True)[1]
+    of_language: dict[str, np.ndarray] = {}
+    cluster_stats: dict[Cell, dict[str, np.ndarray]] = {}
+    for code, part in zip(sizes, np.split(numbers, np.cumsum(list(sizes.values()))[:-1]), strict=True):
+        of_language[code], places = np.unique(part, return_inverse=True)
+        for arm, arrays in (("left", left), ("right", right)):
+            for replicate, row in enumerate(arrays[code], 1):
+                stats = np.stack([np.bincount(places, row), np.bincount(places)], 1)
+                cluster_stats.setdefault((arm, "", replicate), {})[code] = stats
+    return ScoreTable("items", classification, "accuracy", cluster_stats, of_language, int(numbers.max()) + 1)
 
 
 def _misfit(why: str) -> XstiltsError:
