@@ -76,7 +76,7 @@ def test_no_number_of_replicates_is_named_if_items_are_the_limit():
 
 
 def test_the_table_has_both_kinds_of_inference_and_a_cost():
-    result = table(None, Design(3, 15, 9, 2000, 2), 0.95, (60.0, 30.0), (0.5, 1, 2))
+    result = table(ASSUMED, Design(3, 15, 9, 2000, 2), 0.95, (60.0, 30.0), (0.5, 1, 2))
     assert result["components"]["rest"] == ASSUMED.rest
     costs = {row["replicates"]: row["device_seconds"] for row in result["curve"]}
     assert costs[3] == 120 and costs[10] == 330

@@ -1,6 +1,6 @@
 """Everything that a report shows, from a run folder's predictions; no training is repeated to change an analysis."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -193,17 +193,13 @@ def _distance(run: Run, contrast: Result, encoders: list[str]) -> Result:
     ]
     rho, p, permutations = rank_correlation(np.array(list(distance.values())), np.array(list(gains.values())))
     more = covariates(run.folder, list(gains), sources)
-
-    def line(columns: Mapping[str, Mapping[str, float]]) -> Result:
-        return rounded(slope(comparison, columns))
-
     return {
         "contrast": contrast["contrast"],
         "measure": primary,
         "points": [rounded(point, None) for point in points],
         "permutations": permutations,
         **rounded({"rho": rho, "p": p}, None),
-        "slopes": [line({name: column}) | {"measure": name} for name, column in distances.items()],
-        "adjusted": [line({primary: distance, name: column}) for name, column in more.items()],
-        "joint": line({primary: distance, **more}),
+        "slopes": [rounded(slope(comparison, {name: each})) | {"measure": name} for name, each in distances.items()],
+        "adjusted": [rounded(slope(comparison, {primary: distance, name: each})) for name, each in more.items()],
+        "joint": rounded(slope(comparison, {primary: distance, **more})),
     }

@@ -28,9 +28,7 @@ def resample(table: ScoreTable, cells: Sequence[Cell], languages: Sequence[str],
     statistics = [
         np.concatenate([table.cluster_stats[cell][code] for cell in cells], 1).astype(np.float32) for code in languages
     ]
-    present = np.zeros((table.clustering, len(languages)), bool)
-    for position, code in enumerate(languages):
-        present[table.clusters[code], position] = True
+    present = np.stack([np.isin(np.arange(table.clustering), table.clusters[code]) for code in languages], 1)
     groups = np.unique(present, axis=0, return_inverse=True)[1].ravel()
     rng = generator("multi-bootstrap", table.target)
     result = np.zeros((draws, len(cells)))

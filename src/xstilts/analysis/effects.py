@@ -186,7 +186,11 @@ def gains(comparison: Comparison) -> list[Gains]:
         differences, influences, places = [], [], []
         first = 0
         for table, codes in zip(comparison.tables, comparison.languages, strict=True):
-            _check_languages(table, codes, {cell for cells in sides for cell in cells})
+            for cell in (cell for cells in sides for cell in cells):
+                if missing := [code for code in codes if code not in table.cluster_stats[cell]]:
+                    what = f"'{table.target}' has no predictions of {' '.join(map(str, cell))} in {', '.join(missing)}"
+                    why = "means over different languages cannot be compared"
+                    raise XstiltsError("inconsistent", what, why, "score every run in the same languages")
             present = np.unique(np.concatenate([table.clusters[code] for code in codes] or [np.empty(0, int)]))
             for code in codes:
                 (left, left_moves), (right, right_moves) = (table.influences(cells, code) for cells in sides)
@@ -197,14 +201,6 @@ def gains(comparison: Comparison) -> list[Gains]:
         kind = comparison.encoder_kinds.get(encoder, encoder)
         result.append(Gains(kind, np.stack(differences, 1), influences, places, first))
     return result
-
-
-def _check_languages(table: ScoreTable, codes: Sequence[str], cells: set[Cell]) -> None:
-    for cell in cells:
-        if missing := [code for code in codes if code not in table.cluster_stats[cell]]:
-            what = f"'{table.target}' has no predictions of {' '.join(map(str, cell))} in {', '.join(missing)}"
-            why, hint = "means over different languages cannot be compared", "score every run in the same languages"
-            raise XstiltsError("inconsistent", what, why, hint)
 
 
 def combine(encoders: Sequence[Gains], weights: np.ndarray, level: float, languages: Part = (0.0, 1.0)) -> Effect:

@@ -19,14 +19,12 @@ PER_COVARIATE = 5
 """Languages that a joint model must have for each covariate."""
 
 
-def distance_to_sources(language: str, source_sets: Sequence[Sequence[str]], measure: str = "syntax") -> float:
+def distance_to_sources(language: str, source_sets: Sequence[Sequence[str]], measure: str) -> float:
     """Distance to the nearest source, averaged over the source sets of the replicates; NaN if none is known."""
     codes = list(dict.fromkeys([language, *(code for codes in source_sets for code in codes)]))
-    known = dict(zip(codes, distance_matrix(codes, measure=measure).values[0], strict=True))
-    nearest = [
-        min((known[code] for code in sources if not math.isnan(known[code])), default=math.nan)
-        for sources in source_sets
-    ]
+    distances = zip(codes, distance_matrix(codes, measure=measure).values[0], strict=True)
+    known = {code: value for code, value in distances if not math.isnan(value)}
+    nearest = [min((known[code] for code in sources if code in known), default=math.nan) for sources in source_sets]
     return float(np.mean(nearest)) if nearest else math.nan
 
 
@@ -105,13 +103,12 @@ def _line(comparison: Comparison, codes: Sequence[str], design: np.ndarray) -> d
 
 def _permutation_test(values: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]) -> tuple[float, int]:
     """The two-sided p-value of a statistic [..., n] → [...] from permuting n values, and the number of permutations."""
+
+    def absolute(order: np.ndarray, axis: int) -> np.ndarray:
+        return np.abs(statistic(order))
+
+    rng = generator("permuting languages", len(values))
     test = stats.permutation_test(
-        (values,),
-        lambda order, axis: np.abs(statistic(order)),
-        permutation_type="pairings",
-        alternative="greater",
-        vectorized=True,
-        n_resamples=DRAWS,
-        rng=generator("permuting languages", len(values)),
+        (values,), absolute, permutation_type="pairings", alternative="greater", n_resamples=DRAWS, rng=rng
     )
     return float(test.pvalue), len(test.null_distribution)

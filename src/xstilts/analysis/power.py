@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from xstilts.analysis.components import ASSUMED, Components, Design, expected_variance
+from xstilts.analysis.components import Components, Design, expected_variance
 from xstilts.analysis.effects import FEWEST_FAMILIES, FIXED_LANGUAGES, RANDOM_LANGUAGES, Effect, half_width
 from xstilts.analysis.verdicts import rounded
 
@@ -80,18 +80,17 @@ def replicates_needed(
 
 
 def table(
-    components: Components | None, design: Design, level: float, cost: tuple[float, float], gains: Sequence[float]
+    components: Components, design: Design, level: float, cost: tuple[float, float], gains: Sequence[float]
 ) -> dict[str, Any]:
     """What it takes to detect each of `gains`, differences in points, with the power `SHARE`, as plain data.
 
     Args:
-        components: None takes what is assumed; cost: seconds on one device with one replicate, and for each more.
+        cost: seconds on one device with one replicate, and for each more.
 
     `needed` has a row per number of languages and kind of inference, with the replicates of each encoder (None: no
     number), families in the design's proportion; `curve` the power by replicates in the design's languages, with their
     cost.
     """
-    components = components or ASSUMED
     needed: dict[str, list[dict[str, Any]]] = {FIXED_LANGUAGES: [], RANDOM_LANGUAGES: []}
     for count in sorted({*LANGUAGES, design.languages}):
         families = max(1, round(count * design.families / design.languages))

@@ -86,11 +86,11 @@ def power(
     as_json: options.JSON = False,
 ) -> None:
     """Show how many replicates and languages it takes to detect half, one and two equivalence margins, and the cost."""
-    from xstilts.analysis.components import pilot_components
+    from xstilts.analysis.components import ASSUMED, pilot_components
     from xstilts.analysis.power import table
     from xstilts.costs.devices import rates
 
-    parts, clusters, contrasts = pilot_components(run) if run else (None, None, [])
+    parts, clusters, contrasts = pilot_components(run) if run else (ASSUMED, None, [])
     speed = rates(options.device_class(device))
     facts, design, cost = _design(name, data, source, allow_few, items or clusters, speed)
     facts["note"] = _mismatch(run, facts) if run else ""
