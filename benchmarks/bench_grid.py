@@ -22,7 +22,7 @@ from xstilts.config.load import load_study
 from xstilts.costs.devices import rates
 from xstilts.costs.estimate import Estimate, estimates
 from xstilts.study.freeze import freeze
-from xstilts.study.overview import naive_runs
+from xstilts.study.overview import bill
 from xstilts.study.plan import build_plan
 from xstilts.study.steps import StudyPlan
 
@@ -80,7 +80,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     plan = planned()
-    naive, runs = naive_runs(plan.cells), sum(step.kind == "train" for step in plan.plan.steps.values())
+    cost = bill(plan, plan.estimates, (), 1)
+    naive, runs = cost["naive_runs"], cost["training_runs"]
     print(f"training runs: {naive} with one pipeline per cell, {runs} planned: {naive / runs:.2f} times fewer")
     result: dict[str, Any] = {"command": "python benchmarks/bench_grid.py", "naive_runs": naive, "training_runs": runs,
                               "runs_ratio": round(naive / runs, 2), "padded_to": {}}  # fmt: skip

@@ -29,8 +29,8 @@ import torch
 import transformers
 
 from xstilts.context import Context
+from xstilts.costs.devices import package_table
 from xstilts.costs.shapes import configured
-from xstilts.costs.sizes import known_sizes
 from xstilts.models import packing
 from xstilts.models.hardware import choose_device
 from xstilts.models.trimming import trim
@@ -60,7 +60,7 @@ def make_data(options: argparse.Namespace) -> Encoded:
     """Sequences of lengths like those of the task, as many as the updates take and four times that."""
     rng = generator("lengths")
     count, longest = options.size * (options.updates + 1) * 4, LONGEST[options.task]
-    known = known_sizes()["tasks"][{"mnli": "xnli"}.get(options.task, options.task)]["en"]
+    known = package_table("sizes")["tasks"][{"mnli": "xnli"}.get(options.task, options.task)]["en"]
     sigma = np.sqrt(np.log1p((known["deviation"] / known["mean"]) ** 2))
     lengths = rng.lognormal(np.log(known["mean"]) - sigma**2 / 2, sigma, count).clip(3, longest).astype(int)
     tokens = [5 + (rng.zipf(1.2, n) - 1) % (options.vocabulary - 5) for n in lengths]

@@ -53,8 +53,7 @@ def main() -> None:
                 encoded = SCORED[task.type].encode(table, task, tokenizer, task.max_length)
                 lengths["en" if code == "en" else "other"].append((len(table), encoded.lengths))
                 count = per_script[language(code).script]
-                counted, sequences = characters(table)
-                count[0] += int(counted.sum() * sequences)
+                count[0] += int(characters(table)[0])
                 count[1] += int(SCORED[task.type].encode(table, task, tokenizer, 10**6).lengths.sum())
         result[name] = {
             group: {

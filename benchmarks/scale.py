@@ -23,10 +23,10 @@ import yaml
 from xstilts.config.load import load_study
 from xstilts.costs.devices import rates
 from xstilts.costs.estimate import estimates
-from xstilts.costs.makespan import simulate
 from xstilts.engine import Plan, Step, Store, execute
 from xstilts.languages import all_languages
 from xstilts.study.freeze import freeze
+from xstilts.study.overview import simulate
 from xstilts.study.plan import StudyPlan, build_plan
 from xstilts.study.run import freeze_plan
 from xstilts.tasks.data_source import WorldSource
@@ -162,11 +162,11 @@ def study_part(languages: int, replicates: int) -> dict[str, Any]:
         made = simulate(plan.plan, plan.plan.steps, seconds, devices)
         result["schedules"].append({
             "devices": devices,
-            "makespan_hours": round(made.makespan / 3600, 1),
-            "critical_path_hours": round(made.critical / 3600, 2),
-            "use": round(made.use(devices), 3),
-            "steps_per_second": round(len(kinds) / made.makespan, 3),
-            "store_bytes_per_second": round(result["store_bytes"] / made.makespan),
+            "makespan_hours": round(made["makespan_hours"], 1),
+            "critical_path_hours": round(made["critical_path_hours"], 2),
+            "use": round(made["devices_used"], 3),
+            "steps_per_second": round(len(kinds) / made["makespan_hours"] / 3600, 3),
+            "store_bytes_per_second": round(result["store_bytes"] / made["makespan_hours"] / 3600),
         })  # fmt: skip
         print(result["schedules"][-1], flush=True)
     return result

@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -82,18 +83,24 @@ def test_half_a_line_and_steps_of_another_plan_are_skipped(tmp_path):
     assert "note: seen" in invoke("watch", tmp_path)
 
 
-def test_a_study_that_was_killed_is_not_watched_for_ever(tmp_path):
+@pytest.fixture
+def stopped_clock(monkeypatch):
+    """For `watch`, it is always 2,000 seconds after the epoch."""
+    monkeypatch.setattr(step_and_watch, "time", SimpleNamespace(time=lambda: 2000.0, sleep=time.sleep))
+
+
+def test_a_study_that_was_killed_is_not_watched_for_ever(tmp_path, stopped_clock):
     write_steps(tmp_path / "steps.jsonl", Plan(), [])
-    begun = {"event": "plan", "steps": 1, "todo": [], "slots": 1, "time": time.time() - 600, "host": HERE}
+    begun = {"event": "plan", "steps": 1, "todo": [], "slots": 1, "time": 1400.0, "host": HERE}
     write_log(tmp_path, begun)
-    assert "it was killed: its last event was 10:0" in invoke("watch", tmp_path, code=4)
+    assert "it was killed: its last event was 10:00 ago" in invoke("watch", tmp_path, code=4)
 
 
 @pytest.mark.parametrize(("host", "locked"), [(HERE, True), ("elsewhere", False)])
-def test_a_study_that_runs_is_watched_to_its_end(tmp_path, monkeypatch, host, locked):
+def test_a_study_that_runs_is_watched_to_its_end(tmp_path, monkeypatch, stopped_clock, host, locked):
     monkeypatch.setattr(step_and_watch, "POLL", 0.02)
     write_steps(tmp_path / "steps.jsonl", Plan(), [])
-    begun = {"event": "plan", "steps": 1, "todo": [], "slots": 1, "time": time.time() - 600, "host": host}
+    begun = {"event": "plan", "steps": 1, "todo": [], "slots": 1, "time": 1400.0, "host": host}
     with (tmp_path / "events.jsonl").open("w") as log:
         if locked:
             lock(log)
@@ -102,7 +109,7 @@ def test_a_study_that_runs_is_watched_to_its_end(tmp_path, monkeypatch, host, lo
         end.start()
         printed = invoke("watch", tmp_path)
         end.join()
-    assert printed.count("no event for 10:0") == 1 and "ended with 1 failed step" in printed
+    assert printed.count("no event for 10:00") == 1 and "ended with 1 failed step" in printed
 
 
 def test_a_study_is_watched_from_its_latest_session_while_a_line_is_being_written(tmp_path, plan, monkeypatch):

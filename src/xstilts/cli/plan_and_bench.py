@@ -42,7 +42,6 @@ def plan(
     """
     from xstilts.costs.devices import rates
     from xstilts.costs.estimate import estimates
-    from xstilts.costs.sizes import Sizes
     from xstilts.engine import Store
     from xstilts.study.overview import bill, dot, grouped, mermaid
     from xstilts.study.run import freeze_plan
@@ -60,7 +59,7 @@ def plan(
         return
     place = Store(store or (run.parent if run else Path("runs")) / "store")
     finished = place.finished(planned.plan.steps)
-    prices = estimates(planned.plan, speed, Sizes(place))
+    prices = estimates(planned.plan, speed, place)
     cost = bill(planned, prices, finished, gpus or (options.cores() if speed.kind == "cpu" else 1))
     facts = planned.frozen.describe() | {
         "planned_steps": len(planned.plan.steps),

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from xstilts.costs.measured import compared, comparison
+from xstilts.costs.estimate import compared, comparison
 from xstilts.engine import Plan
 from xstilts.report.console import say, visible
 

@@ -17,14 +17,12 @@ import torch
 import yaml
 from scipy.optimize import nnls
 
-from xstilts.costs.devices import Rates, user_file
+from xstilts.costs.devices import Rates, package_table, user_file
 from xstilts.costs.estimate import estimates
 from xstilts.engine import Plan, Step, Store, run_step, write_atomically
 from xstilts.models.hardware import choose_device
 from xstilts.tasks.task import find_task
 
-SIDE = {"cpu": 1024, "cuda": 8192}
-"""Rows and columns of the matrices."""
 RUNS = {
     "cpu": [(2, 64, 24, 1), (2, 64, 24, 20), (2, 64, 24, 120), (4, 512, 48, 8)],
     "cuda": [(2, 64, 24, 1), (2, 64, 24, 20), (2, 64, 24, 120), (12, 1024, 1024, 25)],
@@ -35,19 +33,18 @@ RUNS = {
 def measure(device: str, report: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
     """The entry of a device (`cpu`: one core) in the table of rates; raises XstiltsError if there is no such device."""
     choose_device(device)
-    threads = torch.get_num_threads()
+    side, threads = 1024 if device == "cpu" else 8192, torch.get_num_threads()
     torch.set_num_threads(1 if device == "cpu" else threads)
     entry: dict[str, Any] = {"class": device, "efficiency": {}, "update_seconds": {}}
-    try:
-        for precision in ("fp32", "bf16"):
-            rate = entry[precision] = _product_rate(device, precision)
-            with tempfile.TemporaryDirectory() as folder:
-                share, update, entry["step_seconds"] = _fit(Store(Path(folder)), device, precision, rate)
-            entry["efficiency"][precision], entry["update_seconds"][precision] = share, update
-            report(f"{precision}: {rate / 1e9:,.0f} GFLOP/s of matrix products, of which a step reaches {share:.0%}; "
-                   f"{1000 * update:.1f} ms more per update")  # fmt: skip
-    finally:
-        torch.set_num_threads(threads)
+    for precision, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        matrix = torch.ones(side, side, dtype=kind, device=device)
+        product = partial(torch.matmul, matrix, matrix)
+        rate = entry[precision] = 2 * side**3 / min(_timed(device, product) for _ in range(12))
+        share, update, entry["step_seconds"] = _fit(device, precision, rate)
+        entry["efficiency"][precision], entry["update_seconds"][precision] = share, update
+        text = f"{precision}: {rate / 1e9:,.0f} GFLOP/s of matrix products, of which a step reaches {share:.0%}"
+        report(f"{text}; {1000 * update:.1f} ms more per update")
+    torch.set_num_threads(threads)
     name = "one core of this machine"
     if device == "cuda":
         name = torch.cuda.get_device_name()
@@ -73,36 +70,26 @@ def _timed(device: str, work: Callable[[], Any]) -> float:
     return now() - begin
 
 
-def _product_rate(device: str, precision: str) -> float:
-    """FLOP/s of a square matrix product, the best of a dozen."""
-    side, kind = SIDE[device], torch.float32 if precision == "fp32" else torch.bfloat16
-    a, b = (torch.ones(side, side, dtype=kind, device=device) for _ in range(2))
-    return 2 * side**3 / min(_timed(device, lambda: a @ b) for _ in range(12))
-
-
-def _fit(store: Store, device: str, precision: str, rate: float) -> tuple[float, float, float]:
+def _fit(device: str, precision: str, rate: float) -> tuple[float, float, float]:
     """Share of the product rate that a step reaches, additional seconds per update, and per step."""
     plan, task = Plan(), find_task("pocket-text").model_dump(mode="json")
-    wanted = {"task": task, "tasks": {}, "split": "train", "language": "en", "content": ""}
-    rows = plan.add(Step("rows", "xstilts.data.prepare:prepare", 1, wanted))
+    arguments: dict[str, Any] = {"task": task, "tasks": {}, "split": "train", "language": "en", "content": ""}
+    inputs = {"rows.en": plan.add(Step("rows", "xstilts.data.prepare:prepare", 1, arguments))}
     words = {"model": "words", "size": 2000, "alphabet": 1000, "segments": False}
-    vocabulary = plan.add(Step("vocabulary", "xstilts.models.vocabulary:train_vocabulary", 1, words, {"rows.en": rows}))
-    recipe = {"learning_rate": 1e-4, "warmup": 0.1, "weight_decay": 0.01, "beta2": 0.999, "clip": 1.0,
-              "micro_tokens": None, "precision": precision}  # fmt: skip
+    train_vocabulary = "xstilts.models.vocabulary:train_vocabulary"
+    inputs["vocabulary"] = plan.add(Step("vocabulary", train_vocabulary, 1, words, {**inputs}))
+    recipe = {"learning_rate": 1e-4, "warmup": 0.1, "weight_decay": 0.01, "beta2": 0.999, "clip": 1.0}
+    arguments = {"task": task, "languages": ["en"], "masked": 0.15, "exponent": 1.0, "max_length": 64, "seed": 1}
+    arguments |= {"recipe": recipe | {"micro_tokens": None, "precision": precision}, "device": device}
     for layers, hidden, batch, updates in RUNS[device]:
-        heads, wide = hidden // 32, 4 * hidden
-        config = {"model_type": "bert", "num_hidden_layers": layers, "hidden_size": hidden, "intermediate_size": wide,
-                  "num_attention_heads": heads, "max_position_embeddings": 64}  # fmt: skip
-        arguments = {"config": config, "task": task, "languages": ["en"], "updates": updates, "batch_size": batch,
-                     "masked": 0.15, "exponent": 1.0, "max_length": 64, "recipe": recipe, "seed": 1,
-                     "device": device}  # fmt: skip
-        inputs = {"vocabulary": vocabulary, "rows.en": rows}
-        plan.add(Step("pretrain", "xstilts.training.phases:pretrain", 1, arguments, inputs))
-    ones = {"fp32": 1.0, "bf16": 1.0}
-    unit = {"class": device, **ones, "efficiency": ones, "update_seconds": ones, "step_seconds": 0, "ground": ""}
-    prices = estimates(plan, Rates.model_validate({"name": "", **unit}))
-    taken = [(f, _timed(device, partial(run_step, step, store))) for f, step in plan.steps.items()][3:]
+        config = {"model_type": "bert", "num_hidden_layers": layers, "hidden_size": hidden}
+        config |= {"intermediate_size": 4 * hidden, "num_attention_heads": hidden // 32, "max_position_embeddings": 64}
+        settings = arguments | {"config": config, "updates": updates, "batch_size": batch}
+        plan.add(Step("pretrain", "xstilts.training.phases:pretrain", 1, settings, inputs))
+    prices = estimates(plan, Rates(name=device, **package_table("devices")[device]))
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder))
+        taken = [(f, _timed(device, partial(run_step, step, store))) for f, step in plan.steps.items()][3:]
     terms = [[1, plan.steps[f].arguments["updates"], prices[f].flops / rate] for f, _ in taken]
-    solution = nnls(np.array(terms), np.array([seconds for _, seconds in taken]))[0]
-    start, update, slowdown = map(float, solution)
+    start, update, slowdown = map(float, nnls(np.array(terms), np.array([seconds for _, seconds in taken]))[0])
     return 1 / max(slowdown, 1e-3), update, start

@@ -1,31 +1,27 @@
-"""What each step of a plan costs before it runs: tokens, FLOPs, seconds, bytes in the store, memory."""
+"""What each step of a plan costs before it runs (tokens, FLOPs, seconds, bytes, memory), and what it took."""
 
+import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from xstilts.costs.devices import Rates
-from xstilts.costs.peak_memory import EXAMPLE, LIGHT, TORCH, peak
-from xstilts.costs.shapes import ENCODER, TRANSLATOR, Shape, configured, shape_of
-from xstilts.costs.sizes import Size, Sizes
-from xstilts.engine import Plan, Step
-from xstilts.models.hardware import MICRO_TOKENS, TRANSLATED_TOKENS
+from xstilts.costs.devices import Rates, measured_steps, rates, user_file
+from xstilts.costs.shapes import EXAMPLE, TORCH, Shape, configured, peak, shape_of
+from xstilts.costs.sizes import Size, size_of, total
+from xstilts.engine import Plan, Step, Store, write_atomically
+from xstilts.errors import XstiltsError
+from xstilts.models.hardware import TRANSLATED_TOKENS
 from xstilts.training.budget import shares
 from xstilts.training.schedule import between_evaluations
 
-BACKWARD = 3
-"""Forward and backward together cost three times the forward pass."""
-PADDING = 1.75
-"""A padded update computes 1 + this × (deviation ÷ mean of its lengths) ÷ (its number of passes) times its tokens."""
-WORDS_BYTES, PREDICTION_BYTES, TOKEN_BYTES, WEIGHT_BYTES = 70, 30, 4, 4
-"""Bytes in the store of a vocabulary's entry, a prediction, a prepared token and a weight, as measured."""
+PADDING = 1.5
+"""Tokens of an update with padding, over those without: 1.2 to 1.8 simulated."""
+PREDICTION_BYTES, TOKEN_BYTES = 30, 4
+"""Bytes in the store of a prediction and of a prepared token: measured."""
 DISK, EXAMPLES_PER_SECOND = 5e8, 50_000
 """Bytes of a model, and examples, that are read, checked and written per second: assumed."""
-DECODING = {"cpu": 0.75, "cuda": 0.25}
-"""Share of the training rate of products that translation reaches: measured on one core, assumed on a GPU."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +39,14 @@ class Estimate:
     device_memory: float = 0.0
 
 
-def estimates(plan: Plan, rates: Rates, sizes: Sizes | None = None, padded: bool = False) -> dict[str, Estimate]:
-    """The cost of every step of a plan on one device, by fingerprint.
-
-    Args:
-        sizes: looks up examples and lengths; by default in local files and the catalogue.
-        padded: prices every sequence at the maximum length, as fixed padding would have it.
-    """
-    pricing = _Pricing(plan, rates, sizes or Sizes(), padded)
-    return {fingerprint: pricing.price(step) for fingerprint, step in plan.steps.items()}
+def estimates(plan: Plan, rates: Rates, store: Store | None = None, padded: bool = False) -> dict[str, Estimate]:
+    """The cost of every step of a plan on one device, by fingerprint. Examples that `store` has are counted; `padded`
+    prices every sequence at the maximum length, as fixed padding would have it."""
+    pricing, result = _Pricing(plan, rates, store, padded), {}
+    for fingerprint, step in plan.steps.items():
+        estimate = pricing.price(step)
+        result[fingerprint] = replace(estimate, seconds=estimate.seconds * rates.ratios.get(step.kind, 1.0))
+    return result
 
 
 def price(plan: Plan, rates: Rates) -> dict[str, Estimate]:
@@ -64,10 +59,10 @@ def price(plan: Plan, rates: Rates) -> dict[str, Estimate]:
 
 
 class _Pass(NamedTuple):
-    """A model computes sequences of these sizes `times` times: updates of `batch` examples, forward and backward; if
+    """A model computes examples of these sizes `times` times: updates of `batch` examples, forward and backward; if
     that is 0, all examples, forward. It predicts the share `masked` of the tokens, and writes `beams` times as many."""
 
-    sizes: Sequence[Size]
+    sizes: list[Size]
     max_length: int
     times: float = 1.0
     batch: int = 0
@@ -79,162 +74,133 @@ class _Pass(NamedTuple):
 class _Pricing:
     plan: Plan
     rates: Rates
-    sizes: Sizes
+    store: Store | None
     padded: bool
+    sizes: dict[Any, Size] = field(default_factory=dict)
+    """Of each step that makes examples; by task, split and whether the language is English: one stands for the rest."""
     shapes: dict[str, Shape] = field(default_factory=dict)
     """The model behind each step that leaves one."""
     updates: dict[str, int] = field(default_factory=dict)
     """Updates of each training."""
 
+    def read(self, step: Step, prefix: str) -> list[Size]:
+        """Sizes of the input of that name, or of all `prefix.*`."""
+        return [self.sizes[f] for name, f in step.inputs.items() if f"{name}.".startswith(f"{prefix}.")]
+
     def price(self, step: Step) -> Estimate:
-        """A step of an unknown function costs what any step costs."""
-        pricer = PRICERS.get(step.function.rpartition(":")[2])
-        result = pricer(self, step) if pricer else Estimate(seconds=self.rates.step_seconds, memory=TORCH / 1e9)
-        return replace(result, seconds=result.seconds * self.rates.ratios.get(step.kind, 1.0))
+        """The cost of a step, whose inputs have been priced."""
+        arguments, rows, function = step.arguments, self.read(step, "rows"), step.function.rpartition(":")[2]
+        match function:
+            case "prepare":
+                key = arguments["task"]["name"], arguments["split"], arguments["language"] == "en"
+                if key not in self.sizes:
+                    self.sizes[key] = size_of(step, self.store)
+                rows = [self.sizes.setdefault(step.fingerprint, self.sizes[key])]
+            case "fetch":
+                shape = self.shapes[step.fingerprint] = shape_of(arguments["load"], "translation" in step.function)
+                stored = 4.0 * shape.parameters
+                seconds = self.rates.step_seconds + 2 * stored / DISK
+                return Estimate(0, 0, seconds, stored, not shape.known, (TORCH + stored) / 1e9)
+            case "pretrain":
+                words = self.plan.steps[step.inputs["vocabulary"]].arguments["size"]
+                shape = self.shapes[step.fingerprint] = configured(arguments["config"], words)
+                batch, updates, masked = (arguments[name] for name in ("batch_size", "updates", "masked"))
+                part = _Pass(rows, arguments["max_length"], updates, batch, masked)
+                return self.compute(step, shape, [part], 4 * shape.parameters, updates)
+            case "fine_tune":
+                return self.fine_tune(step)
+            case "translate":  # the texts of a batch write a token at a time, which takes as long as an update
+                size = self.sizes[step.fingerprint] = total(rows)  # a text is as long as its original
+                ways, shape = 1 + bool(arguments["roundtrip"]), self.shapes[step.inputs["model"]]
+                limit = arguments["batch_tokens"] or TRANSLATED_TOKENS[arguments["device"]]
+                positions = ways * max(1.0, size.tokens / limit) * size.tokens / size.sequences
+                part = _Pass(rows, arguments["max_length"], ways, beams=arguments["beams"])
+                return self.compute(step, shape, [part], TOKEN_BYTES * size.tokens, positions)
+            case "predict" | "retrieve":
+                part = _Pass(rows + self.read(step, "dev"), arguments["max_length"])
+                stored = PREDICTION_BYTES * total(part.sizes).examples
+                return self.compute(step, self.shapes[step.inputs["model"]], [part], stored)
+        size = total(rows)  # no model: examples, a vocabulary, or the most frequent class
+        stored = TOKEN_BYTES * size.tokens if function == "prepare" else 70 * arguments.get("size", 0)  # of an entry
+        seconds = 0.1 + size.examples / EXAMPLES_PER_SECOND
+        return Estimate(0, 0, seconds, stored, size.assumed > 0, (TORCH + EXAMPLE * size.examples) / 1e9)
 
-    def read(self, step: Step, prefix: str, exact: bool = False) -> list[Size]:
-        """Sizes of the input of that name, or of all `prefix.*`; a translation is as long as its original."""
-        steps = [self.plan.steps[f] for name, f in step.inputs.items() if f"{name}.".startswith(f"{prefix}.")]
-        return [self.sizes.of(self.plan.steps[s.inputs["rows"]] if "rows" in s.inputs else s, exact) for s in steps]
+    def fine_tune(self, step: Step) -> Estimate:
+        arguments, batch, mlm = step.arguments, step.arguments["batch_size"], step.arguments["mlm"]
+        shape = self.shapes[step.fingerprint] = self.shapes[step.inputs["encoder"]]
+        tasks, sampling, oracle = arguments["tasks"], arguments["sampling"], self.read(step, "oracle")
+        examples, budget = [], 0.0
+        for name, task in tasks.items():
+            counts = [size.examples for size in self.read(step, f"train.{name}")]
+            examples.append(task["examples"] or round((min if task["task"].get("parallel") else sum)(counts)))
+            budget += examples[-1] * task["epochs"]
+        weights = shares(examples, *(sampling.get(name, 1) for name in ("how", "temperature", "cap"))).tolist()
+        updates = math.ceil((sampling.get("examples") or budget) / batch)
+        updates += self.updates.get(step.inputs.get("longer", ""), 0)
+        self.updates[step.fingerprint] = updates
+        text_updates = round(mlm["share"] * updates) if mlm else 0
+        choosing = arguments["checkpoint"] == "best" or bool(oracle)
+        evaluations = math.ceil(updates / between_evaluations(arguments["evaluate_every"], updates, choosing))
+        passes = []
+        for (name, task), weight in zip(tasks.items(), weights, strict=True):
+            train, dev = self.read(step, f"train.{name}"), self.read(step, f"dev.{name}") + oracle
+            passes.append(_Pass(train, task["max_length"], weight * (updates - text_updates), batch))
+            passes.append(_Pass(dev, task["max_length"], evaluations))
+        if mlm:
+            passes.append(_Pass(self.read(step, "text"), mlm["max_length"], text_updates, batch, mlm["masked"]))
+        return self.compute(step, shape, passes, 4 * shape.parameters * (1 + bool(oracle)), updates)
 
-    def compute(
-        self, step: Step, shape: Shape, passes: Sequence[_Pass], stored: float, updates: float = 0, flops: float = 0
-    ) -> Estimate:
-        """A step that computes with a model: its passes, updates and further FLOPs."""
-        recipe = step.arguments.get("recipe", step.arguments)
-        device, precision = step.arguments["device"], recipe["precision"]
-        limit = 0 if shape.packs(device) else recipe.get("micro_tokens") or MICRO_TOKENS[device]
-        tokens = update = 0.0
-        for part in passes:
-            read, computed, operations = self.one_pass(shape, part, limit if part.batch else 0)
-            tokens += part.times * read * (1 + part.beams)
-            flops += part.times * operations * (BACKWARD if part.batch else 1)
-            update = max(update, computed if part.batch else 0)
-        products = flops / self.rates.flops_per_second(precision) / (DECODING[device] if passes[0].beams else 1)
-        seconds = self.rates.step_seconds + products + updates * self.rates.update_seconds[precision]
-        sizes, longest = [size for part in passes for size in part.sizes], max(part.max_length for part in passes)
-        assumed = not shape.known or any(size.ground == "assumed" for size in sizes) or passes[0].beams > 0
-        held = peak(shape, step, sizes, longest, update, updates, max(part.masked for part in passes))
-        return Estimate(tokens, flops, seconds + (stored + _model(shape)) / DISK, stored, assumed, *held)
-
-    def one_pass(self, shape: Shape, part: _Pass, limit: float) -> tuple[float, float, float]:
-        """Tokens, tokens with padding and FLOPs of a forward pass, in groups of at most `limit` tokens with padding;
-        0 stands for hardly any padding: packed, or sorted by length."""
-        weights = [size.sequences * (1 if part.batch else size.examples) for size in part.sizes]
-        number = part.batch * sum(weights) / len(weights) if part.batch else sum(weights)
-        if not number:
-            return 0.0, 0.0, 0.0
-        moments = [(size.mean, size.mean**2 + size.deviation**2) for size in part.sizes]
-        mean, square = np.average(moments, axis=0, weights=weights).tolist()
-        longest, padding = part.max_length, 1.0
-        mean, square = (longest, longest**2) if self.padded else (min(mean, longest), min(square, longest**2))
-        if limit:
-            padding += PADDING * math.sqrt(max(0.0, square / mean**2 - 1)) / max(1.0, number * mean / limit)
-        tokens = number * mean
-        squares, masked, written = (
-            number * max(square, (padding * mean) ** 2),
-            part.masked * tokens,
-            part.beams * tokens,
-        )
-        return tokens, padding * tokens, shape.forward(padding * tokens, squares, masked, written)
-
-
-def _data(pricing: _Pricing, step: Step) -> Estimate:
-    """Preparing examples, training a vocabulary on them, and predicting the most frequent class."""
-    sizes = pricing.read(step, "rows") or [pricing.sizes.of(step)]
-    function, examples = step.function.rpartition(":")[2], sum(size.examples for size in sizes)
-    stored = {
-        "prepare": TOKEN_BYTES * sum(size.examples * size.sequences * size.mean for size in sizes),
-        "train_vocabulary": WORDS_BYTES * step.arguments.get("size", 0),
-        "baseline": PREDICTION_BYTES * examples,
-    }[function]
-    base = TORCH if function == "baseline" else LIGHT
-    assumed = any(size.ground == "assumed" for size in sizes)
-    return Estimate(0, 0, 0.1 + examples / EXAMPLES_PER_SECOND, stored, assumed, (base + EXAMPLE * examples) / 1e9)
-
-
-def _fetch(pricing: _Pricing, step: Step) -> Estimate:
-    stand_in = TRANSLATOR if "translation" in step.function else ENCODER
-    shape = pricing.shapes[step.fingerprint] = shape_of(step.arguments["load"], stand_in)
-    seconds, memory = pricing.rates.step_seconds + 2 * _model(shape) / DISK, (TORCH + 4 * shape.parameters) / 1e9
-    return Estimate(0, 0, seconds, _model(shape), not shape.known, memory)
-
-
-def _pretrain(pricing: _Pricing, step: Step) -> Estimate:
-    arguments, updates = step.arguments, step.arguments["updates"]
-    words = pricing.plan.steps[step.inputs["vocabulary"]].arguments["size"]
-    shape = pricing.shapes[step.fingerprint] = configured(arguments["config"], words)
-    texts, batch = pricing.read(step, "rows"), arguments["batch_size"]
-    passes = [_Pass(texts, arguments["max_length"], updates, batch, arguments["masked"])]
-    return pricing.compute(step, shape, passes, _model(shape), updates)
-
-
-def _fine_tune(pricing: _Pricing, step: Step) -> Estimate:
-    arguments, batch, mlm = step.arguments, step.arguments["batch_size"], step.arguments["mlm"]
-    shape = pricing.shapes[step.fingerprint] = pricing.shapes[step.inputs["encoder"]]
-    tasks, sampling = arguments["tasks"], arguments["sampling"]
-    sizes = {name: pricing.read(step, f"train.{name}", task["examples"] is None) for name, task in tasks.items()}
-    examples, weights = [], [1.0]
-    for name, task in tasks.items():
-        counts = [size.examples for size in sizes[name]]
-        examples.append(task["examples"] or round(min(counts) if task["task"].get("parallel") else sum(counts)))
-    if len(tasks) > 1:
-        weights = shares(examples, sampling["how"], sampling["temperature"], sampling["cap"]).tolist()
-    budget = sum(number * task["epochs"] for number, task in zip(examples, tasks.values(), strict=True))
-    updates = math.ceil((sampling.get("examples") or budget) / batch)
-    updates += pricing.updates.get(step.inputs.get("longer", ""), 0)
-    pricing.updates[step.fingerprint] = updates
-    text_updates = round(mlm["share"] * updates) if mlm else 0
-    choosing = arguments["checkpoint"] == "best" or bool(arguments["oracle"])
-    every = between_evaluations(arguments["evaluate_every"], updates, choosing)
-    evaluations = math.ceil(updates / every) if updates > text_updates else 0
-    passes = []
-    for (name, task), weight in zip(tasks.items(), weights, strict=True):
-        passes.append(_Pass(sizes[name], task["max_length"], weight * (updates - text_updates), batch))
-        dev = pricing.read(step, f"dev.{name}") + pricing.read(step, "oracle")
-        passes.append(_Pass(dev, task["max_length"], evaluations))
-    if mlm:
-        texts = pricing.read(step, "text")
-        passes.append(_Pass(texts, mlm["max_length"], text_updates, batch, mlm["masked"]))
-    return pricing.compute(step, shape, passes, (1 + bool(arguments["oracle"])) * _model(shape), updates)
+    def compute(self, step: Step, shape: Shape, passes: list[_Pass], stored: float, updates: float = 0) -> Estimate:
+        """A step that computes with a model: its passes and updates."""
+        device, precision = step.arguments["device"], step.arguments.get("recipe", step.arguments)["precision"]
+        padding = 1.0 if self.padded or shape.packs(device) else PADDING
+        sizes, tokens, flops, update = [size for part in passes for size in part.sizes], 0.0, 0.0, 0.0
+        for part in (part for part in passes if part.times and total(part.sizes).examples):
+            size = total(part.sizes)
+            length = part.max_length if self.padded else min(size.tokens / size.sequences, part.max_length)
+            read = part.times * (part.batch or size.examples) * size.sequences / size.examples * length
+            computed = read * (padding if part.batch else 1)
+            forward = shape.forward(computed, computed * length, part.masked * read, part.beams * read)
+            tokens += read * (1 + part.beams)
+            flops += forward * (3 if part.batch else 1)  # the backward pass costs twice the forward pass
+            update = max(update, computed / part.times if part.batch else 0)
+        decoding = {"cpu": 0.75, "cuda": 0.25}[device]  # measured on one core, assumed on a GPU
+        rate = self.rates.flops_per_second(precision) * (decoding if step.kind == "translate" else 1)
+        seconds = self.rates.step_seconds + flops / rate
+        seconds += updates * self.rates.update_seconds[precision] + (stored + 4 * shape.parameters) / DISK
+        assumed = not shape.known or total(sizes).assumed > 0 or step.kind == "translate"
+        memory = peak(shape, step, sizes, update, max(part.masked for part in passes))
+        return Estimate(tokens, flops, seconds, stored, assumed, *memory)
 
 
-def _translate(pricing: _Pricing, step: Step) -> Estimate:
-    """The encoder reads a text once, and each beam writes about as many tokens. The texts of a batch are written
-    together, and a position of a batch takes as long as an update in addition to its products."""
-    arguments, sizes, shape = step.arguments, pricing.read(step, "rows"), pricing.shapes[step.inputs["model"]]
-    tokens, ways = sum(size.examples * size.sequences * size.mean for size in sizes), 1 + bool(arguments["roundtrip"])
-    batches = max(1.0, tokens / (arguments["batch_tokens"] or TRANSLATED_TOKENS[arguments["device"]]))
-    passes = [_Pass(sizes, arguments["max_length"], ways, beams=arguments["beams"])]
-    return pricing.compute(step, shape, passes, tokens * TOKEN_BYTES, ways * batches * sizes[0].mean)
+def compared(plan: Plan, measured: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Rows of `kind`, `steps`, `estimated_seconds` and `measured_seconds`, from the seconds of steps by fingerprint."""
+    rows: dict[str, dict[str, Any]] = {}
+    for fingerprint, step in plan.steps.items():
+        if fingerprint in measured:
+            row = rows.setdefault(step.kind, {"kind": step.kind})
+            added = {"steps": 1, "estimated_seconds": step.cost, "measured_seconds": measured[fingerprint]}
+            row |= {name: row.get(name, 0) + value for name, value in added.items()}
+    return list(rows.values())
 
 
-def _predict(pricing: _Pricing, step: Step) -> Estimate:
-    shape, sizes = pricing.shapes[step.inputs["model"]], pricing.read(step, "rows") + pricing.read(step, "dev")
-    similarities = 0.0
-    if "pooling" in step.arguments:  # retrieval compares all sentences of one side with all of the other, both ways
-        similarities = sum(2 * 2 * (size.examples / 2) ** 2 * shape.hidden for size in sizes)
-    passes, stored = (
-        [_Pass(sizes, step.arguments["max_length"])],
-        PREDICTION_BYTES * sum(size.examples for size in sizes),
-    )
-    return pricing.compute(step, shape, passes, stored, flops=similarities)
+def record(plan: Plan, device: str, measured: Mapping[str, float]) -> list[dict[str, Any]]:
+    """The rows of `compared`; what the steps took is added to the user's file, for later plans on this device.
+    A study does not fail because that file, or the user's rates, cannot be read or written."""
+    with suppress(OSError, XstiltsError):
+        base, uncorrected = rates(device).model_copy(update={"ratios": {}}), Plan({**plan.steps})
+        table = measured_steps()
+        price(uncorrected, base)
+        kinds = table.setdefault(base.key, {})
+        for kind, *added in (row.values() for row in compared(uncorrected, measured)):
+            kinds[kind] = [old + more for old, more in zip(kinds.get(kind, (0, 0, 0)), added, strict=True)]
+        write_atomically(user_file("measured.json"), json.dumps(table, indent=1))
+    return compared(plan, measured)
 
 
-def _model(shape: Shape) -> float:
-    """Bytes of a model and its vocabulary in the store."""
-    return shape.parameters * WEIGHT_BYTES + shape.vocabulary * WORDS_BYTES
-
-
-PRICERS: dict[str, Callable[[_Pricing, Step], Estimate]] = {
-    "prepare": _data,
-    "train_vocabulary": _data,
-    "baseline": _data,
-    "fetch": _fetch,
-    "pretrain": _pretrain,
-    "fine_tune": _fine_tune,
-    "translate": _translate,
-    "predict": _predict,
-    "retrieve": _predict,
-}
-"""What a step costs, by the name of its function."""
+def comparison(rows: list[dict[str, Any]]) -> str:
+    """The rows in a sentence, "" if nothing ran."""
+    names = "steps", "estimated_seconds", "measured_seconds"
+    steps, estimated, measured = (sum(row[name] for row in rows) for name in names)
+    took = f"{steps:,} steps took {measured:,.0f} s of work"
+    return f"{took}, {measured / estimated:.2f} times the estimate" if estimated else ""

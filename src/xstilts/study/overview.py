@@ -1,22 +1,19 @@
 """A plan at a glance: what it shares and costs, and a picture of its steps."""
 
+import heapq
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from typing import Any
 
 from xstilts.costs.estimate import Estimate
-from xstilts.costs.makespan import simulate
-from xstilts.study.steps import Cell, StudyPlan
+from xstilts.engine import Plan
+from xstilts.study.steps import StudyPlan
 
 BOXES = 60
 """A picture with more boxes cannot be read: then the arms of a kind and task are drawn together."""
 Label = tuple[str, ...]
-
-
-def naive_runs(cells: list[Cell]) -> int:
-    """Training runs of one pipeline per cell: each would train its own intermediate and target phase."""
-    return sum(len(cell.trainings) for cell in cells)
 
 
 def bill(
@@ -24,47 +21,73 @@ def bill(
 ) -> dict[str, Any]:
     """The study's cost as a JSON object: of all its steps, and of those that `finished` leaves to run.
 
-    Device hours count every device; hours of the makespan and the critical path are those of a clock. Of each kind of
-    step: how many there are and are in the store, their sums, and the most memory that one of them needs.
+    Naive runs and FLOPs are those of one pipeline per cell, each with its own intermediate and target training. Device
+    hours count every device; hours of the makespan and the critical path are those of a clock.
     """
-    plan, cells = planned.plan, planned.cells
-    todo = plan.needed(finished, planned.wanted)
-    kinds: dict[str, defaultdict[str, Any]] = {}
+    plan, kinds = planned.plan, defaultdict(list)
     for fingerprint, step in plan.steps.items():
-        row = kinds.setdefault(step.kind, defaultdict(int, kind=step.kind, steps=0, cached=0))
-        row["steps"] += 1
-        row["cached"] += fingerprint in finished
-        for name, value in asdict(estimates[fingerprint]).items():
-            if name.endswith("memory"):
-                row[f"{name}_gb"] = max(row[f"{name}_gb"], value)
-            else:
-                row[name] += value
+        kinds[step.kind].append(fingerprint)
+
+    def sums(steps: Collection[str]) -> dict[str, Any]:
+        columns = {name: [getattr(estimates[f], name) for f in steps] for name in Estimate.__annotations__}
+        most = {f"{name}_gb": max(columns.pop(name), default=0.0) for name in ("memory", "device_memory")}
+        return {name: sum(column) for name, column in columns.items()} | most
+
+    def total(steps: Collection[str]) -> dict[str, Any]:
+        result = sums(steps)
+        columns = {name: result[name] for name in ("tokens", "flops", "memory_gb", "device_memory_gb")}
+        schedule = simulate(plan, steps, {f: estimates[f].seconds for f in steps}, devices)
+        return columns | {"disk_bytes": result["size"]} | schedule
+
+    todo = plan.needed(finished, planned.wanted)
     return {
-        "naive_runs": naive_runs(cells),
+        "naive_runs": sum(len(cell.trainings) for cell in planned.cells),
         "training_runs": sum(step.kind == "train" for step in plan.steps.values()),
-        "naive_flops": sum(estimates[fingerprint].flops for cell in cells for fingerprint in cell.steps),
+        "naive_flops": sum(estimates[f].flops for cell in planned.cells for f in cell.steps),
         "cached_steps": len(finished),
         "devices": devices,
-        **_total(planned, estimates, list(plan.steps), devices),
-        "to_run": {"steps": len(todo), **_total(planned, estimates, todo, devices)},
+        **total(plan.steps),
+        "to_run": {"steps": len(todo), **total(todo)},
         "assumed_steps": sum(estimates[f].assumed for f in plan.steps),
-        "kinds": list(kinds.values()),
+        "kinds": [
+            {"kind": kind, "steps": len(steps), "cached": sum(f in finished for f in steps), **sums(steps)}
+            for kind, steps in kinds.items()
+        ],
     }
 
 
-def _total(planned: StudyPlan, estimates: Mapping[str, Estimate], steps: list[str], devices: int) -> dict[str, Any]:
-    priced = [estimates[f] for f in steps]
-    schedule = simulate(planned.plan, steps, {f: estimates[f].seconds for f in steps}, devices)
+def simulate(plan: Plan, todo: Collection[str], seconds: Mapping[str, float], devices: int) -> dict[str, float]:
+    """Simulate a schedule of the steps `todo`: a free device takes the ready step with the longest chain behind it, as
+    the local engine does. Inputs that are not in `todo` count as finished; `seconds` is what a step takes on a device.
+
+    Returns the hours of all devices together, from the first start to the last end, and of the longest chain, which
+    bounds the makespan on any number of devices; and the share of the devices' time that is used, 0 to 1.
+    """
+    wanted = set(todo)
+    graph = {f: wanted.intersection(step.inputs.values()) for f, step in plan.steps.items() if f in wanted}
+    chains = dict.fromkeys(graph, 0.0)  # seconds of the longest chain that starts with a step
+    for f in reversed(graph):
+        chains[f] += seconds[f]
+        for source in graph[f]:
+            chains[source] = max(chains[source], chains[f])
+    sorter, now = TopologicalSorter(graph), 0.0
+    sorter.prepare()
+    ready: list[tuple[float, str]] = []
+    running: list[tuple[float, str]] = []
+    while sorter.is_active():
+        for f in sorter.get_ready():
+            heapq.heappush(ready, (-chains[f], f))
+        while ready and len(running) < devices:
+            f = heapq.heappop(ready)[1]
+            heapq.heappush(running, (now + seconds[f], f))
+        now, finished = heapq.heappop(running)
+        sorter.done(finished)
+    busy = sum(seconds[f] for f in graph)
     return {
-        "tokens": sum(estimate.tokens for estimate in priced),
-        "flops": sum(estimate.flops for estimate in priced),
-        "device_hours": schedule.busy / 3600,
-        "makespan_hours": schedule.makespan / 3600,
-        "critical_path_hours": schedule.critical / 3600,
-        "devices_used": schedule.use(devices),
-        "disk_bytes": sum(estimate.size for estimate in priced),
-        "memory_gb": max((estimate.memory for estimate in priced), default=0.0),
-        "device_memory_gb": max((estimate.device_memory for estimate in priced), default=0.0),
+        "device_hours": busy / 3600,
+        "makespan_hours": now / 3600,
+        "critical_path_hours": min(now, max(chains.values(), default=0.0)) / 3600,  # sums round differently
+        "devices_used": busy / (now * devices) if now else 0.0,
     }
 
 

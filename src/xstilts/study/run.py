@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from xstilts.costs.measured import record
+from xstilts.costs.estimate import record
 from xstilts.engine import Outcome, Plan, Report, Store, digest, write_steps
 from xstilts.errors import XstiltsError
 from xstilts.runs.events import event_log

@@ -10,10 +10,10 @@ import yaml
 
 from support import ON_THE_HUB, invoke
 from xstilts.config.load import load_study
-from xstilts.costs import devices, peak_memory
+from xstilts.costs import devices
 from xstilts.costs.devices import rates
 from xstilts.costs.estimate import estimates
-from xstilts.costs.shapes import shape_of
+from xstilts.costs.shapes import TORCH, peak, shape_of
 from xstilts.costs.sizes import Size
 from xstilts.engine import Plan, Step, Store, run_step
 from xstilts.study.freeze import freeze
@@ -23,7 +23,7 @@ from xstilts.tasks.task import Task
 
 RECIPE = {"learning_rate": 1e-4, "micro_tokens": None, "precision": "fp32", "gradient_checkpointing": False}
 BASE = shape_of("FacebookAI/xlm-roberta-base")
-SIZES = [Size(100_000, 1.0, 40.0, 0.0, "data")]
+SIZES = [Size(100_000, 100_000, 4e6)]
 
 
 @pytest.fixture
@@ -34,10 +34,10 @@ def hub_study(tmp_path, monkeypatch):
     return file
 
 
-def trained(device="cuda", masked=0.0, shape=BASE, ranks=1, checkpoint="last", **recipe):
-    arguments = {"device": device, "recipe": RECIPE | recipe, "checkpoint": checkpoint}
+def trained(device="cuda", masked=0.0, shape=BASE, ranks=1, **recipe):
+    arguments = {"device": device, "recipe": RECIPE | recipe}
     step = Step("train", "x:y", 1, arguments, {"encoder": "x"}, resources={"ranks": ranks})
-    return peak_memory.peak(shape, step, SIZES, 128, 32 * 40.0, 1000, masked)
+    return peak(shape, step, SIZES, 32 * 40.0, masked)
 
 
 def test_a_training_takes_about_what_was_estimated(tmp_path):
@@ -64,33 +64,27 @@ def test_a_training_takes_about_what_was_estimated(tmp_path):
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     measured = json.loads(output.splitlines()[-1])["memory"]
     estimate = estimates(plan, rates("cpu"))[step.fingerprint].memory
-    torch = peak_memory.TORCH / 1e9
+    torch = TORCH / 1e9
     assert estimate - torch > 0.4, "weights and moments outweigh the interpreter"
     assert (measured - torch) / (estimate - torch) == pytest.approx(1.0, abs=0.5)
 
 
 def test_trimming_checkpointing_and_smaller_passes_lower_it():
-    whole = trained(masked=0.15)
-    plain = trained()
-    assert plain.device_memory < whole.device_memory - 16 * 0.5 * BASE.vocabulary * BASE.hidden / 1e9
-    assert trained(gradient_checkpointing=True).device_memory < plain.device_memory - 0.3
-    assert trained(micro_tokens=256).device_memory < plain.device_memory
-    assert trained(device="cpu", gradient_checkpointing=True).memory < trained(device="cpu").memory
-    assert trained(checkpoint="best", device="cpu").memory - trained(device="cpu").memory == pytest.approx(
-        4 * BASE.body / 1e9, rel=0.25
-    )
+    whole, plain = trained(masked=0.15)[1], trained()[1]
+    assert plain < whole - 16 * 0.5 * BASE.vocabulary * BASE.hidden / 1e9
+    assert trained(gradient_checkpointing=True)[1] < plain - 0.3
+    assert trained(micro_tokens=256)[1] < plain
+    assert trained(device="cpu", gradient_checkpointing=True)[0] < trained(device="cpu")[0]
 
 
 def test_layers_of_retrieval_and_processes_of_a_training_add_up():
     single, three = (
-        peak_memory.peak(
-            BASE, Step("predict", "x:y", 1, {"device": "cpu", "precision": "fp32", "layers": n}), SIZES, 128
-        )
+        peak(BASE, Step("predict", "x:y", 1, {"device": "cpu", "precision": "fp32", "layers": n}), SIZES)
         for n in ([7], [6, 7, 8])
     )
-    assert three.memory - single.memory > 2 * 4 * 100_000 * BASE.hidden / 1e9
-    assert 1.5 < trained("cpu", ranks=2).memory / trained("cpu").memory < 2, "each holds all weights, and half a batch"
-    assert trained(ranks=2).device_memory <= trained().device_memory
+    assert three[0] - single[0] > 2 * 4 * 100_000 * BASE.hidden / 1e9
+    assert 1.5 < trained("cpu", ranks=2)[0] / trained("cpu")[0] < 2, "each holds all weights, and half a batch"
+    assert trained(ranks=2)[1] <= trained()[1]
 
 
 def test_a_plan_gives_memory_to_every_step_and_no_fingerprint_changes(hub_study):
@@ -100,7 +94,7 @@ def test_a_plan_gives_memory_to_every_step_and_no_fingerprint_changes(hub_study)
     most = {
         kind: max(s.resources["memory"] for s in plan.steps.values() if s.kind == kind) for kind in ("rows", "train")
     }
-    assert most["rows"] < 1 < 2 < most["train"] < 20
+    assert most["rows"] < 1.2 < 2 < most["train"] < 20
 
 
 def test_the_plan_shows_memory_and_warns_of_a_device_that_is_too_small(hub_study, monkeypatch):
