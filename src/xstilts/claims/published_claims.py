@@ -143,14 +143,12 @@ def pooled(comparison: Comparison, arms: Sequence[str]) -> Comparison:
     tables = []
     for table in comparison.tables:
         shared = set.intersection(*({cell[1:] for cell in table.cells(arm)} for arm in arms))
-        sums = {
-            ("the arms together", *cell): {
-                code: np.sum([table.cluster_stats[arm, *cell][code] for arm in arms], axis=0)
-                for code in table.languages
-            }
-            for cell in shared
-        }
-        tables.append(replace(table, cluster_stats=table.cluster_stats | sums))
+        sums = dict(table.cluster_stats)
+        for cell in shared:
+            parts = [table.cluster_stats[arm, *cell] for arm in arms]
+            together = {code: np.sum([part[code] for part in parts], axis=0) for code in table.languages}
+            sums["the arms together", *cell] = together
+        tables.append(replace(table, cluster_stats=sums))
     return replace(comparison, tables=tuple(tables), left="the arms together")
 
 
@@ -163,11 +161,10 @@ def best_per_target(comparison: Comparison, arms: Sequence[str]) -> Comparison:
     tables = []
     for table, judged in zip(comparison.tables, comparison.languages, strict=True):
         codes = [code for code in table.languages if code not in judged] or table.languages
-        means = {
-            arm: np.mean([table.scores(cells, code) for code in codes]) for arm in arms if (cells := table.cells(arm))
-        }
+        cells = {arm: table.cells(arm) for arm in arms}
+        means = {arm: np.mean([table.scores(cells[arm], code) for code in codes]) for arm in arms if cells[arm]}
         best = max(means, key=means.__getitem__, default=arms[0])
-        renamed = {("the best arm per target", *cell[1:]): table.cluster_stats[cell] for cell in table.cells(best)}
+        renamed = {("the best arm per target", *cell[1:]): table.cluster_stats[cell] for cell in cells[best]}
         tables.append(replace(table, cluster_stats=table.cluster_stats | renamed))
     return replace(comparison, tables=tuple(tables), left="the best arm per target")
 

@@ -64,12 +64,9 @@ def read_task_file(path: Path) -> dict[str, Task]:
         raise XstiltsError("missing-file", f"there is no file of tasks {path}", why, "check the path")
     file = parse(path.read_text(encoding="utf-8", errors="replace"), str(path))
     if marks := [key for key in STUDY_ONLY & file.settings.keys() if not _is_task_entry(file.settings[key])]:
-        raise XstiltsError(
-            "bad-file",
-            f"{path} is a study, not a file of tasks",
-            f"it has the settings of a study: {', '.join(sorted(marks))}",
-            "give a file of task entries, like those that a study has under `tasks:`; see docs/tasks.md",
-        )
+        why = f"it has the settings of a study: {', '.join(sorted(marks))}"
+        hint = "give a file of task entries, like those that a study has under `tasks:`; see docs/tasks.md"
+        raise XstiltsError("bad-file", f"{path} is a study, not a file of tasks", why, hint)
     tasks, mistakes = _read_tasks(file.settings)
     file.check(mistakes)
     return tasks

@@ -38,12 +38,10 @@ class YamlFile:
             above = max((place[:i] for i in range(len(place) + 1) if place[:i] in self.lines), key=len)
             listed.add((self.lines[above], ".".join(map(str, place)) or "file", what))
         if listed:
-            raise XstiltsError(
-                "bad-setting",
-                f"{self.origin}: {len(listed)} mistake{'s' if len(listed) > 1 else ''}",
-                "\n".join(f"  line {line}, {place}: {what}" for line, place, what in sorted(listed)),
-                "fix these lines; docs/studies.md and docs/tasks.md explain every setting",
-            )
+            what = f"{self.origin}: {len(listed)} mistake{'s' if len(listed) > 1 else ''}"
+            why = "\n".join(f"  line {line}, {place}: {mistake}" for line, place, mistake in sorted(listed))
+            hint = "fix these lines; docs/studies.md and docs/tasks.md explain every setting"
+            raise XstiltsError("bad-setting", what, why, hint)
 
 
 def parse(text: str, origin: str) -> YamlFile:

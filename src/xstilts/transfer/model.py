@@ -100,10 +100,8 @@ def features(gains: Sequence[Gain], measured: dict[str, Numbers]) -> dict[str, n
         here, there = codes.index(gain.language), [codes.index(code) for code in gain.sources]
         gaps = np.fmin.reduce(np.abs(syntax[there] - syntax[here]))
         gaps = gaps[~np.isnan(gaps)]
-        row = {
-            "distance": np.fmin.reduce(distances[here, there]),
-            "coverage": 1 - gaps.mean() if len(gaps) else math.nan,
-        }
+        row = {"distance": np.fmin.reduce(distances[here, there])}
+        row["coverage"] = 1 - gaps.mean() if len(gaps) else math.nan
         for trait in ("script", "family"):
             value = getattr(language(gain.language), trait)
             shared = [getattr(language(code), trait) == value for code in gain.sources]

@@ -35,7 +35,7 @@ def predict_transfer(
 
     Raises XstiltsError if there is nothing to learn from, or one run is a part of another.
     """
-    warnings = shared_trainings(runs) + _artificial(runs)
+    warnings = _run_warnings(runs)
     learnt_from = [gain for gain in gains(runs, target) if gain.language not in wanted]
     if len({(gain.intermediate, gain.sources) for gain in learnt_from}) < 2:
         others = ", ".join(wanted) or "those trained on"
@@ -74,9 +74,7 @@ def _sources(wanted: Sequence[str], candidates: Iterable[str]) -> list[str]:
     return sources
 
 
-def _rankings(
-    wanted: Sequence[str], sources: Sequence[str], data: TrainingSet, penalty: float
-) -> dict[str, list[Result]]:
+def _rankings(wanted: Sequence[str], sources: Sequence[str], data: TrainingSet, penalty: float) -> Result:
     """For each wanted language, each intermediate task with each source alone, best first.
 
     Scores are averaged over runs, encoders and targets. score: predicted rank, 0 in the middle; low, high: its
@@ -90,11 +88,8 @@ def _rankings(
     choices = list(itertools.product(sorted({gain.intermediate for gain in data.gains}), sources))
     rankings: dict[str, list[Result]] = {code: [] for code in wanted}
     for code, ranking in rankings.items():
-        alone = [
-            replace(gain, language=code, intermediate=task, sources=(source,))
-            for gain in contexts
-            for task, source in choices
-        ]
+        each = itertools.product(contexts, choices)
+        alone = [replace(gain, language=code, intermediate=task, sources=(source,)) for gain, (task, source) in each]
         x = standardised(alone, data).reshape(len(contexts), len(choices), -1).mean(0)
         scores, drawn = x @ coefficients, redrawn @ x.T
         low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
@@ -133,9 +128,12 @@ def predict_by_distance(wanted: Sequence[str], candidates: Sequence[str] = ()) -
     return {"rows": 0, "languages": [], "warnings": [ONLY_DISTANCE], "validation": [], "rankings": rankings}
 
 
-def shared_trainings(runs: Sequence[Run]) -> list[str]:
-    """Warn of trainings that two runs share, which count twice; raises XstiltsError if one run is a part of another."""
-    warnings = []
+def _run_warnings(runs: Sequence[Run]) -> list[str]:
+    """Warn of trainings that two runs share, which count twice, and of tasks in artificial languages.
+
+    Raises XstiltsError if one run is a part of another.
+    """
+    warnings, artificial = [], []
     for small, large in itertools.combinations(sorted(runs, key=lambda run: len(run.trainings)), 2):
         if common := small.trainings & large.trainings:
             if common == small.trainings:
@@ -143,18 +141,14 @@ def shared_trainings(runs: Sequence[Run]) -> list[str]:
                 raise XstiltsError("inconsistent", what, why, f"leave {small.folder} out")
             count = f"{len(common)} training{'s' if len(common) > 1 else ''}"
             warnings.append(f"{small.folder} and {large.folder} share {count}, which count twice")
-    return warnings
-
-
-def _artificial(runs: Sequence[Run]) -> list[str]:
-    """Warn of runs on tasks whose examples are in artificial languages."""
-    folders = []
     for run in runs:
         entries = catalogue_entries() | run.plan["study"].get("tasks", {})
         if any("world" in (entries.get(task, {}).get("source") or {}) for task in run.study["tasks"].values()):
-            folders.append(str(run.folder))
-    what = f"the languages of {', '.join(folders)} are artificial: they share only grammars with the real languages of"
-    return [f"{what} the same names, so this ranking is for artificial languages"] if folders else []
+            artificial.append(str(run.folder))
+    if artificial:
+        what = f"the languages of {', '.join(artificial)} are artificial: they share only grammars with the real"
+        warnings.append(f"{what} languages of the same names, so this ranking is for artificial languages")
+    return warnings
 
 
 def _warnings(data: TrainingSet, checks: Sequence[Result], tests: Sequence[Result]) -> list[str]:
