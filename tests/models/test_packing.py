@@ -111,24 +111,26 @@ def test_models_that_cannot_be_packed_or_are_small_are_left_alone(monkeypatch):
 
 @pytest.mark.parametrize("kind", ["xlm-roberta", "modernbert"])
 def test_training_and_prediction_equal_those_with_padding(kind, monkeypatch, tmp_path):
-    encoded, made = make_encoded(24), []
+    encoded, results, packings = make_encoded(24), [], []
     updates = [{0: np.random.default_rng(u).permutation(24)[:8]} for u in range(12)]
+    packing_of = packing.packing_of
+    monkeypatch.setattr(packing, "packing_of", lambda *of: packings.append(len(of[0])) or packing_of(*of))
     for smallest in (10**6, 0):
         monkeypatch.setitem(packing.PACKED_FROM, "cpu", smallest)
         model = make_model(kind, "SequenceClassification")
         scratch = tmp_path / str(smallest)
         scratch.mkdir()
-        history = train([Part(model, classification, encoded)], updates, Recipe(1e-3, weight_decay=0.01), 1, PAD,
-                        Context(scratch)).history  # fmt: skip
+        recipe, context = Recipe(1e-3, weight_decay=0.01), Context(scratch)
+        history = train([Part(model, classification, encoded)], updates, recipe, 1, PAD, context).history
         predicted = np.stack(run_model(model, classification, encoded, PAD, torch.device("cpu"), "fp32"))
         hidden = embed(model.base_model, encoded, PAD, torch.device("cpu"), [0, 1, 2])
-        made.append((history, predicted, hidden))
-    (padded, p, h), (unpadded, own_p, own_h) = made
-    assert padded[0]["padding"] > 0.1 and unpadded[0]["padding"] == 0
-    assert [e["loss"] for e in unpadded] == pytest.approx([e["loss"] for e in padded], rel=1e-4)
-    assert np.ptp(p, 0).max() > 0.05  # the comparison is not one of constants
-    assert own_p == pytest.approx(p, abs=1e-4)
-    assert own_h == pytest.approx(h, abs=1e-3)
+        results.append(([entry["loss"] for entry in history], predicted, hidden))
+        assert sum(packings) == (0 if smallest else 12 * 8 + 24 + 24)
+    (losses, logits, states), (packed_losses, packed_logits, packed_states) = results
+    assert packed_losses == pytest.approx(losses, rel=1e-4)
+    assert np.ptp(logits, 0).max() > 0.05, "outputs differ between sequences"
+    assert packed_logits == pytest.approx(logits, abs=1e-4)
+    assert packed_states == pytest.approx(states, abs=1e-3)
 
 
 def test_computing_activations_twice_changes_nothing(always, tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 from xstilts.analysis.effects import Comparison, paired_cells
 from xstilts.analysis.verdicts import rounded
 from xstilts.runs.score_table import Cell, ScoreTable
-from xstilts.training.degenerate import degenerate
+from xstilts.training.schedule import degenerate
 
 Row = dict[str, Any]
 
@@ -90,7 +90,7 @@ def checkpoints(
 def degenerate_runs(budgets: Sequence[Row]) -> list[Row]:
     """Per target, arm and phase how many runs are degenerate, judged by training loss and English dev alone.
 
-    See `xstilts.training.degenerate`. A run with `attempt` 2 is a second try and counts in `retried`.
+    See `xstilts.training.schedule.degenerate`. A run with `attempt` 2 is a second try and counts in `retried`.
     """
     rows: dict[tuple[str, str, str], Row] = {}
     counts = dict.fromkeys(("runs", "degenerate", "retried", "degenerate_after_retry"), 0)

@@ -2,25 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 
 LEVELS = 2**16
-
-
-class _Dropout(torch.autograd.Function):
-    @staticmethod
-    def forward(context: Any, values: torch.Tensor, rate: float) -> torch.Tensor:
-        words = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-        bits = words.view(torch.int16)[: values.numel()].view(values.shape)
-        mask = (bits >= round(rate * LEVELS) - LEVELS // 2).to(values.dtype).mul_(1 / (1 - rate))
-        context.save_for_backward(mask)
-        return values * mask
-
-    @staticmethod
-    def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return gradient * context.saved_tensors[0], None
 
 
 def dropout(values: torch.Tensor, rate: float) -> torch.Tensor:
@@ -30,7 +15,9 @@ def dropout(values: torch.Tensor, rate: float) -> torch.Tensor:
     """
     if values.device.type != "cpu" or not 0 < rate < 1:
         return torch.nn.functional.dropout(values, rate)
-    return _Dropout.apply(values, rate)
+    words = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+    bits = words.view(torch.int16)[: values.numel()].view(values.shape)
+    return values * (bits >= round(rate * LEVELS) - LEVELS // 2).to(values.dtype).mul_(1 / (1 - rate))
 
 
 @contextmanager

@@ -40,12 +40,9 @@ def load_pretrained(auto_class: str, place: str | Path, **options: Any) -> Any:
 def cannot_load(place: str | Path, error: Exception) -> XstiltsError:
     """What one of `LOADING_ERRORS` means for the user."""
     if "trust_remote_code" in str(error):
-        return XstiltsError(
-            "unsafe",
-            f"'{place}' needs Python code of its own",
-            "xstilts never runs code that comes with a model: it could do anything on this computer",
-            "use a model that `transformers` supports without `trust_remote_code`",
-        )
+        why = "xstilts never runs code that comes with a model: it could do anything on this computer"
+        hint = "use a model that `transformers` supports without `trust_remote_code`"
+        return XstiltsError("unsafe", f"'{place}' needs Python code of its own", why, hint)
     reason = str(error).strip().partition("\n")[0] or type(error).__name__
     kind: Kind = "network" if "connect" in reason else "bad-file" if Path(place).is_dir() else "missing-model"
     hint = "give a folder in the format of `save_pretrained` or the name of a hub repository"
@@ -78,12 +75,9 @@ def load_model(auto_class: str, place: str | Path, **options: Any) -> tuple[Any,
     missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)
     prefix = "" if model.base_model is model else f"{model.base_model_prefix}."
     if absent := [name for name in missing if name.startswith(prefix)]:
-        raise XstiltsError(
-            "bad-file",
-            f"the encoder in '{place}' is incomplete",
-            f"{len(absent)} of its weights are missing, such as {absent[0]}",
-            "download it again, or check that its configuration belongs to its weights",
-        )
+        why = f"{len(absent)} of its weights are missing, such as {absent[0]}"
+        hint = "download it again, or check that its configuration belongs to its weights"
+        raise XstiltsError("bad-file", f"the encoder in '{place}' is incomplete", why, hint)
     check_finite(model, f"the model in '{place}'", "use another checkpoint of it")
     return model, missing
 
@@ -149,18 +143,14 @@ def with_head(encoder: str | Path, auto_class: str, labels: Sequence[str], seed:
         raise _no_head(encoder, auto_class.removeprefix("AutoModelFor"))
     names = labels or ("start", "end")
     label2id = {label: i for i, label in enumerate(names)}
-    for name, value in {"id2label": dict(enumerate(names)), "label2id": label2id, **config}.items():
-        setattr(base.config, name, value)
+    base.config.update({"id2label": dict(enumerate(names)), "label2id": label2id, **config})
     torch.manual_seed(seed)
     model = getattr(transformers, auto_class).from_config(base.config)
     missing, unexpected = model.base_model.load_state_dict(base.state_dict(), strict=False)
     if any("pooler" not in name for name in [*missing, *unexpected]):
-        raise XstiltsError(
-            "unsupported",
-            f"the encoder in '{encoder}' does not fit {type(model).__name__}",
-            f"missing weights {missing[:3]}, unexpected {unexpected[:3]}",
-            "check its configuration",
-        )
+        what = f"the encoder in '{encoder}' does not fit {type(model).__name__}"
+        why = f"missing weights {missing[:3]}, unexpected {unexpected[:3]}"
+        raise XstiltsError("unsupported", what, why, "check its configuration")
     return model
 
 
@@ -190,12 +180,9 @@ def _has_head(model_type: str, auto_class: str) -> bool:
 
 
 def _no_head(encoder: str | Path, head: str) -> XstiltsError:
-    return XstiltsError(
-        "unsupported",
-        f"the encoder in '{encoder}' has no head for {head}",
-        "its weights or its class in `transformers` lack one",
-        "use another encoder, or leave out the tasks and `mlm` settings that need this head",
-    )
+    why = "its weights or its class in `transformers` lack one"
+    hint = "use another encoder, or leave out the tasks and `mlm` settings that need this head"
+    return XstiltsError("unsupported", f"the encoder in '{encoder}' has no head for {head}", why, hint)
 
 
 def share_encoder(models: Sequence[Any]) -> None:

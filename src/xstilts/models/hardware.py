@@ -13,11 +13,6 @@ if TYPE_CHECKING:
 FAST_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}
 """Processor flags (x86 and ARM) of instructions that multiply bfloat16."""
 
-AMPERE = (8, 0)
-"""Compute capability from which on a GPU multiplies bfloat16 and runs the kernels of FlashAttention."""
-
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
-
 MICRO_TOKENS = {"cpu": 1024, "cuda": 32768}
 """Tokens of a forward pass in training, padding included: small groups of similar length have little padding."""
 
@@ -50,8 +45,8 @@ def choose_device(name: str) -> "torch.device":
         # and the kernel clears each page: tens of thousands of page faults per update. Make it keep them.
         with suppress(OSError, AttributeError):
             library = ctypes.CDLL(None)
-            library.mallopt(MMAP_THRESHOLD, 2**30)
-            library.mallopt(TRIM_THRESHOLD, 2**31 - 1)
+            library.mallopt(-3, 2**30)  # M_MMAP_THRESHOLD of malloc.h
+            library.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
     return torch.device(name)
 
 
@@ -78,10 +73,10 @@ def choose_precision(device: str) -> str:
 
 
 def is_ampere(device: "torch.device") -> bool:
-    """Whether the device is a GPU of the Ampere generation or later."""
+    """Whether the device is a GPU that multiplies bfloat16 and runs FlashAttention: Ampere (8.0) or later."""
     import torch
 
-    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= AMPERE
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def autocast(device: "torch.device", precision: str) -> "torch.autocast":

@@ -15,7 +15,7 @@ from xstilts.runs.run_files import ESTIMATES, PLAN, STEPS, STUDY, write_json
 from xstilts.study.plan import build_plan
 from xstilts.study.results import comparison_group, gather, training_summary
 from xstilts.study.steps import StudyPlan
-from xstilts.training.degenerate import degenerate
+from xstilts.training.schedule import degenerate
 
 Executor = Callable[[Plan, Store, list[str], Report], Outcome]
 

@@ -57,12 +57,9 @@ def turns(count: int, k: int, first: float = 0.0) -> list[int]:
 
 def _check_enough(wanted: int, present: int, where: str) -> None:
     if wanted > present:
-        raise XstiltsError(
-            "too-few",
-            f"{wanted} examples are wanted, and there are {present} {where}",
-            "examples are never repeated to fill a budget: it would differ between arms",
-            "lower `examples` of the intermediate task, or leave the language out",
-        )
+        why = "examples are never repeated to fill a budget: it would differ between arms"
+        hint = "lower `examples` of the intermediate task, or leave the language out"
+        raise XstiltsError("too-few", f"{wanted} examples are wanted, and there are {present} {where}", why, hint)
 
 
 def _sequence_starts(part: Encoded) -> np.ndarray:
@@ -124,9 +121,7 @@ def shares(sizes: list[int], sampling: str, temperature: float, cap: int) -> np.
     >>> shares([100, 300], "capped", 1.0, 200).round(2).tolist()
     [0.33, 0.67]
     """
-    counted = np.array(sizes, float)
-    if sampling == "capped":
-        counted = np.minimum(counted, cap)
+    counted = np.minimum(sizes, cap if sampling == "capped" else np.inf)
     exponent = {"temperature": 1 / temperature, "uniform": 0.0}.get(sampling, 1.0)
     weights = (counted / counted.sum()) ** exponent
     return weights / weights.sum()

@@ -46,10 +46,10 @@ class State:
 
     def mean_loss(self, latest: torch.Tensor) -> float:
         """The mean of the losses since the last call; without any the last mean, or `latest` if there is none."""
-        values, self.losses = [float(loss) for loss in self.losses], []
-        if values:
-            return float(np.mean(values))
-        return self.history[-1]["loss"] if self.history else float(latest)
+        if not self.losses:
+            return self.history[-1]["loss"] if self.history else float(latest)
+        losses, self.losses = self.losses, []
+        return float(np.mean([float(loss) for loss in losses]))
 
     def restore(self, name: str) -> int:
         """Loads the weights that the score of that name chose, and returns the update that they are from."""
@@ -66,12 +66,8 @@ class State:
             tensors[f"model.{name}"] = parameter.detach()
             for key, value in self.optimizer.state[parameter].items():
                 tensors[f"{key}.{name}"] = value
-        notes = {
-            "update": self.update,
-            "history": self.history,
-            "best": {name: [best.score, best.update] for name, best in self.best.items()},
-            "losses": [float(loss) for loss in self.losses],
-        }
+        best, losses = {k: [b.score, b.update] for k, b in self.best.items()}, [float(loss) for loss in self.losses]
+        notes = {"update": self.update, "history": self.history, "best": best, "losses": losses}
         temporary = self.file.with_suffix(".partial")
         save_file({name: t.contiguous() for name, t in tensors.items()}, temporary, {"notes": json.dumps(notes)})
         temporary.replace(self.file)

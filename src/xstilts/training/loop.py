@@ -67,11 +67,14 @@ def train(
 
     The models end with the last weights; `State.restore` loads those that a score chose. The returned `history` has an
     entry for every twentieth of the run: update, loss (the mean since the last entry; of masked text only if there is
-    nothing else), learning_rate, gradient_norm, padding (its share of the computed tokens) and the scores, if they were
-    called. Raises XstiltsError if a loss or a gradient norm is not finite.
+    nothing else), learning_rate, gradient_norm and the scores, if they were called. Raises XstiltsError if a loss or a
+    gradient norm is not finite.
     """
     models = torch.nn.ModuleList([part.model for part in parts])
-    optimizer = _optimizer(models, recipe)
+    decayed, others = ([p for p in models.parameters() if (p.ndim > 1) == matrix] for matrix in (True, False))
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    betas = (0.9, recipe.beta2)
+    optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=betas, eps=1e-8, fused=True)
     state = State(models, optimizer, context.scratch / "checkpoint.safetensors")
     if state.discarded:
         context.note(f"the training starts again, because its checkpoint is of no use: {state.discarded}")
@@ -94,9 +97,9 @@ def train(
             last = state.update == len(updates)
             measured = scores is not None and (last or (evaluate_every and state.update % evaluate_every == 0))
             if state.update % every == 0 or last or measured:
-                entry = {"update": state.update, "loss": state.mean_loss(loss), "gradient_norm": float(norm)}
-                entry |= {"learning_rate": rate, "padding": 0.0 if unpadded else _padding(micro)}
-                _check_finite(state, entry["loss"])
+                mean = state.mean_loss(loss)
+                _check_finite(state, mean)
+                entry = {"update": state.update, "loss": mean, "gradient_norm": float(norm), "learning_rate": rate}
                 if measured and scores:
                     entry |= scores()
                     models.train()
@@ -125,13 +128,6 @@ def _check_finite(state: State, loss: float = 0.0) -> None:
     state.norms = []
 
 
-def _optimizer(models: torch.nn.ModuleList, recipe: Recipe) -> torch.optim.AdamW:
-    decayed = [p for p in models.parameters() if p.ndim > 1]
-    plain = [p for p in models.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, recipe.beta2), eps=1e-8, fused=True)
-
-
 def _micro_batches(
     parts: list[Part], update: Update, recipe: Recipe, unpadded: bool, pad_id: int, rng: np.random.Generator
 ) -> list[MicroBatch]:
@@ -153,11 +149,6 @@ def _micro_batches(
         scale = part.weight * examples[p] / sum(examples.values()) / max(1, labelled)
         result += [(part, batch, scale) for batch in batches]
     return result
-
-
-def _padding(micro: list[MicroBatch]) -> float:
-    masks = [arrays.get("attention_mask", np.ones_like(arrays["input_ids"])) for _, arrays, _ in micro]
-    return 1 - sum(int(mask.sum()) for mask in masks) / sum(mask.size for mask in masks)
 
 
 def _update(

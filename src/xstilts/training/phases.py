@@ -10,17 +10,16 @@ import numpy as np
 import torch
 
 from xstilts.context import Context
-from xstilts.errors import XstiltsError
+from xstilts.evaluation.encode import example_folders
 from xstilts.models.encoders import load_tokenizer, new_encoder, save, share_encoder, with_head, with_mlm_head
 from xstilts.models.hardware import choose_device
 from xstilts.models.trimming import merged, trim
 from xstilts.randomness import derive, generator
 from xstilts.tasks.qa import fit_threshold
-from xstilts.training.budget import interleave
-from xstilts.training.loop import Part, Update, train
+from xstilts.training.loop import Part, train
 from xstilts.training.parallel import distributed, rank
 from xstilts.training.schedule import DEV, ORACLE, Recipe, between_evaluations, decay
-from xstilts.training.task_data import TaskData, draw_text, draw_updates, read_task_data
+from xstilts.training.task_data import TaskData, draw_text, read_training
 
 
 @distributed
@@ -33,8 +32,8 @@ def pretrain(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, cont
     """
     seed, size, count = arguments["seed"], arguments["batch_size"], arguments["updates"]
     tokenizer, device = load_tokenizer(inputs["vocabulary"]), choose_device(arguments["device"])
-    rng = generator(seed, "order")
-    text, drawn = draw_text(arguments, inputs, "rows", tokenizer, context, size * count, arguments["exponent"], rng)
+    folders, rng = example_folders(inputs, arguments["languages"]), generator(seed, "order")
+    text, drawn = draw_text(arguments, folders, tokenizer, context, size * count, rng)
     model = new_encoder(arguments["config"], tokenizer, derive(seed, "weights")).to(device)
     parts, batches = [replace(text, model=model)], [{0: sequences} for sequences in drawn.reshape(count, size)]
     history = train(parts, batches, Recipe(**arguments["recipe"]), seed, tokenizer.pad_token_id, context).history
@@ -63,7 +62,7 @@ def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
     seed, device, recipe = arguments["seed"], choose_device(arguments["device"]), Recipe(**arguments["recipe"])
     tokenizer = load_tokenizer(inputs["encoder"])
     pad_id = tokenizer.pad_token_id
-    data, text, batches = _draw(arguments, inputs, tokenizer, context)
+    data, text, batches = read_training(arguments, inputs, tokenizer, context)
     models = _with_heads(inputs["encoder"], data, bool(text), seed, device)
     trimmed = None
     if not text:  # masked language modelling needs the softmax over the whole vocabulary
@@ -72,9 +71,8 @@ def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
         data = [d.trimmed(trimmed) for d in data]
 
     def scores() -> dict[str, float]:
-        dev = [d.score(d.predict(m, d.dev, pad_id, recipe.precision)) for m, d in zip(models, data, strict=False)]
-        first = data[0]
-        oracle = [first.score(first.predict(models[0], e, pad_id, recipe.precision)) for e in first.oracle]
+        dev = [d.score(model, d.dev, pad_id, recipe.precision) for model, d in zip(models, data, strict=False)]
+        oracle = [data[0].score(models[0], examples, pad_id, recipe.precision) for examples in data[0].oracle]
         return {DEV: float(np.mean(dev))} | ({ORACLE: float(np.mean(oracle))} if oracle else {})
 
     parts = [Part(model, d.kind, d.encoded, d.weight) for model, d in zip(models, data, strict=False)]
@@ -96,33 +94,12 @@ def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
     if ORACLE in choose_by:
         save_weights(out / ORACLE, ORACLE)
     dev = state.best[DEV].score if DEV in state.best else state.history[-1].get(DEV)
-    summary = {"history": state.history, "dev_score": dev, **_budget(parts, batches)}
+    drawn = [(p, parts[p], sequences) for batch in batches for p, sequences in batch.items()]
+    tokens = sum(int(part.encoded.lengths[sequences].sum()) for _, part, sequences in drawn)
+    examples = {(p, e) for p, part, s in drawn if not part.corrupt for e in part.encoded.examples[s].tolist()}
+    summary = {"history": state.history, "dev_score": dev, "updates": len(batches), "tokens": tokens}
+    summary["examples"] = len(examples)  # different ones, without masked text
     (out / "history.json").write_text(json.dumps(summary))
-
-
-def _draw(
-    arguments: dict[str, Any], inputs: dict[str, Path], tokenizer: Any, context: Context
-) -> tuple[list[TaskData], list[Part], list[Update]]:
-    """The tasks that are trained, the masked text mixed in (none or one part, without its model), and the updates."""
-    data = [read_task_data(name, arguments, inputs, tokenizer, context) for name in arguments["tasks"]]
-    longer = json.loads((inputs["longer"] / "history.json").read_text())["updates"] if "longer" in inputs else 0
-    batches = draw_updates(data, arguments, longer)
-    mlm, size = arguments["mlm"], arguments["batch_size"]
-    if not mlm:
-        return data, [], batches
-    count = round(mlm["share"] * len(batches))
-    if count == 0 or (count == len(batches) and mlm["share"] < 1):
-        raise XstiltsError(
-            "inconsistent",
-            f"a share of {mlm['share']:g} of {len(batches)} updates is {count}",
-            "masked text is mixed into a training by whole updates, and the task needs some too",
-            "give the arm another `share`, or the training more examples",
-        )
-    data = data if count < len(batches) else []
-    rng = generator(arguments["seed"], "text")
-    part, drawn = draw_text(mlm, inputs, "text", tokenizer, context, count * size, 0.0, rng)
-    masked = [{len(data): drawn[i : i + size]} for i in range(0, len(drawn), size)]
-    return data, [part], interleave(batches[: len(batches) - count], masked)
 
 
 def _with_heads(encoder: Path, data: list[TaskData], text: bool, seed: int, device: torch.device) -> list[Any]:
@@ -138,11 +115,3 @@ def _with_heads(encoder: Path, data: list[TaskData], text: bool, seed: int, devi
         model.to(device)
         vars(model.config).pop("null_threshold", None)  # it belongs to the head of an earlier phase
     return models
-
-
-def _budget(parts: list[Part], batches: list[Update]) -> dict[str, Any]:
-    """What was trained on: updates, tokens, and different examples without masked text."""
-    drawn = [(p, parts[p], sequences) for batch in batches for p, sequences in batch.items()]
-    tokens = sum(int(part.encoded.lengths[sequences].sum()) for _, part, sequences in drawn)
-    examples = {(p, e) for p, part, s in drawn if not part.corrupt for e in part.encoded.examples[s].tolist()}
-    return {"updates": len(batches), "tokens": tokens, "examples": len(examples)}

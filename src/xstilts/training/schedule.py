@@ -1,13 +1,18 @@
-"""The optimization of a training: the recipe, the learning rate of each update, and the effect of weight decay."""
+"""How a training is optimized and judged: recipe, learning rates, weight decay, evaluations, degenerate runs."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 DEV, ORACLE = "score", "oracle"
 """Scores that may choose weights: on English dev, and on dev examples in held-out languages, which zero-shot transfer
 does not have. The oracle's model is in a folder of this name inside the model that is used."""
+
+FLAT = 0.95
+"""A run whose last loss is at least this share of its first loss has hardly learned."""
 
 
 @dataclass(frozen=True)
@@ -48,3 +53,24 @@ def decay(recipe: Recipe, total: int, updates: int) -> float:
 def between_evaluations(asked: int, total: int, choosing: bool) -> int:
     """Updates between evaluations: as `asked`; for 0, a tenth of all if evaluations choose weights, else all."""
     return asked or (math.ceil(total / 10) if choosing else total)
+
+
+def degenerate(runs: Sequence[Mapping[str, Any]]) -> list[bool]:
+    """Which of some comparable runs are degenerate (Phang et al. 2018), whatever the scores in held-out languages: the
+    loss hardly fell, and the English dev score is below that of every run whose loss did fall. If no loss fell, none is
+    degenerate: the fault is in the setting.
+
+    runs: mappings with `first_loss`, `loss` and `dev_score` (None if it was not measured).
+
+    >>> good = {"first_loss": 1.1, "loss": 0.4, "dev_score": 70.0}
+    >>> bad = {"first_loss": 1.1, "loss": 1.1, "dev_score": 33.0}
+    >>> degenerate([good, bad]), degenerate([bad])
+    ([False, True], [False])
+    """
+    flat = [not run["loss"] < FLAT * run["first_loss"] for run in runs]
+    scores = [run["dev_score"] for run, is_flat in zip(runs, flat, strict=True) if not is_flat]
+    lowest = min((score for score in scores if score is not None), default=float("-inf"))
+    return [
+        is_flat and run["dev_score"] is not None and run["dev_score"] < lowest
+        for run, is_flat in zip(runs, flat, strict=True)
+    ]

@@ -1,5 +1,6 @@
-"""The data of a training: for each task its chosen examples and those that weights are chosen by; masked text."""
+"""The data of a training: chosen examples of each task, examples that weights are chosen by, masked text, updates."""
 
+import json
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from xstilts.context import Context
+from xstilts.errors import XstiltsError
 from xstilts.evaluation.encode import encode_examples, example_folders
 from xstilts.evaluation.predict import attach_example_ids, run_model
 from xstilts.models.batching import epochs, mixture
@@ -19,16 +21,11 @@ from xstilts.tasks.encoding import Encoded
 from xstilts.tasks.qa import fit_threshold, withhold
 from xstilts.tasks.task import Task
 from xstilts.tasks.task_types import FINE_TUNED, TaskType, main_metric
-from xstilts.training.budget import choose_rows, join, shares, updates
+from xstilts.training.budget import choose_rows, interleave, join, shares, updates
 from xstilts.training.loop import Part, Update
 
-
-@dataclass(frozen=True)
-class Examples:
-    """Examples that a model is scored on during its training, as a table and as sequences."""
-
-    table: pa.Table
-    encoded: Encoded
+Examples = tuple[pa.Table, Encoded]
+"""Examples that a model is scored on during its training, and their sequences."""
 
 
 @dataclass(frozen=True)
@@ -48,79 +45,95 @@ class TaskData:
     @property
     def sequences(self) -> list[Encoded]:
         """All sequences that the model sees."""
-        return [self.encoded, self.dev.encoded, *(examples.encoded for examples in self.oracle)]
+        return [self.encoded, *(encoded for _, encoded in (self.dev, *self.oracle))]
 
     def trimmed(self, vocabulary: Trimmed) -> "TaskData":
         """The same data with the token ids of the trimmed vocabulary."""
-        dev, *oracle = (replace(e, encoded=vocabulary.encoded(e.encoded)) for e in (self.dev, *self.oracle))
+        dev, *oracle = ((table, vocabulary.encoded(encoded)) for table, encoded in (self.dev, *self.oracle))
         return replace(self, encoded=vocabulary.encoded(self.encoded), dev=dev, oracle=tuple(oracle))
 
     def predict(self, model: Any, examples: Examples, pad_id: int, precision: str) -> pa.Table:
         """The model's predictions for examples of the task."""
-        extracted = run_model(model, self.kind, examples.encoded, pad_id, model.device, precision)
-        columns = self.kind.predict(extracted, examples.encoded, examples.table, self.task)
-        return attach_example_ids(examples.table, columns)
+        table, encoded = examples
+        extracted = run_model(model, self.kind, encoded, pad_id, model.device, precision)
+        return attach_example_ids(table, self.kind.predict(extracted, encoded, table, self.task))
 
-    def score(self, predictions: pa.Table) -> float:
-        """Points of the task's first metric, with the threshold for unanswered questions that suits the predictions."""
-        metric = main_metric(self.task)
+    def score(self, model: Any, examples: Examples, pad_id: int, precision: str) -> float:
+        """Points of the task's first metric, with the threshold for unanswered questions that is best for them."""
+        predictions, metric = self.predict(model, examples, pad_id, precision), main_metric(self.task)
         chosen = withhold(predictions, fit_threshold(predictions)) if self.task.unanswerable else predictions
         return float(self.kind.score(self.kind.statistics(chosen, metric).sum(0), metric))
 
 
-def read_task_data(
-    name: str, arguments: dict[str, Any], inputs: dict[str, Path], tokenizer: Any, context: Context
-) -> TaskData:
-    """The data of one of `arguments["tasks"]`, see `xstilts.training.phases.fine_tune`."""
-    settings = arguments["tasks"][name] | {"mask_column": arguments["mask_column"]}
-    task = Task(**settings["task"])
+def read_training(
+    arguments: dict[str, Any], inputs: dict[str, Path], tokenizer: Any, context: Context
+) -> tuple[list[TaskData], list[Part], list[Update]]:
+    """The tasks that are trained, the masked text mixed in (none or one part, without its model), and the updates.
 
-    def read(folder: Path) -> Examples:
-        return Examples(*encode_examples([folder], settings, tokenizer, context.store))
-
-    parts = [read(folder) for folder in example_folders(inputs, settings["languages"], f"train.{name}")]
-    tables, rng = [part.table for part in parts], generator(arguments["seed"], "rows", name)
-    chosen = choose_rows(tables, settings["examples"], task.parallel, rng, arguments["anchor_share"])
-    return TaskData(
-        task=task,
-        kind=FINE_TUNED[task.type],
-        encoded=join([part.encoded for part in parts], chosen),
-        examples=len(chosen),
-        epochs=settings["epochs"],
-        weight=settings["weight"],
-        dev=read(inputs[f"dev.{name}"]),
-        oracle=tuple(read(folder) for folder in example_folders(inputs, arguments["oracle"], "oracle")),
-    )
-
-
-def draw_updates(data: list[TaskData], arguments: dict[str, Any], more: int) -> list[Update]:
-    """The updates of a training: epochs of a single task, lengthened by `more` updates, or draws from several tasks by
-    their shares."""
-    rng, size, sampling = generator(arguments["seed"], "order"), arguments["batch_size"], arguments["sampling"]
-    counts = [d.examples for d in data]
+    These are epochs of a single task, lengthened by the updates of the input `longer`, or draws from several tasks by
+    their shares. arguments, inputs: see `xstilts.training.phases.fine_tune`. Raises XstiltsError if the share of masked
+    text is no update, or leaves none.
+    """
+    data = [_read_task(name, arguments, inputs, tokenizer, context) for name in arguments["tasks"]]
+    size, sampling, text = arguments["batch_size"], arguments["sampling"], arguments["mlm"]
+    counts, rng = [d.examples for d in data], generator(arguments["seed"], "order")
     if len(data) == 1:
-        total = counts[0] * data[0].epochs + more * size
+        longer = json.loads((inputs["longer"] / "history.json").read_text())["updates"] if "longer" in inputs else 0
+        total = counts[0] * data[0].epochs + longer * size
         order = epochs(counts[0], math.ceil(total / counts[0]), rng)[:total]
     else:
         total = sampling["examples"] or sum(d.examples * d.epochs for d in data)
         weights = shares(counts, sampling["how"], sampling["temperature"], sampling["cap"])
         order = mixture(np.repeat(np.arange(len(counts)), counts), total, weights, rng)
-    return updates([d.encoded for d in data], order, size)
+    batches = updates([d.encoded for d in data], order, size)
+    if not text:
+        return data, [], batches
+    count = round(text["share"] * len(batches))
+    if count == 0 or (count == len(batches) and text["share"] < 1):
+        what = f"a share of {text['share']:g} of {len(batches)} updates is {count}"
+        why = "masked text is mixed into a training by whole updates, and the task needs some too"
+        raise XstiltsError("inconsistent", what, why, "give the arm another `share`, or the training more examples")
+    data = data if count < len(batches) else []
+    folders, rng = example_folders(inputs, text["languages"], "text"), generator(arguments["seed"], "text")
+    part, drawn = draw_text(text, folders, tokenizer, context, count * size, rng)
+    masked = [{len(data): drawn[i : i + size]} for i in range(0, len(drawn), size)]
+    return data, [part], interleave(batches[: len(batches) - count], masked)
+
+
+def _read_task(
+    name: str, arguments: dict[str, Any], inputs: dict[str, Path], tokenizer: Any, context: Context
+) -> TaskData:
+    settings = arguments["tasks"][name] | {"mask_column": arguments["mask_column"]}
+    task = Task(**settings["task"])
+
+    def read(languages: list[str], prefix: str) -> list[Examples]:
+        folders = example_folders(inputs, languages, prefix)
+        return [encode_examples([folder], settings, tokenizer, context.store) for folder in folders]
+
+    tables, parts = zip(*read(settings["languages"], f"train.{name}"), strict=True)
+    rng = generator(arguments["seed"], "rows", name)
+    chosen = choose_rows(list(tables), settings["examples"], task.parallel, rng, arguments["anchor_share"])
+    return TaskData(
+        task=task,
+        kind=FINE_TUNED[task.type],
+        encoded=join(list(parts), chosen),
+        examples=len(chosen),
+        epochs=settings["epochs"],
+        weight=settings["weight"],
+        dev=encode_examples([inputs[f"dev.{name}"]], settings, tokenizer, context.store),
+        oracle=tuple(read(arguments["oracle"], "oracle")),
+    )
 
 
 def draw_text(
-    settings: dict[str, Any], inputs: dict[str, Path], name: str, tokenizer: Any, context: Context, examples: int,
-    exponent: float, rng: np.random.Generator,
-) -> tuple[Part, np.ndarray]:  # fmt: skip
-    """Masked language modelling as a part of a training, without its model, and the sequences that it draws.
+    settings: dict[str, Any], text: list[Path], tokenizer: Any, context: Context, draws: int, rng: np.random.Generator
+) -> tuple[Part, np.ndarray]:
+    """Masked language modelling as a part of a training, without its model, and `draws` numbers of its sequences.
 
-    Args:
-        settings: `task`, `languages`, `max_length` and `masked` (share of tokens); `name`: of the inputs.
-        examples: number of draws.
-        exponent: of a language's number of sequences in its share; 0 gives equal shares.
+    settings: `task`, `max_length`, `masked` (share of tokens) and, for other than equal shares of all languages,
+    `exponent` (of a language's number of sequences in its share).
     """
-    folders = example_folders(inputs, settings["languages"], name)
-    table, encoded = encode_examples(folders, settings, tokenizer, context.store)
+    table, encoded = encode_examples(text, settings, tokenizer, context.store)
     groups = np.unique(np.array(table["language"].to_pylist())[encoded.examples], return_inverse=True)[1]
-    drawn = mixture(groups, examples, np.bincount(groups).astype(float) ** exponent, rng)
+    drawn = mixture(groups, draws, np.bincount(groups).astype(float) ** settings.get("exponent", 0.0), rng)
     return Part(None, mlm, encoded, corrupt=mlm.corruption(tokenizer, settings["masked"])), drawn
