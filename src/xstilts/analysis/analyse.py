@@ -125,8 +125,8 @@ def _judge(run: Run, contrast: Result, encoders: list[str]) -> Result:
 
 def _answer(run: Run, verdicts: list[Result], baselines: list[Result]) -> str:
     """The answer to the study's question, with a caveat if no compared arm beats the baseline."""
-    arms = run.study["arms"]
-    strategies = {name: arm.get("languages", "english") for name, arm in arms.items() if "intermediate" in arm}
+    arms = run.study["arms"].items()
+    strategies = {name: arm.get("languages", "english") for name, arm in arms if "intermediate" in arm}
     text = answer([(row["left"], row["right"], row["verdict"]) for row in verdicts], strategies)
     compared = {(target, row[side]) for row in verdicts for side in ("left", "right") for target in row["targets"]}
     beaten = [row["beaten"] for row in baselines if (row["target"], row["arm"]) in compared]

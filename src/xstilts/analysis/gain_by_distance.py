@@ -69,8 +69,7 @@ def slope(comparison: Comparison, columns: Mapping[str, Mapping[str, float]]) ->
         return {**facts, "missing": f"{len(codes)} languages are too few"}
     values = np.array([[column[code] for code in codes] for column in columns.values()], float)
     deviations = values.std(1)
-    if (deviations < 1e-9).any():
-        constant = [name for name, deviation in zip(columns, deviations, strict=True) if deviation < 1e-9]
+    if constant := [name for name, deviation in zip(columns, deviations, strict=True) if deviation < 1e-9]:
         return {**facts, "missing": f"{', '.join(constant)} does not vary"}
     design = np.vstack([np.ones(len(codes)), (values - values.mean(1, keepdims=True)) / deviations[:, None]]).T
     if np.linalg.cond(design) > 1e6:

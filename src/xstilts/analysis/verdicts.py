@@ -31,13 +31,11 @@ def sentence(left: str, right: str, effect: Effect, equivalence: float, scope: s
         EQUIVALENT: f"'{left}' and '{right}' are equivalent within ±{equivalence:g} points",
         UNDETERMINED: f"whether '{left}' or '{right}' is better is undetermined",
     }[verdict(effect, equivalence)]
-    estimate, *ends = (
-        f"{round(value, 1) + 0.0:+.1f}" for value in (effect.estimate, effect.low, effect.high) if value is not None
-    )
-    interval = (
-        f" [{', '.join(ends)}]" if ends else " without an interval (one replicate does not show how much runs vary)"
-    )
-    return f"{says}: {estimate} points{interval}{scope and f', {scope}'}."
+    numbers = (effect.estimate, effect.low, effect.high)
+    estimate, *ends = (f"{round(number, 1) + 0.0:+.1f}" for number in numbers if number is not None)
+    missing = "without an interval (one replicate does not show how much runs vary)"
+    interval = f"[{', '.join(ends)}]" if ends else missing
+    return f"{says}: {estimate} points {interval}{scope and f', {scope}'}."
 
 
 def answer(verdicts: Sequence[tuple[str, str, str]], strategies: Mapping[str, str]) -> str:
