@@ -27,8 +27,6 @@ TASKS: dict[str, tuple[str, Callable[[set[str]], bool]]] = {
 Names = Sequence[str]
 Derive = Callable[[Comparison, Names], Comparison]
 Relation = Literal["large", "more", "no more", "not less"]
-Outcome = dict[str, Any]
-"""The `result` of one claim, what the run is `missing` to test it, the `comparisons` that it can make, and `notes`."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +77,16 @@ class Check:
     """Collects the comparisons that a claim needs, and in `missing` what the run lacks for them.
 
     Methods that select arms or targets return nothing if the run lacks what is needed; a comparison with nothing is not
-    made. `published`: whether the claim is about XLM-R Large and all of XTREME.
+    made. published: whether the claim is about XLM-R Large and all of XTREME; most: more than half of the comparisons
+    on each target must hold instead of all; everything_needed: the claim can also not be contradicted if something is
+    missing; contradictions: what contradicts a claim about the study's configuration, None for a claim about scores.
     """
 
     run: Run
     published: bool = True
+    most: bool = False
+    everything_needed: bool = False
+    contradictions: list[str] | None = None
     missing: list[str] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
 
@@ -168,19 +171,17 @@ class Check:
             same = [name for name in right if self.run.arms[name].tasks == self.run.arms[arm].tasks]
             self.compare([arm], same, targets, relation, **facts)
 
-    def configuration(self, contradictions: list[str]) -> Outcome:
-        """The outcome of a claim about the study's configuration; the contradictions are its notes."""
-        result = NOT_TESTED if self.missing else CONTRADICTED if contradictions else SUPPORTED
-        notes = [] if self.missing else contradictions
-        return {"result": result, "missing": self.missing, "notes": notes, "comparisons": []}
+    def outcome(self) -> dict[str, Any]:
+        """The `result`, what the run is `missing` to test the claim, the `comparisons` that it can make, and `notes`.
 
-    def outcome(self, most: bool = False) -> Outcome:
-        """Judge the comparisons together. If something is missing, a claim can be contradicted, but not supported.
-
-        The m comparisons share the study's level: each interval has level 1 − (1 − level) / m. With `most`, more than
-        half of the comparisons on each target must hold instead of all. Arms of which none beats the baseline on any
-        target did not learn, and are no evidence for or against a claim.
+        If something is missing, a claim can be contradicted, but not supported. The m comparisons share the study's
+        level: each interval has level 1 − (1 − level) / m. Arms of which none beats the baseline on any target did not
+        learn, and are no evidence for or against a claim.
         """
+        if self.contradictions is not None:
+            result = NOT_TESTED if self.missing else CONTRADICTED if self.contradictions else SUPPORTED
+            notes = [] if self.missing else self.contradictions
+            return {"result": result, "missing": self.missing, "notes": notes, "comparisons": []}
         level = 1 - (1 - self.run.study["level"]) / max(len(self.differences), 1)
         missing, rows = list(self.missing), []
         holds: dict[tuple[str, ...], list[bool | None]] = {}
@@ -192,7 +193,7 @@ class Check:
                 continue
             rows.append(row)
             if each.judged:
-                holds.setdefault(each.targets if most else (), []).append(row["holds"])
+                holds.setdefault(each.targets if self.most else (), []).append(row["holds"])
         tasks = dict.fromkeys(task for each in self.differences for task in (*each.targets, each.over) if task)
         arms = dict.fromkeys(arm for each in self.differences for arm in each.arms)
         beaten = {beats_baseline(self.run, arm, self.run.targets[task]) for task in tasks for arm in arms}
@@ -201,11 +202,12 @@ class Check:
             missing.append(f"an arm that scores better than the baseline on {', '.join(tasks)}")
         supported, contradicted = [], []
         for values in holds.values() if learnt else ():
-            needed = len(values) // 2 + 1 if most else len(values)
+            needed = len(values) // 2 + 1 if self.most else len(values)
             supported.append(values.count(True) >= needed)
             contradicted.append(values.count(False) > len(values) - needed)
         result = SUPPORTED if supported and all(supported) else UNDETERMINED
-        result = CONTRADICTED if any(contradicted) else NOT_TESTED if missing else result
+        result = CONTRADICTED if any(contradicted) else result
+        result = NOT_TESTED if missing and (self.everything_needed or not any(contradicted)) else result
         missing = list(dict.fromkeys(missing))
         return {"result": result, "missing": missing, "notes": self._notes(rows, learnt), "comparisons": rows}
 

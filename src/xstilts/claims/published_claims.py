@@ -1,4 +1,4 @@
-"""Nine claims about Phang et al. 2020 and the leading question of this project, each judged by one function.
+"""Nine claims about Phang et al. 2020 and the leading question of this project, each in one function.
 
 The paper is "English Intermediate-Task Training Improves Zero-Shot Cross-Lingual Transfer Too" (arXiv 2005.13013: v1 of
 May 2020, v2 the AACL paper). The docstring of a function is the claim; claims.yaml says what is known of it.
@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 
 from xstilts.analysis.effects import Comparison
-from xstilts.claims.judge import NOT_TESTED, Check, Outcome, other_encoders
+from xstilts.claims.judge import Check, other_encoders
 from xstilts.runs.reader import Run
 from xstilts.tasks.xtreme import GROUPS, TARGETS
 
@@ -24,115 +24,103 @@ TRAINED = tuple(group for group in GROUPS if group != "retrieval")
 
 def judge_claims(run: Run) -> list[dict[str, Any]]:
     """Judge every claim by a run, as JSON objects; raises XstiltsError if predictions cannot be read."""
-    return [
-        {"claim": name, "says": " ".join((CLAIMS[name].__doc__ or "").split()), **facts, **CLAIMS[name](run)}
-        for name, facts in yaml.safe_load(files(__package__).joinpath("claims.yaml").read_text("utf-8")).items()
-    ]
+    results = []
+    for name, facts in yaml.safe_load(files(__package__).joinpath("claims.yaml").read_text("utf-8")).items():
+        check = Check(run)
+        CLAIMS[name](check)
+        says = " ".join((CLAIMS[name].__doc__ or "").split())
+        results.append({"claim": name, "says": says, **facts, **check.outcome()})
+    return results
 
 
-def claim_1(run: Run) -> Outcome:
+def claim_1(check: Check) -> None:
     """SQuAD, MNLI and HellaSwag as intermediate tasks give large average target gains (+8.2, +7.5, +7.0 points)."""
-    check = Check(run)
     targets, none = check.groups(*GROUPS), check.no_phase()
     for task, figure in (("squad_v1 or squad_v2", 8.2), ("mnli", 7.5), ("hellaswag", 7.0)):
-        arms = sorted(check.arms(task), key=lambda arm: run.arms[arm].tasks)
+        arms = sorted(check.arms(task), key=lambda arm: check.run.arms[arm].tasks)
         check.compare(arms[:1], none, targets, "large", figure=figure)
-    return check.outcome()
 
 
-def claim_2(run: Run) -> Outcome:
+def claim_2(check: Check) -> None:
     """Multi-task training over all nine intermediate tasks is best (+8.7 points)."""
-    check = Check(run)
     targets, everything = check.groups(*GROUPS), check.arms("all")
     check.compare(everything, check.no_phase(), targets, "large", figure=8.7)
     check.compare(everything, check.arms("one") and check.each_of_the_nine(), targets, "more")
-    return check.outcome()
 
 
-def claim_3(run: Run) -> Outcome:
+def claim_3(check: Check) -> None:
     """BUCC and Tatoeba, which have no training data, gain most."""
-    check = Check(run)
     others = [task for task in check.groups(*TRAINED) if TARGETS[task].group in TRAINED]
     tasks = [check.targets("bucc2018"), check.targets("tatoeba")]
     arms, none = check.arms("one"), check.no_phase()
     for task, other in itertools.product(tasks, others):
         check.compare(arms, none, task, "more", derive=pooled, over=other)
-    return check.outcome()
 
 
-def claim_4(run: Run) -> Outcome:
+def claim_4(check: Check) -> None:
     """TyDiQA gains from many intermediate tasks; XNLI does not."""
-    check = Check(run)
     tydiqa, xnli = check.targets("tydiqa"), check.targets("xnli")
     arms, none = check.arms("one", least=3), check.no_phase()
+    check.most = True
     check.compare(arms, none, tydiqa, "more")
     check.compare(arms, none, xnli, "no more")
-    return check.outcome(most=True)
 
 
-def claim_5(run: Run) -> Outcome:
+def claim_5(check: Check) -> None:
     """The best intermediate task per target gives +5.4 points on XTREME over XLM-R Large."""
-    check = Check(run)
+    check.everything_needed = True
     check.need_large()
     targets, arms = check.targets(*TARGETS), check.arms("one", least=2)
     check.compare(arms, check.no_phase(), targets, "large", derive=best_per_target, figure=5.4)
-    outcome = check.outcome()
-    return outcome | {"result": NOT_TESTED} if outcome["missing"] else outcome
 
 
-def claim_6(run: Run) -> Outcome:
+def claim_6(check: Check) -> None:
     """English intermediate training does as well as or better than (i) mixing in multilingual masked language modelling
     and (ii) translated intermediate data."""
-    check = Check(run)
     targets = check.groups()
     check.missing += [] if targets else ["a target of XTREME"]
     english = check.arms("some")
     for options in ({"mlm": True}, {"languages": "any", "translated": True}):
         alternative = check.arms("some", same_as=english, **options)
         check.compare_same_tasks(english, alternative, targets, "not less")
-    return check.outcome()
 
 
-def claim_7(run: Run) -> Outcome:
+def claim_7(check: Check) -> None:
     """All intermediate training starts from XLM-R Large."""
-    check = Check(run)
     check.arms("some", mlm=None)
-    check.missing += [] if run.targets else ["a target of XTREME"]
-    others = other_encoders(run)
-    if len(others) == len(run.plan["study"]["encoders"]):
+    check.missing += [] if check.run.targets else ["a target of XTREME"]
+    others = other_encoders(check.run)
+    if len(others) == len(check.run.plan["study"]["encoders"]):
         check.need_large()
-    return check.configuration([f"not all encoders are XLM-R Large: {', '.join(others)}"] if others else [])
+    check.contradictions = [f"not all encoders are XLM-R Large: {', '.join(others)}"] if others else []
 
 
-def claim_8(run: Run) -> Outcome:
+def claim_8(check: Check) -> None:
     """There are three phases - the pretrained model, an intermediate task, the target task."""
-    check = Check(run)
     arms = check.arms("some", mlm=None)
-    trained = {target for task, target in run.targets.items() if TARGETS[task].group in TRAINED}
-    cells = [cell for cell in run.budgets if cell["arm"] in arms and cell["target"] in trained]
+    trained = {target for task, target in check.run.targets.items() if TARGETS[task].group in TRAINED}
+    cells = [cell for cell in check.run.budgets if cell["arm"] in arms and cell["target"] in trained]
     check.missing += [] if cells else ["cells of such an arm on a target of XTREME with training data"]
     short = [cell for cell in cells if not (cell.get("intermediate") and cell.get("training"))]
-    return check.configuration([f"{cell['target']} after {cell['arm']} lacks a phase" for cell in short])
+    check.contradictions = [f"{cell['target']} after {cell['arm']} lacks a phase" for cell in short]
 
 
-def claim_9(run: Run) -> Outcome:
+def claim_9(check: Check) -> None:
     """There are nine English intermediate tasks."""
-    check = Check(run)
     check.each_of_the_nine(mlm=None)
-    return check.configuration([])
+    check.contradictions = []
 
 
-def leading_question(run: Run) -> Outcome:
+def leading_question(check: Check) -> None:
     """Intermediate training in typologically distant source languages raises zero-shot accuracy on XNLI and PAWS-X more
     than English-only intermediate training."""
-    check = Check(run, published=False)
+    check.published = False
     targets = check.targets("xnli", "pawsx")
     far = check.arms("any", "far", translated=None)
     english = check.arms("any", same_as=far)
     check.compare_same_tasks(far, english, targets, "more")
     near = check.arms("any", "near", translated=None, least=0)
     check.compare_same_tasks(far, near, targets, "more", judged=False)
-    return check.outcome()
 
 
 def pooled(comparison: Comparison, arms: Sequence[str]) -> Comparison:
@@ -170,5 +158,5 @@ def best_per_target(comparison: Comparison, arms: Sequence[str]) -> Comparison:
 
 
 JUDGES = (claim_1, claim_2, claim_3, claim_4, claim_5, claim_6, claim_7, claim_8, claim_9, leading_question)
-CLAIMS: dict[str, Callable[[Run], Outcome]] = {judge.__name__.rpartition("_")[2]: judge for judge in JUDGES}
-"""The function that judges each claim, by its name in claims.yaml."""
+CLAIMS: dict[str, Callable[[Check], None]] = {judge.__name__.rpartition("_")[2]: judge for judge in JUDGES}
+"""The function that collects what each claim needs, by the claim's name in claims.yaml."""

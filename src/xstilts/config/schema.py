@@ -80,11 +80,6 @@ def _check_unique(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def _check_targets(names: tuple[str, ...]) -> tuple[str, ...]:
-    reject([] if names else [("", "must name at least 1 target")])
-    return _check_unique(names)
-
-
 TaskName = Annotated[str, _reference("task")]
 TrainingName = Annotated[str, _reference("intermediate training")]
 TranslatorName = Annotated[str, _reference("translator")]
@@ -93,7 +88,7 @@ EntryName = Annotated[str, _check(_name_messages)]
 ContrastText = Annotated[str, _check(_contrast_messages)]
 LanguageCode = Annotated[str, _check(_language_messages)]
 LanguageCodes = Annotated[tuple[LanguageCode, ...], AfterValidator(_check_unique)]
-TargetNames = Annotated[tuple[Annotated[str, _reference("target")], ...], AfterValidator(_check_targets)]
+TargetNames = Annotated[tuple[Annotated[str, _reference("target")], ...], AfterValidator(_check_unique)]
 Rules = list[tuple[bool, str, str]]
 """Whether a rule is broken, the setting that is wrong ("" is the whole entry), and the message."""
 
@@ -289,7 +284,7 @@ class Languages(Entry):
     minimum: Positive = 5
 
 
-class Study(Entry):
+class Study(Checked):
     """A study: encoders, intermediate trainings, arms, targets, replicates, and contrasts declared before the run."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -312,6 +307,9 @@ class Study(Entry):
     primary: TargetNames
     contrasts: tuple[ContrastText, ...]
     controls: tuple[ContrastText, ...] = ()
+
+    def rules(self) -> Rules:
+        return [(not self.primary, "primary", "must name at least 1 target")]
 
 
 class Contrast(Entry):
