@@ -42,7 +42,7 @@ def test_components_are_estimated_from_the_studies_that_they_generate():
     for _ in range(40):
         score_table = simulate(truth, 10, 15, 400, 1.0, rng, True)
         results.append(vars(estimate(*effects(score_table), families(15))))
-    means = {name: np.mean([one[name] for one in results]) for name in results[0]}
+    means = {name: np.mean([row[name] for row in results]) for name in results[0]}
     for name in ("replicate", "replicate_language", "item", "item_language", "replicate_item", "rest"):
         assert means[name] == pytest.approx(getattr(truth, name), rel=0.25), name
     assert means["language"] + means["family"] == pytest.approx(8.0, abs=1.5)

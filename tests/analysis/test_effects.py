@@ -266,17 +266,17 @@ def test_resampling_agrees_with_doing_it_row_by_row():
     names = {code: np.unique([row["cluster_id"] for row in table if row["language"] == code]) for code in codes}
     right = {(row["arm"], row["replicate"], row["example_id"]): row["prediction"] == "x" for row in table}
 
-    def once():
+    def resample_by_hand():
         # Clusters that Finnish and Turkish share are drawn together, Swahili's separately.
         chosen = {"shared": rng.choice(names["fi"], 20), "sw": rng.choice(names["sw"], 20)}
         means = []
         for code in codes:
-            own = chosen["sw" if code == "sw" else "shared"]
-            items = [int(name[len("sw" if code == "sw" else "shared") :]) * 2 + k for name in own for k in (0, 1)]
+            group = "sw" if code == "sw" else "shared"
+            items = [int(name.removeprefix(group)) * 2 + k for name in chosen[group] for k in (0, 1)]
             means.append(np.mean([right["a", 1, f"{code}{i}"] - right["b", 1, f"{code}{i}"] for i in items]))
         return 100 * np.mean(means)
 
-    by_hand = np.std([once() for _ in range(1500)])
+    by_hand = np.std([resample_by_hand() for _ in range(1500)])
     resampled = np.std(drawn["a", "e", 1] - drawn["b", "e", 1])
     assert resampled == pytest.approx(by_hand, rel=0.08)
 

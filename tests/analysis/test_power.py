@@ -24,8 +24,8 @@ def judge(table):
 def test_power_is_the_share_of_simulated_studies_whose_interval_excludes_zero():
     rng = np.random.default_rng(0)
     for replicates in (3, 8):
-        found = [judge(simulate(STRONG, replicates, 5, 60, 1.0, rng, False)).low > 0 for _ in range(400)]
-        assert power(STRONG, Design(replicates, 5, 4, 60), 1.0, 0.95) == pytest.approx(np.mean(found), abs=0.07)
+        detected = [judge(simulate(STRONG, replicates, 5, 60, 1.0, rng, False)).low > 0 for _ in range(400)]
+        assert power(STRONG, Design(replicates, 5, 4, 60), 1.0, 0.95) == pytest.approx(np.mean(detected), abs=0.07)
 
 
 def test_the_replicates_needed_are_the_fewest_that_have_the_power():

@@ -64,8 +64,8 @@ def power(components: Components, design: Design, gain: float, level: float, ran
     def drawn(variance: float, degrees: float) -> np.ndarray:
         return stats.t.ppf(quantile, degrees) ** 2 * variance * stats.chi2.ppf(QUANTILES, degrees) / degrees
 
-    others = stats.t.ppf(quantile, clusters) ** 2 * items + sum(drawn(*part) for part in languages)
-    widths = np.sqrt(np.add.outer(drawn(replicate, degrees), others))
+    fixed = stats.t.ppf(quantile, clusters) ** 2 * items + sum(drawn(*part) for part in languages)
+    widths = np.sqrt(np.add.outer(drawn(replicate, degrees), fixed))
     total = replicate + items + sum(variance for variance, _ in languages)
     return float(stats.norm.cdf((gain - widths) / total**0.5).mean())
 
@@ -94,11 +94,11 @@ def table(
     needed: dict[str, list[dict[str, Any]]] = {FIXED_LANGUAGES: [], RANDOM_LANGUAGES: []}
     for count in sorted({*LANGUAGES, design.languages}):
         families = max(1, round(count * design.families / design.languages))
-        other = replace(design, languages=count, families=families)
+        resized = replace(design, languages=count, families=families)
         for inference, rows in needed.items():
             random = inference == RANDOM_LANGUAGES
             if not random or families >= FEWEST_FAMILIES:
-                numbers = {f"{gain:g}": replicates_needed(components, other, gain, level, random) for gain in gains}
+                numbers = {f"{gain:g}": replicates_needed(components, resized, gain, level, random) for gain in gains}
                 rows.append({"languages": count, "families": families, **numbers})
     curve = [
         {"replicates": count, "device_seconds": round(cost[0] + (count - 1) * cost[1])}

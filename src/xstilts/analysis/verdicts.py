@@ -77,7 +77,7 @@ def as_json(effect: Effect, **more: Any) -> dict[str, Any]:
 
 
 def rounded(numbers: Mapping[str, Any], digits: int | None = 6) -> dict[str, Any]:
-    """The same for JSON: None for NaN, other floats rounded unless `digits` is None."""
+    """Numbers for JSON: None for NaN, other floats rounded unless `digits` is None."""
     result = dict(numbers)
     for name, value in numbers.items():
         if isinstance(value, float):
