@@ -124,7 +124,7 @@ def test_sources_that_their_format_cannot_read_are_mistakes(source):
 def test_overlap_with_another_task_does_not_depend_on_capitals(tmp_path):
     (tmp_path / "en").write_text("Hello  World\nbye\n")
     task = Task(name="t", type="mlm", source={"format": "lines", "files": {"train": "{lang}"}})
-    other = texts_of(task, "train", "en", tmp_path, {})
+    other = texts_of(task, ["train"], "en", tmp_path, {})
     [(facts, _)] = check(task, "train", ["en"], tmp_path, {}, None, lambda code: other)
     assert facts["overlap"] == 2
 

@@ -358,7 +358,7 @@ def test_a_check_describes_the_data_of_each_language(tmp_path):
     other = entry({**source, "files": {"train": "other-{lang}.tsv"}})
     task = entry(source)
     count = lambda texts: [2 * len(text.split()) for text in texts]  # noqa: E731
-    seen = texts_of(other, "train", "en", tmp_path, {})
+    seen = texts_of(other, ["train"], "en", tmp_path, {})
     english, swahili, thai = check(
         task, "train", ("en", "sw", "th"), tmp_path, {}, count, lambda code: seen if code == "en" else set()
     )

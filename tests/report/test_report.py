@@ -4,21 +4,22 @@ import copy
 import csv
 import io
 import json
+import os
 import re
-from contextlib import nullcontext
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
-from rich.console import Console
 
 from xstilts.errors import XstiltsError
 from xstilts.report import charts
 from xstilts.report.charts import contrasts_chart, distance_chart, heat_map, languages_chart, svg
+from xstilts.report.console import interval, signed
 from xstilts.report.page import write_page
 from xstilts.report.sentences import expectation, remarks
-from xstilts.report.tables import budget_table, by_distance, interval, score_table, signed, slug
+from xstilts.report.tables import budget_table, by_distance, slug, target_table
 from xstilts.report.terminal import print_report
 
 DISTANCES = {"en": 0.0, "de": 0.11, "sw": 0.43, "es": 0.13, "tr": 0.42, "qu": None}
@@ -122,9 +123,9 @@ def page_of(result: dict[str, Any], run: Path, draw: bool = False) -> str:
 
 
 def terminal_of(result: dict[str, Any], run: Path) -> str:
-    console = Console(file=io.StringIO(), width=100, no_color=True)
-    print_report(result, run, console)
-    return console.file.getvalue()
+    with redirect_stdout(io.StringIO()) as printed, mock.patch.dict(os.environ, COLUMNS="100"):
+        print_report(result, run)
+    return printed.getvalue()
 
 
 def plain(html: str) -> str:
@@ -211,7 +212,7 @@ def test_random_language_inference_and_degenerate_runs(result: dict[str, Any], t
 
 def test_the_baseline_is_the_first_row(result: dict[str, Any]) -> None:
     result["scores"].reverse()
-    rows = score_table(result, "xnli")
+    rows = target_table(result, "xnli")["rows"]
     assert rows[0]["arm"] == "baseline" and rows[0]["held_out"] == pytest.approx(36.5 + (3 + 4 + 5) / 3)
     assert [row["role"] for row in rows[-2:]] == ["control", "control"]
 
@@ -291,7 +292,7 @@ def test_charts_show_held_out_languages_near_to_far(result: dict[str, Any]) -> N
     rows = languages_chart(result, "far - english", "xnli").to_dict()
     shown = next(layer["data"]["values"] for layer in rows["layer"] if "language" in str(layer["data"]))
     assert [re.search(r"\((\w+)\)", row["language"]).group(1) for row in shown] == ["es", "tr", "qu"]
-    assert by_distance(["qu", "tr", "en"], DISTANCES) == ["en", "tr", "qu"]
+    assert by_distance(["qu", "tr", "en"], result) == ["en", "tr", "qu"]
     drawn = svg(heat_map(result, "xnli"))
     assert "Turkish (tr) *" in drawn and "German (de)<" in drawn and "±1.5" in drawn
     assert "rho +0.50, p 0.310 (6 permutations" in svg(distance_chart(result["distance"][0]))

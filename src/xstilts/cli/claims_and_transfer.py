@@ -8,7 +8,7 @@ import typer
 from xstilts.cli.options import JSON, RUN, Row, codes
 from xstilts.cli.root import app
 from xstilts.errors import XstiltsError
-from xstilts.report.console import Part, emit, interval, number, print_table, say, signed
+from xstilts.report.console import emit, interval, number, print_table, say, signed
 
 STYLES = {"supported": "bold green", "contradicted": "bold red", "undetermined": "bold", "not tested": "dim"}
 HOLDS = {True: "holds", False: "does not hold", None: "open"}
@@ -34,34 +34,31 @@ def claims(
         return
     seen: set[str] = set()
     for entry in judged:
-        _print_claim(entry, published, [note for note in entry["notes"] if note not in seen])
-        seen.update(entry["notes"])
+        _print_claim(entry, published, seen)
     say(f"The nine intermediate tasks are {', '.join(NINE)}.", wrap=True)
     if published:
         _print_published(table, published)
 
 
-def _print_claim(entry: Row, published: str, notes: list[str]) -> None:
+def _print_claim(entry: Row, published: str, seen: set[str]) -> None:
+    """Print a claim, what was compared for it, and those of its notes that were not `seen` before."""
     result = entry["result"]
     say((f"{entry['claim']}  ", "bold"), (result, STYLES[result]), f"  {entry['says']}", wrap=True)
-    lines = [_comparison(row) for row in entry["comparisons"]]
+    lines = ["reference: unconfirmed (not found in the paper at hand)"] * (entry["reference"] == "unconfirmed")
     if published in ("v1", "v2"):
-        lines.insert(0, f"{published}: {entry[published] or 'nothing found'}")
-    if entry["reference"] == "unconfirmed":
-        lines.insert(0, "reference: unconfirmed (not found in the paper at hand)")
+        lines.append(f"{published}: {entry[published] or 'nothing found'}")
+    for row in entry["comparisons"]:
+        where = ", ".join(row["targets"]) + (f" minus the same on {row['over']}" if row["over"] else "")
+        numbers = f"{signed(row['estimate'], 1)} points {interval(row, 1)} at {row['level']:.1%}"
+        figure = f" (claimed {row['figure']:+.1f})" if row["figure"] else ""
+        verdict = "for information" if row["for_information"] else f"'{row['relation']}' {HOLDS[row['holds']]}"
+        lines.append(f"{row['left']} - {row['right']} on {where}: {numbers}{figure}: {verdict}")
     if entry["missing"]:
         lines.append(f"missing: {'; '.join(entry['missing'])}")
-    for line in [*lines, *notes]:
+    for line in [*lines, *(note for note in entry["notes"] if note not in seen)]:
         say(line, indent=2, wrap=True)
+    seen.update(entry["notes"])
     say()
-
-
-def _comparison(row: Row) -> str:
-    numbers = f"{signed(row['estimate'], 1)} points {interval(row, 1)} at {row['level']:.1%}"
-    where = ", ".join(row["targets"]) + (f" minus the same on {row['over']}" if row["over"] else "")
-    figure = f" (claimed {row['figure']:+.1f})" if row["figure"] else ""
-    verdict = "for information" if row["for_information"] else f"'{row['relation']}' {HOLDS[row['holds']]}"
-    return f"{row['left']} - {row['right']} on {where}: {numbers}{figure}: {verdict}"
 
 
 def _print_published(rows: list[Row], version: str) -> None:
@@ -72,9 +69,8 @@ def _print_published(rows: list[Row], version: str) -> None:
         scores = ", ".join(f"{arm} {score:.1f}{mark}" for arm, score in row["scores"].items())
         published = ", ".join(f"{arm} {value:.1f}" for arm, value in row["published"].items() if value is not None)
         cells.append((row["task"], row["metric"], scores, published))
-    print_table(
-        ("task", "metric", "this run", name), cells, title=f"Means over all languages of a task, next to {name}"
-    )
+    title = f"Means over all languages of a task, next to {name}"
+    print_table(("task", "metric", "this run", name), cells, title)
     if any(row["scores"] for row in rows):
         say("This run scores the examples in its own files: whether these are the official ones is not known.")
     if any(row["scores"] and not row["whole"] for row in rows):
@@ -126,57 +122,44 @@ def predict_transfer(
 
 
 def _print_prediction(result: Row, top: int) -> None:
-    if result["rows"]:
-        say(f"{result['rows']} gains in {len(result['languages'])} languages of {len(result['families'])} families, "
-            f"{result['units']} trainings of an encoder", wrap=True)  # fmt: skip
+    from xstilts.languages import language
+
+    learnt = bool(result["rows"])
+    if learnt:
+        size = f"{result['rows']} gains in {len(result['languages'])} languages of {len(result['families'])} families"
+        say(f"{size}, {result['units']} trainings of an encoder", wrap=True)
         weights = ", ".join(f"{name} {value:+.3f}" for name, value in list(result["weights"].items())[:6])
         say(f"weights of standardised features, largest first: {weights}", wrap=True)
         for need in dict.fromkeys(result["absent"].values()):
-            say(
-                f"absent: {', '.join(name for name, why in result['absent'].items() if why == need)} ({need})",
-                wrap=True,
-            )
+            names = ", ".join(name for name, why in result["absent"].items() if why == need)
+            say(f"absent: {names} ({need})", wrap=True)
     for check in result["validation"]:
-        _print_check(check)
+        blocks = f"{check['blocks']} {'languages' if check['by'] == 'language' else 'families'}"
+        title = f"Left out: one of {blocks} and of {check['units']} trainings at a time; "
+        title += f"{check['candidates']:.1f} candidates each"
+        methods = {**check["methods"], "ridge - nearest language": check["over_nearest"]}
+        cells = [(name, _estimate(method["spearman"]), _estimate(method["ndcg@3"])) for name, method in methods.items()]
+        print_table(("ranking by", ">Spearman [95 %]", ">NDCG@3 [95 %]"), cells, title)
     for warning in result["warnings"]:
         say(f"warning: {warning}", wrap=True)
     for code, ranking in result["rankings"].items():
-        _print_ranking(code, ranking[:top], bool(result["rows"]))
-    if result["rankings"] and result["rows"]:
-        say("score: predicted rank, 0 in the middle, ±0.5 the ends of the training data; beyond them it is "
-            "extrapolated. Interval and shares: languages and trainings are resampled together", wrap=True)  # fmt: skip
-
-
-def _print_check(check: Row) -> None:
-    title = (
-        f"Left out: one of {check['blocks']} {'languages' if check['by'] == 'language' else 'families'} and of "
-        f"{check['units']} trainings at a time; {check['candidates']:.1f} candidates each"
-    )
-    methods = {**check["methods"], "ridge - nearest language": check["over_nearest"]}
-    rows = [
-        (name, *(_estimate(result[metric]) for metric in ("spearman", "ndcg@3"))) for name, result in methods.items()
-    ]
-    print_table(("ranking by", ">Spearman [95 %]", ">NDCG@3 [95 %]"), rows, title=title)
+        tasks = ["intermediate"] if len({row["intermediate"] for row in ranking[:top]}) > 1 else []
+        shares = {"top": ">top 3", "best": ">best"} if learnt else {}
+        headings = ("source", "", *tasks, ">score", ">95 %", ">distance", *shares.values())
+        rows = []
+        for row in ranking[:top]:
+            ends = "" if row["low"] is None else interval(row)
+            distance = "unknown" if row["distance"] is None else number(row["distance"], 3)
+            first = (row["source"], language(row["source"]).name, *(row[name] for name in tasks))
+            rows.append((*first, signed(row["score"], 3), ends, distance, *(number(row[name], 2) for name in shares)))
+        print_table(headings, rows, f"Sources for {language(code).name} ({code})")
+    if learnt and result["rankings"]:
+        range_of_scores = "0 in the middle, ±0.5 the ends of the training data; beyond them it is extrapolated"
+        resampling = "languages and trainings are resampled together"
+        say(f"score: predicted rank, {range_of_scores}. Interval and shares: {resampling}", wrap=True)
 
 
 def _estimate(row: Row) -> str:
     if row["mean"] is None:
         return ""
     return signed(row["mean"]) + ("" if row["low"] is None else f" {interval(row)}")
-
-
-def _print_ranking(code: str, ranking: list[Row], learnt: bool) -> None:
-    from xstilts.languages import language
-
-    several = len({row["intermediate"] for row in ranking}) > 1
-    cells: list[list[Part]] = []
-    for row in ranking:
-        distance = "unknown" if row["distance"] is None else number(row["distance"], 3)
-        task = [row["intermediate"]] if several else []
-        shares = [number(row["top"], 2), number(row["best"], 2)] if learnt else []
-        ends = "" if row["low"] is None else interval(row)
-        name = language(row["source"]).name
-        cells.append([row["source"], name, *task, signed(row["score"], 3), ends, distance, *shares])
-    headings = ["source", "", *(["intermediate"] if several else []), ">score", ">95 %", ">distance"]
-    headings += [">top 3", ">best"] if learnt else []
-    print_table(headings, cells, title=f"Sources for {language(code).name} ({code})")

@@ -33,10 +33,10 @@ def languages(
     rows = []
     for each in chosen:
         pair = matrix.pair(0, matrix.codes.index(each.code))
-        rows.append({**asdict(each), "distance": _rounded(pair.value), "shared": pair.shared})
+        rows.append(asdict(each) | _rounded(distance=pair.value, shared=pair.shared))
     if not emit(rows, as_json, as_csv):
-        _print(rows, {"code": "code", "name": "name", "iso639_3": "ISO 639-3", "script": "script", "family": "family",
-                      "distance": ">from English", "shared": ">shared"})  # fmt: skip
+        headings = {name: name for name in ("code", "name", "iso639_3", "script", "family")}
+        _print(rows, headings | {"iso639_3": "ISO 639-3", "distance": ">from English", "shared": ">shared"})
 
 
 @app.command(
@@ -59,21 +59,18 @@ def distances(
     start = language(origin).code
     others = codes(to) or [each.code for each in all_languages() if each.glottocode]
     result = distance_matrix([start, *(code for code in others if code != start)], measure=measure, intervals=True)
-    pairs = sorted(
-        (result.pair(0, i) for i in range(1, len(result.codes))), key=lambda p: (p.value != p.value, p.value)
-    )
     if matrix:
-        rows = [{"language": code, **dict(zip(result.codes, map(_rounded, values), strict=True))}
-                for code, values in zip(result.codes, result.values, strict=True)]  # fmt: skip
         columns = {"language": "", **{code: f">{code}" for code in result.codes}}
+        table = zip(result.codes, result.values.tolist(), strict=True)
+        rows = [_rounded(language=code, **dict(zip(result.codes, values, strict=True))) for code, values in table]
     else:
-        rows = [{"language": p.b, "distance": _rounded(p.value), "shared": p.shared, "low": _rounded(p.low),
-                 "high": _rounded(p.high)} for p in pairs]  # fmt: skip
         heading = ">km" if measure == "geographic" else ">distance"
         columns = {"language": "", "name": "", "distance": heading, "interval": ">95 % interval", "shared": ">shared"}
+        pairs = [result.pair(0, place) for place in range(1, len(result.codes))]
+        pairs.sort(key=lambda pair: (pair.value != pair.value, pair.value))
+        rows = [_rounded(language=p.b, distance=p.value, shared=p.shared, low=p.low, high=p.high) for p in pairs]
     if not emit(rows, as_json, as_csv):
-        names = {} if matrix else {code: language(code).name for code in result.codes}
-        _print([row | {"name": names.get(str(row["language"]))} for row in rows], columns)
+        _print([row | {"name": language(row["language"]).name} for row in rows], columns)
     if picture:
         from xstilts.report.pictures import draw_distances
 
@@ -110,65 +107,31 @@ def sources(
     if strategy == "predicted" and predicted is None:
         why = "it chooses by the scores of other runs"
         raise XstiltsError("bad-argument", "'predicted' needs scores", why, "give --scores FILE")
+    conditions: Row = {"measure": measure, "match": match or (), "exclude": exclude or (), "scores": predicted}
     chosen = [
-        select(strategy, among, k, anchor=origin, exact=draws == 0, seed=seed + i, measure=measure,
-               match=match or (), exclude=exclude or (), scores=predicted)
-        for i in range(max(draws, 1))
-    ]  # fmt: skip
-    facts = _facts(chosen)
-    flat = [{**row, "agree": " ".join(row["agree"] or ())} for row in facts["candidates"]]
+        select(strategy, among, k, anchor=origin, exact=draws == 0, seed=seed + draw, **conditions)
+        for draw in range(max(draws, 1))
+    ]
+    first = chosen[0]  # of several draws, the candidates as the first saw them
+    facts: Row = {"strategy": strategy, "from": first.anchor, "measure": first.measure, "exact": first.exact}
+    facts |= {"method": first.method, "sets": [each.languages for each in chosen]}
+    facts |= {"candidates": [_rounded(**asdict(each)) for each in first.evidence], "left_out": first.excluded}
+    flat = [row | {"agree": " ".join(row["agree"] or ())} for row in facts["candidates"]]
     if not emit(facts, as_json, as_csv, rows=flat):
         _print_sources(facts)
     if picture:
         from xstilts.report.pictures import draw_selection
 
-        draw_selection(chosen[0], picture)
-
-
-def _facts(chosen: list[Any]) -> Row:
-    """What is printed of one exact selection or of several draws; the candidates as the first of them saw them."""
-    first = chosen[0]
-    rounded = ("distance", "low", "high", "probability")
-    rows = [asdict(each) | {name: _rounded(getattr(each, name)) for name in rounded} for each in first.evidence]
-    return {"strategy": first.strategy, "from": first.anchor, "measure": first.measure, "exact": first.exact,
-            "method": first.method, "sets": [each.languages for each in chosen], "candidates": rows,
-            "left_out": first.excluded}  # fmt: skip
-
-
-def _print_sources(facts: Row) -> None:
-    several = len(facts["sets"]) > 1
-    for languages in facts["sets"]:
-        say((facts["strategy"], "bold"), f" of {facts['from']} by {facts['measure']}: {' '.join(languages)}")
-    rows = [
-        {**row, "mark": "*" if row["chosen"] else "", "agree": None if row["agree"] is None else len(row["agree"])}
-        for row in facts["candidates"]
-        if row["chosen"] or several or (row["probability"] or 0) >= SHOWN_PROBABILITY
-    ]
-    columns = {"mark": "", "language": "", "name": "", "distance": ">distance", "interval": ">95 % interval",
-               "shared": ">shared", "probability": ">P", "agree": ">agree", "script": "script",
-               "family": "family"}  # fmt: skip
-    _print(rows, {key: title for key, title in columns.items() if not (several and key == "mark")})
-    if rows and not several:
-        say("*: chosen")
-    if rows and rows[0]["probability"] is not None:
-        say("P: how often it belongs to the set when the features are resampled")
-    if rows and rows[0]["agree"] is not None:
-        say("agree: by how many of the seven measures it belongs to the set")
-    if facts["method"]:
-        say(f"how: {facts['method']}")
-    for code, why in facts["left_out"].items():
-        say(f"left out: {code} ({why})")
+        draw_selection(first, picture)
 
 
 def _candidates(task: str, given: str) -> list[str]:
     """The languages to choose from: those given, or those of a task."""
     if bool(task) == bool(given):
-        raise XstiltsError(
-            "bad-argument",
-            "--task and --candidates are both given" if task else "there is nothing to choose from",
-            "sources are chosen among the languages of a task or among those that you name",
-            "give --candidates de,tr,sw or --task NAME (one of XTREME, or of `xstilts tasks`)",
-        )
+        what = "--task and --candidates are both given" if task else "there is nothing to choose from"
+        why = "sources are chosen among the languages of a task or among those that you name"
+        hint = "give --candidates de,tr,sw or --task NAME (one of XTREME, or of `xstilts tasks`)"
+        raise XstiltsError("bad-argument", what, why, hint)
     if given:
         return codes(given)
     from xstilts.tasks.task import find_task
@@ -181,21 +144,48 @@ def _candidates(task: str, given: str) -> list[str]:
     return list(languages)
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None or value != value else round(float(value), 4)
+def _print_sources(facts: Row) -> None:
+    several = len(facts["sets"]) > 1
+    for languages in facts["sets"]:
+        say((facts["strategy"], "bold"), f" of {facts['from']} by {facts['measure']}: {' '.join(languages)}")
+    rows = [
+        row | {"mark": "*" if row["chosen"] else "", "agree": None if row["agree"] is None else len(row["agree"])}
+        for row in facts["candidates"]
+        if row["chosen"] or several or (row["probability"] or 0) >= SHOWN_PROBABILITY
+    ]
+    columns = {} if several else {"mark": ""}
+    columns |= {"language": "", "name": "", "distance": ">distance", "interval": ">95 % interval", "shared": ">shared"}
+    _print(rows, columns | {"probability": ">P", "agree": ">agree", "script": "script", "family": "family"})
+    if rows and not several:
+        say("*: chosen")
+    if rows and rows[0]["probability"] is not None:
+        say("P: how often it belongs to the set when the features are resampled")
+    if rows and rows[0]["agree"] is not None:
+        say("agree: by how many of the seven measures it belongs to the set")
+    if facts["method"]:
+        say(f"how: {facts['method']}")
+    for code, why in facts["left_out"].items():
+        say(f"left out: {code} ({why})")
+
+
+def _rounded(**values: Any) -> Row:
+    """The values with four digits; what is not known (NaN) is None."""
+    return {
+        name: (None if value != value else round(value, 4)) if isinstance(value, float) else value
+        for name, value in values.items()
+    }
 
 
 def _print(rows: list[Row], columns: dict[str, str]) -> None:
     """Print columns of `rows` under their headings; a distance that is None is unknown."""
-    print_table(list(columns.values()), [[_cell(row, key) for key in columns] for row in rows])
 
+    def cell(row: Row, column: str) -> str:
+        if column == "interval":
+            return "" if row["low"] is None or row["high"] is None else f"[{row['low']:.2f}, {row['high']:.2f}]"
+        value = row[column]
+        if value is None:
+            return "unknown" if column == "distance" else ""
+        digits = 2 if column == "probability" else 3 if isinstance(value, float) and value < 10 else 0
+        return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
 
-def _cell(row: Row, column: str) -> str:
-    if column == "interval":
-        return "" if row["low"] is None or row["high"] is None else f"[{row['low']:.2f}, {row['high']:.2f}]"
-    value = row[column]
-    if value is None:
-        return "unknown" if column == "distance" else ""
-    if isinstance(value, float):
-        return f"{value:.{2 if column == 'probability' else 3 if value < 10 else 0}f}"
-    return str(value)
+    print_table(list(columns.values()), [[cell(row, column) for column in columns] for row in rows])

@@ -61,18 +61,14 @@ def plan(
     finished = place.finished(planned.plan.steps)
     prices = estimates(planned.plan, speed, place)
     cost = bill(planned, prices, finished, gpus or (options.cores() if speed.kind == "cpu" else 1))
-    facts = planned.frozen.describe() | {
-        "planned_steps": len(planned.plan.steps),
-        "requested_steps": planned.plan.requested,
-        "steps_to_run": cost["to_run"]["steps"],
-        "steps_by_kind": dict(Counter(step.kind for step in planned.plan.steps.values())),
-        "rates": {"device": speed.name, "ground": speed.ground},
-        "device_memory_warning": _memory_warning(cost, speed),
-        **cost,
-    }
+    facts = planned.frozen.describe() | cost
+    facts |= {"planned_steps": len(planned.plan.steps), "requested_steps": planned.plan.requested}
+    facts |= {"steps_to_run": cost["to_run"]["steps"], "rates": {"device": speed.name, "ground": speed.ground}}
+    facts |= {"steps_by_kind": dict(Counter(step.kind for step in planned.plan.steps.values()))}
+    facts |= {"device_memory_warning": _memory_warning(cost, speed)}
     if emit(facts, as_json):
         return
-    _print_design(facts, planned)
+    _print_design(facts)
     _print_cost(facts)
     for warning in facts["warnings"]:
         say(f"warning: {warning}")
@@ -80,42 +76,44 @@ def plan(
         say(f"frozen in {run}; its steps: xstilts step --run {run} --list")
 
 
-def _print_design(facts: Row, planned: Any) -> None:
-    settings = f"  plan {facts['hash'][:8]}, {facts['device']}, {facts['precision']}"
-    say((facts["study"]["name"], "bold"), settings)
+def _print_design(facts: Row) -> None:
+    study = facts["study"]
+    say((study["name"], "bold"), f"  plan {facts['hash'][:8]}, {facts['device']}, {facts['precision']}")
     say(f"source pool, near to far: {', '.join(facts['pool'])}")
     say(f"held out, near to far:    {', '.join(facts['held_out'])}")
     for code, why in facts["excluded"].items():
         say(f"not a source: {code} ({why})")
     rows = []
-    for name, arm in planned.frozen.study.arms.items():
+    for name, arm in study["arms"].items():
         drawn = dict.fromkeys(" ".join(codes) for codes in facts["sources"][name].values())
-        rows.append((name, arm.intermediate or "none", " · ".join(drawn), arm.role))
-    print_table(("arm", "intermediate", "languages", "role"), rows, title="Arms")
+        rows.append((name, arm["intermediate"] or "none", " · ".join(drawn), arm["role"]))
+    print_table(("arm", "intermediate", "languages", "role"), rows, "Arms")
 
 
 def _print_cost(facts: Row) -> None:
     from xstilts.cli.progress import clock
 
-    unit = "core" if facts["device"] == "cpu" else "GPU"
+    unit, todo = "core" if facts["device"] == "cpu" else "GPU", facts["to_run"]
     memory = ["memory_gb"] + ["device_memory_gb"] * (facts["device_memory_gb"] > 0)
-    headings = ("steps", ">number", ">in the store", ">tokens", ">FLOPs", f">{unit} hours", ">disk", ">GB", ">GPU GB")
     total = {"kind": "all", "steps": facts["planned_steps"], "cached": facts["cached_steps"]}
     total |= {"seconds": 3600 * facts["device_hours"], "size": facts["disk_bytes"]}
-    rows = [
-        (row["kind"], f"{row['steps']:,}", f"{row['cached']:,}", short(row["tokens"]), short(row["flops"]),
-         f"{row['seconds'] / 3600:,.2f}", f"{short(row['size'])}B",
-         *(f"{row[name]:.1f}" if row[name] else NONE for name in memory))
-        for row in [*facts["kinds"], {**facts, **total}]
-    ]  # fmt: skip
-    print_table(headings[: 7 + len(memory)], rows, title="Cost; GB: the most memory that one step needs")
-    say(f"\n{facts['planned_steps']:,} steps, {facts['requested_steps']:,} before deduplication; "
-        f"{facts['training_runs']:,} training runs, {facts['naive_runs']:,} with one pipeline per cell")  # fmt: skip
-    remaining = facts["to_run"]
-    makespan, path = (clock(3600 * remaining[f"{name}_hours"]) for name in ("makespan", "critical_path"))
-    say(f"to run: {remaining['steps']:,} steps, {remaining['device_hours']:,.2f} {unit} hours, {makespan} on "
-        f"{facts['devices']:,} {unit}{'s' * (facts['devices'] != 1)} ({remaining['devices_used']:.0%} of their time; "
-        f"the critical path takes {path})")  # fmt: skip
+    rows = []
+    for row in [*facts["kinds"], facts | total]:
+        counts = row["kind"], f"{row['steps']:,}", f"{row['cached']:,}", short(row["tokens"]), short(row["flops"])
+        most = (f"{row[name]:.1f}" if row[name] else NONE for name in memory)
+        rows.append((*counts, f"{row['seconds'] / 3600:,.2f}", f"{short(row['size'])}B", *most))
+    headings = ("steps", ">number", ">in the store", ">tokens", ">FLOPs", f">{unit} hours", ">disk", ">GB", ">GPU GB")
+    print_table(headings[: 7 + len(memory)], rows, "Cost; GB: the most memory that one step needs")
+    say(
+        f"\n{facts['planned_steps']:,} steps, {facts['requested_steps']:,} before deduplication; "
+        f"{facts['training_runs']:,} training runs, {facts['naive_runs']:,} with one pipeline per cell"
+    )
+    makespan, path = (clock(3600 * todo[f"{name}_hours"]) for name in ("makespan", "critical_path"))
+    devices = f"{facts['devices']:,} {unit}{'s' * (facts['devices'] != 1)}"
+    say(
+        f"to run: {todo['steps']:,} steps, {todo['device_hours']:,.2f} {unit} hours, {makespan} on {devices} "
+        f"({todo['devices_used']:.0%} of their time; the critical path takes {path})"
+    )
     say(f"rates of {facts['rates']['device']}: {facts['rates']['ground']}")
     if facts["device_memory_warning"]:
         say(f"warning: {facts['device_memory_warning']}")
@@ -126,12 +124,10 @@ def _print_cost(facts: Row) -> None:
 def _memory_warning(cost: Row, speed: Any) -> str:
     """Name the kinds of steps that need more memory than the smallest card of the device's name has; "" if none."""
     kinds = [row["kind"] for row in cost["kinds"] if speed.memory and row["device_memory_gb"] > speed.memory[0]]
-    if not kinds:
-        return ""
     cards = " or ".join(f"{size:g}" for size in speed.memory)
-    most = f"{cost['device_memory_gb']:.0f} GB of GPU memory"
-    return (f"steps of kind {', '.join(kinds)} need up to {most}, {speed.name} has {cards}: smaller "
-            "`micro_tokens` or `gradient_checkpointing` make trainings need less")  # fmt: skip
+    needed = f"steps of kind {', '.join(kinds)} need up to {cost['device_memory_gb']:.0f} GB of GPU memory"
+    remedy = "smaller `micro_tokens` or `gradient_checkpointing` make trainings need less"
+    return f"{needed}, {speed.name} has {cards}: {remedy}" if kinds else ""
 
 
 _EXAMPLES = (

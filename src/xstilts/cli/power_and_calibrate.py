@@ -42,9 +42,12 @@ def calibrate(
     for name, description in about.items():
         say((name, "bold"), f": {description}")
         _print_world([row for row in rows if row["world"] == name])
-    say("\nColumns: replicates × languages (–: refused). Coverage of 95 % intervals (!: the method fails there); false "
+    say(
+        "\nColumns: replicates × languages (–: refused). Coverage of 95 % intervals (!: the method fails there); false "
         "verdicts: better or worse although there is no difference; power: better if the difference is "
-        f"{rows[0]['gain']:g} points; width of the whole interval in points.", wrap=True)  # fmt: skip
+        f"{rows[0]['gain']:g} points; width of the whole interval in points.",
+        wrap=True,
+    )
     if studies < ENOUGH:
         say(f"{studies} studies a setting are a smoke test: a method is judged by at least {ENOUGH:,}.")
 
@@ -53,18 +56,15 @@ def _print_world(rows: list[Row]) -> None:
     sizes = list(dict.fromkeys((row["replicates"], row["languages"]) for row in rows))
     for method in dict.fromkeys(row["method"] for row in rows):
         by_size = {(row["replicates"], row["languages"]): row for row in rows if row["method"] == method}
+        present = [by_size.get(size) for size in sizes]
+        lines = []
+        for measure, digits in {"coverage": 3, "false_verdicts": 3, "power": 2, "width": 1}.items():
+            cells = [NONE if row is None else f"{row[measure]:.{digits}f}" for row in present]
+            if measure == "coverage":
+                cells = [cell + "!" * bool(row and row["fault"]) for cell, row in zip(cells, present, strict=True)]
+            lines.append((measure.replace("_", " "), *cells))
         default = " (default)" if next(iter(by_size.values()))["default"] else ""
-        lines = [
-            (measure.replace("_", " "), *(_cell(by_size.get(size), measure, digits) for size in sizes))
-            for measure, digits in (("coverage", 3), ("false_verdicts", 3), ("power", 2), ("width", 1))
-        ]
-        print_table(("", *(f">{r}×{n}" for r, n in sizes)), lines, title=method + default)
-
-
-def _cell(row: Row | None, measure: str, digits: int) -> str:
-    if row is None:
-        return NONE
-    return f"{row[measure]:.{digits}f}{'!' if measure == 'coverage' and row['fault'] else ''}"
+        print_table(("", *(f">{r}×{n}" for r, n in sizes)), lines, method + default)
 
 
 @app.command(
@@ -93,10 +93,9 @@ def power(
     parts, clusters, contrasts = pilot_components(run) if run else (ASSUMED, None, [])
     speed = rates(options.device_class(device))
     facts, design, cost = _design(name, data, source, allow_few, items or clusters, speed)
-    facts["note"] = _mismatch(run, facts) if run else ""
-    result = table(parts, design, facts.pop("level"), cost, facts.pop("gains"))
-    result |= {"from": str(run) if run else "assumed", "contrasts": contrasts, "items_assumed": not (items or run),
-               "device": speed.name, **facts}  # fmt: skip
+    result = table(parts, design, facts["level"], cost, facts["gains"]) | facts
+    result |= {"from": str(run) if run else "assumed", "contrasts": contrasts, "items_assumed": not (items or run)}
+    result |= {"device": speed.name, "note": _mismatch(run, facts) if run else ""}
     if picture:
         from xstilts.report.pictures import write_power
 
@@ -108,8 +107,8 @@ def power(
 def _design(
     name: str, data: Path | None, source: str | None, allow_few: bool, clusters: int | None, speed: Any
 ) -> tuple[Row, Any, tuple[float, float]]:
-    """Of a study the targets, their held-out languages and the level of its intervals; its size; and its seconds on one
-    device: for one replicate, and for each more.
+    """What a study would detect (targets with their held-out languages, encoders, gains, level); its size; and its
+    seconds on one device: for one replicate, and for each more.
 
     Several targets count as one that has the harmonic mean of their languages: what languages add to the variance of a
     mean over targets is at most the mean of what they add to each. Families are the fewest, since random-language
@@ -128,13 +127,13 @@ def _design(
     first, second = (sum(each.seconds for each in estimates(p.plan, speed).values()) for p in (one, two))
     frozen, study = whole.frozen, whole.frozen.study
     held = {t: [code for code in frozen.evaluated[t] if code in frozen.held_out] for t in study.primary}
-    languages = round(harmonic_mean([len(codes) for codes in held.values()]))
+    targets, encoders = {target: len(codes) for target, codes in held.items()}, encoder_names(study)
     families = min(len(set(families_of(codes).values())) for codes in held.values())
     items = clusters or ASSUMED_CLUSTERS * len(held)
-    design = Design(study.replicates, languages, families, items, len(encoder_names(study)))
+    design = Design(study.replicates, round(harmonic_mean(list(targets.values()))), families, items, len(encoders))
     level = 1 - (1 - study.level) / max(len(study.contrasts), 1)
-    facts = {"level": level, "targets": {t: len(codes) for t, codes in held.items()}, "encoders": encoder_names(study),
-             "gains": [study.equivalence * share for share in (0.5, 1, 2)]}  # fmt: skip
+    gains = [study.equivalence * share for share in (0.5, 1, 2)]
+    facts = {"level": level, "targets": targets, "encoders": encoders, "gains": gains}
     return facts, design, (first, second - first)
 
 
@@ -143,10 +142,10 @@ def _mismatch(run: Path, facts: Row) -> str:
     from xstilts.runs.reader import read_run
 
     pilot = read_run(run)
-    pairs = {"encoder": (pilot.encoders, facts["encoders"]), "target": (pilot.study["primary"], facts["targets"])}
+    pairs = ("encoder", pilot.encoders, facts["encoders"]), ("target", pilot.study["primary"], facts["targets"])
     differing = [
-        f"{what} {', '.join(there)} instead of {', '.join(here)}"
-        for what, (there, here) in pairs.items()
+        f"{name} {', '.join(there)} instead of {', '.join(here)}"
+        for name, there, here in pairs
         if set(there) != set(here)
     ]
     text = f"components and items come from {' and '.join(differing)}: read the table as an order of magnitude"
@@ -159,22 +158,25 @@ def _print_power(name: str, result: Row) -> None:
 
     design = result["design"]
     targets = ", ".join(f"{target} ({count})" for target, count in result["targets"].items())
-    say((name, "bold"), f": mean over {targets}, held-out languages in brackets; computed for "
-        f"{design['languages']} languages of {design['families']} families, "
-        f"{design['encoders']} encoder{'s' * (design['encoders'] != 1)}, {design['clusters']:,} item clusters"
-        f"{' (assumed)' * result['items_assumed']}, intervals of {result['level']:.1%}", wrap=True)  # fmt: skip
+    languages = f"{design['languages']} languages of {design['families']} families"
+    encoders = f"{design['encoders']} encoder{'s' * (design['encoders'] != 1)}"
+    clusters = f"{design['clusters']:,} item clusters{' (assumed)' * result['items_assumed']}"
+    size = f"computed for {languages}, {encoders}, {clusters}, intervals of {result['level']:.1%}"
+    say((name, "bold"), f": mean over {targets}, held-out languages in brackets; {size}", wrap=True)
     say(components_line(result), wrap=True)
     if result["note"]:
         say(f"warning: {result['note']}", wrap=True)
     gains = [f"{gain:g}" for gain in result["gains"]]
     headings = [f">{gain} point{'s' * (gain != '1')}" for gain in gains]
     for inference, rows in result["needed"].items():
-        title = f"Replicates of each encoder for {result['share']:.0%} power, {inference}"
         cells = [(str(row["languages"]), *(str(row[gain] or "none") for gain in gains)) for row in rows]
-        print_table([">languages", *headings], cells, title=title)
-    say("\nnone: no number of replicates is enough; more items or languages would be. Power is the chance that the "
-        "interval lies above zero.", wrap=True)  # fmt: skip
-    curve = [(str(row["replicates"]), *(f"{row[gain]:.2f}" for gain in gains), clock(row["device_seconds"]))
-             for row in result["curve"]]  # fmt: skip
+        title = f"Replicates of each encoder for {result['share']:.0%} power, {inference}"
+        print_table([">languages", *headings], cells, title)
+    none = "no number of replicates is enough; more items or languages would be"
+    say(f"\nnone: {none}. Power is the chance that the interval lies above zero.", wrap=True)
+    curve = []
+    for row in result["curve"]:
+        shares = (f"{row[gain]:.2f}" for gain in gains)
+        curve.append((str(row["replicates"]), *shares, clock(row["device_seconds"])))
     columns = [">replicates", *headings, f">one {result['device']}"]
-    print_table(columns, curve, title=f"Power with {design['languages']} languages")
+    print_table(columns, curve, f"Power with {design['languages']} languages")

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import defaultdict
 from typing import Any
 
 from rich.console import Console
@@ -29,10 +30,9 @@ class Watcher:
         self.seconds: dict[str, float] = {}
         """Seconds of each step that finished in this session."""
         self.begin = self.now = time.time()
-        columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-        self.progress = Progress(
-            *columns, TimeElapsedColumn(), TextColumn("{task.fields[left]}"), console=self.console, transient=True
-        )
+        name, percent = TextColumn("{task.description}", markup=False), TextColumn("{task.percentage:>3.0f} %")
+        columns = (name, BarColumn(), percent, TimeElapsedColumn(), TextColumn("{task.fields[left]}"))
+        self.progress = Progress(*columns, console=self.console, transient=True)
         self.bar = self.progress.add_task("planning", total=1.0, left="")
 
     def __enter__(self) -> "Watcher":
@@ -61,31 +61,22 @@ class Watcher:
             self.running[fingerprint] = (self.now, 0.0)
         elif name == "progress" and fingerprint in self.running:
             self.running[fingerprint] = (self.running[fingerprint][0], event["share"])
-        elif name == "finished":
-            self._finish(fingerprint, event["seconds"])
-        elif name in ("failed", "damaged", "retried"):
+        elif name in ("finished", "failed", "damaged", "retried"):
             self.running.pop(fingerprint, None)
-            why = ": ".join(event["why"].splitlines()[:2])
-            self._say(f"{name}: {self.plan.steps[fingerprint].label}: {why}")
-            if name == "failed":
+            step = self.plan.steps[fingerprint]
+            if name in ("finished", "failed"):
                 self.todo.discard(fingerprint)
+            if name != "finished":
+                self._say(f"{name}: {step.label}: {': '.join(event['why'].splitlines()[:2])}")
+            else:
+                self.seconds[fingerprint] = event["seconds"]
+                noteworthy = (self.steps - len(self.todo)) % 20 == 0 or step.kind == "pretrain"
+                if noteworthy and not self.replay and not self.console.is_terminal:
+                    self._say(f"{self.position()} · {step.label}")
         if self.console.is_terminal and not self.replay:
-            self._draw()
-
-    def _draw(self) -> None:
-        labels = [self.plan.steps[f].label for f in self.running]
-        shown = f"{self.steps - len(self.todo)}/{self.steps} steps · " + visible(labels[0][:44] if labels else "")
-        left = f"{clock(self.left())} left"
-        self.progress.update(self.bar, description=shown, completed=self.share(), left=left)
-
-    def _finish(self, fingerprint: str, seconds: float) -> None:
-        step = self.plan.steps[fingerprint]
-        self.running.pop(fingerprint, None)
-        self.todo.discard(fingerprint)
-        self.seconds[fingerprint] = seconds
-        finished = self.steps - len(self.todo)
-        if not self.replay and not self.console.is_terminal and (finished % 20 == 0 or step.kind == "pretrain"):
-            self._say(f"{self.position()} · {step.label}")
+            label = visible(next((self.plan.steps[f].label[:44] for f in self.running), ""))
+            description, left = f"{self.steps - len(self.todo)}/{self.steps} steps · {label}", clock(self.left())
+            self.progress.update(self.bar, description=description, completed=self.share(), left=f"{left} left")
 
     def position(self) -> str:
         """How many steps are finished, and how long the others will take."""
@@ -96,19 +87,17 @@ class Watcher:
         steps = self.plan.steps
         measured = [(steps[f], seconds, 1.0) for f, seconds in self.seconds.items() if f in steps]
         measured += [(steps[f], self.now - begin, share) for f, (begin, share) in self.running.items() if share > 0.02]
-        totals: dict[str, tuple[float, float]] = {}
+        spent: defaultdict[str, float] = defaultdict(float)
+        cost = spent.copy()
         for step, seconds, share in measured:
             for kind in (step.kind, ""):
-                spent, cost = totals.get(kind, (0.0, 0.0))
-                totals[kind] = (spent + seconds, cost + share * step.cost)
-        pace = {kind: seconds / cost for kind, (seconds, cost) in totals.items() if cost}
+                spent[kind] += seconds
+                cost[kind] += share * step.cost
+        pace = {kind: spent[kind] / cost[kind] for kind in cost if cost[kind]}
         if not pace:
             return None
-        remaining = sum(
-            steps[f].cost * (1 - self.running.get(f, (0.0, 0.0))[1]) * pace.get(steps[f].kind, pace[""])
-            for f in self.todo
-        )
-        return remaining / self.jobs
+        unfinished = {f: steps[f].cost * (1 - self.running.get(f, (0.0, 0.0))[1]) for f in self.todo}
+        return sum(cost * pace.get(steps[f].kind, pace[""]) for f, cost in unfinished.items()) / self.jobs
 
     def share(self) -> float:
         """The share of the whole time that has passed, 0 to 1."""

@@ -82,33 +82,24 @@ def main() -> None:
 
 
 def print_error(error: Exception) -> int:
-    """Print an error as three lines without a traceback, and return the exit status."""
-    *parts, status = _explain(error)
+    """Print what happened, why and how to fix it, without a traceback, and return the exit status."""
+    if isinstance(error, XstiltsError):
+        parts, status = (error.what, error.why, error.hint), error.code
+    elif isinstance(error, typer.TyperException):
+        context, message = getattr(error, "ctx", None), " ".join(error.format_message().split()).rstrip(".")
+        usage = " ".join(context.get_usage().split()) if context else "the command line could not be read"
+        hint = f"see `{context.command_path if context else 'xstilts'} --help`"
+        parts, status = (message[:1].lower() + message[1:], usage[:1].lower() + usage[1:], hint), BAD_INPUT
+    elif isinstance(error, OSError):
+        name = error.filename2 or error.filename
+        what = f"cannot use {name}" if name else "cannot read or write"
+        hint = "check the path, its permissions and the network"
+        status = MISSING if isinstance(error, FileNotFoundError) or not name else BAD_INPUT
+        parts = what, error.strerror or str(error) or repr(error), hint
+    else:
+        parts, status = (f"unexpected {type(error).__name__}", str(error) or "it has no message", _DEBUG), 1
     console = Console(stderr=True)
     for label, style, part in zip(("error:", "why:  ", "hint: "), ("bold red", "bold", "bold"), parts, strict=True):
         lines = part.partition(_TRACEBACK)[0].strip().splitlines() or [_DEBUG]
         say((label, style), " " + "\n       ".join(lines), console=console)
     return status
-
-
-def _explain(error: Exception) -> tuple[str, str, str, int]:
-    """What happened, why, how to fix it, and the exit status."""
-    if isinstance(error, XstiltsError):
-        return error.what, error.why, error.hint, error.code
-    if isinstance(error, typer.TyperException):
-        message = " ".join(error.format_message().split()).rstrip(".")
-        context = getattr(error, "ctx", None)
-        usage = " ".join(context.get_usage().split()) if context else "the command line could not be read"
-        path = context.command_path if context else "xstilts"
-        return message[:1].lower() + message[1:], usage[:1].lower() + usage[1:], f"see `{path} --help`", BAD_INPUT
-    if isinstance(error, OSError):
-        name = error.filename2 or error.filename
-        what = f"cannot use {name}" if name else "cannot read or write"
-        status = MISSING if isinstance(error, FileNotFoundError) or not name else BAD_INPUT
-        return (
-            what,
-            error.strerror or str(error) or repr(error),
-            "check the path, its permissions and the network",
-            status,
-        )
-    return f"unexpected {type(error).__name__}", str(error) or "it has no message", _DEBUG, 1

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from xstilts.cli.options import JSON, RUN, Row
+from xstilts.cli.options import JSON, RUN
 from xstilts.cli.root import Group, app, group
 from xstilts.errors import did_you_mean
 from xstilts.report.console import emit, say
@@ -24,8 +24,28 @@ def score(
     from xstilts.evaluation.scoring import score
 
     result = score(predictions, labels, version)
-    if not emit(result, as_json):
-        _print(result)
+    if emit(result, as_json):
+        return
+    for task, scores in result["tasks"].items():
+        say((f"{task}  {_figure(scores['score'])}", "bold"))
+        by_language = scores["languages"]
+        for metric in next(iter(by_language.values())):
+            values = "  ".join(f"{code} {by_language[code][metric]:.2f}" for code in by_language)
+            say(f"  {metric}  {_figure(scores[metric])}    {values}")
+    say()
+    for name, value in {**result["groups"], "all tasks": result["all_task"]}.items():
+        say(f"{name}  {_figure(value)}")
+    for part in result["missing"]:
+        say(f"missing: {part['task']}: no {part['in']} for {' '.join(part['languages'])}")
+    for task, counts in result["unanswered"].items():
+        unanswered = ", ".join(f"{code} {count:,}" for code, count in counts.items())
+        say(f"note: {task}: questions without an answer score 0: {unanswered}")
+    for name in result["ignored"]:
+        say(f"not read: {name}")
+
+
+def _figure(value: float | None) -> str:
+    return "incomplete" if value is None else f"{value:.2f}"
 
 
 class SubmitGroup(Group):
@@ -76,26 +96,3 @@ def check(
     from xstilts.evaluation.scoring import check
 
     say(f"{check(folder, labels)} files, no mistake")
-
-
-def _print(result: Row) -> None:
-    for task, scores in result["tasks"].items():
-        say((f"{task}  {_figure(scores['score'])}", "bold"))
-        by_language = scores["languages"]
-        for metric in next(iter(by_language.values())):
-            values = "  ".join(f"{code} {by_language[code][metric]:.2f}" for code in by_language)
-            say(f"  {metric}  {_figure(scores[metric])}    {values}")
-    say()
-    for name, value in {**result["groups"], "all tasks": result["all_task"]}.items():
-        say(f"{name}  {_figure(value)}")
-    for part in result["missing"]:
-        say(f"missing: {part['task']}: no {part['in']} for {' '.join(part['languages'])}")
-    for task, counts in result["unanswered"].items():
-        unanswered = ", ".join(f"{code} {count:,}" for code, count in counts.items())
-        say(f"note: {task}: questions without an answer score 0: {unanswered}")
-    for name in result["ignored"]:
-        say(f"not read: {name}")
-
-
-def _figure(value: float | None) -> str:
-    return "incomplete" if value is None else f"{value:.2f}"

@@ -4,7 +4,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, BinaryIO
 
 import typer
 
@@ -36,7 +36,7 @@ def step(
 
     Exit status: 0 if every step is finished (now or before), 3 if inputs are missing, 4 if a step failed.
     """
-    from xstilts.engine import Store, read_steps
+    from xstilts.engine import Store, find, read_steps, run_alone
     from xstilts.runs.run_files import STEPS
 
     if bool(fingerprints) + ready + listed != 1:
@@ -44,32 +44,23 @@ def step(
         raise XstiltsError("bad-argument", "it is not clear what to do", why, "see `xstilts step --help`")
     plan, wanted = read_steps(run / STEPS)
     place = Store(store or run.parent / "store")
-    if fingerprints:
-        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-            os.environ[name] = str(threads)
-        _run(plan, place, fingerprints)
+    if not fingerprints:
+        finished = place.finished(plan.steps)
+        remaining = plan.needed(finished, wanted)
+        for planned in map(plan.steps.__getitem__, plan.ready(finished, remaining) if ready else remaining):
+            waits = [f for f in dict.fromkeys(planned.inputs.values()) if f not in finished]
+            facts = {name: getattr(planned, name) for name in ("fingerprint", "kind", "label", "cost", "resources")}
+            line = json.dumps(facts | {"waits_for": waits}, ensure_ascii=False)
+            typer.echo(line if as_json else " ".join([planned.fingerprint, *waits]))
         return
-    finished = place.finished(plan.steps)
-    remaining = plan.needed(finished, wanted)
-    for fingerprint in plan.ready(finished, remaining) if ready else remaining:
-        planned = plan.steps[fingerprint]
-        waits = [f for f in dict.fromkeys(planned.inputs.values()) if f not in finished]
-        facts = {"fingerprint": fingerprint, "kind": planned.kind, "label": planned.label, "cost": planned.cost}
-        facts |= {"resources": planned.resources, "waits_for": waits}
-        typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else " ".join([fingerprint, *waits]))
-
-
-def _run(plan: Any, store: Any, names: list[str]) -> None:
-    """Run steps in the plan's order; if one fails the others still run, and the first error is raised at the end."""
-    from xstilts.engine import find, run_alone
-
-    asked = {find(plan, name).fingerprint for name in names}
-    failure: XstiltsError | None = None
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = str(threads)
+    asked, failure = {find(plan, name).fingerprint for name in fingerprints}, None
     for fingerprint in [f for f in plan.steps if f in asked]:
         label = plan.steps[fingerprint].label
         try:
-            seconds = run_alone(plan, fingerprint, store)
-        except XstiltsError as error:
+            seconds = run_alone(plan, fingerprint, place)
+        except XstiltsError as error:  # the other steps run, and the first error is raised at the end
             say(f"{'failed' if error.code == STEP_FAILED else 'not run'}: {label}")
             failure = failure or error
         else:
@@ -95,9 +86,14 @@ def watch(run: RUN = Path("runs/pocket")) -> None:
         while True:
             gone = abandoned(log, host)
             events = _new_events(log, watcher.session)
-            _show(events, watcher, run / STEPS)
+            plans = [event for event in events if event["event"] == "plan"]
+            if plans:  # a second try adds steps to the plan
+                watcher.plan, _ = read_steps(run / STEPS)
+                host = plans[0].get("host", "")
+            for event in events:
+                if "step" not in event or event["step"] in watcher.plan.steps:
+                    watcher(event)
             if events:
-                host = next((event.get("host", "") for event in events if event["event"] == "plan"), host)
                 last, patience = events[-1].get("time", last), QUIET
                 if events[-1]["event"] == "ended":
                     break
@@ -117,17 +113,6 @@ def watch(run: RUN = Path("runs/pocket")) -> None:
     ran = f"{len(watcher.seconds):,} steps in {clock(last - watcher.begin)}" if watcher.seconds else watcher.summary()
     say(f"{outcome} {clock(time.time() - last)} ago: {ran}")
     say(f"report: {page}" if page.is_file() else "there is no report yet")
-
-
-def _show(events: list[Row], watcher: Any, steps: Path) -> None:
-    """Pass events to the watcher, with the plan as it is now: a second try adds steps to it."""
-    from xstilts.engine import read_steps
-
-    if any(event["event"] == "plan" for event in events):
-        watcher.plan, _ = read_steps(steps)
-    for event in events:
-        if "step" not in event or event["step"] in watcher.plan.steps:
-            watcher(event)
 
 
 def _new_events(log: BinaryIO, session: str) -> list[Row]:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
 from xstilts.cli import options
 from xstilts.cli.options import Row
@@ -91,16 +90,21 @@ def _report(run: Path, warnings: bool) -> None:
     result = analyse(run)
     write_json(run, ANALYSIS, result)
     write_page(result, run)
-    print_report(result, run, Console(), warnings)
+    print_report(result, run, warnings)
 
 
 def _local(jobs: int | None, threads: int | None, device: str) -> Any:
     """Run a step on each core, with one thread; or one on each GPU and as many that need none."""
     from xstilts.engine import execute
 
-    devices = _gpus() if device == "cuda" else []
-    if device == "cuda" and not devices:
-        raise XstiltsError("unsupported", "no CUDA device here", "the study asks for one", "give --device cpu")
+    devices = []
+    if device == "cuda":
+        import torch
+
+        visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+        devices = visible or [str(place) for place in range(torch.cuda.device_count())]
+        if not devices:
+            raise XstiltsError("unsupported", "no CUDA device here", "the study asks for one", "give --device cpu")
     jobs = jobs or 2 * len(devices) or options.cores()
     threads = threads or (max(1, options.cores() // jobs) if devices else 1)
     return partial(execute, jobs=jobs, threads=threads, devices=devices)
@@ -113,11 +117,3 @@ def _on_ray(address: str, threads: int | None) -> Any:
         hint = "pip install 'xstilts[ray]'"
         raise XstiltsError("missing-package", "Ray is not installed", str(error), hint) from None
     return partial(execute_on_ray, address=address, threads=threads or 1)
-
-
-def _gpus() -> list[str]:
-    """The ids of the GPUs that this process may use."""
-    import torch
-
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    return [name for name in visible.split(",") if name] or [str(i) for i in range(torch.cuda.device_count())]

@@ -1,5 +1,6 @@
 """The verbs that look up tasks and check their data: tasks, tasks show, data check."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,11 +12,11 @@ from xstilts.cli.root import group
 from xstilts.errors import BAD_INPUT, XstiltsError
 from xstilts.report.console import emit, print_table, say
 
-COLUMNS = {
-    "language": "language", "split": "split", "examples": ">examples", "bad": ">bad", "empty": ">empty",
-    "duplicates": ">repeated", "overlap": ">shared", "median": ">median", "p95": ">95 %", "longest": ">longest",
-    "per_word": ">per word", "per_character": ">per char", "balance": "labels",
-}  # fmt: skip
+COUNTS = {"examples": ">examples", "bad": ">bad", "empty": ">empty", "duplicates": ">repeated", "overlap": ">shared"}
+LENGTHS = {"median": ">median", "p95": ">95 %", "longest": ">longest"}
+RATIOS = {"per_word": ">per word", "per_character": ">per char"}
+HEADINGS = {"language": "language", "split": "split"} | COUNTS | LENGTHS | RATIOS | {"balance": "labels"}
+FORMATS = dict.fromkeys(COUNTS, ",") | dict.fromkeys(LENGTHS, ".0f") | dict.fromkeys(RATIOS, ".2f")
 _TASKS_EXAMPLES = "Examples:\n\n  xstilts tasks\n\n  xstilts tasks --tasks mine.yaml\n\n  xstilts tasks show xnli"
 tasks = group("tasks", "List the catalogue of tasks, or show one.", _TASKS_EXAMPLES, no_args_is_help=False)
 
@@ -103,7 +104,7 @@ def check(
     as_json: JSON = False,
 ) -> None:
     """Check a task's data per language: sizes, labels, lengths, repetitions, overlap, and every bad row."""
-    from xstilts.data.check import check, splits, without_data
+    from xstilts.data.check import check, splits
     from xstilts.data.examples import available
     from xstilts.languages import all_languages
     from xstilts.tasks.task import find_task
@@ -117,7 +118,9 @@ def check(
     wanted = named or tuple(language.code for language in all_languages())
     with_data = {part: available(task, part, wanted, folder, known) for part in parts}
     if any(with_data.values()):  # a language that is named and has no data anywhere is listed once
-        with_data[parts[0]] += without_data(task, parts if languages else splits(task), named, folder, known)
+        searched = with_data if languages else splits(task)
+        anywhere = {code for part in searched for code in available(task, part, named, folder, known)}
+        with_data[parts[0]] += [code for code in named if code not in anywhere]
     facts, problems = [], []
     for part, present in with_data.items():
         for fact, bad in check(task, part, present, folder, known, counter, other_texts):
@@ -143,7 +146,6 @@ def _sub_word_counter(encoder: str) -> Callable[[list[str]], list[int]]:
 def _texts_of(against: str, folder: Path | None, known: dict[str, Any]) -> Callable[[str], set[str]]:
     """The texts of another task by language; none if it does not have the language."""
     from xstilts.data.check import splits, texts_of
-    from xstilts.data.examples import available
     from xstilts.tasks.task import find_task
 
     name, _, split = against.partition(":")
@@ -151,41 +153,26 @@ def _texts_of(against: str, folder: Path | None, known: dict[str, Any]) -> Calla
     if split and split not in splits(task):
         what, why = f"task '{name}' has no split '{split}'", f"it has {', '.join(splits(task))}"
         raise XstiltsError("unknown-name", what, why, "give --against TASK:SPLIT")
-    parts = [split] if split else splits(task)
-
-    def texts(code: str) -> set[str]:
-        there = [part for part in parts if available(task, part, (code,), folder, known)]
-        return set().union(*(texts_of(task, part, code, folder, known) for part in there))
-
-    return texts
+    return lambda code: texts_of(task, [split] if split else splits(task), code, folder, known)
 
 
 def _print(facts: list[Row], problems: list[Any]) -> None:
     from xstilts.data.build_examples import summarise
 
-    shown = {key: title for key, title in COLUMNS.items() if key == "balance" or any(key in row for row in facts)}
-    rows = [row | {"balance": _balance(row)} for row in facts]
-    print_table(list(shown.values()), [[_cell(row, key) for key in shown] for row in rows])
+    columns = [name for name in HEADINGS if name == "balance" or any(name in row for row in facts)]
+    rows, notes = [], []
     for row in facts:
+        labels = Counter(row.get("labels") or {})
+        shares = [f"{label} {share:.0%}" for label, share in labels.most_common(4)] + ["…"] * (len(labels) > 4)
+        row = row | {"balance": ", ".join(shares)}
+        rows.append([format(row[name], FORMATS.get(name, "")) if name in row else "" for name in columns])
+        place = f"note: {row['split']} in {row['language']}"
         if row.get("withheld"):
-            reason = f" ({row['note']})" if "note" in row else ""
-            say(f"note: {row['split']} in {row['language']}: gold labels are withheld{reason}")
+            notes.append(f"{place}: gold labels are withheld" + (f" ({row['note']})" if "note" in row else ""))
         if row.get("unlabelled"):
-            say(f"note: {row['split']} in {row['language']}: {row['unlabelled']:,} examples that the data mark as "
-                "having no gold label are left out")  # fmt: skip
-    say(f"{len(problems):,} bad row{'s' * (len(problems) != 1)}" + ":" * bool(problems))
-    for line in summarise(problems):
+            without = f"{row['unlabelled']:,} examples that the data mark as having no gold label"
+            notes.append(f"{place}: {without} are left out")
+    print_table([HEADINGS[name] for name in columns], rows)
+    bad = f"{len(problems):,} bad row{'s' * (len(problems) != 1)}" + ":" * bool(problems)
+    for line in [*notes, bad, *summarise(problems)]:
         say(line)
-
-
-def _balance(row: Row) -> str:
-    labels = row.get("labels") or {}
-    most = sorted(labels.items(), key=lambda item: -item[1])[:4]
-    return ", ".join(f"{label} {share:.0%}" for label, share in most) + (", …" if len(labels) > 4 else "")
-
-
-def _cell(row: Row, key: str) -> str:
-    value = row.get(key, "")
-    if isinstance(value, float):
-        return f"{value:.2f}" if key.startswith("per_") else f"{value:.0f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -24,13 +24,6 @@ def splits(task: Task) -> tuple[str, ...]:
     return task.source.named_splits or ("train",)
 
 
-def without_data(
-    task: Task, named: Iterable[str], codes: tuple[str, ...], data: Path | None, tasks: Tasks
-) -> list[str]:
-    """Those of `codes` in which the task has no examples in any of the named splits."""
-    return [code for code in codes if not any(available(task, split, (code,), data, tasks) for split in named)]
-
-
 def check(
     task: Task,
     split: str,
@@ -78,10 +71,11 @@ def normal(text: str) -> str:
     return " ".join(text.lower().split())
 
 
-def texts_of(task: Task, split: str, code: str, data: Path | None, tasks: Tasks) -> set[str]:
-    """All texts of a task's examples in a language, in the form in which they are compared."""
-    table = load_examples(task, split, code, data, tasks).table
-    return {normal(text) for column in _texts(table, task) for text in column if text}
+def texts_of(task: Task, named: Iterable[str], code: str, data: Path | None, tasks: Tasks) -> set[str]:
+    """All texts of a task in a language, in the form in which they are compared: of the named splits that have it."""
+    present = [split for split in named if available(task, split, (code,), data, tasks)]
+    columns = [c for split in present for c in _texts(load_examples(task, split, code, data, tasks).table, task)]
+    return {normal(text) for column in columns for text in column if text}
 
 
 def _texts(table: pa.Table, task: Task) -> list[list[str]]:

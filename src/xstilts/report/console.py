@@ -46,20 +46,16 @@ def say(*parts: Part, indent: int = 0, wrap: bool = False, console: Console | No
     (console or Console()).print(Padding(text, (0, 0, 0, indent), expand=False) if indent else text, soft_wrap=not wrap)
 
 
-def print_table(
-    headings: Sequence[str], rows: Iterable[Sequence[Part]], title: str = "", console: Console | None = None
-) -> None:
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[Part]], title: str = "") -> None:
     """Print a table; headings that begin with `>` are of columns of numbers, which are never broken."""
-    console = console or Console()
+    console = Console()
     if title:
         console.print()
-    table = Table(title=_text([title]) if title else None, title_style="bold", title_justify="left",
-                  box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))  # fmt: skip
+    layout: dict[str, Any] = {"box": box.SIMPLE_HEAD, "show_edge": False, "pad_edge": False, "padding": (0, 1, 0, 0)}
+    table = Table(title=_text([title]) if title else None, title_style="bold", title_justify="left", **layout)
     for heading in headings:
-        right = heading.startswith(">")
-        table.add_column(
-            _text([heading.removeprefix(">")]), justify="right" if right else "left", no_wrap=right, overflow="fold"
-        )
+        name, right = _text([heading.removeprefix(">")]), heading.startswith(">")
+        table.add_column(name, justify="right" if right else "left", no_wrap=right, overflow="fold")
     for row in rows:
         table.add_row(*(_text([cell]) for cell in row))
     console.print(table)
@@ -92,9 +88,8 @@ def interval(effect: dict[str, Any], digits: int = 2) -> str:
 def emit(data: Any, as_json: bool, as_csv: bool = False, rows: Iterable[dict[str, Any]] | None = None) -> bool:
     """Print `data` as JSON, or `rows` (by default `data`) as CSV; whether one of them was asked for."""
     if as_json and as_csv:
-        raise XstiltsError(
-            "bad-argument", "--json and --csv are both given", "output has one format", "give one of them"
-        )
+        why = "output has one format"
+        raise XstiltsError("bad-argument", "--json and --csv are both given", why, "give one of them")
     if as_json:
         print(json.dumps(data, indent=1, ensure_ascii=False))
     elif as_csv:

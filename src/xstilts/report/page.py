@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from xstilts.engine import write_atomically
 from xstilts.report import charts, sentences, tables
-from xstilts.report.console import visible
+from xstilts.report.console import interval, number, signed, visible
 from xstilts.runs.events import read_events
 from xstilts.runs.run_files import CHARTS, REPORT, TABLES
 
@@ -28,13 +28,26 @@ def write_page(result: Result, run: Path) -> Path:
         drawn.setdefault(kind, {})[key] = Markup(text)
     write_atomically(run / TABLES, tables.scores_csv(result))
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, finalize=lambda text: text if isinstance(text, Markup) else visible(text, "\n"),
-    )  # fmt: skip
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda text: text if isinstance(text, Markup) else visible(text, "\n"),
+    )
+    environment.globals |= {"sentences": sentences, "number": number, "signed": signed, "interval": interval}
     page = environment.get_template("page.html.j2").render(
-        result=result, study=result["study"], plan=result["plan"], tables=tables, sentences=sentences, charts=drawn,
-        languages=_languages(result), provenance=_provenance(result, run),
-    )  # fmt: skip
+        result=result,
+        study=result["study"],
+        plan=result["plan"],
+        anchor=tables.language_name(tables.anchor(result)),
+        targets=[tables.target_table(result, target) for target in tables.targets(result)],
+        budgets={phase: tables.budget_table(result, phase) for phase in ("intermediate", "training")},
+        sources=tables.source_table(result),
+        languages=_languages(result),
+        provenance=_provenance(result, run),
+        charts=drawn,
+    )
     write_atomically(run / REPORT, page)
     return run / REPORT
 
@@ -64,23 +77,17 @@ def _charts(result: Result) -> Iterator[tuple[str, Any, str, str]]:
 
 def _languages(result: Result) -> list[Result]:
     """Every language of the study: what it was used for, its distance from the anchor and the targets it has."""
-    plan, first = result["plan"], tables.anchor(result)
-    use = {first: "training of the targets"}
+    plan = result["plan"]
+    use = {tables.anchor(result): "training of the targets"}
     use |= dict.fromkeys(plan["pool"], "source pool") | dict.fromkeys(plan["held_out"], "held out")
     for code, reason in plan["excluded"].items():
         use[code] = f"{use[code]}; never a source: {reason}" if code in use else f"excluded: {reason}"
-    order = tables.by_distance(use, plan["distances"])
-    order.sort(key=lambda code: code != first)
-    return [
-        {
-            "code": code,
-            "name": tables.language_name(code),
-            "distance": tables.number(plan["distances"].get(code), 3),
-            "use": use[code],
-            "targets": ", ".join(target for target, codes in plan["evaluated"].items() if code in codes),
-        }
-        for code in order
-    ]
+    rows = []
+    for code in tables.by_distance(use, result):
+        targets = ", ".join(target for target, codes in plan["evaluated"].items() if code in codes)
+        row = {"code": code, "name": tables.language_name(code), "use": use[code], "targets": targets}
+        rows.append(row | {"distance": number(plan["distances"].get(code), 3)})
+    return rows
 
 
 def _provenance(result: Result, run: Path) -> dict[str, str]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from xstilts.analysis.verdicts import BETTER, EQUIVALENT, UNDETERMINED, WORSE
 from xstilts.report.console import interval, number, signed
-from xstilts.report.tables import counted, targets, unbeaten
+from xstilts.report.tables import target_table, targets
 
 Result = dict[str, Any]
 
@@ -27,15 +27,15 @@ def scope(result: Result) -> list[str]:
         each = f" ({verdicts[0]['level']:.1%} each)" if len(verdicts) > 1 else ""
         contrasts = f"{len(verdicts)} contrast{'s were' if len(verdicts) > 1 else ' was'}"
         replicates = " to ".join(map(str, sorted({row["replicates"] for row in verdicts})))
+        chosen = "this encoder, which was" if encoders == 1 else f"these {encoders} encoders, which were"
         lines += [
             f"{contrasts} declared before the run. Their intervals hold simultaneously with {study['level']:.0%} "
             f"confidence{each}, and a verdict follows from its interval alone.",
             f"Intervals account for variation between {replicates} paired replicates over all encoders and between "
-            f"test items. They hold for {'this encoder' if encoders == 1 else f'these {encoders} encoders'}, which "
-            f"{'was' if encoders == 1 else 'were'} chosen, not sampled.",
+            f"test items. They hold for {chosen} chosen, not sampled.",
         ]
-    primary = [target for target in targets(result) if target in study["primary"]]
-    languages = "; ".join(f"{target}: {', '.join(counted(result, target)) or 'none'}" for target in primary)
+    primary = [target_table(result, target) for target in targets(result) if target in study["primary"]]
+    languages = "; ".join(f"{table['target']}: {', '.join(table['languages']) or 'none'}" for table in primary)
     return [
         *lines,
         f"The score is the mean over held-out languages, on which no compared arm is trained ({languages}).",
@@ -47,11 +47,10 @@ def scope(result: Result) -> list[str]:
 def remarks(judged: Result) -> list[str]:
     """Notes on one verdict: what would settle it, how single runs compare, and the multi-bootstrap's interval."""
     lines = [judged["decision"]["text"]] if judged["decision"] else []
-    runs, bootstrap = judged["runs"], judged["bootstrap"]
-    sd = runs["sd_difference"]
+    sd, probability, bootstrap = judged["runs"]["sd_difference"], judged["runs"]["probability"], judged["bootstrap"]
     spread = "" if sd is None else f"; the standard deviation of the difference over replicates is {sd:.1f} points"
     pair = f"A run of '{judged['left']}' beats a run of '{judged['right']}'"
-    lines.append(f"{pair} with probability {runs['probability']:.2f}{spread}.")
+    lines.append(f"{pair} with probability {probability:.2f}{spread}.")
     if bootstrap:
         corrected = interval({"low": bootstrap["corrected_low"], "high": bootstrap["corrected_high"]})
         method = "Multi-bootstrap over replicates and items, corrected for small samples"
@@ -66,15 +65,20 @@ def caveats(result: Result) -> list[Result]:
     """
     contrasts: dict[tuple[str, bool], list[str]] = {}
     for judged in result["verdicts"]:
+        by_language, opening = judged["random_languages"], "This holds for these held-out languages"
+        if "refused" in by_language:
+            text = f"{opening}, not for languages like them: {by_language['refused']}."
+        else:
+            how = f"random-language inference, each of the {by_language['families']} families weighted equally"
+            value = f"{signed(by_language['estimate'])} {interval(by_language)}"
+            text = f"{opening}. For languages like them ({how}): {value}."
         idle = [part["encoder"] for part in judged["parts"] if "encoder" in part and part["low"] == part["high"] == 0]
-        for key in [(random_language_line(judged), False), *((IDLE.format(encoder), True) for encoder in idle)]:
+        for key in [(text, False), *((IDLE.format(encoder), True) for encoder in idle)]:
             contrasts.setdefault(key, []).append(judged["contrast"])
-    lines = [
-        {"text": f"{', '.join(names)}: {text}", "warning": warning} for (text, warning), names in contrasts.items()
-    ]
+    lines = [{"text": f"{', '.join(names)}: {text}", "warning": idle} for (text, idle), names in contrasts.items()]
     compared = {judged[side] for judged in result["verdicts"] for side in ("left", "right")}
-    for target in result["study"]["primary"]:
-        if arms := [f"'{arm}'" for arm in unbeaten(result, target) if arm in compared]:
+    for target in [name for name in result["study"]["primary"] if name in targets(result)]:
+        if arms := [f"'{arm}'" for arm in target_table(result, target)["unbeaten"] if arm in compared]:
             text = f"{', '.join(arms)} {'is' if len(arms) == 1 else 'are'} not shown to beat the baseline on {target}."
             lines.append({"text": text, "warning": True})
     return lines
@@ -82,17 +86,7 @@ def caveats(result: Result) -> list[Result]:
 
 def footnote(result: Result) -> str:
     """What the mark † at scores means; "" if no score has it."""
-    return UNBEATEN if any(unbeaten(result, target) for target in targets(result)) else ""
-
-
-def random_language_line(judged: Result) -> str:
-    """What a contrast shows by random-language inference, or why that is not possible."""
-    effect = judged["random_languages"]
-    opening = "This holds for these held-out languages"
-    if "refused" in effect:
-        return f"{opening}, not for languages like them: {effect['refused']}."
-    how = f"random-language inference, each of the {effect['families']} families weighted equally"
-    return f"{opening}. For languages like them ({how}): {signed(effect['estimate'])} {interval(effect)}."
+    return UNBEATEN if any(target_table(result, target)["unbeaten"] for target in targets(result)) else ""
 
 
 def purpose(result: Result) -> str:
@@ -112,8 +106,11 @@ def expectation(result: Result, control: Result) -> tuple[str, str]:
     if control["contrast"] in _confounded(result):
         return "Secondary comparison: its arms differ in their data set as well as in their language.", ""
     arms, word = result["study"]["arms"], control["verdict"]
-    left, right = arms.get(control["left"], {}), arms.get(control["right"], {})
-    if _settings(left) == _settings(right):
+    left, right = (
+        {name: value for name, value in arms.get(control[side], {}).items() if name not in ("role", "independent")}
+        for side in ("left", "right")
+    )
+    if left == right:
         expected = "The same arm twice, with independent randomness: no difference is expected."
         other = "Failed: look for a bug, or run more replicates, before believing any verdict."
         outcomes = {EQUIVALENT: "Passed.", UNDETERMINED: "No difference is shown, but one cannot be excluded."}
@@ -159,7 +156,3 @@ def components_line(result: Result) -> str:
 def _confounded(result: Result) -> set[str]:
     """The controls whose arms differ in data set and language; none in runs that do not record them."""
     return set(result["study"].get("confounded", ()))
-
-
-def _settings(arm: Result) -> Result:
-    return {name: value for name, value in arm.items() if name not in ("role", "independent")}

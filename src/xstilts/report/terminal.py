@@ -3,64 +3,55 @@
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from xstilts.report.console import interval, number, print_table, say, signed
 from xstilts.report.sentences import caveats, expectation, footnote, purpose
-from xstilts.report.tables import baseline_name, counted, metric, score_table, targets
+from xstilts.report.tables import target_table, targets
 from xstilts.runs.run_files import REPORT
 
 Result = dict[str, Any]
 STYLES = {"better": "bold green", "worse": "bold red", "equivalent": "bold cyan", "undetermined": "bold"}
 
 
-def print_report(result: Result, run: Path, console: Console, warnings: bool = True) -> None:
+def print_report(result: Result, run: Path, warnings: bool = True) -> None:
     """Print question, answer, verdicts, controls, mean scores next to their baselines, and where the page is.
 
     warnings: whether to print the design warnings too, which `study` has printed before.
     """
-
-    def lines(*texts: str) -> None:
-        for text in texts:
-            say(text, wrap=True, console=console)
-
-    say((result["study"]["question"], "bold"), wrap=True, console=console)
-    lines(*[result["answer"]] * bool(result["answer"]))
-    _print_family(result, "verdicts", "Verdicts, by simultaneous intervals", console)
-    lines(*(f"{row['contrast']}: {row['decision']['text']}" for row in result["verdicts"] if row["decision"]))
-    lines(*("warning: " * row["warning"] + row["text"] for row in caveats(result)))
-    if result["controls"]:
-        _print_family(result, "controls", f"Controls: {purpose(result)}", console)
-        lines(*(f"{row['contrast']}: {' '.join(expectation(result, row)).strip()}" for row in result["controls"]))
+    say((result["study"]["question"], "bold"), wrap=True)
+    if result["answer"]:
+        say(result["answer"], wrap=True)
+    _print_family(result["verdicts"], "Verdicts, by simultaneous intervals")
+    for row in result["verdicts"]:
+        if row["decision"]:
+            say(f"{row['contrast']}: {row['decision']['text']}", wrap=True)
+    for row in caveats(result):
+        say("warning: " * row["warning"] + row["text"], wrap=True)
+    _print_family(result["controls"], f"Controls: {purpose(result)}")
+    for row in result["controls"]:
+        say(f"{row['contrast']}: {' '.join(expectation(result, row)).strip()}", wrap=True)
     for target in targets(result):
-        _print_scores(result, target, console)
-    lines(footnote(result), *(f"warning: {warning}" for warning in result["plan"]["warnings"] if warnings))
-    say(f"Report: {run / REPORT}", console=console)
+        _print_scores(target_table(result, target), result["study"]["level"])
+    for line in [footnote(result), *(f"warning: {warning}" for warning in result["plan"]["warnings"] if warnings)]:
+        say(line, wrap=True)
+    say(f"Report: {run / REPORT}")
 
 
-def _print_family(result: Result, family: str, title: str, console: Console) -> None:
-    rows = result[family]
-    if not rows:
-        return
-    headings = ("contrast", ">difference", f">interval ({rows[0]['level']:.1%} each)", "verdict")
-    cells = [
-        (row["contrast"], signed(row["estimate"]), interval(row), (row["verdict"], STYLES.get(row["verdict"], "bold")))
-        for row in rows
-    ]
-    print_table(headings, cells, title=title, console=console)
+def _print_family(rows: list[Result], title: str) -> None:
+    if rows:
+        headings = ("contrast", ">difference", f">interval ({rows[0]['level']:.1%} each)", "verdict")
+        verdicts = [(row["verdict"], STYLES.get(row["verdict"], "bold")) for row in rows]
+        numbers = [(row["contrast"], signed(row["estimate"]), interval(row)) for row in rows]
+        print_table(headings, [(*row, verdict) for row, verdict in zip(numbers, verdicts, strict=True)], title)
 
 
-def _print_scores(result: Result, target: str, console: Console) -> None:
-    rows, baseline = score_table(result, target), baseline_name(result, target)
-    title = f"{target}: mean {metric(result, target)}, {len(counted(result, target))} held-out languages and English"
+def _print_scores(table: Result, level: float) -> None:
     cells = []
-    for row in rows:
-        name = f"baseline ({baseline or 'trivial'})" if row["arm"] == "baseline" else row["arm"]
+    for row in table["rows"]:
+        name = f"baseline ({table['baseline'] or 'trivial'})" if row["arm"] == "baseline" else row["arm"]
         gain = f"{signed(row['gain']['estimate'])} {interval(row['gain'])}" if row["gain"] else ""
         held_out = number(row["held_out"]) + (" †" if row["beaten"] is False else "")
-        kind = " (control)" if row["role"] == "control" else ""
-        cells.append((name + kind, held_out, number(row["english"]), gain))
-    headings = ("arm", ">held-out", ">English", f">above baseline ({result['study']['level']:.0%})")
-    print_table(headings, cells, title=title, console=console)
-    if not baseline:
-        say("No baseline was scored for this target.", console=console)
+        cells.append((name + " (control)" * (row["role"] == "control"), held_out, number(row["english"]), gain))
+    title = f"{table['target']}: mean {table['metric']}, {len(table['languages'])} held-out languages and English"
+    print_table(("arm", ">held-out", ">English", f">above baseline ({level:.0%})"), cells, title)
+    if not table["baseline"]:
+        say("No baseline was scored for this target.")
