@@ -36,9 +36,8 @@ class Mistakes:
         for what, where in list(self.first.items())[:SHOWN]:
             number = where
             if isinstance(where, str):  # written with escapes, it is not in the text
-                before, string, _ = self.path.read_text(encoding="utf-8").partition(
-                    json.dumps(where, ensure_ascii=False)
-                )
+                string = json.dumps(where, ensure_ascii=False)
+                before, string, _ = self.path.read_text(encoding="utf-8").partition(string)
                 number = before.count("\n") + 1 if string else 0
             line = f", line {number}" if number else ""
             more = f" (and {self.count[what] - 1:,} times more)" if self.count[what] > 1 else ""
@@ -79,8 +78,7 @@ def read_both(
     predicted = _read(in_predicted.path, target, in_predicted, gold=False)
     for number, (first, second) in enumerate(predicted if submission and target.kind == "pairs" else (), 1):
         if not first.startswith(f"{code}-") or not second.startswith("en-"):
-            what = f"expected an id that begins with '{code}-', a tab, and one that begins with 'en-'"
-            in_predicted.add(what, number)
+            in_predicted.add(f"expected an id that begins with '{code}-', a tab, and one with 'en-'", number)
     if labels is None:
         return None, predicted, list(in_predicted)
     in_gold = Mistakes(labels / task / target.file(code))
@@ -240,8 +238,6 @@ def _json(path: Path, mistakes: Mistakes, hook: Callable[..., Any] | None = None
         return None
     try:
         return json.loads(text, object_pairs_hook=hook)
-    except json.JSONDecodeError as error:
-        mistakes.add(f"broken JSON: {error.msg} at column {error.colno}", error.lineno)
     except (ValueError, RecursionError) as error:
-        mistakes.add(f"broken JSON: {error}")
+        mistakes.add(f"broken JSON: {error}", getattr(error, "lineno", 0))
     return None

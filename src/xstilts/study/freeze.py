@@ -92,7 +92,9 @@ def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False
                 raise XstiltsError("too-few", what, why, hint)
             warnings.append(f"{what}: its results hold for these languages only")
     sources = draw_sources(study, tasks, split, data)
-    warnings += [*design_warnings(study, tasks, split, sources), *_unpinned(study, tasks, data)]
+    warnings += design_warnings(study, tasks, split, sources)
+    note = "revision not pinned; `study` asks the hub for the current one and keeps it"
+    warnings += [f"{kind} '{name}': {note}" for kind, name, _ in _unpinned(study, tasks, data)]
     return Frozen(
         study=study,
         tasks=tasks,
@@ -133,26 +135,30 @@ def _pinned(study: Study, tasks: dict[str, Task], data: Path | None) -> tuple[St
 
     Raises XstiltsError if the hub cannot be asked and nothing is cached.
     """
-    for section in SECTIONS.values():
-        entries = dict(getattr(study, section))
-        for name, entry in entries.items():
-            if _open_model(entry):
-                entries[name] = entry.model_copy(update={"revision": _commit(entry)})
-        study = study.model_copy(update={section: entries})
+    models = {section: dict(getattr(study, section)) for section in SECTIONS.values()}
     tasks = dict(tasks)
-    for name, task in tasks.items():
-        if source := _open_source(task, data):
-            commit = {"revision": resolve(source.hub, source.revision)}
-            tasks[name] = task.model_copy(update={"source": source.model_copy(update=commit)})
-    return study, tasks
+    for kind, name, entry in _unpinned(study, tasks, data):
+        if kind == "task":
+            source = entry.model_copy(update={"revision": resolve(entry.hub, entry.revision)})
+            tasks[name] = tasks[name].model_copy(update={"source": source})
+        else:
+            models[SECTIONS[kind]][name] = entry.model_copy(update={"revision": _commit(entry)})
+    return study.model_copy(update=models), tasks
 
 
-def _unpinned(study: Study, tasks: dict[str, Task], data: Path | None) -> list[str]:
-    """A warning for each part of the study whose revision can change."""
-    names = [f"task '{task.name}'" for task in tasks.values() if _open_source(task, data)]
+def _unpinned(study: Study, tasks: dict[str, Task], data: Path | None) -> list[tuple[str, str, Any]]:
+    """Kind, name, and source or model, of each part whose revision can be another commit tomorrow: a branch, or none.
+    Folders and local copies of repositories cannot change."""
+    sources = [(name, task.source) for name, task in tasks.items()]
+    parts: list[tuple[str, str, Any]] = [
+        ("task", name, source)
+        for name, source in sources
+        if isinstance(source, HubSource | FileSource) and source.hub and not mirror(source.hub, data)
+    ]
     for kind, section in SECTIONS.items():
-        names += [f"{kind} '{name}'" for name, entry in getattr(study, section).items() if _open_model(entry)]
-    return [f"{name}: revision not pinned; `study` asks the hub for the current one and keeps it" for name in names]
+        models = getattr(study, section).items()
+        parts += [(kind, name, entry) for name, entry in models if entry.load and on_hub(entry.load)]
+    return [part for part in parts if part[2].revision in ("", "main") or part[2].revision.startswith("refs/")]
 
 
 def on_hub(load: str) -> bool:
@@ -163,23 +169,6 @@ def on_hub(load: str) -> bool:
         hint = "give the folder of a model, or a repository of the hub as `owner/name`"
         raise XstiltsError("missing-model", f"there is no folder {load}", "the study loads a model from it", hint)
     return True
-
-
-def _changes(revision: str) -> bool:
-    """Whether a revision can be another commit tomorrow: a branch, or none."""
-    return not revision or revision == "main" or revision.startswith("refs/")
-
-
-def _open_model(entry: Encoder | Translator) -> bool:
-    return bool(entry.load) and _changes(entry.revision) and on_hub(entry.load)
-
-
-def _open_source(task: Task, data: Path | None) -> HubSource | FileSource | None:
-    """The repository of a task's examples if it is read at a revision that can change; a local copy cannot."""
-    source = task.source
-    if not isinstance(source, HubSource | FileSource) or not source.hub or mirror(source.hub, data):
-        return None
-    return source if _changes(source.revision) else None
 
 
 def _commit(entry: Encoder | Translator) -> str:
