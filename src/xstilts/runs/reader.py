@@ -25,10 +25,9 @@ BASELINE = "baseline"
 class ArmFacts:
     """What an arm puts between the encoder and the target task, whatever the study calls it.
 
-    tasks: names of the intermediate tasks in the catalogue, sorted, none for the arm without the phase; languages: its
-    strategy, "english" only if the anchor is English; mlm: whether masked language modelling is mixed in;
-    translated: whether its data are machine translations; role: arm, control (also an arm without the phase whose
-    target training is lengthened) or baseline (which withholds text).
+    tasks: names of the intermediate tasks in the catalogue, sorted; languages: its strategy, "english" only if the
+    anchor is English; mlm: whether masked language modelling is mixed in; role: arm, control (also an arm whose target
+    training is lengthened) or baseline (which withholds text).
     """
 
     tasks: tuple[str, ...]
@@ -42,7 +41,7 @@ class ArmFacts:
 class Run:
     """What `study` wrote into a run folder. Predictions, in its folder `tables`, are read when they are asked for.
 
-    From a prediction back to its example, here the examples that the arm `far` gets wrong in Swahili:
+    The examples that the arm `far` gets wrong in Swahili:
 
     >>> run = read_run(Path("runs/mine"))  # doctest: +SKIP
     >>> table = run.predictions("xnli", arm="far").filter(pc.field("language") == "sw")  # doctest: +SKIP
@@ -167,8 +166,8 @@ class Run:
             ids: the `example_id` of predictions, whose examples are returned in the same order; None: all examples.
             store: where the finished steps are now, if they were moved; by default where the run left them.
 
-        Raises XstiltsError: "unknown-name" for a target or language that the run was not scored in, "missing-data" if
-        the store no longer holds the examples, "inconsistent" for an id that none of them has.
+        Raises XstiltsError for a target or language that the run was not scored in, if the store no longer holds the
+        examples, or for an id that none of them has.
         """
         scored = self.study["examples"]
         fingerprint = scored.get(target, {}).get(language)
@@ -189,9 +188,9 @@ class Run:
         positions = pc.index_in(pa.array(wanted, pa.string()), value_set=table["id"].combine_chunks())
         if positions.null_count:
             absent = wanted[positions.is_null().index(True).as_py()]
+            what = f"'{target}' in '{language}' has no example '{absent}'"
             why = f"none of the {len(table):,} examples in step {fingerprint[:12]} has this id"
-            hint = "give ids of predictions of this run, target and language"
-            raise XstiltsError("inconsistent", f"'{target}' in '{language}' has no example '{absent}'", why, hint)
+            raise XstiltsError("inconsistent", what, why, "give ids of predictions of this run, target and language")
         return table.take(positions)
 
     def _mixed(self, why: str) -> XstiltsError:

@@ -251,21 +251,22 @@ def read_json(run: Path, name: str, default: Any = None) -> Any:
     Raises XstiltsError if its content is not what its model asks for, or if it is missing and has no `default`.
     """
     file = run / name
+    if default is not None and not file.exists():
+        return default
     try:
         text = file.read_text(encoding="utf-8")
         FILES[name].validate_json(text)
         return json.loads(text)
     except FileNotFoundError:
-        if default is not None:
-            return default
         hint = "give the folder that `xstilts study` wrote to"
         raise XstiltsError("missing-file", f"{run} holds no run", f"{name} is missing", hint) from None
-    except (OSError, UnicodeDecodeError) as error:
-        why = str(error)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        why = f"{place}: " * bool(place) + first["msg"].removeprefix("Value error, ")
+        why = ": ".join([".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")]).removeprefix(
+            ": "
+        )
+    except (OSError, UnicodeDecodeError) as error:
+        why = str(error)
     hint = "correct the file, or remove it and measure again" if name == FEATURES else AGAIN
     raise XstiltsError("not-a-run", f"{file} cannot be read", why, hint)
 

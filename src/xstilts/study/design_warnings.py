@@ -6,7 +6,7 @@ from typing import Any
 
 from xstilts.config.schema import Arm, Study, parse_contrast
 from xstilts.languages.split import Split
-from xstilts.study.source_languages import parts_of, translatable
+from xstilts.study.source_languages import parts_of, side_of, translatable
 from xstilts.tasks.task import Task
 from xstilts.translation.codes import known_targets
 
@@ -20,11 +20,24 @@ def design_warnings(study: Study, tasks: dict[str, Task], split: Split, sources:
         outcome = "scores without intervals, and every verdict will be 'undetermined'"
         yield f"with one replicate there will be {outcome}: set `replicates` to 2 or more"
     yield from _same_task(study, tasks)
-    yield from _unequal_budgets(study, tasks)
+    for name, arm in study.arms.items():  # several languages that are no translations: more languages, more examples
+        if arm.intermediate and arm.languages != "english" and not arm.translated:
+            parts = parts_of(study, arm.intermediate).items()
+            if unlimited := [part for part, t in parts if t.examples is None and not tasks[t.task].parallel]:
+                what = f"arm '{name}' takes all examples of '{unlimited[0]}' in each of its languages"
+                yield f"{what}: give the training `examples`, so that arms have equal budgets"
     yield from _same_languages(study, sources)
     for text in confounded(study):
         yield f"control '{text}' is secondary: it confounds language with data set"
-    yield from _translators(study, split)
+    for name, arm in study.arms.items():
+        candidates, known = side_of(split, arm), translatable(study, arm, split)
+        lacking = [code for code in candidates if code not in known]
+        if lacking and not arm.given:
+            yield f"arm '{name}' leaves out {', '.join(lacking)}: its translator '{arm.translated}' lacks them"
+    for name in dict.fromkeys(arm.translated for arm in study.arms.values() if arm.translated):
+        if known_targets(study.translators[name].load) is None:
+            why = "its languages are not known before it is loaded"
+            yield f"translator '{name}': {why}; if it lacks one, the step of that language will fail"
 
 
 def confounded(study: Study) -> list[str]:
@@ -45,8 +58,7 @@ def _languages(arm: Arm) -> dict[str, Any]:
 
 
 def _same_task(study: Study, tasks: dict[str, Task]) -> Iterator[str]:
-    """Intermediate trainings on a target's own task. The parts of a mixture are named without quotes, so that the
-    warning is about the mixture alone."""
+    """Intermediate trainings on a target's own task. Only the mixture is quoted, not its parts: the warning is its."""
     for name, training in study.intermediate.items():
         families = {part: tasks[entry.task].family for part, entry in parts_of(study, name).items()}
         for target, entry in study.targets.items():
@@ -56,17 +68,6 @@ def _same_task(study: Study, tasks: dict[str, Task]) -> Iterator[str]:
                 both = f"intermediate '{name}'{parts} and target '{target}' are both"
                 label = family.upper() if len(family) < 4 else family
                 yield f"{both} {label}: gains may be extra same-task training"
-
-
-def _unequal_budgets(study: Study, tasks: dict[str, Task]) -> Iterator[str]:
-    """Arms that take all examples of several languages that are no translations: more languages, more examples."""
-    for name, arm in study.arms.items():
-        if arm.intermediate and arm.languages != "english" and not arm.translated:
-            parts = parts_of(study, arm.intermediate)
-            unlimited = [part for part, t in parts.items() if t.examples is None and not tasks[t.task].parallel]
-            if unlimited:
-                what = f"arm '{name}' takes all examples of '{unlimited[0]}' in each of its languages"
-                yield f"{what}: give the training `examples`, so that arms have equal budgets"
 
 
 def _same_languages(study: Study, sources: Sources) -> Iterator[str]:
@@ -81,17 +82,3 @@ def _same_languages(study: Study, sources: Sources) -> Iterator[str]:
         if other_settings[a] == other_settings[b] and same:
             what = f"arms '{a}' and '{b}' train on the same languages in {same} of {len(shared)} replicates"
             yield f"{what}, which are the same trainings"
-
-
-def _translators(study: Study, split: Split) -> Iterator[str]:
-    """Languages that arms do not draw because their translator lacks them, and translators of unknown languages."""
-    for name, arm in study.arms.items():
-        candidates = split.held_out if arm.languages == "held-out" else split.pool
-        known = translatable(study, arm, split)
-        lacking = [code for code in candidates if code not in known]
-        if lacking and not arm.given:
-            yield f"arm '{name}' leaves out {', '.join(lacking)}: its translator '{arm.translated}' lacks them"
-    for name in dict.fromkeys(arm.translated for arm in study.arms.values() if arm.translated):
-        if known_targets(study.translators[name].load) is None:
-            why = "its languages are not known before it is loaded"
-            yield f"translator '{name}': {why}; if it lacks one, the step of that language will fail"

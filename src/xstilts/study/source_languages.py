@@ -93,11 +93,15 @@ def _draw(
     return (anchor, *chosen) if arm.anchor_share else chosen
 
 
+def side_of(split: Split, arm: Arm) -> tuple[str, ...]:
+    """The languages that an arm draws from."""
+    return split.held_out if arm.languages == "held-out" else split.pool
+
+
 def translatable(study: Study, arm: Arm, split: Split) -> tuple[str, ...]:
-    """Those of the languages on an arm's side of the split that its translator, if it has one, is not known to lack."""
-    codes = split.held_out if arm.languages == "held-out" else split.pool
+    """Those of `side_of` that the arm's translator, if it has one, is not known to lack."""
     known = known_targets(study.translators[arm.translated].load) if arm.translated and not arm.pivot else None
-    return tuple(code for code in codes if known is None or language(code).code in known)
+    return tuple(code for code in side_of(split, arm) if known is None or language(code).code in known)
 
 
 def _check_translators(study: Study, name: str, arm: Arm) -> None:
