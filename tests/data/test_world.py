@@ -21,9 +21,8 @@ from xstilts.data.world.concepts import (
     SHARED,
     lexicons,
 )
-from xstilts.data.world.grammar import grammar
+from xstilts.data.world.grammar import grammar, linearise
 from xstilts.data.world.items import nli_pairs, paws_pairs
-from xstilts.data.world.realisation import linearise
 from xstilts.data.world.semantics import SPLITS, Event
 from xstilts.data.world.tables import KINDS, world_table
 from xstilts.errors import XstiltsError

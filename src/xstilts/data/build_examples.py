@@ -76,10 +76,6 @@ class Origin:
     language: str
     unit: str = "line"
 
-    def rejected(self, line: int, bad: BadRow) -> RejectedRow:
-        """The row of that line as a rejected one."""
-        return RejectedRow(self.file, line, self.language, bad.found, bad.expected, self.unit)
-
 
 def build_examples(task: Task, source: MappedSource, items: Iterable[Item], origin: Origin) -> Examples:
     """The examples of one split and language, made from numbered records in batches.
@@ -90,6 +86,7 @@ def build_examples(task: Task, source: MappedSource, items: Iterable[Item], orig
     kind, result = READ[task.type], Examples(pa.table({}))
     outcomes = _outcomes(task, source, items, origin)
     ids: set[str] = set()
+    bad_rows: list[tuple[int, BadRow]] = []
     batches, lines_without_gold = [], []
     while batch := list(islice(outcomes, BATCH)):
         numbered = []
@@ -97,10 +94,9 @@ def build_examples(task: Task, source: MappedSource, items: Iterable[Item], orig
             if outcome is None:
                 result.unlabelled += 1
             elif isinstance(outcome, BadRow):
-                result.rejected.append(origin.rejected(line, outcome))
+                bad_rows.append((line, outcome))
             elif outcome["id"] in ids:
-                again = BadRow(f"id '{outcome['id']}' a second time", "ids that are unique")
-                result.rejected.append(origin.rejected(line, again))
+                bad_rows.append((line, BadRow(f"id '{outcome['id']}' a second time", "ids that are unique")))
             else:
                 ids.add(outcome["id"])
                 numbered.append((line, outcome))
@@ -108,7 +104,7 @@ def build_examples(task: Task, source: MappedSource, items: Iterable[Item], orig
             batches.append(pa.RecordBatch.from_pylist([example for _, example in numbered], kind.SCHEMA))
         except UnicodeEncodeError:
             checked = [(line, example, invalid_text(example)) for line, example in numbered]
-            result.rejected += [origin.rejected(line, bad) for line, _, bad in checked if bad]
+            bad_rows += [(line, bad) for line, _, bad in checked if bad]
             numbered = [(line, example) for line, example, bad in checked if not bad]
             batches.append(pa.RecordBatch.from_pylist([example for _, example in numbered], kind.SCHEMA))
         if kind.GOLD:
@@ -117,8 +113,11 @@ def build_examples(task: Task, source: MappedSource, items: Iterable[Item], orig
     result.withheld = 0 < len(lines_without_gold) == len(result.table)
     if lines_without_gold and not result.withheld and not kind.SPARSE_GOLD:
         missing = BadRow(f"no {kind.GOLD}", "a gold label, as other rows have")
-        result.rejected += [origin.rejected(line, missing) for line in lines_without_gold]
+        bad_rows += [(line, missing) for line in lines_without_gold]
         result.table = result.table.filter(pc.is_valid(result.table[kind.GOLD]))
+    result.rejected = [
+        RejectedRow(origin.file, line, origin.language, bad.found, bad.expected, origin.unit) for line, bad in bad_rows
+    ]
     return result
 
 

@@ -36,7 +36,8 @@ def check(
     """Yield per language what its examples are like, and every rejected row.
 
     Args:
-        sub_words: counts the sub-words of texts; without it there are no lengths in sub-words.
+        sub_words: counts the sub-words of texts, for quantiles of sub-words per example, and sub-words per word between
+            spaces and per character.
         against: the texts of another task in a language, to count the examples that share one with it.
     """
     for code in codes:
@@ -47,19 +48,25 @@ def check(
             yield facts, [RejectedRow(error.what, 0, code, f"{error.why}; {error.hint}", "")]
             continue
         texts = _texts(examples.table, task)
+        distinct = set(zip(*[map(normal, column) for column in texts], strict=True))
         facts |= {
             "examples": len(examples.table),
             "bad": len(examples.rejected),
             "empty": sum(row.found.startswith("empty") for row in examples.rejected),
             "unlabelled": examples.unlabelled,
             "withheld": examples.withheld,
-            "duplicates": _repeated(texts),
+            "duplicates": len(examples.table) - len(distinct),
             "labels": _labels(examples.table, task),
         }
         if examples.note:
             facts["note"] = examples.note
         if sub_words and len(examples.table):
-            facts |= _lengths(texts, sub_words)
+            lengths = np.sum([sub_words(column) for column in texts], axis=0)
+            words = sum(len(text.split()) for column in texts for text in column)
+            characters = sum(len(text) for column in texts for text in column)
+            facts |= {name: float(np.quantile(lengths, at)) for name, at in QUANTILES.items()}
+            facts["per_word"] = float(lengths.sum() / max(1, words))
+            facts["per_character"] = float(lengths.sum() / max(1, characters))
         if against:
             other = against(code)
             facts["overlap"] = sum(any(normal(text) in other for text in row) for row in zip(*texts, strict=True))
@@ -84,12 +91,6 @@ def _texts(table: pa.Table, task: Task) -> list[list[str]]:
     return [[" ".join(v) if isinstance(v, list) else v or "" for v in column] for column in columns]
 
 
-def _repeated(texts: list[list[str]]) -> int:
-    """The number of examples whose texts are all those of an earlier one."""
-    keys = list(zip(*[map(normal, column) for column in texts], strict=True))
-    return len(keys) - len(set(keys))
-
-
 def _labels(table: pa.Table, task: Task) -> dict[str, float]:
     """The share of each gold label, of words if each has one; empty if labels are texts."""
     name = READ[task.type].GOLD
@@ -98,13 +99,3 @@ def _labels(table: pa.Table, task: Task) -> dict[str, float]:
         values = [v for value in values for v in value if isinstance(v, str)]
     counts = Counter(str(v) for v in values if v is not None)
     return {label: count / counts.total() for label, count in sorted(counts.items())} if len(counts) <= 60 else {}
-
-
-def _lengths(texts: list[list[str]], sub_words: SubWords) -> dict[str, float]:
-    """Quantiles of sub-words per example, and sub-words per word between spaces and per character."""
-    lengths = np.sum([sub_words(column) for column in texts], axis=0)
-    words = sum(len(text.split()) for column in texts for text in column)
-    characters = sum(len(text) for column in texts for text in column)
-    quantiles = {name: float(np.quantile(lengths, at)) for name, at in QUANTILES.items()}
-    per = {"per_word": words, "per_character": characters}
-    return quantiles | {name: float(lengths.sum() / max(1, count)) for name, count in per.items()}

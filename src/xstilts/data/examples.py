@@ -37,7 +37,9 @@ def load_examples(task: Task, split: str, code: str, data: Path | None, tasks: T
     source = task.source
     if isinstance(source, WorldSource):
         if split not in source.rows:
-            raise no_such_split(task, split)
+            known = ", ".join(source.rows)
+            what, hint = f"task '{task.name}' has no split '{split}'", did_you_mean(split, source.rows)
+            raise XstiltsError("unknown-name", what, f"it has {known}", hint or f"choose one of {known}")
         parameters = {"code_mixing": source.code_mixing, **source.parameters}
         return Examples(world_table(source.world, source.kind, split, code, source.rows[split], **parameters))
     if isinstance(source, HubSource):
@@ -51,15 +53,6 @@ def load_examples(task: Task, split: str, code: str, data: Path | None, tasks: T
         return _text(task, source, code, data, tasks)
     what, hint = f"the data of task '{task.name}' are not public", "give the task a `source` of your own files"
     raise XstiltsError("missing-data", what, source.own, hint)
-
-
-def no_such_split(task: Task, split: str) -> XstiltsError:
-    """The error that a task's source does not name a split."""
-    known = task.source.named_splits
-    hint = did_you_mean(split, known) or f"choose one of {', '.join(known)}"
-    return XstiltsError(
-        "unknown-name", f"task '{task.name}' has no split '{split}'", f"it has {', '.join(known)}", hint
-    )
 
 
 def _files(task: Task, source: FileSource, split: str, code: str, data: Path | None) -> Files:
@@ -97,10 +90,9 @@ def _joined(sources: dict[str, Examples]) -> Examples:
     tables = []
     for name, examples in sources.items():
         table = examples.table
-        for position, column in enumerate(table.column_names):
-            if column in ("id", "cluster_id"):
-                named = pa.array([f"{name}-{value}" for value in table[column].to_pylist()], pa.string())
-                table = table.set_column(position, column, named)
+        for position, column in enumerate(("id", "cluster_id")):  # the first two columns of every schema
+            named = pa.array([f"{name}-{value}" for value in table[column].to_pylist()], pa.string())
+            table = table.set_column(position, column, named)
         tables.append(table)
         result.rejected += examples.rejected
         result.unlabelled += examples.unlabelled
@@ -111,22 +103,29 @@ def _joined(sources: dict[str, Examples]) -> Examples:
 
 def _text(task: Task, source: TextSource, code: str, data: Path | None, tasks: Tasks) -> Examples:
     """Distinct sentences of a language from everything that the source names, minus what is scored."""
-
-    def of_tasks(named: dict[str, str]) -> list[Examples]:
-        covering = [(name, split) for name, split in named.items() if _covers(tasks[name], split, code, data)]
-        return [load_examples(tasks[name], split, code, data, tasks) for name, split in covering]
-
-    loaded = of_tasks(source.of_tasks)
-    for part in source.files:
-        if files.present(part, "train", code, _folder(task, data)):
-            loaded.append(files.read_files(task, part, "train", code, _files(task, part, "train", code, data)))
-    scored = {sentence for examples in of_tasks(source.without) for sentence in _sentences(examples.table)}
+    loaded, scored = (
+        [
+            load_examples(tasks[name], split, code, data, tasks)
+            for name, split in named.items()
+            if _covers(tasks[name], split, code, data)
+        ]
+        for named in (source.of_tasks, source.without)
+    )
+    for part, paths in _text_files(task, source, code, data):
+        loaded.append(files.read_files(task, part, "train", code, paths))
+    left_out = {sentence for examples in scored for sentence in _sentences(examples.table)}
     sentences = dict.fromkeys(sentence for examples in loaded for sentence in _sentences(examples.table))
-    texts = [sentence for sentence in sentences if sentence not in scored]
+    texts = [sentence for sentence in sentences if sentence not in left_out]
     ids = [f"{code}-{i}" for i in range(len(texts))]
     columns = [ids, ids, [code] * len(ids), texts, [None] * len(ids)]
     rejected = [row for examples in loaded for row in examples.rejected]
     return Examples(pa.table(dict(zip(SCHEMAS["mlm"].names, columns, strict=True)), SCHEMAS["mlm"]), rejected)
+
+
+def _text_files(task: Task, source: TextSource, code: str, data: Path | None) -> list[tuple[FileSource, Files]]:
+    """The parts of a text source that have a file of a language, each with its paths."""
+    present = [part for part in source.files if files.present(part, "train", code, _folder(task, data))]
+    return [(part, _files(task, part, "train", code, data)) for part in present]
 
 
 def _sentences(table: pa.Table) -> list[str]:
@@ -167,18 +166,17 @@ def content_digest(task: Task, split: str, code: str, data: Path | None, tasks: 
         return ""
     if isinstance(source, HubSource | FileSource) and source.hub and not hub.mirror(source.hub, data):
         return ""  # the revision says it all
-    local: list[Path] = []
+    paths: list[Path] = []
     if isinstance(source, HubSource):
-        local = hub.mirrored_files(source, split, code, _folder(task, data))
+        paths = hub.mirrored_files(source, split, code, _folder(task, data))
     elif isinstance(source, FileSource):
-        local = list(_files(task, source, split, code, data).values())
+        paths = list(_files(task, source, split, code, data).values())
     elif isinstance(source, TextSource):
-        present = [part for part in source.files if files.present(part, "train", code, _folder(task, data))]
-        local = [path for part in present for path in files.paths(part, "train", code, _folder(task, data)).values()]
+        paths = [path for _, part in _text_files(task, source, code, data) for path in part.values()]
     for name, part_split in source.other_tasks(split):
         if union or _covers(tasks[name], part_split, code, data):
             digest.update(content_digest(tasks[name], part_split, code, data, tasks).encode())
-    for path in local:
+    for path in paths:
         digest.update(_checksum(path, path.stat().st_mtime_ns))
     return digest.hexdigest()[:32]
 

@@ -18,21 +18,16 @@ def fill(source: MappedSource, pattern: str, code: str, split: str) -> str:
     try:
         return pattern.format(lang=spelling or code, iso3=iso3, script=script or known.script, split=split)
     except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
-        raise XstiltsError(
-            "bad-setting",
-            f"cannot read the pattern '{pattern}'",
-            f"unknown placeholder {error}",
-            "use {lang}, {iso3}, {script} and {split}",
-        ) from None
+        what, hint = f"cannot read the pattern '{pattern}'", "use {lang}, {iso3}, {script} and {split}"
+        raise XstiltsError("bad-setting", what, f"unknown placeholder {error}", hint) from None
 
 
 def below(folder: Path, name: str) -> Path:
     """The path of a file below a folder; raises XstiltsError if the name leads out of it."""
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()):
-        raise XstiltsError(
-            "unsafe", f"refused to read {name}", "it lies outside the data folder", "use a path below it"
-        )
+        why = "it lies outside the data folder"
+        raise XstiltsError("unsafe", f"refused to read {name}", why, "use a path below it")
     return path
 
 
@@ -42,12 +37,9 @@ def file_names(source: FileSource, split: str, code: str) -> dict[str, str]:
     Raises XstiltsError if the source has no such split.
     """
     if split not in source.files:
-        raise XstiltsError(
-            "unknown-name",
-            f"there is no split '{split}'",
-            f"the task's files have {', '.join(source.files)}",
-            did_you_mean(split, source.files) or "name the file of that split under `files`",
-        )
+        why = f"the task's files have {', '.join(source.files)}"
+        hint = did_you_mean(split, source.files) or "name the file of that split under `files`"
+        raise XstiltsError("unknown-name", f"there is no split '{split}'", why, hint)
     patterns = {"main": source.files[split], "english": source.english, "gold": source.gold}
     return {role: fill(source, pattern, code, split) for role, pattern in patterns.items() if pattern}
 
@@ -57,17 +49,14 @@ def paths(source: FileSource, split: str, code: str, data: Path) -> Files:
 
     The file of gold pairs may be absent: then the pairs are withheld.
     """
-    found = {role: below(data, name) for role, name in file_names(source, split, code).items()}
-    absent = [role for role, path in found.items() if not path.is_file()]
-    for role in absent:
-        if role != "gold":
-            raise XstiltsError(
-                "missing-data",
-                f"no data for language '{code}': {found[role]} does not exist",
-                f"the pattern is '{source.files[split] if role == 'main' else source.english}' below {data}",
-                "give the folder that holds it with --data, or leave the language out",
-            )
-    return {role: path for role, path in found.items() if role not in absent}
+    result = {role: below(data, name) for role, name in file_names(source, split, code).items()}
+    for role, path in result.items():
+        if role != "gold" and not path.is_file():
+            what = f"no data for language '{code}': {path} does not exist"
+            why = f"the pattern is '{source.files[split] if role == 'main' else source.english}' below {data}"
+            hint = "give the folder that holds it with --data, or leave the language out"
+            raise XstiltsError("missing-data", what, why, hint)
+    return {role: path for role, path in result.items() if path.is_file()}
 
 
 def present(source: FileSource, split: str, code: str, data: Path) -> bool:

@@ -24,10 +24,8 @@ def mirror(hub: str, data: Path | None) -> Path | None:
 
 
 def read_hub(task: Task, source: HubSource, split: str, code: str, data: Path | None) -> Examples:
-    """The examples of one split and language of a repository.
-
-    Raises XstiltsError if nothing of that name, configuration, split or revision is available.
-    """
+    """The examples of one split and language of a repository; raises XstiltsError if it has no such configuration,
+    split or revision, or cannot be reached."""
     config = fill(source, source.config, code, split)
     origin = Origin(" ".join(filter(None, (source.hub, config, split))), split, code, "row")
     return build_examples(task, source, _items(source, origin, data), origin)
@@ -48,34 +46,21 @@ def _items(source: HubSource, origin: Origin, data: Path | None) -> Iterator[Ite
         with _loading(source.hub):
             rows = builder.as_dataset(split=name)
         require(source, list(rows.features), origin.file, source.starts)
-        words = {column: labels for column, feature in rows.features.items() if (labels := _class_names(feature))}
+        # The label words of columns of class numbers, or of lists of them.
+        classes = {name: getattr(getattr(part, "feature", part), "names", None) for name, part in rows.features.items()}
         for batch in rows.data.to_batches(max_chunksize=10_000):
-            records = list(enumerate(batch.to_pylist(), number + 1))
-            number += len(records)
-            yield from picked(
-                (
-                    (i, _named(record, words))
-                    for i, record in records
-                    if all(str(record[column]).startswith(start) for column, start in starts.items())
-                ),
-                source,
-            )
+            for record in batch.to_pylist():
+                number += 1
+                if all(str(record[column]).startswith(start) for column, start in starts.items()):
+                    words = {name: _word(record[name], labels) for name, labels in classes.items() if labels}
+                    yield from picked([(number, record | words)], source)
 
 
-def _class_names(feature: Any) -> list[str] | None:
-    """The label words of a column of class numbers, or of lists of them."""
-    return getattr(getattr(feature, "feature", feature), "names", None)
-
-
-def _named(record: dict[str, Any], words: dict[str, list[str]]) -> dict[str, Any]:
-    """The record with class numbers as words; -1, a label that is withheld or absent, remains."""
-
-    def word(column: str, value: Any) -> Any:
-        if isinstance(value, list):
-            return [word(column, part) for part in value]
-        return words[column][value] if value is not None and value >= 0 else value
-
-    return record | {column: word(column, record[column]) for column in words}
+def _word(value: Any, words: list[str]) -> Any:
+    """Class numbers as words; -1, a label that is withheld or absent, remains."""
+    if isinstance(value, list):
+        return [_word(part, words) for part in value]
+    return words[value] if value is not None and value >= 0 else value
 
 
 def _builder(source: HubSource, split: str, code: str, data: Path | None) -> Any:
@@ -122,21 +107,19 @@ def _unavailable(hub: str, why: str, kind: Kind = "network") -> XstiltsError:
 
 def hub_files(source: FileSource, split: str, code: str, data: Path | None) -> Files:
     """The files of one split and language of a repository that holds plain files, fetched into the local cache."""
-    import huggingface_hub
+    from huggingface_hub import hf_hub_download
 
-    names, folder = file_names(source, split, code), mirror(source.hub, data)
-    if folder:
-        files = {role: below(folder, name) for role, name in names.items()}
-        for role, path in files.items():
-            if not path.is_file():
-                raise _unavailable(source.hub, f"{folder} has no file {names[role]}", "missing-data")
-        return files
-    revision = source.revision or None
-    with _loading(source.hub):
-        return {
-            role: Path(huggingface_hub.hf_hub_download(source.hub, name, repo_type="dataset", revision=revision))
-            for role, name in names.items()
-        }
+    files, folder = {}, mirror(source.hub, data)
+    for role, name in file_names(source, split, code).items():
+        if folder:
+            files[role] = below(folder, name)
+            if not files[role].is_file():
+                raise _unavailable(source.hub, f"{folder} has no file {name}", "missing-data")
+        else:
+            with _loading(source.hub):
+                path = hf_hub_download(source.hub, name, repo_type="dataset", revision=source.revision or None)
+            files[role] = Path(path)
+    return files
 
 
 def mirrored_files(source: HubSource, split: str, code: str, data: Path) -> list[Path]:

@@ -49,14 +49,10 @@ def _separated_by_spaces(path: Path) -> bool:
 
     Tokens with a space in them, without tags, vary in that number.
     """
-    width = 0
-    for _, line in lines(path):
-        if line.strip() and not line.startswith(DOCUMENT):
-            columns = 1 if "\t" in line else len(line.split())
-            if columns == 1 or columns != (width or columns):
-                return False
-            width = columns
-    return width > 1
+    words = (line for _, line in lines(path) if line.strip() and not line.startswith(DOCUMENT))
+    widths = (1 if "\t" in line else len(line.split()) for line in words)
+    first = next(widths, 1)
+    return first > 1 and all(width == first for width in widths)
 
 
 def _conllu(files: Files, source: FileSource) -> Iterator[Item]:

@@ -257,7 +257,9 @@ def withhold(predictions: pa.Table, threshold: float) -> pa.Table:
     if "null_score" not in predictions.column_names:
         return predictions
     pairs = zip(predictions["prediction"].to_pylist(), _margin(predictions), strict=True)
-    return _replace(predictions, ["" if margin > threshold else text for text, margin in pairs])
+    texts = ["" if margin > threshold else text for text, margin in pairs]
+    position = predictions.column_names.index("prediction")
+    return predictions.set_column(position, "prediction", pa.array(texts, pa.string()))
 
 
 def fit_threshold(predictions: pa.Table) -> float:
@@ -265,16 +267,11 @@ def fit_threshold(predictions: pa.Table) -> float:
 
     Like `find_best_thresh` of SQuAD v2's evaluator it tries every margin that occurs, and one below all of them.
     """
-    empty = _replace(predictions, [""] * len(predictions))
-    gain = statistics(predictions, "f1")[:, 0] - statistics(empty, "f1")[:, 0]
+    if_withheld = [not answers for answers in predictions["gold"].to_pylist()]
+    gain = statistics(predictions, "f1")[:, 0] - if_withheld
     values, group = np.unique(_margin(predictions), return_inverse=True)
     total = np.concatenate([[0.0], np.cumsum(np.bincount(group, gain))])
     return float([values[0] - 1, *values][total.argmax()])
-
-
-def _replace(predictions: pa.Table, texts: list[str]) -> pa.Table:
-    index = predictions.column_names.index("prediction")
-    return predictions.set_column(index, "prediction", pa.array(texts, pa.string()))
 
 
 def _margin(predictions: pa.Table) -> np.ndarray:

@@ -5,7 +5,6 @@ among sentences of which most have none (BUCC), by the ratio margin of Artetxe a
 aclanthology.org/P19-1309). English sentences are the queries.
 """
 
-from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -84,11 +83,10 @@ def _mined(vectors: np.ndarray, texts: np.ndarray, query: np.ndarray, ids: np.nd
 
 
 def _distinct(texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first position of each distinct text, int [d], and whether it is the only one, bool [d]."""
-    counts = Counter(texts)
-    first = {text: i for i, text in reversed(list(enumerate(texts)))}
-    distinct = sorted(first.values())
-    return np.array(distinct, np.int64), np.array([counts[texts[i]] == 1 for i in distinct], bool)
+    """The first position of each distinct text, int [d], ascending, and whether it is the only one, bool [d]."""
+    _, first, counts = np.unique(texts, return_index=True, return_counts=True)
+    order = first.argsort()
+    return first[order], counts[order] == 1
 
 
 def mine(source: np.ndarray, target: np.ndarray, k: int = 4) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -106,28 +104,15 @@ def mine(source: np.ndarray, target: np.ndarray, k: int = 4) -> tuple[np.ndarray
     best, best_back = there.argmax(1), back.argmax(1)
     pairs = np.concatenate([np.stack([rows, ahead[rows, best]], 1), np.stack([behind[columns, best_back], columns], 1)])
     margins = np.concatenate([there[rows, best], back[columns, best_back]])
-    order = np.argsort(-margins, kind="stable")
-    chosen = order[_one_to_one(pairs[order], len(source), len(target))]
-    chosen = chosen[margins[chosen] > 0]
+    taken: tuple[set[int], set[int]] = set(), set()
+    chosen = []
+    for i in np.argsort(-margins, kind="stable").tolist():
+        row, column = pairs[i].tolist()
+        if margins[i] > 0 and row not in taken[0] and column not in taken[1]:
+            taken[0].add(row)
+            taken[1].add(column)
+            chosen.append(i)
     return pairs[chosen, 0], pairs[chosen, 1], margins[chosen]
-
-
-def _one_to_one(pairs: np.ndarray, sources: int, targets: int) -> np.ndarray:
-    """Positions of the pairs, given from good to bad, that a greedy one-to-one choice takes, ascending.
-
-    A pair that comes first for both of its rows among the remaining ones is part of any greedy choice, so that all such
-    pairs are taken at once, and those that they rule out are dropped.
-    """
-    left, chosen = np.arange(len(pairs)), []
-    while len(left):
-        first_source, first_target = np.full(sources, len(pairs)), np.full(targets, len(pairs))
-        np.minimum.at(first_source, pairs[left, 0], left)
-        np.minimum.at(first_target, pairs[left, 1], left)
-        taken = left[(first_source[pairs[left, 0]] == left) & (first_target[pairs[left, 1]] == left)]
-        chosen.append(taken)
-        free = ~np.isin(pairs[left, 0], pairs[taken, 0]) & ~np.isin(pairs[left, 1], pairs[taken, 1])
-        left = left[free]
-    return np.sort(np.concatenate(chosen)) if chosen else left
 
 
 def fit_threshold(margins: np.ndarray, correct: np.ndarray, gold: int) -> tuple[float, float]:

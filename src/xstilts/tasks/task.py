@@ -12,7 +12,6 @@ from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.languages import language
 from xstilts.tasks.data_source import Entry, Source
 
-TypeName = Literal["classification", "tagging", "qa", "multiple_choice", "retrieval", "mlm"]
 Record = dict[str, Any]
 """The values of one example under the column names of its task type, as a reader finds them."""
 
@@ -45,7 +44,7 @@ class Task(Entry):
     """
 
     name: str
-    type: TypeName
+    type: Literal["classification", "tagging", "qa", "multiple_choice", "retrieval", "mlm"]
     title: str = ""
     languages: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()

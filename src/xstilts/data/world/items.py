@@ -65,23 +65,19 @@ def _swap_roles(event: Event) -> Event:
     return Event(patient, patient_adjective, verb, agent, agent_adjective, *rest)
 
 
-def _changed_word(event: Event, u: list[float]) -> Event:
-    """The event with agent and patient exchanged, or one noun or the verb replaced by another of its kind."""
-    if event.verb in SOCIAL_VERBS and u[5] < 0.25:
-        return _swap_roles(event)
-    if u[5] < 0.5:
-        return event._replace(agent=_sibling(event.agent, u[6]))
-    if u[5] < 0.75:
-        return event._replace(patient=_sibling(event.patient, u[6]))
-    verbs = SOCIAL_VERBS if event.verb in SOCIAL_VERBS else PRACTICAL_VERBS
-    return event._replace(verb=_choose(verbs, u[6], but=event.verb))
-
-
 def _undecided(event: Event, u: list[float], hard: float) -> Event:
-    """An event that the first neither entails nor rules out: a word, the tense or the adposition differs, or a modifier
-    is added."""
+    """An event that the first neither entails nor rules out: the roles, a word, the tense or the adposition differs, or
+    a modifier is added."""
     if u[7] < hard:
-        return _changed_word(_drop(event, u, 0.3), u)
+        event = _drop(event, u, 0.3)
+        if event.verb in SOCIAL_VERBS and u[5] < 0.25:
+            return _swap_roles(event)
+        if u[5] < 0.5:
+            return event._replace(agent=_sibling(event.agent, u[6]))
+        if u[5] < 0.75:
+            return event._replace(patient=_sibling(event.patient, u[6]))
+        verbs = SOCIAL_VERBS if event.verb in SOCIAL_VERBS else PRACTICAL_VERBS
+        return event._replace(verb=_choose(verbs, u[6], but=event.verb))
     tense = _choose(concepts.TENSES, u[6], but=event.tense)
     if event.negated or u[5] < 0.4:
         return (event if event.negated else _drop(event, u, 0.3))._replace(tense=tense)

@@ -7,9 +7,8 @@ from typing import Any
 import pyarrow as pa
 
 from xstilts.data.world.concepts import LANGUAGES, WHAT, WHERE, WHO, check_known, lexicons
-from xstilts.data.world.grammar import grammar
+from xstilts.data.world.grammar import ask, grammar, linearise
 from xstilts.data.world.items import Pair, documents, nli_pairs, paws_pairs, questions
-from xstilts.data.world.realisation import ask, linearise
 from xstilts.data.world.semantics import Event, Profile, draw_events
 from xstilts.randomness import generator
 from xstilts.tasks.task_types import SCHEMAS
@@ -17,29 +16,20 @@ from xstilts.tasks.task_types import SCHEMAS
 Row = tuple[Any, ...]
 
 
-class Speaker:
-    """One language of one world."""
+def _concepts(language: str, event: Event, style: float) -> list[int]:
+    """The concepts of a statement about an event; `style` chooses among the language's basic orders."""
+    return linearise(grammar(language), event, grammar(language).order(style))
 
-    def __init__(self, seed: int, language: str) -> None:
-        self.grammar, self.forms, self.language = grammar(language), lexicons(seed)[language], language
 
-    def words(self, event: Event, style: float) -> list[int]:
-        """The concepts of a statement about an event; `style` chooses among the language's basic orders."""
-        return linearise(self.grammar, event, self.grammar.order(style))
-
-    def spell(self, concepts: list[int]) -> str:
-        """The text of concepts in their order."""
-        return " ".join([self.forms[concept] for concept in concepts])
-
-    def say(self, event: Event, style: float) -> str:
-        """A statement about an event."""
-        return self.spell(self.words(event, style))
+def _say(seed: int, language: str, event: Event, style: float) -> str:
+    """A statement about an event."""
+    forms = lexicons(seed)[language]
+    return " ".join([forms[concept] for concept in _concepts(language, event, style)])
 
 
 def _text(seed: int, split: str, language: str, code_mixing: float = 0.0) -> Iterator[Row]:
     """Documents of two sentences; `code_mixing` is the share of their words that are said in English."""
-    speaker = Speaker(seed, language)
-    english = dict(zip(speaker.forms, lexicons(seed)["en"], strict=True))
+    english = dict(zip(lexicons(seed)[language], lexicons(seed)["en"], strict=True))
     source = generator(seed, "world", "code mixing", language, split)
 
     def mix(text: str) -> str:
@@ -49,46 +39,45 @@ def _text(seed: int, split: str, language: str, code_mixing: float = 0.0) -> Ite
         draws = source.random(len(words)).tolist()
         return " ".join([english[word] if u < code_mixing else word for word, u in zip(words, draws, strict=True)])
 
-    for i, (first, second, _, style) in enumerate(documents(seed, language, split)):
+    for i, (*events, _, style) in enumerate(documents(seed, language, split)):
         key = f"text-{language}-{split}-{i}"
-        yield key, key, language, mix(speaker.say(first, style)), mix(speaker.say(second, style))
+        yield key, key, language, *[mix(_say(seed, language, event, style)) for event in events]
 
 
-def _pairs(name: str, pairs: Iterator[Pair], speaker: Speaker) -> Iterator[Row]:
-    for i, (first, second, label, style) in enumerate(pairs):
+def _pairs(name: str, pairs: Iterator[Pair], seed: int, language: str) -> Iterator[Row]:
+    for i, (*events, label, style) in enumerate(pairs):
         key = f"{name}-{i}"
-        yield key, key, speaker.language, speaker.say(first, style), speaker.say(second, style), label
+        yield key, key, language, *[_say(seed, language, event, style) for event in events], label
 
 
 def _nli(seed: int, split: str, language: str, hard: float = 0.0) -> Iterator[Row]:
-    return _pairs(f"nli-{split}", nli_pairs(seed, split, hard), Speaker(seed, language))
+    return _pairs(f"nli-{split}", nli_pairs(seed, split, hard), seed, language)
 
 
 def _paws(seed: int, split: str, language: str, passive: float = 0.03) -> Iterator[Row]:
-    return _pairs(f"paws-{split}", paws_pairs(seed, split, passive), Speaker(seed, language))
+    return _pairs(f"paws-{split}", paws_pairs(seed, split, passive), seed, language)
 
 
 def _qa(seed: int, split: str, language: str) -> Iterator[Row]:
-    speaker = Speaker(seed, language)
+    forms, order = lexicons(seed)[language], grammar(language).order
     for i, (events, asked, wh, style) in enumerate(questions(seed, split)):
         about = events[asked]
         concept = {WHO: about.agent, WHAT: about.patient, WHERE: about.place}[wh]
-        statements = [speaker.words(event, style) for event in events]
-        words = [speaker.forms[c] for c in statements[0] + statements[1]]
+        statements = [_concepts(language, event, style) for event in events]
+        words = [forms[c] for c in statements[0] + statements[1]]
         place = statements[asked].index(concept) + asked * len(statements[0])
         start = sum(len(word) + 1 for word in words[:place])
-        question = speaker.spell(ask(speaker.grammar, about, wh, speaker.grammar.order(style)))
+        question = " ".join([forms[c] for c in ask(grammar(language), about, wh, order(style))])
         answers, key = [{"text": words[place], "start": start}], f"qa-{split}-{i}"
         yield key, key, language, " ".join(words), question, answers
 
 
 def _retrieval(seed: int, split: str, language: str) -> Iterator[Row]:
-    english, speaker = Speaker(seed, "en"), Speaker(seed, language)
     for i, (event, u) in enumerate(draw_events(seed, ("retrieval",), split, Profile())):
         key = f"retrieval-{split}-{i}"
         query, candidate = f"{key}-query", f"{key}-candidate"
-        yield query, key, language, "query", english.say(event, u[9]), candidate
-        yield candidate, key, language, "candidate", speaker.say(event, u[9]), None
+        yield query, key, language, "query", _say(seed, "en", event, u[9]), candidate
+        yield candidate, key, language, "candidate", _say(seed, language, event, u[9]), None
 
 
 KINDS: dict[str, tuple[str, Callable[..., Iterator[Row]]]] = {
