@@ -35,11 +35,8 @@ def load_examples(task: Task, split: str, code: str, data: Path | None, tasks: T
     Raises XstiltsError if there are no data.
     """
     source = task.source
+    _check_split(task, split)
     if isinstance(source, WorldSource):
-        if split not in source.rows:
-            known = ", ".join(source.rows)
-            what, hint = f"task '{task.name}' has no split '{split}'", did_you_mean(split, source.rows)
-            raise XstiltsError("unknown-name", what, f"it has {known}", hint or f"choose one of {known}")
         parameters = {"code_mixing": source.code_mixing, **source.parameters}
         return Examples(world_table(source.world, source.kind, split, code, source.rows[split], **parameters))
     if isinstance(source, HubSource):
@@ -53,6 +50,13 @@ def load_examples(task: Task, split: str, code: str, data: Path | None, tasks: T
         return _text(task, source, code, data, tasks)
     what, hint = f"the data of task '{task.name}' are not public", "give the task a `source` of your own files"
     raise XstiltsError("missing-data", what, source.own, hint)
+
+
+def _check_split(task: Task, split: str) -> None:
+    known = task.source.named_splits
+    if known and split not in known:
+        what, why = f"task '{task.name}' has no split '{split}'", f"it has {', '.join(known)}"
+        raise XstiltsError("unknown-name", what, why, did_you_mean(split, known) or "name it in the task's `source`")
 
 
 def _files(task: Task, source: FileSource, split: str, code: str, data: Path | None) -> Files:
@@ -166,6 +170,7 @@ def content_digest(task: Task, split: str, code: str, data: Path | None, tasks: 
         return ""
     if isinstance(source, HubSource | FileSource) and source.hub and not hub.mirror(source.hub, data):
         return ""  # the revision says it all
+    _check_split(task, split)
     paths: list[Path] = []
     if isinstance(source, HubSource):
         paths = hub.mirrored_files(source, split, code, _folder(task, data))

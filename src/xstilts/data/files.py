@@ -5,7 +5,7 @@ from pathlib import Path
 from xstilts.data.build_examples import Examples, Origin, build_examples
 from xstilts.data.line_formats import READERS, table_rows
 from xstilts.data.record_formats import UNITS, Files
-from xstilts.errors import XstiltsError, did_you_mean
+from xstilts.errors import XstiltsError
 from xstilts.languages import language
 from xstilts.tasks.data_source import FileSource, MappedSource
 from xstilts.tasks.task import Task
@@ -32,14 +32,7 @@ def below(folder: Path, name: str) -> Path:
 
 
 def file_names(source: FileSource, split: str, code: str) -> dict[str, str]:
-    """The names of the files of a split in a language: `main` and, if the source has them, `english` and `gold`.
-
-    Raises XstiltsError if the source has no such split.
-    """
-    if split not in source.files:
-        why = f"the task's files have {', '.join(source.files)}"
-        hint = did_you_mean(split, source.files) or "name the file of that split under `files`"
-        raise XstiltsError("unknown-name", f"there is no split '{split}'", why, hint)
+    """The names of the files of a split in a language: `main` and, if the source has them, `english` and `gold`."""
     patterns = {"main": source.files[split], "english": source.english, "gold": source.gold}
     return {role: fill(source, pattern, code, split) for role, pattern in patterns.items() if pattern}
 

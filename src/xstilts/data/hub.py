@@ -12,7 +12,7 @@ from typing import Any
 from xstilts.data.build_examples import Examples, Origin, build_examples
 from xstilts.data.files import below, file_names, fill
 from xstilts.data.record_formats import Files, Item, picked, require
-from xstilts.errors import Kind, XstiltsError, did_you_mean
+from xstilts.errors import Kind, XstiltsError
 from xstilts.tasks.data_source import FileSource, HubSource
 from xstilts.tasks.task import Task
 
@@ -33,10 +33,6 @@ def read_hub(task: Task, source: HubSource, split: str, code: str, data: Path | 
 
 def _items(source: HubSource, origin: Origin, data: Path | None) -> Iterator[Item]:
     split, code = origin.split, origin.language
-    if split not in source.named_splits:
-        what, why = f"{source.hub} has no split '{split}'", f"the task's entry names {', '.join(source.named_splits)}"
-        hint = did_you_mean(split, source.named_splits) or "name it under `splits`"
-        raise XstiltsError("unknown-name", what, why, hint)
     starts = {column: fill(source, pattern, code, split) for column, pattern in source.starts.items()}
     builder = _builder(source, split, code, data)
     with _loading(source.hub):

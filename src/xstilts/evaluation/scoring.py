@@ -23,7 +23,7 @@ def _language_scores(task: str, code: str, gold: Any, predicted: Any) -> Scores:
         segmented = metrics.answer_scores(gold, predicted, metrics.segmented) if unspaced else official
         return official | {"segmented_f1": segmented["f1"]}
     if kind == "tags":
-        official = metrics.chunk_f1([tag or "O" for tag in gold], [tag or "O" for tag in predicted])
+        official = metrics.set_f1(*(metrics.chunks([tag or "O" for tag in tags]) for tags in (gold, predicted)))
         words = [(g, p) for g, p in zip(gold, predicted, strict=True) if g]
         return official | ({"token_accuracy": metrics.accuracy(*zip(*words, strict=True))} if task == "udpos" else {})
     corrected = {"macro_f1": metrics.macro_f1(gold, predicted)} if kind == "labels" else {}

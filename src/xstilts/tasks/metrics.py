@@ -18,8 +18,6 @@ import numpy as np
 from xstilts.errors import XstiltsError
 
 Scores = dict[str, float]
-Questions = Sequence[tuple[str, Sequence[str]]]
-"""Id and gold answers of each question."""
 
 
 def chunks(tags: Sequence[str]) -> set[tuple[int, int, str]]:
@@ -28,6 +26,7 @@ def chunks(tags: Sequence[str]) -> set[tuple[int, int, str]]:
     A tag is a prefix (B, I, E, S, O) and a type after the last hyphen; a tag without a hyphen is its own type, and its
     first letter is read as the prefix: so adjacent equal parts of speech merge into one chunk, while those that start
     with S or B never do and those that start with O never count. An I- without a chunk before it opens one.
+    An "O" between sentences keeps their chunks apart.
 
     >>> sorted(chunks(["B-PER", "I-PER", "O", "B-LOC"]))
     [(0, 1, 'PER'), (3, 3, 'LOC')]
@@ -53,16 +52,8 @@ def _boundary(previous: str, tag: str) -> tuple[bool, bool]:
     return ends, begins
 
 
-def chunk_f1(gold: Sequence[str], predicted: Sequence[str]) -> Scores:
-    """Micro-averaged F1, precision and recall of chunks, as seqeval 0.0.12 gives them; 0 if nothing is shared.
-
-    gold, predicted: equally many tags of all sentences, one after the other, with an "O" after each sentence.
-    """
-    return set_f1(chunks(gold), chunks(predicted))
-
-
 def set_f1(gold: Collection[Hashable], predicted: Collection[Hashable]) -> Scores:
-    """F1, precision and recall of distinct items, such as BUCC's pairs, in the benchmark's order of operations."""
+    """F1, precision and recall of distinct items (BUCC's pairs, chunks), in the benchmark's order of operations."""
     wanted, given = set(gold), set(predicted)
     shared = len(wanted & given)
     precision = shared / len(given) if given else 0.0
@@ -155,10 +146,12 @@ def normaliser(metric: str, language: str) -> Callable[[str], str]:
     return segmented if metric.startswith("segmented_") and language in SEGMENTED else squad_normal
 
 
-def answer_scores(gold: Questions, predicted: Mapping[str, str], normalise: Callable[[str], str]) -> Scores:
+def answer_scores(
+    gold: Sequence[tuple[str, Sequence[str]]], predicted: Mapping[str, str], normalise: Callable[[str], str]
+) -> Scores:
     """Exact match and token F1 of normalised answers, each the best over a question's golds, mean over questions.
 
-    A question without a prediction scores 0. Every question has at least one gold answer.
+    gold: id and answers, at least one, of each question; a question without a prediction scores 0.
     """
     exact = f1 = 0.0
     for key, answers in gold:

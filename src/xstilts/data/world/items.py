@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from xstilts.data.world import concepts
 from xstilts.data.world.concepts import ABSENT, PRACTICAL_VERBS, SOCIAL_VERBS
-from xstilts.data.world.semantics import Event, Profile, draw_events
+from xstilts.data.world.semantics import Event, draw_events
 
 SCRAMBLED = 0.15
 """Share of restatements that reorder subject and object in a language whose case marking allows it."""
@@ -95,7 +95,7 @@ def _undecided(event: Event, u: list[float], hard: float) -> Event:
 
 def nli_pairs(seed: int, split: str, hard: float) -> Iterator[Pair]:
     """Yield premises and hypotheses; `hard`: share of neutral pairs that differ by a content word or by roles."""
-    for event, u in draw_events(seed, ("nli", f"hard={hard}"), split, Profile()):
+    for event, u in draw_events(seed, ("nli", f"hard={hard}"), split):
         label = ("entailment", "neutral", "contradiction")[int(u[11] * 3)]
         if label == "neutral":
             second = _undecided(event, u, hard)
@@ -111,8 +111,7 @@ def nli_pairs(seed: int, split: str, hard: float) -> Iterator[Pair]:
 
 def paws_pairs(seed: int, split: str, passive: float) -> Iterator[Pair]:
     """Yield sentences of the same words: "1" is a restatement, "0" also exchanges roles or adjectives."""
-    profile = Profile(social=1, place=0.8, time=1)
-    for event, u in draw_events(seed, ("paws", f"passive={passive}"), split, profile):
+    for event, u in draw_events(seed, ("paws", f"passive={passive}"), split, social=1, place=0.8, time=1):
         second, label = event, "1" if u[11] < 0.5 else "0"
         if label == "0":
             adjectives = event.agent_adjective, event.patient_adjective
@@ -131,7 +130,7 @@ def questions(seed: int, split: str) -> Iterator[tuple[tuple[Event, Event], int,
     """Yield two events with different verbs, which of them is asked about, by which wh-word, and the draw that chooses
     among basic orders."""
     waiting: Event | None = None
-    for event, u in draw_events(seed, ("qa",), split, Profile(place=0.8, negated=0)):
+    for event, u in draw_events(seed, ("qa",), split, place=0.8, negated=0):
         if waiting is None or waiting.verb == event.verb:
             waiting = event
             continue
@@ -149,7 +148,7 @@ def documents(seed: int, language: str, split: str) -> Iterator[Pair]:
 
     Each language has its own events: no two languages are parallel.
     """
-    for event, u in draw_events(seed, ("text", language), split, Profile(), distinct=False):
+    for event, u in draw_events(seed, ("text", language), split, distinct=False):
         if u[11] >= 0.7:
             yield Pair(event, _contradicted(event, u), "", u[9])
             continue

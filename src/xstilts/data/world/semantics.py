@@ -1,7 +1,6 @@
 """Events of the world: who does what to whom, where and when, by sparse preferences that all languages share."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from itertools import count
 from typing import NamedTuple
@@ -39,15 +38,8 @@ class Event(NamedTuple):
     scrambled: int = 0
 
 
-@dataclass(frozen=True)
-class Profile:
-    """The share of events that have each part."""
-
-    social: float = 0.5
-    adjective: float = 0.5
-    place: float = 0.6
-    time: float = 0.5
-    negated: float = 0.2
+SHARES = {"social": 0.5, "adjective": 0.5, "place": 0.6, "time": 0.5, "negated": 0.2}
+"""The share of events that have each part."""
 
 
 @cache
@@ -74,7 +66,7 @@ def _world(seed: int) -> dict[str, NDArray[np.float64]]:
     return world
 
 
-def _block(seed: int, profile: Profile, u: NDArray[np.float64]) -> NDArray[np.int64]:
+def _block(seed: int, shares: dict[str, float], u: NDArray[np.float64]) -> NDArray[np.int64]:
     """Events as rows, in the order of the fields of `Event`, from one row of draws each."""
     world = _world(seed)
 
@@ -85,15 +77,15 @@ def _block(seed: int, profile: Profile, u: NDArray[np.float64]) -> NDArray[np.in
     def some(words: list[int], chosen: NDArray[np.int64], present: NDArray[np.bool_]) -> NDArray[np.int64]:
         return np.where(present, np.array(words)[chosen], ABSENT)
 
-    social = u[:, 0] < profile.social
+    social = u[:, 0] < shares["social"]
     verb = (u[:, 1] * len(SOCIAL_VERBS)).astype(np.int64) + np.where(social, 0, len(SOCIAL_VERBS))
     agent = np.array(concepts.ANIMATE)[pick("agent", verb, 2)]
     somebody = np.array(concepts.ANIMATE)[pick("somebody", verb, 3)]
     patient = np.where(social, somebody, np.array(concepts.THINGS)[pick("something", verb, 3)])
-    place, has_place = pick("place", verb, 4), u[:, 5] < profile.place
+    place, has_place = pick("place", verb, 4), u[:, 5] < shares["place"]
     adjectives = []
     for k, noun in enumerate((agent, patient)):
-        described = (u[:, 6 + k] < profile.adjective) & ~np.isin(noun, concepts.NAMES)
+        described = (u[:, 6 + k] < shares["adjective"]) & ~np.isin(noun, concepts.NAMES)
         adjectives.append(some(concepts.ADJECTIVES, pick("adjective", noun, 8 + k), described))
     columns = [
         agent,
@@ -103,22 +95,23 @@ def _block(seed: int, profile: Profile, u: NDArray[np.float64]) -> NDArray[np.in
         adjectives[1],
         some(concepts.ADPOSITIONS, pick("adposition", place, 10), has_place),
         some(concepts.PLACES, place, has_place),
-        some(concepts.TIMES, pick("time", verb, 12), u[:, 11] < profile.time),
+        some(concepts.TIMES, pick("time", verb, 12), u[:, 11] < shares["time"]),
         np.array(concepts.TENSES)[(u[:, 13] * len(concepts.TENSES)).astype(np.int64)],
-        (u[:, 14] < profile.negated).astype(np.int64),
+        (u[:, 14] < shares["negated"]).astype(np.int64),
     ]
     return np.stack(columns, axis=1)
 
 
 def draw_events(
-    seed: int, purpose: tuple[str, ...], split: str, profile: Profile, distinct: bool = True
+    seed: int, purpose: tuple[str, ...], split: str, distinct: bool = True, **shares: float
 ) -> Iterator[tuple[Event, list[float]]]:
-    """Yield without end the events that `seed`, `purpose` and `split` determine, with spare draws for each."""
+    """Yield without end the events that `seed`, `purpose`, `split` and `shares` (other than `SHARES`) determine, with
+    spare draws for each."""
     concepts.check_known("split", split, SPLITS)
     seen: set[Event] = set()
     for block in count():
         u = generator(seed, "world", *purpose, split, block).random((_BLOCK, 15 + _EXTRA))
-        events = _block(seed, profile, u)
+        events = _block(seed, SHARES | shares, u)
         agent, verb, patient = events[:, 0], events[:, 2], events[:, 3]
         mixed = (np.minimum(agent, patient) * 7919 + np.maximum(agent, patient) * 104729 + verb * 1299709) % 2147483647
         tenth = (mixed * 48271 % 2147483647) // 65536 % 10  # a fixed hash of who does what to whom

@@ -9,7 +9,7 @@ import pyarrow as pa
 from xstilts.data.world.concepts import LANGUAGES, WHAT, WHERE, WHO, check_known, lexicons
 from xstilts.data.world.grammar import ask, grammar, linearise
 from xstilts.data.world.items import Pair, documents, nli_pairs, paws_pairs, questions
-from xstilts.data.world.semantics import Event, Profile, draw_events
+from xstilts.data.world.semantics import Event, draw_events
 from xstilts.randomness import generator
 from xstilts.tasks.task_types import SCHEMAS
 
@@ -73,7 +73,7 @@ def _qa(seed: int, split: str, language: str) -> Iterator[Row]:
 
 
 def _retrieval(seed: int, split: str, language: str) -> Iterator[Row]:
-    for i, (event, u) in enumerate(draw_events(seed, ("retrieval",), split, Profile())):
+    for i, (event, u) in enumerate(draw_events(seed, ("retrieval",), split)):
         key = f"retrieval-{split}-{i}"
         query, candidate = f"{key}-query", f"{key}-candidate"
         yield query, key, language, "query", _say(seed, "en", event, u[9]), candidate
