@@ -13,9 +13,8 @@ from xstilts.evaluation.predict import run_model
 from xstilts.evaluation.retrieve import embed
 from xstilts.models import packing
 from xstilts.models.batching import micro_batches
-from xstilts.models.dropout import cheap_dropout, dropout
 from xstilts.models.hardware import PACKED_TYPES
-from xstilts.models.packing import packed
+from xstilts.models.packing import cheap_dropout, dropout, packed
 from xstilts.tasks import classification, mlm
 from xstilts.tasks.encoding import Encoded, pad, ragged
 from xstilts.training.loop import Part, train

@@ -96,16 +96,14 @@ def check_finite(model: Any, name: str, hint: str) -> None:
 
 
 def save(model: Any, tokenizer: Any, out: Path) -> None:
-    """Writes a model folder that every tool of the `transformers` family can load; raises XstiltsError if its weights
-    are not finite."""
+    """Writes an ordinary model folder of `transformers`; raises XstiltsError if a weight is not finite."""
     check_finite(model, "the trained model", "lower the learning rate or warm up for longer")
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
 
 
 def fetch(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
-    """Writes an encoder from a local folder or the hub and its tokenizer, with its masked-language-model head if it
-    has one.
+    """Writes an encoder from a folder or the hub, with its masked-language-model head if it has one, and its tokenizer.
 
     arguments: `load` (folder or repository), `revision` (a commit of the repository), `random_weights` (keeps only
     the configuration, as a baseline), `seed` (of those weights), `content` (checksum of a local folder).
@@ -156,11 +154,11 @@ def with_head(encoder: str | Path, auto_class: str, labels: Sequence[str], seed:
 
 def with_mlm_head(encoder: str | Path) -> Any:
     """The encoder under the masked-language-model head of its pretraining; raises XstiltsError if it has none."""
-    if _has_head(load_pretrained("AutoConfig", encoder).model_type, MASKED_LM):
-        model, missing = load_model(MASKED_LM, encoder)
-        if not missing:
-            return model
-    raise _no_head(encoder, "masked language modelling")
+    has_class = _has_head(load_pretrained("AutoConfig", encoder).model_type, MASKED_LM)
+    model, missing = load_model(MASKED_LM, encoder) if has_class else (None, ["all"])
+    if missing:
+        raise _no_head(encoder, "masked language modelling")
+    return model
 
 
 def missing_heads(model_type: str, task_types: Iterable[str]) -> list[str]:

@@ -10,9 +10,6 @@ from xstilts.errors import XstiltsError
 if TYPE_CHECKING:
     import torch
 
-FAST_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}
-"""Processor flags (x86 and ARM) of instructions that multiply bfloat16."""
-
 MICRO_TOKENS = {"cpu": 1024, "cuda": 32768}
 """Tokens of a forward pass in training, padding included: small groups of similar length have little padding."""
 
@@ -63,7 +60,7 @@ def choose_precision(device: str) -> str:
     others and assumes that they do.
     """
     if device == "cpu":
-        return "bf16" if FAST_BF16 & _processor_flags() else "fp32"
+        return "bf16" if _processor_flags() & {"avx512_bf16", "amx_bf16", "bf16"} else "fp32"  # x86 and ARM
     if not has_gpu():
         return "bf16"
     import torch

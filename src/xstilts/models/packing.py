@@ -1,4 +1,4 @@
-"""Batches without padding: the encoder runs on the concatenated tokens of a batch, [1, tokens, h].
+"""Batches without padding: the encoder runs on the concatenated tokens of a batch, [1, tokens, h]; fast dropout.
 
 Attention stays within a sequence. It is registered with `transformers` as an attention function, so that the layers are
 the library's and the model is an ordinary one again after the context.
@@ -16,7 +16,6 @@ from torch.nn.attention.varlen import varlen_attn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 
-from xstilts.models.dropout import dropout
 from xstilts.models.hardware import PACKED_FROM, PACKED_TYPES, is_ampere
 
 SLACK = {"cpu": 0.0, "cuda": 1.0}
@@ -24,6 +23,7 @@ SLACK = {"cpu": 0.0, "cuda": 1.0}
 for short sequences the number of calls limits its speed, not the products."""
 
 NAME = "packed"
+LEVELS = 2**16  # a random number of 64 bits decides about four elements
 
 
 @dataclass(frozen=True)
@@ -129,9 +129,8 @@ def _forward(base: Any, original: Any, input_ids: Tensor, attention_mask: Tensor
 def _attention(
     module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: None, packing: Packing, **settings: Any
 ) -> tuple[Tensor, None]:
-    """Attention within each sequence of a packed batch; query, key, value [1, heads, tokens, d], the result
-    [1, tokens, heads, d]. settings: `dropout`, `scaling`, and `sliding_window`, how far tokens attend to either side,
-    plus 1."""
+    """Attention within each sequence of a packed batch, from [1, heads, tokens, d] to [1, tokens, heads, d]. settings:
+    `dropout`, `scaling`, and `sliding_window`, how far tokens attend to either side, plus 1."""
     rate, scaling, window = settings["dropout"], settings.get("scaling"), settings.get("sliding_window")
     q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
     starts = packing.starts
@@ -169,6 +168,31 @@ def _group_attention(group: Group, tensors: list[Tensor], rate: float, scale: fl
             result = dropout(scores.softmax(-1), rate) @ value
     flat = result.transpose(1, 2).flatten(0, 1)
     return flat if group.back is None else flat[group.back]
+
+
+def dropout(values: Tensor, rate: float) -> Tensor:
+    """Sets elements to 0 with probability `rate` (rounded to 1/65,536), and divides the others by 1 - rate.
+
+    Draws from torch's default generator, as torch's dropout does, but five times as fast on a processor.
+    """
+    if values.device.type != "cpu" or not 0 < rate < 1:
+        return torch.nn.functional.dropout(values, rate)
+    words = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+    bits = words.view(torch.int16)[: values.numel()].view(values.shape)
+    return values * (bits >= round(rate * LEVELS) - LEVELS // 2).to(values.dtype).mul_(1 / (1 - rate))
+
+
+@contextmanager
+def cheap_dropout(model: torch.nn.Module) -> Iterator[None]:
+    """Makes the dropout layers of the model use `dropout` inside the context."""
+    layers = [module for module in model.modules() if type(module) is torch.nn.Dropout]
+    for layer in layers:
+        vars(layer)["forward"] = lambda values, layer=layer: dropout(values, layer.p) if layer.training else values
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del vars(layer)["forward"]
 
 
 AttentionInterface.register(NAME, _attention)

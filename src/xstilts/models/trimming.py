@@ -32,8 +32,7 @@ class Trimmed:
 
 
 def trim(model: Any, encoded: list[Encoded], pad_id: int, scratch: Path) -> Trimmed:
-    """Removes from the model, in place, the embeddings of tokens that are not in the sequences; the whole matrix is
-    saved in the folder `scratch`.
+    """Removes, in place, the embeddings of tokens that no sequence has; `scratch` gets a file of the whole matrix.
 
     Ids up to that of the padding stay, because some models compute positions from it. Not for models whose output is
     tied to these embeddings: their softmax would change.

@@ -7,6 +7,9 @@ from xstilts.errors import XstiltsError
 from xstilts.randomness import derive
 from xstilts.tasks.encoding import Encoded
 
+Update = dict[int, np.ndarray]
+"""The sequences of an update, by the number of their part."""
+
 
 def choose_rows(
     tables: list[pa.Table], examples: int | None, parallel: bool, rng: np.random.Generator, first: float = 0.0
@@ -62,14 +65,14 @@ def _check_enough(wanted: int, present: int, where: str) -> None:
         raise XstiltsError("too-few", f"{wanted} examples are wanted, and there are {present} {where}", why, hint)
 
 
-def _sequence_starts(part: Encoded) -> np.ndarray:
-    """The first sequence of each example, int64 [examples + 1]."""
-    return np.searchsorted(part.examples, np.arange(part.examples[-1] + 2))
+def _sequence_starts(parts: list[Encoded]) -> list[np.ndarray]:
+    """The first sequence of each example, for each part int64 [examples + 1]."""
+    return [np.searchsorted(part.examples, np.arange(part.examples[-1] + 2)) for part in parts]
 
 
 def join(parts: list[Encoded], chosen: list[tuple[int, int]]) -> Encoded:
     """The sequences of the chosen (part, example) pairs in their order; their `examples` number the pairs from 0."""
-    starts = [_sequence_starts(part) for part in parts]
+    starts = _sequence_starts(parts)
     ranges = [range(*starts[p][example : example + 2]) for p, example in chosen]
     sequences = [(parts[p], s) for (p, _), numbers in zip(chosen, ranges, strict=True) for s in numbers]
     return take(sequences, np.repeat(np.arange(len(chosen)), [len(numbers) for numbers in ranges]))
@@ -94,12 +97,12 @@ def take(sequences: list[tuple[Encoded, int]], examples: np.ndarray) -> Encoded:
     )
 
 
-def updates(parts: list[Encoded], order: np.ndarray, size: int) -> list[dict[int, np.ndarray]]:
+def updates(parts: list[Encoded], order: np.ndarray, size: int) -> list[Update]:
     """The sequences of each update of `size` examples, by part; an example brings all its sequences.
 
     order: numbers of examples; those of the first part count first, then those of the second, and so on.
     """
-    starts = [_sequence_starts(part) for part in parts]
+    starts = _sequence_starts(parts)
     firsts = np.cumsum([0, *(len(start) - 1 for start in starts)])
     owners = np.searchsorted(firsts, order, side="right") - 1
     result = []
@@ -127,9 +130,7 @@ def shares(sizes: list[int], sampling: str, temperature: float, cap: int) -> np.
     return weights / weights.sum()
 
 
-def interleave(
-    updates: list[dict[int, np.ndarray]], others: list[dict[int, np.ndarray]]
-) -> list[dict[int, np.ndarray]]:
+def interleave(updates: list[Update], others: list[Update]) -> list[Update]:
     """Both lists in their order as one, with the others evenly spread."""
     if not others:
         return updates

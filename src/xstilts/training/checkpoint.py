@@ -84,9 +84,8 @@ class State:
             best = {name: (float(score), int(chosen)) for name, (score, chosen) in notes["best"].items()}
         except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             return f"it cannot be read ({type(error).__name__}: {error})"
-        expected: dict[str, torch.Tensor] = {
-            f"{kind}.{name}": p for kind in ("model", *(f"best.{b}" for b in best)) for name, p in parameters.items()
-        }
+        kinds = ["model", *(f"best.{name}" for name in best)]
+        expected: dict[str, torch.Tensor] = {f"{kind}.{name}": p for kind in kinds for name, p in parameters.items()}
         for name, parameter in parameters.items():  # a weight without gradients has no moments
             if any(f"{key}.{name}" in tensors for key in MOMENTS):
                 expected |= {f"{key}.{name}": torch.zeros(()) if key == "step" else parameter for key in MOMENTS}

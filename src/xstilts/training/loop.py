@@ -16,20 +16,17 @@ import torch
 from xstilts.context import Context
 from xstilts.errors import XstiltsError
 from xstilts.models.batching import micro_batches, to_tensors
-from xstilts.models.dropout import cheap_dropout
 from xstilts.models.hardware import MICRO_TOKENS, PACKED_TOKENS, autocast
-from xstilts.models.packing import packed
+from xstilts.models.packing import cheap_dropout, packed
 from xstilts.randomness import derive, generator
 from xstilts.tasks.encoding import IGNORED, Encoded, pad
 from xstilts.tasks.task_types import Trained
 from xstilts.training import parallel
-from xstilts.training.budget import take
+from xstilts.training.budget import Update, take
 from xstilts.training.checkpoint import State
 from xstilts.training.schedule import Recipe, linear
 
 Corrupt = Callable[[dict[str, np.ndarray], np.random.Generator], None]
-Update = dict[int, np.ndarray]
-"""The sequences of an update, by the number of their part."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +70,7 @@ def train(
     models = torch.nn.ModuleList([part.model for part in parts])
     decayed, others = ([p for p in models.parameters() if (p.ndim > 1) == matrix] for matrix in (True, False))
     groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    betas = (0.9, recipe.beta2)
-    optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=betas, eps=1e-8, fused=True)
+    optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, recipe.beta2), eps=1e-8, fused=True)
     state = State(models, optimizer, context.scratch / "checkpoint.safetensors")
     if state.discarded:
         context.note(f"the training starts again, because its checkpoint is of no use: {state.discarded}")

@@ -66,8 +66,8 @@ def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
     models = _with_heads(inputs["encoder"], data, bool(text), seed, device)
     trimmed = None
     if not text:  # masked language modelling needs the softmax over the whole vocabulary
-        sequences = [encoded for d in data for encoded in d.sequences]
-        trimmed = trim(models[0], sequences, pad_id, context.scratch / f"process{rank()}")
+        scratch = context.scratch / f"process{rank()}"
+        trimmed = trim(models[0], [encoded for d in data for encoded in d.sequences], pad_id, scratch)
         data = [d.trimmed(trimmed) for d in data]
 
     def scores() -> dict[str, float]:
@@ -81,18 +81,14 @@ def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
     every = between_evaluations(arguments["evaluate_every"], len(batches), bool(choose_by))
     state = train(parts, batches, recipe, seed, pad_id, context, scores if data else None, every, choose_by)
 
-    def save_weights(folder: Path, chosen_by: str = "") -> None:
-        """Saves the weights that a score has chosen, or the last ones."""
+    folders = {DEV if DEV in choose_by else "": out} | ({ORACLE: out / ORACLE} if ORACLE in choose_by else {})
+    for chosen_by, folder in folders.items():  # the last weights if no score chooses
         updates = state.restore(chosen_by) if chosen_by else len(batches)
         if len(data) == 1 and data[0].task.unanswerable:
             predictions = data[0].predict(models[0], data[0].dev, pad_id, recipe.precision)
             models[0].config.null_threshold = fit_threshold(predictions)
         with merged(trimmed, decay(recipe, len(batches), updates)) if trimmed else nullcontext():
             save(models[0], tokenizer, folder)
-
-    save_weights(out, DEV if DEV in choose_by else "")
-    if ORACLE in choose_by:
-        save_weights(out / ORACLE, ORACLE)
     dev = state.best[DEV].score if DEV in state.best else state.history[-1].get(DEV)
     drawn = [(p, parts[p], sequences) for batch in batches for p, sequences in batch.items()]
     tokens = sum(int(part.encoded.lengths[sequences].sum()) for _, part, sequences in drawn)

@@ -11,9 +11,6 @@ DEV, ORACLE = "score", "oracle"
 """Scores that may choose weights: on English dev, and on dev examples in held-out languages, which zero-shot transfer
 does not have. The oracle's model is in a folder of this name inside the model that is used."""
 
-FLAT = 0.95
-"""A run whose last loss is at least this share of its first loss has hardly learned."""
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -57,8 +54,8 @@ def between_evaluations(asked: int, total: int, choosing: bool) -> int:
 
 def degenerate(runs: Sequence[Mapping[str, Any]]) -> list[bool]:
     """Which of some comparable runs are degenerate (Phang et al. 2018), whatever the scores in held-out languages: the
-    loss hardly fell, and the English dev score is below that of every run whose loss did fall. If no loss fell, none is
-    degenerate: the fault is in the setting.
+    loss fell by at most 5 %, and the English dev score is below that of every run whose loss fell more. If no loss did,
+    none is degenerate: the fault is in the setting.
 
     runs: mappings with `first_loss`, `loss` and `dev_score` (None if it was not measured).
 
@@ -67,7 +64,7 @@ def degenerate(runs: Sequence[Mapping[str, Any]]) -> list[bool]:
     >>> degenerate([good, bad]), degenerate([bad])
     ([False, True], [False])
     """
-    flat = [not run["loss"] < FLAT * run["first_loss"] for run in runs]
+    flat = [not run["loss"] < 0.95 * run["first_loss"] for run in runs]
     scores = [run["dev_score"] for run, is_flat in zip(runs, flat, strict=True) if not is_flat]
     lowest = min((score for score in scores if score is not None), default=float("-inf"))
     return [
