@@ -65,8 +65,7 @@ def choose_precision(device: str) -> str:
         return "bf16"
     import torch
 
-    gpus = [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
-    return "bf16" if all(is_ampere(gpu) for gpu in gpus) else "fp32"
+    return "bf16" if all(is_ampere(torch.device("cuda", n)) for n in range(torch.cuda.device_count())) else "fp32"
 
 
 def is_ampere(device: "torch.device") -> bool:

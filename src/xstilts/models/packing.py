@@ -23,7 +23,6 @@ SLACK = {"cpu": 0.0, "cuda": 1.0}
 for short sequences the number of calls limits its speed, not the products."""
 
 NAME = "packed"
-LEVELS = 2**16  # a random number of 64 bits decides about four elements
 
 
 @dataclass(frozen=True)
@@ -173,13 +172,13 @@ def _group_attention(group: Group, tensors: list[Tensor], rate: float, scale: fl
 def dropout(values: Tensor, rate: float) -> Tensor:
     """Sets elements to 0 with probability `rate` (rounded to 1/65,536), and divides the others by 1 - rate.
 
-    Draws from torch's default generator, as torch's dropout does, but five times as fast on a processor.
+    On a processor it draws 16 bits per element from torch's default generator: five times as fast as torch's dropout.
     """
     if values.device.type != "cpu" or not 0 < rate < 1:
         return torch.nn.functional.dropout(values, rate)
     words = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
     bits = words.view(torch.int16)[: values.numel()].view(values.shape)
-    return values * (bits >= round(rate * LEVELS) - LEVELS // 2).to(values.dtype).mul_(1 / (1 - rate))
+    return values * (bits >= round(rate * 2**16) - 2**15).to(values.dtype).mul_(1 / (1 - rate))
 
 
 @contextmanager

@@ -38,8 +38,7 @@ def train_vocabulary(arguments: dict[str, Any], inputs: dict[str, Path], out: Pa
             counts.update(unicodedata.normalize("NFKC", " ".join(texts)).replace(" ", "▁"))
         size = arguments["alphabet"]
         alphabet = sorted(counts, key=lambda character: (-counts[character], character))[:size]
-        settings |= {"limit_alphabet": size, "initial_alphabet": alphabet}
-        trainer = trainers.BpeTrainer(show_progress=False, **settings)
+        trainer = trainers.BpeTrainer(limit_alphabet=size, initial_alphabet=alphabet, show_progress=False, **settings)
     tokenizer.train_from_iterator(_texts(files), trainer)
     numbered = [(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = processors.TemplateProcessing(

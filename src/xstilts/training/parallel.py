@@ -32,9 +32,8 @@ def distributed(step: StepFunction) -> StepFunction:
 
     @wraps(step)
     def run(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
-        count = context.ranks
-        if arguments["device"] == "cuda":
-            count = min(count, torch.cuda.device_count())
+        gpus = torch.cuda.device_count() if arguments["device"] == "cuda" else context.ranks
+        count = min(context.ranks, gpus)
         if count <= 1 or dist.is_initialized():
             return step(arguments, inputs, out, context)
         share = multiprocessing.get_context("spawn").Value("d", 0.0)
@@ -51,7 +50,7 @@ def distributed(step: StepFunction) -> StepFunction:
                 for file in folder.glob("error*.json"):
                     raise XstiltsError(*json.loads(file.read_text())) from None
                 raise
-            for note in json.loads((folder / "notes.json").read_text()):
+            for note in json.loads((folder / "notes0.json").read_text()):
                 context.note(note)
 
     return run
@@ -77,8 +76,7 @@ def _process(
     except XstiltsError as error:
         (folder / f"error{number}.json").write_text(json.dumps(error.args))
         raise
-    if number == 0:
-        (folder / "notes.json").write_text(json.dumps(notes))
+    (folder / f"notes{number}.json").write_text(json.dumps(notes))
     dist.destroy_process_group()
 
 

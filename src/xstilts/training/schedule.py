@@ -65,9 +65,7 @@ def degenerate(runs: Sequence[Mapping[str, Any]]) -> list[bool]:
     ([False, True], [False])
     """
     flat = [not run["loss"] < 0.95 * run["first_loss"] for run in runs]
-    scores = [run["dev_score"] for run, is_flat in zip(runs, flat, strict=True) if not is_flat]
-    lowest = min((score for score in scores if score is not None), default=float("-inf"))
-    return [
-        is_flat and run["dev_score"] is not None and run["dev_score"] < lowest
-        for run, is_flat in zip(runs, flat, strict=True)
-    ]
+    scores = [run["dev_score"] for run in runs]
+    learned = [score for score, is_flat in zip(scores, flat, strict=True) if score is not None and not is_flat]
+    lowest = min(learned, default=-math.inf)
+    return [is_flat and score is not None and score < lowest for score, is_flat in zip(scores, flat, strict=True)]
