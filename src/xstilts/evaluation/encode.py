@@ -32,12 +32,8 @@ def encode_examples(
 ) -> tuple[pa.Table, Encoded]:
     """The examples of prepared folders as one table, and their token sequences.
 
-    Args:
-        settings: `task` (its entry), `max_length`, and possibly `mask_column`, a text column that the model is not
-            shown (for a hypothesis-only baseline).
-        store: the store's folder, where the sequences are kept for later use; None keeps them only in memory.
-
-    Raises XstiltsError if the task type does not allow the column to be masked.
+    settings: `task` (its entry), `max_length`, and possibly `mask_column`, a text column that the model does not see.
+    store: the folder where the sequences are kept for later use; None: only in memory.
     """
     names = ("task", "max_length", "mask_column")
     chosen = json.dumps({name: settings.get(name, "") for name in names}, sort_keys=True)

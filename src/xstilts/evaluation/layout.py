@@ -67,11 +67,8 @@ def read_both(
 ) -> tuple[Any, Any, list[str]]:
     """Golds and predictions of a task in a language, and every mistake in the two files.
 
-    Both are lines, or pairs of ids; of questions the golds are [(id, answers)] and the predictions {id: answer}.
-
-    Args:
-        labels: the folder of golds; without one they are None.
-        submission: whether the benchmark gets the predictions: ids are checked as well.
+    Both are lines, or pairs of ids; of questions the golds are [(id, answers)] and the predictions {id: answer}. Golds
+    are None without a folder of labels. submission: whether ids are checked as well, since the benchmark needs them.
     """
     target = TARGETS[task]
     in_predicted = Mistakes(predictions / task / target.file(code))
@@ -135,9 +132,9 @@ def _read_pairs(path: Path, mistakes: Mistakes, gold: bool) -> list[tuple[str, s
 
 def _read_answers(path: Path, mistakes: Mistakes) -> dict[str, str]:
     """The answer to each question id in a JSON object, which may be the value of a key `data`."""
-    pairs = _json(path, mistakes, _Pairs)
-    pairs = dict(pairs).get("data", pairs) if isinstance(pairs, _Pairs) else pairs
-    if not isinstance(pairs, _Pairs):
+    pairs = _json(path, mistakes, tuple)  # an object with all its keys, also those given twice
+    pairs = dict(pairs).get("data", pairs) if isinstance(pairs, tuple) else pairs
+    if not isinstance(pairs, tuple):
         if not mistakes:
             mistakes.add("expected a JSON object, question id to answer")
         return {}
@@ -209,10 +206,6 @@ def unexpected_files(folder: Path) -> list[str]:
 
 def _visible(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-
-
-class _Pairs(list[tuple[str, Any]]):
-    """A JSON object with all its keys, also those given twice; a type of its own to tell it from a JSON list."""
 
 
 def _text(path: Path, mistakes: Mistakes) -> str:

@@ -32,12 +32,10 @@ def predict(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, conte
     task, device = Task(**arguments["task"]), choose_device(arguments["device"])
     kind, folder = FINE_TUNED[task.type], inputs["model"] / arguments["weights"]
     tokenizer = load_tokenizer(folder)
-    folders = example_folders(inputs, arguments["languages"])
+    folders, precision = example_folders(inputs, arguments["languages"]), arguments["precision"]
     table, encoded = encode_examples(folders, arguments, tokenizer, context.store)
     model = load_model(kind.AUTO_CLASS, folder)[0].to(device)
-    extracted = run_model(
-        model, kind, encoded, tokenizer.pad_token_id, device, arguments["precision"], context.progress
-    )
+    extracted = run_model(model, kind, encoded, tokenizer.pad_token_id, device, precision, context.progress)
     predictions = attach_example_ids(table, kind.predict(extracted, encoded, table, task))
     threshold = getattr(model.config, "null_threshold", 0.0)  # absent if all training questions had an answer
     pq.write_table(withhold(predictions, threshold), out / "predictions.parquet")

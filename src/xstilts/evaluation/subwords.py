@@ -56,11 +56,8 @@ def measure_subwords(facts: Mapping[str, Any], steps: Mapping[str, Step], store:
 
 
 def _texts(facts: Mapping[str, Any], store: Store) -> dict[str, list[str]]:
-    """The first texts of each language, of the target that is scored in most languages.
-
-    Not of retrieval, whose examples hold English sentences as well. Languages are compared on one target, whose
-    examples are often translations of each other, and never on pretraining texts, which differ in content.
-    """
+    """The first texts of each language, of the target that is scored in most languages: its examples are often
+    translations of each other, while pretraining texts differ in content. Those of retrieval have English sentences."""
     columns: tuple[str, ...] = ()
     most: dict[str, str] = {}
     for target, examples in facts["examples"].items():

@@ -126,10 +126,7 @@ class Run:
         return tuple(drawn)
 
     def score_table(self, target: str, metric: str = "") -> ScoreTable:
-        """The predictions of a target as scores, in its own metric unless another is given; read once.
-
-        Raises XstiltsError if there are none, or none that can be scored.
-        """
+        """The predictions of a target as scores, in its own metric unless another is given; read once."""
         key = target, metric or self.study["metrics"][target]
         if key not in self.score_tables:
             table = read_score_table(self._file(target), self.study["types"][target], key[1])
@@ -140,10 +137,7 @@ class Run:
         return self.score_tables[key]
 
     def predictions(self, target: str, arm: str, encoder: str = "", replicate: int = 1) -> pa.Table:
-        """The predictions of one cell, a row for each example of every language; by default of the first encoder.
-
-        Raises XstiltsError if the run has no such cell.
-        """
+        """The predictions of one cell, a row for each example of every language, or XstiltsError if there is none."""
         table = read_predictions(self._file(target))
         for name in ("arm", "encoder", "language"):
             table = table.set_column(table.column_names.index(name), name, table[name].cast(pa.string()))

@@ -246,10 +246,8 @@ def write_table(file: Path, table: pa.Table) -> None:
 
 
 def read_json(run: Path, name: str, default: Any = None) -> Any:
-    """The checked content of a JSON file in a run folder.
-
-    Raises XstiltsError if its content is not what its model asks for, or if it is missing and has no `default`.
-    """
+    """The checked content of a JSON file in a run folder; raises XstiltsError if it is not what its model asks for, or
+    if it is missing and has no `default`."""
     file = run / name
     if default is not None and not file.exists():
         return default
@@ -262,9 +260,8 @@ def read_json(run: Path, name: str, default: Any = None) -> Any:
         raise XstiltsError("missing-file", f"{run} holds no run", f"{name} is missing", hint) from None
     except ValidationError as error:
         first = error.errors()[0]
-        why = ": ".join([".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")]).removeprefix(
-            ": "
-        )
+        place, message = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+        why = f"{place}: {message}" if place else message
     except (OSError, UnicodeDecodeError) as error:
         why = str(error)
     hint = "correct the file, or remove it and measure again" if name == FEATURES else AGAIN
@@ -278,9 +275,6 @@ def _known(what: str, names: Any, *definitions: Any) -> None:
 
 
 def read_language_features(run: Path) -> Numbers:
-    """All features of languages that a run folder holds; those of `transfer-features.json` go before the study's own.
-
-    Raises XstiltsError for a file that cannot be read.
-    """
+    """All features of languages in a run folder; those of `transfer-features.json` go before the study's own."""
     measured, given = (read_json(run, name, {}) for name in (SUBWORDS, FEATURES))
     return {key: {**measured.get(key, {}), **given.get(key, {})} for key in dict.fromkeys([*measured, *given])}

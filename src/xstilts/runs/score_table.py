@@ -71,12 +71,9 @@ class ScoreTable:
 
 
 def read_predictions(file: Path, gold: bool = False, sparse: bool = False) -> pa.Table:
-    """A table of predictions of the run folder.
+    """A table of predictions of the run folder; raises XstiltsError if there is none, or if it lacks what it needs.
 
-    Args:
-        gold: whether each example needs a gold label and a prediction; `sparse`: whether some may lack them.
-
-    Raises XstiltsError if there is no such file, or if it is no table of predictions.
+    gold: whether each example needs a gold label and a prediction; sparse: whether some may lack them.
     """
     if not file.is_file():
         raise XstiltsError("missing-file", f"no predictions at {file}", "the run has not scored this target", AGAIN)

@@ -62,11 +62,9 @@ class Frozen:
 def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False, resolved: bool = False) -> Frozen:
     """Split languages, draw each arm's sources for each replicate and resolve the precision.
 
-    Args:
-        resolved: asks the hub for the commit of every data set, encoder and translator that has no pinned revision.
-
-    Raises XstiltsError if a target has fewer held-out languages than the study's minimum (unless `allow_few`),
-    or a pool is too small for an arm.
+    resolved: asks the hub for the commit of every data set, encoder and translator that has no pinned revision. Raises
+    XstiltsError if a target has fewer held-out languages than the study's minimum (unless `allow_few`), or a pool is
+    too small for an arm.
     """
     tasks = _tasks(study)
     if resolved:
@@ -131,10 +129,7 @@ def _tasks(study: Study) -> dict[str, Task]:
 
 
 def _pinned(study: Study, tasks: dict[str, Task], data: Path | None) -> tuple[Study, dict[str, Task]]:
-    """The study and its tasks with a commit in place of every revision that can change.
-
-    Raises XstiltsError if the hub cannot be asked and nothing is cached.
-    """
+    """The study and its tasks with a commit in place of every revision that can change."""
     models = {section: dict(getattr(study, section)) for section in SECTIONS.values()}
     tasks = dict(tasks)
     for kind, name, entry in _unpinned(study, tasks, data):
@@ -149,12 +144,10 @@ def _pinned(study: Study, tasks: dict[str, Task], data: Path | None) -> tuple[St
 def _unpinned(study: Study, tasks: dict[str, Task], data: Path | None) -> list[tuple[str, str, Any]]:
     """Kind, name, and source or model, of each part whose revision can be another commit tomorrow: a branch, or none.
     Folders and local copies of repositories cannot change."""
-    sources = [(name, task.source) for name, task in tasks.items()]
-    parts: list[tuple[str, str, Any]] = [
-        ("task", name, source)
-        for name, source in sources
-        if isinstance(source, HubSource | FileSource) and source.hub and not mirror(source.hub, data)
-    ]
+    parts: list[tuple[str, str, Any]] = []
+    for name, source in ((name, task.source) for name, task in tasks.items()):
+        if isinstance(source, HubSource | FileSource) and source.hub and not mirror(source.hub, data):
+            parts.append(("task", name, source))
     for kind, section in SECTIONS.items():
         models = getattr(study, section).items()
         parts += [(kind, name, entry) for name, entry in models if entry.load and on_hub(entry.load)]

@@ -21,9 +21,7 @@ from xstilts.training.schedule import ORACLE
 def build_plan(frozen: Frozen, retried: frozenset[str] = frozenset(), ranks: int = 1) -> StudyPlan:
     """The steps for every arm, target and replicate of the study.
 
-    Args:
-        retried: fingerprints of trainings that get another seed.
-        ranks: processes (GPUs, if the device is one) that share each training.
+    retried: fingerprints of trainings that get another seed; ranks: processes (GPUs) that share each training.
     """
     result = StudyPlan(frozen, retried=retried, ranks=ranks)
     study = frozen.study
@@ -108,9 +106,8 @@ def _target_training(
 ) -> str:
     """The step that trains a model on a target task in the anchor language.
 
-    longer: the training whose number of updates is added to this one's, or "".
-
-    Raises XstiltsError if no held-out language has examples for the target's oracle.
+    longer: the training whose number of updates is added to this one's, or "". Raises XstiltsError if no held-out
+    language has examples for the target's oracle.
     """
     frozen, entry = result.frozen, result.frozen.study.targets[target]
     training, anchor = entry.training, frozen.study.languages.anchor
@@ -187,9 +184,7 @@ def _prediction(
 ) -> str:
     """The step that scores a model on a target.
 
-    Args:
-        mask_column: a text column that is withheld, "" for none; None means retrieval.
-        weights: the folder of the model below that of its step.
+    mask_column: a text column that is withheld, "" for none; None means retrieval. weights: folder in the model's.
     """
     frozen = result.frozen
     entry, languages, task = frozen.study.targets[target], frozen.evaluated[target], frozen.task_of(target)

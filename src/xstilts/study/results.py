@@ -96,10 +96,8 @@ def _write_predictions(planned: StudyPlan, store: Store, folder: Path, cells: li
 
 
 def _step_files(planned: StudyPlan, store: Store, name: str, *kinds: str) -> list[dict[str, Any]]:
-    """The content of a JSON file of all steps of some kinds, with the examples that they prepare or translate.
-
-    Of `left-out.json` only those are listed that leave an example out.
-    """
+    """The content of a JSON file of all steps of some kinds that have a thing to say in it, with the examples that
+    they prepare or translate."""
     steps, records = planned.plan.steps, []
     translators = {fingerprint: name for name, fingerprint in reversed(planned.translators.items())}
     for fingerprint, step in steps.items():

@@ -23,8 +23,6 @@ Executor = Callable[[Plan, Store, list[str], Report], Outcome]
 def run_study(planned: StudyPlan, store: Store, out: Path, executor: Executor, watch: Report) -> None:
     """Run every step that is not in the store and write the run folder.
 
-    `estimates.json` compares what steps took with their estimates, for the steps that this call ran.
-
     Raises XstiltsError "step-failed" if steps failed; the results of the other steps are kept, and the predictions of
     the cells that are complete are written all the same.
     """

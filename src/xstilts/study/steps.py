@@ -168,10 +168,7 @@ def some(settings: Any, *names: str) -> dict[str, Any]:
 
 
 def model_of(entry: Encoder | Translator) -> dict[str, str]:
-    """What identifies the files of a model: its repository and revision, or the checksums of a local folder's files.
-
-    Raises XstiltsError for a path without a folder.
-    """
+    """What identifies the files of a model: its repository and revision, or the checksums of a local folder's files."""
     content = ""
     if not on_hub(entry.load):
         files = sorted(path for path in Path(entry.load).iterdir() if path.is_file())
