@@ -11,80 +11,86 @@ import vl_convert
 
 from xstilts.errors import XstiltsError
 from xstilts.languages import Distances, Selection, distance_matrix, language
-from xstilts.report.charts import FAINT, INK, MARK, WIDTH, forest, power_chart, specification, standalone, svg
+from xstilts.report import charts
+from xstilts.report.charts import FAINT, INK, MARK, chart_of, layered
 from xstilts.report.sentences import components_line
 
 CHOSEN = "#D55E00"
 PNG_SCALE = 2.0
 MAP, INTERVALS, MATRIX = "Where the languages are", "Distances and their intervals", "All distances"
+PAGE = """<!doctype html>
+<html lang='en'><head><meta charset='utf-8'><title>{title}</title>\
+<meta name='viewport' content='width=device-width'><style>:root{{color-scheme:light dark}}\
+body{{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem}}\
+figure{{margin:2rem 0;overflow-x:auto}}svg{{max-width:100%;height:auto}}</style></head>
+<body><h1>{title}</h1>
+{figures}<p>{note}.</p></body></html>
+"""
 SOURCES = "Features: URIEL (Littell et al. 2017), CC BY-SA 4.0. Points: Glottolog 5.1 and URIEL"
 
 
 def draw_distances(distances: Distances, path: Path, matrix: bool) -> None:
     """Write the heat map of a matrix, else the intervals, to an SVG or PNG file, or all pictures to an HTML page."""
-    title = f"Distances from {_name(distances.codes[0])} by {distances.measure}"
-    _write(path, title, _charts(distances, (), distances.codes[1:]), MATRIX if matrix else INTERVALS, SOURCES)
+    title = f"Distances from {language(distances.codes[0]).name} by {distances.measure}"
+    _draw(distances, (), distances.codes[1:], path, title, MATRIX if matrix else INTERVALS)
 
 
 def draw_selection(selection: Selection, path: Path) -> None:
     """Write a map with the chosen languages to an SVG or PNG file, or all pictures to an HTML page."""
     chosen, candidates = selection.languages, [candidate.language for candidate in selection.evidence]
-    title = f"{selection.strategy} of {_name(selection.anchor)} by {selection.measure}: {' '.join(chosen)}"
+    title = f"{selection.strategy} of {language(selection.anchor).name} by {selection.measure}: {' '.join(chosen)}"
     distances = distance_matrix([selection.anchor, *candidates], measure=selection.measure, intervals=True)
-    _write(path, title, _charts(distances, chosen, candidates), MAP, SOURCES)
+    _draw(distances, chosen, candidates, path, title, MAP)
 
 
-def _charts(distances: Distances, chosen: tuple[str, ...], others: Sequence[str]) -> dict[str, Callable[[], Any]]:
-    return {
+def _draw(
+    distances: Distances, chosen: tuple[str, ...], others: Sequence[str], path: Path, title: str, single: str
+) -> None:
+    pictures = {
         MAP: lambda: world_map(distances.codes[0], chosen, others),
         INTERVALS: lambda: intervals_chart(distances, chosen),
         MATRIX: lambda: matrix_chart(distances),
     }
+    _write(path, title, pictures, single, SOURCES)
 
 
 def intervals_chart(distances: Distances, chosen: tuple[str, ...] = ()) -> Any:
     """The distances from the first language, near to far, with their intervals; those of `chosen` stand out."""
     pairs = [distances.pair(0, i) for i in range(1, len(distances.codes))]
-    known = sorted((pair for pair in pairs if not np.isnan(pair.value)), key=lambda pair: pair.value)
-    rows = [
-        {"language": f"{_name(pair.b)} ({pair.b})", "estimate": pair.value, "low": pair.low, "high": pair.high,
-         "chosen": pair.b in chosen}
-        for pair in known
-    ]  # fmt: skip
+    rows = []
+    for pair in sorted((pair for pair in pairs if not np.isnan(pair.value)), key=lambda pair: pair.value):
+        numbers = {"estimate": pair.value, "low": pair.low, "high": pair.high}
+        rows.append({"language": f"{language(pair.b).name} ({pair.b})", **numbers, "chosen": pair.b in chosen})
     unit = " (km)" if distances.measure == "geographic" else ""
-    origin = _name(distances.codes[0])
-    x = alt.X("low:Q", title=f"distance from {origin} by {distances.measure}{unit}")
+    title = f"Distance from {language(distances.codes[0]).name}"
+    x = alt.X("low:Q", title=f"{title[:1].lower()}{title[1:]} by {distances.measure}{unit}")
     colour = alt.condition(alt.datum.chosen, alt.value(CHOSEN), alt.value(MARK))
     shape = alt.condition(alt.datum.chosen, alt.value("diamond"), alt.value("circle"))
-    _, layers = forest(rows, "language", x, 60, shape, color=colour)
-    missing = [pair.b for pair in pairs if np.isnan(pair.value)]
+    _, layers = charts.forest(rows, "language", x, 60, shape, color=colour)
+    missing = ", ".join(pair.b for pair in pairs if np.isnan(pair.value))
     subtitle = "95 % intervals" if distances.low is not None else "no intervals for this measure"
-    title = alt.Title(
-        f"Distance from {origin}", subtitle=subtitle + f"; not known: {', '.join(missing)}" * bool(missing)
-    )
-    return alt.layer(*layers, title=title, description=title.text, width=WIDTH, height=alt.Step(20))
+    subtitle += f"; not known: {missing}" * bool(missing)
+    return layered(title, *layers, subtitle=subtitle, height=alt.Step(20))
 
 
 def matrix_chart(distances: Distances) -> Any:
     """All distances as a heat map, similar languages side by side; a cell that is not known stays empty."""
     codes = [distances.codes[i] for i in dendrogram_order(distances.values)]
-    place = {code: i for i, code in enumerate(distances.codes)}
     rows = [
         {"a": a, "b": b, "distance": float(value)}
-        for a in codes
-        for b in codes
-        if not np.isnan(value := distances.values[place[a], place[b]])
+        for a, values in zip(distances.codes, distances.values, strict=True)
+        for b, value in zip(distances.codes, values, strict=True)
+        if not np.isnan(value)
     ]
-    axis = {"title": None, "sort": codes}
-    plain = alt.Axis(domain=False, ticks=False, grid=False)
-    chart = alt.Chart(alt.Data(values=rows)).mark_rect()
-    title = f"Distances by {distances.measure}, similar languages side by side"
+    x, y = (
+        channel(f"{name}:N", title=None, sort=codes, axis=alt.Axis(domain=False, ticks=False, grid=False))
+        for channel, name in ((alt.X, "a"), (alt.Y, "b"))
+    )
     legend = alt.Legend(title="distance", labelColor="currentColor", titleColor="currentColor")
-    return chart.encode(
-        x=alt.X("a:N", axis=plain.copy(), **axis),
-        y=alt.Y("b:N", axis=plain, **axis),
-        color=alt.Color("distance:Q", scale=alt.Scale(scheme="viridis", reverse=True), legend=legend),
-    ).properties(title=title, description=title, width=alt.Step(18), height=alt.Step(18))
+    colour = alt.Color("distance:Q", scale=alt.Scale(scheme="viridis", reverse=True), legend=legend)
+    title = f"Distances by {distances.measure}, similar languages side by side"
+    cells = chart_of(rows, x=x, y=y, color=colour).mark_rect()
+    return cells.properties(title=title, description=title, width=alt.Step(18), height=alt.Step(18))
 
 
 def dendrogram_order(values: np.ndarray) -> list[int]:
@@ -106,81 +112,54 @@ def dendrogram_order(values: np.ndarray) -> list[int]:
 
 def world_map(origin: str, chosen: tuple[str, ...], others: Sequence[str]) -> Any:
     """The languages as points on a graticule: the origin, those chosen and the other candidates."""
-    order = list(dict.fromkeys([origin, *chosen, *others]))
-    roles = dict.fromkeys(others, "candidate") | dict.fromkeys(chosen, "chosen") | {origin: "origin"}
-    places = [
-        {"language": code, "role": roles[code], "latitude": place.latitude, "longitude": place.longitude}
-        for code in order
-        if (place := language(code)).latitude is not None
-    ]
-    rows = _labelled(places)
+    roles = {origin: "origin"} | dict.fromkeys(chosen, "chosen")
+    roles |= {code: "candidate" for code in others if code not in roles}
+    width, height = 8.0, 5.5  # degrees that a label takes
+    rows: list[dict[str, Any]] = []
+    for code, role in roles.items():  # the most important first; a label may not cover an earlier one
+        place = language(code)
+        if place.latitude is None or place.longitude is None:
+            continue
+        labels = [row for row in rows if row["label"]]
+        shifts = [(row["longitude"] - place.longitude, row["latitude"] - place.latitude) for row in labels]
+        free = all(abs(x) > width or abs(y) > height for x, y in shifts)
+        row = {"language": code, "role": role, "latitude": place.latitude, "longitude": place.longitude}
+        rows.append(row | {"label": code if free or role != "candidate" else ""})
     present = [role for role in ("origin", "chosen", "candidate") if role in roles.values()]
     marks = {"origin": ("#009E73", "square"), "chosen": (CHOSEN, "diamond"), "candidate": (MARK, "circle")}
+    colours, shapes = (alt.Scale(domain=present, range=[marks[role][i] for role in present]) for i in (0, 1))
     legend = alt.Legend(title=None, orient="bottom", labelColor="currentColor", labelFontSize=12)
-    base = alt.Chart(alt.Data(values=rows)).encode(latitude="latitude:Q", longitude="longitude:Q")
+    base = chart_of(rows[::-1], latitude="latitude:Q", longitude="longitude:Q")
     points = base.mark_point(filled=True, opacity=0.9).encode(
-        color=alt.Color("role:N", scale=alt.Scale(domain=present, range=[marks[r][0] for r in present]), legend=legend),
-        shape=alt.Shape("role:N", scale=alt.Scale(domain=present, range=[marks[r][1] for r in present])),
+        color=alt.Color("role:N", scale=colours, legend=legend),
+        shape=alt.Shape("role:N", scale=shapes),
         size=alt.condition(alt.datum.role == "candidate", alt.value(45), alt.value(140)),
     )
     text = base.mark_text(fontSize=11, dy=-10, color="currentColor").encode(text="label:N")
     sphere = alt.Chart(alt.sphere()).mark_geoshape(fill="#88888811", stroke=FAINT)
     lines = alt.Chart(alt.graticule(step=[30, 15])).mark_geoshape(filled=False, stroke=FAINT, strokeWidth=0.7)
-    title = alt.Title(MAP, subtitle="one point in the middle of each area; labels that would overlap are left out")
-    chart = alt.layer(sphere, lines, points, text, title=title, description=title.text, width=760, height=390)
+    subtitle = "one point in the middle of each area; labels that would overlap are left out"
+    chart = layered(MAP, sphere, lines, points, text, subtitle=subtitle, width=760, height=390)
     return chart.project("equirectangular")
-
-
-def _labelled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The points, the most important last, each with its label unless it would cover that of an earlier one."""
-    width, height = 8.0, 5.5  # degrees that a label takes
-    placed: list[dict[str, Any]] = []
-    for row in rows:
-        free = all(
-            abs(row["longitude"] - other["longitude"]) > width or abs(row["latitude"] - other["latitude"]) > height
-            for other in placed
-            if other["label"]
-        )
-        placed.append({**row, "label": row["language"] if free or row["role"] != "candidate" else ""})
-    return placed[::-1]
 
 
 def write_power(result: dict[str, Any], path: Path) -> None:
     """Write a study's power against its replicates, a line for each difference, as SVG, PNG or an HTML page."""
-    _write(path, "Power", {"Power": lambda: power_chart(result)}, "Power", components_line(result))
+    _write(path, "Power", {"Power": lambda: charts.power_chart(result)}, "Power", components_line(result))
 
 
-def _write(path: Path, title: str, charts: dict[str, Callable[[], Any]], single: str, note: str) -> None:
+def _write(path: Path, title: str, pictures: dict[str, Callable[[], Any]], single: str, note: str) -> None:
     """Write the chart named `single` to an SVG or PNG file, or all charts to an HTML page."""
     kind = path.suffix.lower()
     if kind == ".html":
-        data = _page(title, charts, note).encode()
+        drawn = {escape(name): charts.svg(chart()) for name, chart in pictures.items()}
+        figures = "".join(f"<figure aria-label='{name}'>{text}</figure>\n" for name, text in drawn.items())
+        path.write_text(PAGE.format(title=escape(title), figures=figures, note=escape(note)), encoding="utf-8")
     elif kind == ".svg":
-        data = standalone(svg(charts[single]())).encode()
+        path.write_text(charts.standalone(charts.svg(pictures[single]())), encoding="utf-8")
     elif kind == ".png":
-        spec = specification(charts[single](), INK) | {"background": "white"}
-        data = vl_convert.vegalite_to_png(spec, scale=PNG_SCALE)
+        spec = charts.specification(pictures[single](), INK) | {"background": "white"}
+        path.write_bytes(vl_convert.vegalite_to_png(spec, scale=PNG_SCALE))
     else:
         what, why = f"cannot draw '{path.name}'", "a picture is SVG, PNG, or an HTML page"
         raise XstiltsError("bad-argument", what, why, "end its name in .svg, .png or .html")
-    path.write_bytes(data)
-
-
-def _page(title: str, charts: dict[str, Callable[[], Any]], note: str) -> str:
-    figures = "".join(
-        f"<figure aria-label='{escape(name)}'>{svg(chart())}</figure>\n" for name, chart in charts.items()
-    )
-    style = (
-        ":root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;"
-        "padding:0 1rem}figure{margin:2rem 0;overflow-x:auto}svg{max-width:100%;height:auto}"
-    )
-    return (
-        f"<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><title>{escape(title)}</title>"
-        f"<meta name='viewport' content='width=device-width'><style>{style}</style></head>\n"
-        f"<body><h1>{escape(title)}</h1>\n{figures}"
-        f"<p>{escape(note)}.</p></body></html>\n"
-    )
-
-
-def _name(code: str) -> str:
-    return language(code).name
