@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from xstilts import __version__
 from xstilts.engine import write_atomically
 from xstilts.report import charts, sentences, tables
 from xstilts.report.console import interval, number, signed, visible
@@ -16,7 +17,7 @@ from xstilts.runs.events import read_events
 from xstilts.runs.run_files import CHARTS, REPORT, TABLES
 
 Result = dict[str, Any]
-PACKAGES = ("xstilts", "torch", "transformers", "tokenizers", "numpy")
+PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
 
 
 def write_page(result: Result, run: Path) -> Path:
@@ -27,26 +28,22 @@ def write_page(result: Result, run: Path) -> Path:
         write_atomically(run / CHARTS / f"{name}.svg", charts.standalone(text))
         drawn.setdefault(kind, {})[key] = Markup(text)
     write_atomically(run / TABLES, tables.scores_csv(result))
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda text: text if isinstance(text, Markup) else visible(text, "\n"),
-    )
+    loader = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    environment.trim_blocks = environment.lstrip_blocks = True
+    environment.finalize = lambda text: text if isinstance(text, Markup) else visible(text, "\n")
     environment.globals |= {"sentences": sentences, "number": number, "signed": signed, "interval": interval}
     page = environment.get_template("page.html.j2").render(
         result=result,
         study=result["study"],
         plan=result["plan"],
+        charts=drawn,
         anchor=tables.language_name(tables.anchor(result)),
         targets=[tables.target_table(result, target) for target in tables.targets(result)],
         budgets={phase: tables.budget_table(result, phase) for phase in ("intermediate", "training")},
         sources=tables.source_table(result),
         languages=_languages(result),
         provenance=_provenance(result, run),
-        charts=drawn,
     )
     write_atomically(run / REPORT, page)
     return run / REPORT
@@ -103,12 +100,5 @@ def _provenance(result: Result, run: Path) -> dict[str, str]:
         facts["run"] = f"{first} to {last} UTC"
         facts["computed here"] = f"{len(seconds)} steps in {sum(seconds):,.0f} s of work"
         facts["computed here"] += f"; {failed} failed attempts" * bool(failed)
-    packages = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
+    packages = ", ".join([f"xstilts {__version__}", *(f"{name} {version(name)}" for name in PACKAGES)])
     return facts | {"page written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, with {packages}"}
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
