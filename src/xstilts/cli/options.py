@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -20,7 +20,7 @@ QUICK = Annotated[bool, typer.Option("--quick", help="The study's small form, a 
 REPLICATES = Annotated[int | None, typer.Option("--replicates", min=1, help="Replicates per encoder.")]
 SEED = Annotated[int | None, typer.Option("--seed", help="The study's seed.")]
 ALLOW_FEW = Annotated[bool, typer.Option("--allow-few", help="Run with fewer held-out languages than the minimum.")]
-DEVICE = Annotated[str, typer.Option("--device", help="cpu, cuda, or auto.")]
+DEVICE = Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device", help="Where to compute.")]
 ANY_DEVICE = Annotated[
     str, typer.Option("--device", help="cpu, cuda, auto, or a device whose rates are known: h200, h100, a100.")
 ]

@@ -89,13 +89,20 @@ def power(
     from xstilts.analysis.components import ASSUMED, pilot_components
     from xstilts.analysis.power import table
     from xstilts.costs.devices import rates
+    from xstilts.runs.reader import read_run
 
     parts, clusters, contrasts = pilot_components(run) if run else (ASSUMED, None, [])
     speed = rates(options.device_class(device))
     facts, design, cost = _design(name, data, source, allow_few, items or clusters, speed)
     result = table(parts, design, facts["level"], cost, facts["gains"]) | facts
     result |= {"from": str(run) if run else "assumed", "contrasts": contrasts, "items_assumed": not (items or run)}
-    result |= {"device": speed.name, "note": _mismatch(run, facts) if run else ""}
+    differing = []
+    if run:
+        pilot = read_run(run)
+        pairs = ("encoder", pilot.encoders, facts["encoders"]), ("target", pilot.study["primary"], facts["targets"])
+        differing = [f"{name} {', '.join(a)} instead of {', '.join(b)}" for name, a, b in pairs if set(a) != set(b)]
+    note = f"components and items come from {' and '.join(differing)}: read the table as an order of magnitude"
+    result |= {"device": speed.name, "note": note if differing else ""}
     if picture:
         from xstilts.report.pictures import write_power
 
@@ -135,21 +142,6 @@ def _design(
     gains = [study.equivalence * share for share in (0.5, 1, 2)]
     facts = {"level": level, "targets": targets, "encoders": encoders, "gains": gains}
     return facts, design, (first, second - first)
-
-
-def _mismatch(run: Path, facts: Row) -> str:
-    """What to say if components come from other encoders or targets than the study's; "" if from the same."""
-    from xstilts.runs.reader import read_run
-
-    pilot = read_run(run)
-    pairs = ("encoder", pilot.encoders, facts["encoders"]), ("target", pilot.study["primary"], facts["targets"])
-    differing = [
-        f"{name} {', '.join(there)} instead of {', '.join(here)}"
-        for name, there, here in pairs
-        if set(there) != set(here)
-    ]
-    text = f"components and items come from {' and '.join(differing)}: read the table as an order of magnitude"
-    return text if differing else ""
 
 
 def _print_power(name: str, result: Row) -> None:

@@ -86,9 +86,10 @@ def print_error(error: Exception) -> int:
     if isinstance(error, XstiltsError):
         parts, status = (error.what, error.why, error.hint), error.code
     elif isinstance(error, typer.TyperException):
-        context, message = getattr(error, "ctx", None), " ".join(error.format_message().split()).rstrip(".")
+        context, message = getattr(error, "ctx", None), error.format_message().replace("Value error, ", "")
         usage = " ".join(context.get_usage().split()) if context else "the command line could not be read"
         hint = f"see `{context.command_path if context else 'xstilts'} --help`"
+        message = " ".join(message.split()).rstrip(".")
         parts, status = (message[:1].lower() + message[1:], usage[:1].lower() + usage[1:], hint), BAD_INPUT
     elif isinstance(error, OSError):
         name = error.filename2 or error.filename

@@ -45,7 +45,12 @@ def study(
     from xstilts.study.results import describe_left_out
     from xstilts.study.run import run_study
 
-    _check_options(engine, address, jobs, device)
+    if engine == "ray" and jobs:
+        why = "a Ray cluster runs as many steps as it has room for"
+        raise XstiltsError("bad-argument", "--jobs is for --engine local", why, "leave --jobs out")
+    if engine == "local" and address != "auto":
+        why, hint = "the local engine runs on this computer", "add --engine ray, or leave --address out"
+        raise XstiltsError("bad-argument", "--address is for --engine ray", why, hint)
     changes: Row = {"quick": quick, "replicates": replicates, "seed": seed, "data_source": source}
     planned = options.planned_study(name, data, device, allow_few, resolved=True, ranks=ranks, **changes)
     out = out or Path("runs") / (planned.frozen.study.name + ("-quick" if quick else ""))
@@ -60,19 +65,6 @@ def study(
         say(f"warning: {describe_left_out(part)}")
     _report(out, warnings=False)
     say(watcher.summary())
-
-
-def _check_options(engine: str, address: str, jobs: int | None, device: str) -> None:
-    """Raise XstiltsError for options that this engine does not have, and for devices that no step can run on."""
-    if device not in ("cpu", "cuda", "auto"):
-        hint = "give --device cpu, cuda or auto; `xstilts plan` takes devices by name"
-        raise XstiltsError("bad-argument", f"cannot run on '{device}'", "a study runs on cpu or cuda", hint)
-    if engine == "ray" and jobs:
-        why = "a Ray cluster runs as many steps as it has room for"
-        raise XstiltsError("bad-argument", "--jobs is for --engine local", why, "leave --jobs out")
-    if engine == "local" and address != "auto":
-        why, hint = "the local engine runs on this computer", "add --engine ray, or leave --address out"
-        raise XstiltsError("bad-argument", "--address is for --engine ray", why, hint)
 
 
 @app.command(epilog="Example:\n\n  xstilts report runs/pocket")
