@@ -26,7 +26,7 @@ ANY_DEVICE = Annotated[
 ]
 TASKS = Annotated[Path | None, typer.Option("--tasks", help="A YAML file with custom tasks.")]
 SOURCE = Annotated[
-    str | None, typer.Option("--data-source", help="XTREME's tasks from the 'hub', or from its own folder ('xtreme').")
+    Literal["hub", "xtreme"] | None, typer.Option("--data-source", help="XTREME's tasks: the hub, or its own folder.")
 ]
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 CSV = Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")]

@@ -63,9 +63,6 @@ def known_tasks(file: Path | None, source: str | None) -> Row:
     """All tasks by name: the catalogue's, XTREME's from its folder if `source` is `xtreme`, and those of a file."""
     from xstilts.tasks.task import catalogue, from_xtreme_folder
 
-    if source not in (None, "hub", "xtreme"):
-        hint = "leave --data-source out for the hub"
-        raise XstiltsError("unknown-name", f"unknown source '{source}'", "it is 'hub' or 'xtreme'", hint)
     known = dict(catalogue())
     if source == "xtreme":
         known = {name: from_xtreme_folder(task) for name, task in known.items()}

@@ -90,8 +90,9 @@ def footnote(result: Result) -> str:
 
 
 def purpose(result: Result) -> str:
-    """What the controls of a study are for."""
-    secondary = {row["contrast"] for row in result["controls"]} & _confounded(result)
+    """What the controls of a study are for; `confounded` ones differ in data set and language."""
+    confounded = result["study"].get("confounded", ())
+    secondary = [row for row in result["controls"] if row["contrast"] in confounded]
     comparisons = "secondary comparisons that confound language with data set"
     if not secondary:
         return "sanity checks"
@@ -103,7 +104,7 @@ def expectation(result: Result, control: Result) -> tuple[str, str]:
 
     Nothing is expected of a secondary comparison.
     """
-    if control["contrast"] in _confounded(result):
+    if control["contrast"] in result["study"].get("confounded", ()):
         return "Secondary comparison: its arms differ in their data set as well as in their language.", ""
     arms, word = result["study"]["arms"], control["verdict"]
     left, right = (
@@ -151,8 +152,3 @@ def components_line(result: Result) -> str:
     origin = assumed if result["from"] == "assumed" else f"from {result['from']}{average}"
     values = ", ".join(f"{name.replace('_', ' × ')} {value:g}" for name, value in result["components"].items())
     return f"Variance components in points², {origin}: {values}"
-
-
-def _confounded(result: Result) -> set[str]:
-    """The controls whose arms differ in data set and language; none in runs that do not record them."""
-    return set(result["study"].get("confounded", ()))
