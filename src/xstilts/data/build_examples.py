@@ -67,24 +67,17 @@ class Examples:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Where records come from: file or repository, split and language, and what their numbers count."""
-
-    file: str
-    split: str
-    language: str
-    unit: str = "line"
-
-
-def build_examples(task: Task, source: MappedSource, items: Iterable[Item], origin: Origin) -> Examples:
+def build_examples(
+    task: Task, source: MappedSource, items: Iterable[Item], file: str, split: str, code: str, unit: str = "line"
+) -> Examples:
     """The examples of one split and language, made from numbered records in batches.
 
     Ids and clusters are shared by all languages if the task is parallel, else they contain the language. Both count
     the records, bad ones included, so that leaving out a row does not shift the others. Of equal ids the first counts.
+    `file` says where records come from, `unit` what their numbers count.
     """
     kind, result = READ[task.type], Examples(pa.table({}))
-    outcomes = _outcomes(task, source, items, origin)
+    outcomes = _outcomes(task, source, items, split, code)
     ids: set[str] = set()
     bad_rows: list[tuple[int, BadRow]] = []
     batches, lines_without_gold = [], []
@@ -115,14 +108,12 @@ def build_examples(task: Task, source: MappedSource, items: Iterable[Item], orig
         missing = BadRow(f"no {kind.GOLD}", "a gold label, as other rows have")
         bad_rows += [(line, missing) for line in lines_without_gold]
         result.table = result.table.filter(pc.is_valid(result.table[kind.GOLD]))
-    result.rejected = [
-        RejectedRow(origin.file, line, origin.language, bad.found, bad.expected, origin.unit) for line, bad in bad_rows
-    ]
+    result.rejected = [RejectedRow(file, line, code, bad.found, bad.expected, unit) for line, bad in bad_rows]
     return result
 
 
 def _outcomes(
-    task: Task, source: MappedSource, items: Iterable[Item], origin: Origin
+    task: Task, source: MappedSource, items: Iterable[Item], split: str, code: str
 ) -> Iterator[tuple[int, Record | BadRow | None]]:
     """Yield the line of each example with the example, the reason why it is none, or None if it is unlabelled.
 
@@ -132,9 +123,9 @@ def _outcomes(
     if source.shuffled:
         listed = list(items)
         items = (listed[i] for i in generator("rows of a shuffled file").permutation(len(listed)))
-    prefix = origin.split if task.parallel else f"{origin.language}-{origin.split}"
+    prefix = split if task.parallel else f"{code}-{split}"
     first: dict[Any, int] = {}
-    for i, (line, record) in enumerate(islice(items, *source.rows.get(origin.split, (None,)))):
+    for i, (line, record) in enumerate(islice(items, *source.rows.get(split, (None,)))):
         try:
             if isinstance(record, BadRow):
                 raise record
@@ -146,8 +137,8 @@ def _outcomes(
                 if cluster not in first and not source.shuffled:
                     first.clear()
                 cluster = first.setdefault(cluster, i)
-            named |= {"cluster_id": f"{prefix}-{cluster}", "language": origin.language}
-            if origin.split in source.numbered:
+            named |= {"cluster_id": f"{prefix}-{cluster}", "language": code}
+            if split in source.numbered:
                 named["id"] = f"{prefix}-{i}"
             labelled = _relabelled(named, source)
             if labelled is None:

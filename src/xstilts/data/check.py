@@ -35,10 +35,8 @@ def check(
 ) -> Iterator[tuple[dict[str, Any], list[RejectedRow]]]:
     """Yield per language what its examples are like, and every rejected row.
 
-    Args:
-        sub_words: counts the sub-words of texts, for quantiles of sub-words per example, and sub-words per word between
-            spaces and per character.
-        against: the texts of another task in a language, to count the examples that share one with it.
+    sub_words: counts the sub-words of texts, for quantiles of sub-words per example, and sub-words per word between
+    spaces and per character. against: the texts of another task in a language, to count the examples that share one.
     """
     for code in codes:
         facts: dict[str, Any] = {"language": code, "split": split, "examples": 0}
@@ -48,6 +46,12 @@ def check(
             yield facts, [RejectedRow(error.what, 0, code, f"{error.why}; {error.hint}", "")]
             continue
         texts = _texts(examples.table, task)
+        gold = READ[task.type].GOLD
+        values = examples.table[gold].to_pylist() if gold else []
+        if values and isinstance(values[0], list):  # the labels of words; those of questions are no words
+            values = [part for value in values for part in value if isinstance(part, str)]
+        counts = Counter(str(value) for value in values if value is not None)
+        shares = {label: count / counts.total() for label, count in sorted(counts.items())}
         distinct = set(zip(*[map(normal, column) for column in texts], strict=True))
         facts |= {
             "examples": len(examples.table),
@@ -56,7 +60,7 @@ def check(
             "unlabelled": examples.unlabelled,
             "withheld": examples.withheld,
             "duplicates": len(examples.table) - len(distinct),
-            "labels": _labels(examples.table, task),
+            "labels": shares if len(shares) <= 60 else {},
         }
         if examples.note:
             facts["note"] = examples.note
@@ -89,13 +93,3 @@ def _texts(table: pa.Table, task: Task) -> list[list[str]]:
     """The texts of each text column, words joined by spaces."""
     columns = [table[name].to_pylist() for name in READ[task.type].TEXT_COLUMNS]
     return [[" ".join(v) if isinstance(v, list) else v or "" for v in column] for column in columns]
-
-
-def _labels(table: pa.Table, task: Task) -> dict[str, float]:
-    """The share of each gold label, of words if each has one; empty if labels are texts."""
-    name = READ[task.type].GOLD
-    values = table[name].to_pylist() if name else []
-    if values and isinstance(values[0], list):
-        values = [v for value in values for v in value if isinstance(v, str)]
-    counts = Counter(str(v) for v in values if v is not None)
-    return {label: count / counts.total() for label, count in sorted(counts.items())} if len(counts) <= 60 else {}

@@ -28,11 +28,8 @@ def required_tasks(task: Task) -> tuple[str, ...]:
 def load_examples(task: Task, split: str, code: str, data: Path | None, tasks: Tasks) -> Examples:
     """The examples of one split and language of a task, in the schema of its type, and the rows that were rejected.
 
-    Args:
-        data: the folder below which file sources lie.
-        tasks: the tasks that a text or union source takes examples of.
-
-    Raises XstiltsError if there are no data.
+    data: the folder below which file sources lie. tasks: those that a text or union source takes examples of. Raises
+    XstiltsError if there are no data.
     """
     source = task.source
     _check_split(task, split)
@@ -147,10 +144,8 @@ def _covers(task: Task, split: str, code: str, data: Path | None) -> bool:
 
 
 def available(task: Task, split: str, codes: tuple[str, ...], data: Path | None, tasks: Tasks) -> list[str]:
-    """Those of `codes` in which the task has examples of that split.
-
-    Raises XstiltsError if one file would be read as that of every language.
-    """
+    """Those of `codes` in which the task has examples of that split; raises XstiltsError if one file would be read as
+    that of every language."""
     if isinstance(task.source, FileSource):
         pattern, named = task.source.files.get(split, "{lang}"), task.source.languages or task.languages
         if "{lang" not in pattern and "{iso3" not in pattern and len(named) != 1:

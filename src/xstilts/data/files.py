@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from xstilts.data.build_examples import Examples, Origin, build_examples
+from xstilts.data.build_examples import Examples, build_examples
 from xstilts.data.line_formats import READERS, table_rows
 from xstilts.data.record_formats import UNITS, Files
 from xstilts.errors import XstiltsError
@@ -38,10 +38,7 @@ def file_names(source: FileSource, split: str, code: str) -> dict[str, str]:
 
 
 def paths(source: FileSource, split: str, code: str, data: Path) -> Files:
-    """The files of a split in a language; raises XstiltsError if one is absent.
-
-    The file of gold pairs may be absent: then the pairs are withheld.
-    """
+    """The files of a split in a language; raises XstiltsError if one is absent, other than that of gold pairs."""
     result = {role: below(data, name) for role, name in file_names(source, split, code).items()}
     for role, path in result.items():
         if role != "gold" and not path.is_file():
@@ -61,8 +58,8 @@ def present(source: FileSource, split: str, code: str, data: Path) -> bool:
 
 def read_files(task: Task, source: FileSource, split: str, code: str, files: Files) -> Examples:
     """The examples in the files of one split and language."""
-    origin = Origin(str(files["main"]), split, code, UNITS.get(source.format, "line"))
-    result = build_examples(task, source, READERS[source.format](files, source), origin)
+    items, unit = READERS[source.format](files, source), UNITS.get(source.format, "line")
+    result = build_examples(task, source, items, str(files["main"]), split, code, unit)
     column = source.columns.get("label")
     if result.withheld and source.format == "table" and isinstance(column, int):
         width = max(len(cells) for _, cells in table_rows(files["main"], source) if isinstance(cells, list))

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from xstilts.data.build_examples import Examples, Origin, build_examples
+from xstilts.data.build_examples import Examples, build_examples
 from xstilts.data.files import below, file_names, fill
 from xstilts.data.record_formats import Files, Item, picked, require
 from xstilts.errors import Kind, XstiltsError
@@ -27,12 +27,11 @@ def read_hub(task: Task, source: HubSource, split: str, code: str, data: Path | 
     """The examples of one split and language of a repository; raises XstiltsError if it has no such configuration,
     split or revision, or cannot be reached."""
     config = fill(source, source.config, code, split)
-    origin = Origin(" ".join(filter(None, (source.hub, config, split))), split, code, "row")
-    return build_examples(task, source, _items(source, origin, data), origin)
+    place = " ".join(filter(None, (source.hub, config, split)))
+    return build_examples(task, source, _items(source, place, split, code, data), place, split, code, "row")
 
 
-def _items(source: HubSource, origin: Origin, data: Path | None) -> Iterator[Item]:
-    split, code = origin.split, origin.language
+def _items(source: HubSource, place: str, split: str, code: str, data: Path | None) -> Iterator[Item]:
     starts = {column: fill(source, pattern, code, split) for column, pattern in source.starts.items()}
     builder = _builder(source, split, code, data)
     with _loading(source.hub):
@@ -41,7 +40,7 @@ def _items(source: HubSource, origin: Origin, data: Path | None) -> Iterator[Ite
     for name in [names] if isinstance(names, str) else names:
         with _loading(source.hub):
             rows = builder.as_dataset(split=name)
-        require(source, list(rows.features), origin.file, source.starts)
+        require(source, list(rows.features), place, source.starts)
         # The label words of columns of class numbers, or of lists of them.
         classes = {name: getattr(getattr(part, "feature", part), "names", None) for name, part in rows.features.items()}
         for batch in rows.data.to_batches(max_chunksize=10_000):

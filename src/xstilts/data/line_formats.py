@@ -31,7 +31,11 @@ def _tagged(files: Files, source: FileSource) -> Iterator[Item]:
     A file without tabs whose lines all have the same number of columns between spaces is token, …, tag (CoNLL-2003).
     `-DOCSTART-` begins a new cluster: sentences of one document.
     """
-    spaced, document = _separated_by_spaces(files["main"]), 0
+    texts = (line for _, line in lines(files["main"]) if line.strip() and not line.startswith(DOCUMENT))
+    widths = (1 if "\t" in line else len(line.split()) for line in texts)
+    first = next(widths, 1)
+    spaced = first > 1 and all(width == first for width in widths)  # tokens that have spaces vary in width
+    document = 0
     for sentence in _sentences(files["main"]):
         words = [word for word in sentence if not word[1].startswith(DOCUMENT)]
         document += len(sentence) - len(words)
@@ -44,22 +48,9 @@ def _tagged(files: Files, source: FileSource) -> Iterator[Item]:
             yield words[0][0], {"tokens": tokens, "tags": tags, **({"group": document} if document else {})}
 
 
-def _separated_by_spaces(path: Path) -> bool:
-    """Whether no line of a tagged file has a tab, and all have the same number of columns between spaces, two or more.
-
-    Tokens with a space in them, without tags, vary in that number.
-    """
-    words = (line for _, line in lines(path) if line.strip() and not line.startswith(DOCUMENT))
-    widths = (1 if "\t" in line else len(line.split()) for line in words)
-    first = next(widths, 1)
-    return first > 1 and all(width == first for width in widths)
-
-
 def _conllu(files: Files, source: FileSource) -> Iterator[Item]:
-    """CoNLL-U: syntactic words and their universal parts of speech, without multiword tokens and empty nodes.
-
-    `# newdoc` begins a new cluster: sentences of one document.
-    """
+    """CoNLL-U: syntactic words and their universal parts of speech, without multiword tokens and empty nodes; a cluster
+    is the sentences of one document, which `# newdoc` begins."""
     document = 0
     for sentence in _sentences(files["main"]):
         document += sum(line.startswith("# newdoc") for _, line in sentence)
@@ -135,10 +126,8 @@ def _parallel(files: Files, source: FileSource) -> Iterator[Item]:
 
 
 def _bitext(files: Files, source: FileSource) -> Iterator[Item]:
-    """Sentences with ids on both sides, of which the gold file pairs a few: English sentences are the queries.
-
-    Without a gold file the pairs are withheld, and every query's gold is None.
-    """
+    """Sentences with ids on both sides, of which the gold file pairs a few (without it, gold is withheld): English
+    sentences are the queries."""
     partner: dict[str, str] = {}
     for number, line in lines(files["gold"]) if "gold" in files else ():
         foreign, *english = map(str.strip, line.split("\t"))

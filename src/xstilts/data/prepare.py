@@ -33,11 +33,8 @@ def prepare(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, conte
 
 
 def accept(task: Task, split: str, code: str, examples: Examples, withheld: bool) -> None:
-    """Raise XstiltsError if examples may not be used: rejected rows that are not to be skipped, no gold labels, none.
-
-    Nothing can be scored against withheld labels, so they are accepted only if `labels_withheld` says that predictions
-    alone are wanted.
-    """
+    """Raise XstiltsError if there are no examples, rejected rows that are not to be skipped, or no gold labels although
+    `withheld` does not say that predictions alone are wanted."""
     if examples.rejected and task.on_bad_row == "error":
         what = f"task '{task.name}': {len(examples.rejected):,} bad row{'s' * (len(examples.rejected) != 1)}"
         hint = "fix these rows, or set `on_bad_row: skip` in the task's entry to leave them out"

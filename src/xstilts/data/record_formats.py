@@ -63,10 +63,7 @@ def require(source: MappedSource, names: list[str], where: Path | str, more: Ite
 
 
 def picked(records: Iterable[tuple[int, Any]], source: MappedSource) -> Iterator[Item]:
-    """Yield the columns that the source names of each nested record, under the names of the task type.
-
-    A source that names none gives all columns.
-    """
+    """Yield the columns that the source names (without any, all) of each nested record, under the task type's names."""
     for number, record in records:
         record = record if isinstance(record, Mapping) else {}
         try:
@@ -129,10 +126,8 @@ def _parquet(files: Files, source: FileSource) -> Iterator[Item]:
 
 
 def _squad(files: Files, source: FileSource) -> Iterator[Item]:
-    """SQuAD's JSON: a record per question, numbered from 1; the questions of an article are one group.
-
-    Questions without `answers` have withheld ones.
-    """
+    """SQuAD's JSON: a record per question, numbered from 1; the questions of an article are one group. Without
+    `answers` they are withheld."""
     content = load_json(files["main"])
     number = 0
     try:

@@ -34,10 +34,8 @@ class DataSource(Entry):
 
 
 class WorldSource(DataSource):
-    """Examples in the artificial languages: the world's seed, the kind of examples, and how many each split has.
-
-    `code_mixing` is the share of English words in the pretraining text of other languages.
-    """
+    """Examples in the artificial languages: the world's seed, the kind of examples, how many each split has, and the
+    share of English words in the pretraining text of other languages."""
 
     world: int
     kind: Literal["text", "nli", "paws", "qa", "retrieval"]

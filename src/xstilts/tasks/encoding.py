@@ -66,11 +66,9 @@ def ragged(sequences: Sequence[Sequence[int]], dtype: Any = np.int32) -> tuple[n
 def tokenize(
     tokenizer: Any, first: list[str], second: list[str] | None, max_length: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Ids [tokens], offsets [n + 1] and, if the model needs them, segments [tokens] of texts or pairs of texts.
-
-    The backend's batch call is several times faster than the wrapper around it. The longer text of a pair is cut first
-    if it does not fit into `max_length`.
-    """
+    """Ids [tokens], offsets [n + 1] and, if the model needs them, segments [tokens] of texts or pairs of texts; the longer
+    text of a pair is cut first if it does not fit into `max_length`."""
+    # The backend's batch call is several times faster than the wrapper around it.
     backend = tokenizer.backend_tokenizer
     backend.enable_truncation(max_length, strategy="longest_first")
     backend.no_padding()
@@ -97,10 +95,8 @@ def cuts(lengths: np.ndarray, budget: int) -> list[slice]:
 
 
 def pad(encoded: Encoded, indices: np.ndarray, pad_id: int) -> dict[str, np.ndarray]:
-    """The sequences `indices` as rectangular arrays [b, longest], int64: input_ids, attention_mask, labels, ….
-
-    A batch whose sequences are all equally long has no attention_mask: nothing is padded.
-    """
+    """The sequences `indices` as rectangular arrays [b, longest], int64: input_ids, attention_mask (if any is padded),
+    token_type_ids (if there are segments) and labels."""
     starts, lengths = encoded.offsets[indices], encoded.lengths[indices]
     width = int(lengths.max())
     positions = np.arange(width)

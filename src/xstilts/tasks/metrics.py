@@ -84,10 +84,8 @@ def punctuation() -> frozenset[str]:
 
 
 def squad_normal(answer: str) -> str:
-    """SQuAD v1.1's normal form: lower case, no ASCII punctuation, no English article, single spaces.
-
-    XQuAD and TyDiQA use it for every language.
-    """
+    """SQuAD v1.1's normal form, which XQuAD and TyDiQA use for every language: lower case, no ASCII punctuation, no
+    English article, single spaces."""
     text = "".join(c for c in answer.lower() if c not in string.punctuation)
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", text).split())
 
@@ -133,10 +131,8 @@ def segmented(answer: str) -> str:
 
 def normaliser(metric: str, language: str) -> Callable[[str], str]:
     """The normal form by which a metric of question answering compares answers in a language: MLQA's for `mlqa_…`,
-    by characters for `segmented_…` in zh, ja and th, else SQuAD's.
-
-    Raises XstiltsError for `mlqa_…` in a language that MLQA does not have.
-    """
+    by characters for `segmented_…` in zh, ja and th, else SQuAD's. Raises XstiltsError for `mlqa_…` in a language that
+    MLQA does not have."""
     if metric.startswith("mlqa_"):
         if language not in ARTICLES:
             what, why = f"MLQA has no normal form for '{language}'", f"{metric} is defined for {', '.join(ARTICLES)}"

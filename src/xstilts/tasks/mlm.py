@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from xstilts.tasks.encoding import IGNORED, Encoded, cross_entropy_sum, ragged, tokenize
+from xstilts.tasks.encoding import IGNORED, Encoded, cross_entropy_sum, make_schema, ragged, tokenize
 from xstilts.tasks.task import BadRow, Record, Task, identity
 
 if TYPE_CHECKING:
     import torch
 
-SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "cluster_id", "language", "text", "text_b")])
+SCHEMA = make_schema("text", "text_b")
 AUTO_CLASS = "AutoModelForMaskedLM"
 TEXT_COLUMNS: tuple[str, ...] = ("text", "text_b")
 MASKABLE: tuple[str, ...] = ()

@@ -20,10 +20,8 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def nearest(queries: np.ndarray, candidates: np.ndarray, block: int = BLOCK) -> tuple[np.ndarray, np.ndarray]:
-    """Index [n] and cosine [n] of each query's nearest candidate; the first of equals.
-
-    queries: float [n, h]; candidates: float [m, h]; `block` queries at a time bound the memory.
-    """
+    """Index [n] and cosine [n] of the nearest candidate, the first of equals, of each query, float [n, h]; candidates:
+    float [m, h]. `block` queries at a time bound the memory."""
     queries, candidates = unit(queries), unit(candidates)
     best, cosine = np.empty(len(queries), np.int64), np.empty(len(queries), np.float32)
     for start in range(0, len(queries), block):

@@ -104,10 +104,8 @@ def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Enco
 
 
 def _pieces(texts: list[str], tokenizer: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Ids [t] and character spans [t, 2] of each distinct text, without special tokens.
-
-    The questions of a paragraph share its tokens, which is much faster than to tokenize it for each of them.
-    """
+    """Ids [t] and character spans [t, 2] of each distinct text, without special tokens: a paragraph is tokenized once
+    for all its questions."""
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()
@@ -166,11 +164,7 @@ def extract(logits: "torch.Tensor", encoded: Encoded, indices: np.ndarray) -> li
 
 
 def n_best(extracted: list[np.ndarray], encoded: Encoded, table: pa.Table) -> list[list[tuple[float, str]]]:
-    """Per question (score, text) of the best spans of all its windows, the best first; no text twice and none empty.
-
-    A text includes the combining marks after it: they belong to its last letter, and no token covers them if the
-    tokenizer strips accents.
-    """
+    """Per question (score, text) of the best spans of all its windows, the best first; no text twice and none empty."""
     contexts = table["context"].to_pylist()
     answers: list[list[tuple[float, str]]] = [[] for _ in contexts]
     for i, example in enumerate(encoded.examples):
@@ -179,6 +173,7 @@ def n_best(extracted: list[np.ndarray], encoded: Encoded, table: pa.Table) -> li
         _, first, last = extracted[i][1:].T.astype(int)
         edges = extracted[i][1:, 0].tolist(), spans[first, 0].tolist(), spans[last, 1].tolist()
         for value, start, stop in zip(*edges, strict=True):
+            # Combining marks belong to the last letter; no token covers them if the tokenizer strips accents.
             while stop < len(context) and unicodedata.category(context[stop])[0] == "M":
                 stop += 1
             answers[example].append((value, context[start:stop].strip()))
@@ -225,9 +220,7 @@ def statistics(predictions: pa.Table, metric: str) -> np.ndarray:
     """Additive statistics per question, float [n, 2]: the metric, 0 to 1, against the gold answer that fits best, and
     one. Without a gold answer the metric is 1 for an empty prediction, else 0.
 
-    `mlqa_…` compares by MLQA's normal form of the example's language, `segmented_f1` by characters in zh, ja and th,
-    all else by SQuAD's; `…f1_em` is the mean of F1 and exact match. Raises XstiltsError for a language that MLQA
-    does not have.
+    Answers are compared by the `normaliser` of metric and language; `…f1_em` is the mean of F1 and exact match.
     """
     languages = predictions["language"].to_pylist()
     normal = {code: cache(normaliser(metric, code)) for code in dict.fromkeys(languages)}
@@ -250,10 +243,8 @@ def score(sums: np.ndarray, metric: str) -> np.ndarray:
 
 
 def withhold(predictions: pa.Table, threshold: float) -> pa.Table:
-    """The predictions, empty if null score - score is greater than `threshold` (a difference of summed logits).
-
-    Those of tasks whose questions all have an answer do not change.
-    """
+    """The predictions, empty if null score - score is greater than `threshold` (a difference of summed logits); those
+    of tasks whose questions all have an answer do not change."""
     if "null_score" not in predictions.column_names:
         return predictions
     pairs = zip(predictions["prediction"].to_pylist(), _margin(predictions), strict=True)
@@ -263,10 +254,8 @@ def withhold(predictions: pa.Table, threshold: float) -> pa.Table:
 
 
 def fit_threshold(predictions: pa.Table) -> float:
-    """The threshold of `withhold` that gives these predictions their highest F1, the smallest of equals.
-
-    Like `find_best_thresh` of SQuAD v2's evaluator it tries every margin that occurs, and one below all of them.
-    """
+    """The threshold of `withhold` that gives these predictions their highest F1, the smallest of equals, among all margins
+    that occur and one below them (`find_best_thresh` of SQuAD v2's evaluator)."""
     if_withheld = [not answers for answers in predictions["gold"].to_pylist()]
     gain = statistics(predictions, "f1")[:, 0] - if_withheld
     values, group = np.unique(_margin(predictions), return_inverse=True)

@@ -59,27 +59,21 @@ def predict(vectors: np.ndarray, table: pa.Table, task: Task) -> dict[str, Any]:
     is the cosine; the column `index` is the candidate's place in its file. If pairs are mined, the score is the margin,
     gold and prediction are None if a query has no partner, and every pair is given, whatever its margin.
     """
-    query = queries(table)
+    query, texts = queries(table), np.array(table["text"].to_pylist(), object)
     gold = table["gold"].filter(pa.array(query)).to_pylist()
     ids = np.array(table["id"].to_pylist(), object)[~query]
-    if task.mining:
-        return {"gold": gold, **_mined(vectors, np.array(table["text"].to_pylist(), object), query, ids)}
-    best, cosine = nearest(vectors[query], vectors[~query])
-    return {"gold": gold, "prediction": ids[best].tolist(), "score": cosine.astype(np.float32), "index": best}
-
-
-def _mined(vectors: np.ndarray, texts: np.ndarray, query: np.ndarray, ids: np.ndarray) -> dict[str, Any]:
-    """Predictions and margins of the queries. Equal sentences are one; a sentence that occurs twice on its side is
-    never paired, because its partner is ambiguous (XTREME's `read_sent2id`)."""
+    if not task.mining:
+        best, cosine = nearest(vectors[query], vectors[~query])
+        return {"gold": gold, "prediction": ids[best].tolist(), "score": cosine.astype(np.float32), "index": best}
+    # Equal sentences are one. A sentence that occurs twice on its side is never paired, because its partner is
+    # ambiguous (XTREME's `read_sent2id`).
     (english, english_once), (foreign, foreign_once) = _distinct(texts[query]), _distinct(texts[~query])
-    candidates, queries, margins = mine(vectors[~query][foreign], vectors[query][english])
-    prediction: list[str | None] = [None] * int(query.sum())
-    score = np.zeros(len(prediction), np.float32)
-    for c, q, margin in zip(candidates, queries, margins, strict=True):
+    prediction, score = [None] * len(gold), np.zeros(len(gold), np.float32)
+    for c, q, margin in zip(*mine(vectors[~query][foreign], vectors[query][english]), strict=True):
         if english_once[q] and foreign_once[c]:
             prediction[english[q]] = ids[foreign[c]]
             score[english[q]] = margin
-    return {"prediction": prediction, "score": score}
+    return {"gold": gold, "prediction": prediction, "score": score}
 
 
 def _distinct(texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

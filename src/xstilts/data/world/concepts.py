@@ -86,10 +86,8 @@ def check_known(what: str, name: str, known: Iterable[str]) -> None:
 
 
 def _origins(seed: int, language: str) -> list[tuple[int, str]]:
-    """Each concept and the branch of the tree on which its form in `language` arose.
-
-    Function words are inherited within a family only and are never international.
-    """
+    """Each concept and the branch of the tree on which its form in `language` arose; function words are inherited
+    within a family only and are never international."""
     count = len(CONCEPTS)
     share = _DECLARED["lexicon"]["internationalisms"]
     international = generator(seed, "world", "internationalisms").random(count) < share
@@ -103,27 +101,23 @@ def _origins(seed: int, language: str) -> list[tuple[int, str]]:
     return list(enumerate(branch_of))
 
 
-def _coin(seed: int, concept: int, branch: str, taken: set[str]) -> str:
-    """A pronounceable word that no other form has."""
-    draws = generator(seed, "world", "spelling", concept, branch)
-    while True:
-        parts = [_ONSETS, _VOWELS, _CODAS] * (2 if draws.random() < 0.5 else 3)
-        word = "".join(part[int(u * len(part))] for part, u in zip(parts, draws.random(len(parts)), strict=True))
-        if word not in taken:
-            return word
-
-
 @cache
 def lexicons(seed: int) -> dict[str, list[str]]:
-    """The form of every concept in each language; words that a language shares with English are English words."""
+    """The form of every concept in each language; words that a language shares with English are English words, others
+    are pronounceable and all different."""
     spelling = {origin: CONCEPTS[origin[0]] for origin in _origins(seed, "en")}
     taken = set(CONCEPTS)
     lexicons = {}
     for language in LANGUAGES:
         origins = _origins(seed, language)
-        for origin in origins:
-            if origin not in spelling:
-                spelling[origin] = _coin(seed, *origin, taken)
-                taken.add(spelling[origin])
+        for origin in (origin for origin in origins if origin not in spelling):
+            draws = generator(seed, "world", "spelling", *origin)
+            while origin not in spelling:
+                parts = [_ONSETS, _VOWELS, _CODAS] * (2 if draws.random() < 0.5 else 3)
+                letters = zip(parts, draws.random(len(parts)), strict=True)
+                word = "".join([part[int(u * len(part))] for part, u in letters])
+                if word not in taken:
+                    spelling[origin] = word
+                    taken.add(word)
         lexicons[language] = [spelling[origin] for origin in origins]
     return lexicons

@@ -121,17 +121,6 @@ def _noun_phrase(grammar: Grammar, noun: int, adjective: int) -> list[int]:
     return phrase if noun in concepts.PROPER else _attach(concepts.ARTICLE, phrase, grammar.article)
 
 
-def _verb_group(grammar: Grammar, event: Event, subject: int) -> list[int]:
-    group = [event.verb, concepts.PASSIVE] if event.passive else [event.verb]
-    if grammar.agreement != "none":
-        group = _attach(concepts.AGREE_PERSON if subject in PERSONS else concepts.AGREE_OTHER, group, grammar.agreement)
-    if event.tense != ABSENT:
-        group = _attach(event.tense, group, grammar.tense)
-    if event.negated and grammar.negation != "final":
-        group = _attach(NOT, group, grammar.negation)
-    return group
-
-
 def linearise(grammar: Grammar, event: Event, order: str) -> list[int]:
     """The concepts of a statement, with the markers of the language, by a basic order; a wh-word stays in its place."""
     agent = _noun_phrase(grammar, event.agent, event.agent_adjective)
@@ -139,12 +128,19 @@ def linearise(grammar: Grammar, event: Event, order: str) -> list[int]:
     place = [event.place] if event.place == WHERE else _attach(event.adposition, [event.place], grammar.adposition)
     adverbials = [phrase for phrase, head in ((place, event.place), ([event.time], event.time)) if head != ABSENT]
     front = adverbials.pop() if event.fronted and adverbials else []
+    verb = [event.verb, concepts.PASSIVE] if event.passive else [event.verb]
+    if grammar.agreement != "none":
+        is_person = (event.patient if event.passive else event.agent) in PERSONS
+        verb = _attach(concepts.AGREE_PERSON if is_person else concepts.AGREE_OTHER, verb, grammar.agreement)
+    if event.tense != ABSENT:
+        verb = _attach(event.tense, verb, grammar.tense)
+    if event.negated and grammar.negation != "final":
+        verb = _attach(NOT, verb, grammar.negation)
     if event.passive:
         adverbials.insert(0, _attach(concepts.BY, agent, grammar.adposition))
-        parts = {"S": patient, "V": _verb_group(grammar, event, event.patient), "O": []}
+        parts = {"S": patient, "V": verb, "O": []}
     else:
-        case_marked = _attach(concepts.OBJECT, patient, grammar.case)
-        parts = {"S": agent, "V": _verb_group(grammar, event, event.agent), "O": case_marked}
+        parts = {"S": agent, "V": verb, "O": _attach(concepts.OBJECT, patient, grammar.case)}
         if event.scrambled and grammar.case != "none":
             order = order.translate(str.maketrans("SO", "OS"))
     core = [parts[role] for role in order]

@@ -4,7 +4,6 @@ Each function is an endless stream whose items follow from its arguments.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from xstilts.data.world import concepts
 from xstilts.data.world.concepts import ABSENT, PRACTICAL_VERBS, SOCIAL_VERBS
@@ -14,15 +13,8 @@ SCRAMBLED = 0.15
 """Share of restatements that reorder subject and object in a language whose case marking allows it."""
 MODIFIERS = (("agent_adjective",), ("patient_adjective",), ("place", "adposition"), ("time",))
 """Fields of an event that can be left out, those that belong together."""
-
-
-class Pair(NamedTuple):
-    """Two events to be said one after the other, their label, and the draw that chooses among basic orders."""
-
-    first: Event
-    second: Event
-    label: str
-    style: float
+Pair = tuple[Event, Event, str, float]
+"""Two events to be said one after the other, their label, and the draw that chooses among basic orders."""
 
 
 def _choose(options: list[int], draw: float, but: int = ABSENT) -> int:
@@ -45,9 +37,8 @@ def _drop(event: Event, u: list[float], often: float = 0.5) -> Event:
 
 def _generalise(event: Event, u: list[float]) -> Event:
     """The event with a noun replaced by its hypernym, whose adjectives go with it."""
-    if u[4] < 0.5:
-        return event._replace(agent=concepts.HYPERNYM[event.agent])
-    return event._replace(patient=concepts.HYPERNYM[event.patient])
+    role = "agent" if u[4] < 0.5 else "patient"
+    return event._replace(**{role: concepts.HYPERNYM[getattr(event, role)]})
 
 
 def _contradicted(event: Event, u: list[float]) -> Event:
@@ -106,7 +97,7 @@ def nli_pairs(seed: int, split: str, hard: float) -> Iterator[Pair]:
         else:
             weaker = _drop(event, u)
             second = _generalise(weaker, u) if u[5] < 0.35 or weaker == event else weaker
-        yield Pair(event, second, label, u[9])
+        yield event, second, label, u[9]
 
 
 def paws_pairs(seed: int, split: str, passive: float) -> Iterator[Pair]:
@@ -123,7 +114,7 @@ def paws_pairs(seed: int, split: str, passive: float) -> Iterator[Pair]:
         if u[2] < SCRAMBLED:
             second = second._replace(scrambled=1)
         first, second = (event, second) if u[3] < 0.5 else (second, event)
-        yield Pair(first, second, label, u[9])
+        yield first, second, label, u[9]
 
 
 def questions(seed: int, split: str) -> Iterator[tuple[tuple[Event, Event], int, int, float]]:
@@ -144,13 +135,11 @@ def questions(seed: int, split: str) -> Iterator[tuple[tuple[Event, Event], int,
 
 
 def documents(seed: int, language: str, split: str) -> Iterator[Pair]:
-    """Yield two sentences about one event for pretraining: restated, extended or contradicted.
-
-    Each language has its own events: no two languages are parallel.
-    """
+    """Yield two sentences about one event for pretraining: restated, extended or contradicted. Each language has its
+    own events: no two languages are parallel."""
     for event, u in draw_events(seed, ("text", language), split, distinct=False):
         if u[11] >= 0.7:
-            yield Pair(event, _contradicted(event, u), "", u[9])
+            yield event, _contradicted(event, u), "", u[9]
             continue
         second = _drop(event, u)
         if u[5] < 0.3:
@@ -158,4 +147,4 @@ def documents(seed: int, language: str, split: str) -> Iterator[Pair]:
         forms = {"fronted": u[6] < 0.3, "passive": u[7] < 0.05, "scrambled": u[8] < SCRAMBLED}
         second = second._replace(**{form: 1 for form, drawn in forms.items() if drawn})
         first, second = (second, event) if u[11] < 0.3 else (event, second)
-        yield Pair(first, second, "", u[9])
+        yield first, second, "", u[9]
