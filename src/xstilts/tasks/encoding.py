@@ -66,8 +66,8 @@ def ragged(sequences: Sequence[Sequence[int]], dtype: Any = np.int32) -> tuple[n
 def tokenize(
     tokenizer: Any, first: list[str], second: list[str] | None, max_length: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Ids [tokens], offsets [n + 1] and, if the model needs them, segments [tokens] of texts or pairs of texts; the longer
-    text of a pair is cut first if it does not fit into `max_length`."""
+    """Ids [tokens], offsets [n + 1] and, if the model needs them, segments [tokens] of texts or pairs of texts; the
+    longer text of a pair is cut first if it does not fit into `max_length`."""
     # The backend's batch call is several times faster than the wrapper around it.
     backend = tokenizer.backend_tokenizer
     backend.enable_truncation(max_length, strategy="longest_first")

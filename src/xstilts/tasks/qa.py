@@ -254,8 +254,8 @@ def withhold(predictions: pa.Table, threshold: float) -> pa.Table:
 
 
 def fit_threshold(predictions: pa.Table) -> float:
-    """The threshold of `withhold` that gives these predictions their highest F1, the smallest of equals, among all margins
-    that occur and one below them (`find_best_thresh` of SQuAD v2's evaluator)."""
+    """The threshold of `withhold` that gives these predictions their highest F1, the smallest of equals, among all
+    margins that occur and one below them (`find_best_thresh` of SQuAD v2's evaluator)."""
     if_withheld = [not answers for answers in predictions["gold"].to_pylist()]
     gain = statistics(predictions, "f1")[:, 0] - if_withheld
     values, group = np.unique(_margin(predictions), return_inverse=True)

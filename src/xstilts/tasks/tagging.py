@@ -45,8 +45,8 @@ def complete(record: Record, task: Task) -> list[Record]:
 
 
 def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded:
-    """Sequences of whole words; a sentence that does not fit is continued in further ones, so that no word is dropped and
-    a score does not depend on `max_length`. A word that alone is longer keeps its first sub-words."""
+    """Sequences of whole words; a sentence that does not fit is continued in further ones, so that no word is dropped
+    and a score does not depend on `max_length`. A word that alone is longer keeps its first sub-words."""
     number: dict[str | None, int] = {tag: index for index, tag in enumerate(task.labels)}
     sentences = table["tokens"].to_pylist()
     pieces = _word_pieces({word for words in sentences for word in words}, tokenizer)
