@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -132,27 +133,20 @@ def _fault(table: pa.Table, gold: bool, sparse: bool) -> str:
 
 def _codes(table: pa.Table, *columns: str) -> tuple[np.ndarray, list[tuple]]:
     """A number per row for its combination of values, and the combinations in order of first occurrence."""
-    code = np.zeros(len(table), np.int64)
-    keys: list[tuple] = [()]
-    for name in columns:
-        encoded = table[name].combine_chunks()
-        if not isinstance(encoded.type, pa.DictionaryType):
-            encoded = encoded.dictionary_encode()
-        values = encoded.dictionary.to_pylist()
-        code = code * len(values) + encoded.indices.to_numpy(zero_copy_only=False)
-        keys = [(*key, value) for key in keys for value in values]
-    present, first, inverse = np.unique(code, return_index=True, return_inverse=True)
-    rank = np.argsort(np.argsort(first))
-    return rank[inverse], [keys[present[i]] for i in np.argsort(first)]
+    encoded = [table[name].combine_chunks().dictionary_encode() for name in columns]
+    values = [column.dictionary.to_pylist() for column in encoded]
+    indices = [column.indices.to_numpy(zero_copy_only=False) for column in encoded]
+    numbered = pa.array(np.ravel_multi_index(indices, [len(names) for names in values])).dictionary_encode()
+    keys = list(product(*values))
+    return numbered.indices.to_numpy().astype(np.int64), [keys[i] for i in numbered.dictionary.to_pylist()]
 
 
 def _check_examples(table: pa.Table, file: Path) -> None:
     """Raises XstiltsError unless all cells of a language cover the same examples, each once."""
     counts = [("example_id", "count"), ("example_id", "count_distinct")]
-    groups = table.unify_dictionaries().group_by
-    distinct = {
-        row["language"]: row["example_id_count_distinct"] for row in groups("language").aggregate(counts).to_pylist()
-    }
+    groups, distinct = table.unify_dictionaries().group_by, {}
+    for row in groups("language").aggregate(counts).to_pylist():
+        distinct[row["language"]] = row["example_id_count_distinct"]
     for row in groups(["language", "arm", "encoder", "replicate"]).aggregate(counts).to_pylist():
         code, count = row["language"], row["example_id_count"]
         if not count == row["example_id_count_distinct"] == distinct[code]:
