@@ -20,7 +20,7 @@ from xstilts.costs.sizes import Size, size_of
 from xstilts.engine import Outcome, Plan, Step, Store
 from xstilts.errors import XstiltsError
 from xstilts.study.freeze import freeze
-from xstilts.study.overview import bill, dot, grouped, mermaid, simulate
+from xstilts.study.overview import bill, draw, grouped, simulate
 from xstilts.study.plan import build_plan
 from xstilts.study.run import run_study
 from xstilts.tasks.encoding import cuts
@@ -234,8 +234,8 @@ def test_a_picture_has_a_box_per_kind_task_and_arm_and_stays_readable(pocket):
     assert graph.boxes["train", "pocket-nli", "far"] == 2
     names = [step.kind for step in pocket.plan.steps.values()]
     assert sum(count for label, count in graph.boxes.items() if label[0] == "train") == names.count("train")
-    assert 'label="train × 2\\npocket-nli\\nfar"' in dot(graph)
-    assert '["train × 2<br/>pocket-nli<br/>far"]' in mermaid(graph)
+    assert 'label="train × 2\\npocket-nli\\nfar"' in draw(graph, "dot")
+    assert '["train × 2<br/>pocket-nli<br/>far"]' in draw(graph, "mermaid")
     arms = {f"far-{i}": arm for i in range(20) for arm in [pocket.frozen.study.arms["far"]]}
     many = replace(pocket.frozen, study=pocket.frozen.study.model_copy(update={"arms": arms}),
                    sources=dict.fromkeys(arms, pocket.frozen.sources["far"]))  # fmt: skip

@@ -13,6 +13,11 @@ from xstilts.study.steps import StudyPlan
 
 BOXES = 60
 """A picture with more boxes cannot be read: then the arms of a kind and task are drawn together."""
+PICTURES = {
+    "dot": ("digraph plan {\n  rankdir=LR;\n  node [shape=box];", '  {} [label="{}"];', "  {} -> {};", "\\n", "}"),
+    "mermaid": ("flowchart LR", '  {}["{}"]', "  {} --> {}", "<br/>", ""),
+}
+"""The languages of Graphviz, and of Mermaid, which many viewers of Markdown draw: start, box, arrow, new line, end."""
 Label = tuple[str, ...]
 
 
@@ -117,21 +122,12 @@ def grouped(planned: StudyPlan) -> Graph:
     return Graph(Counter(labels.values()), [arrow for arrow in arrows if arrow[0] != arrow[1]])
 
 
-def dot(graph: Graph) -> str:
-    """The graph in the language of Graphviz."""
-    lines = _lines(graph, '  {} [label="{}"];', "  {} -> {};", "\\n")
-    return "\n".join(["digraph plan {", "  rankdir=LR;", "  node [shape=box];", *lines, "}"])
-
-
-def mermaid(graph: Graph) -> str:
-    """The graph in the language of Mermaid, which many viewers of Markdown draw."""
-    return "\n".join(["flowchart LR", *_lines(graph, '  {}["{}"]', "  {} --> {}", "<br/>")])
-
-
-def _lines(graph: Graph, box: str, arrow: str, newline: str) -> list[str]:
-    """A line for each box and each arrow."""
-    names, lines = {label: f"n{i}" for i, label in enumerate(graph.boxes)}, []
+def draw(graph: Graph, language: str) -> str:
+    """The graph in one of `PICTURES`."""
+    start, box, arrow, newline, end = PICTURES[language]
+    names, lines = {label: f"n{i}" for i, label in enumerate(graph.boxes)}, [start]
     for label, count in graph.boxes.items():
         kind, *rest = (part.replace('"', "'") for part in label)
         lines.append(box.format(names[label], newline.join([f"{kind} × {count:,}", *filter(None, rest)])))
-    return lines + [arrow.format(names[source], names[target]) for source, target in graph.arrows]
+    lines += [arrow.format(names[source], names[target]) for source, target in graph.arrows]
+    return "\n".join([*lines, *end])
