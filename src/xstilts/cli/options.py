@@ -50,12 +50,10 @@ def planned_study(
 
 def device_class(name: str) -> str:
     """Resolve `auto` to `cuda` or `cpu`, whichever this computer has; other names are returned as they are."""
-    if name != "auto":
-        return name
     from xstilts.models.hardware import has_gpu
 
-    if not has_gpu():
-        return "cpu"
+    if name != "auto" or not has_gpu():
+        return "cpu" if name == "auto" else name
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"

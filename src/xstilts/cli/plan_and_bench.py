@@ -70,7 +70,7 @@ def plan(
         return
     _print_design(facts)
     _print_cost(facts)
-    for warning in facts["warnings"]:
+    for warning in filter(None, [facts["device_memory_warning"], *facts["warnings"]]):
         say(f"warning: {warning}")
     if run:
         say(f"frozen in {run}; its steps: xstilts step --run {run} --list")
@@ -115,8 +115,6 @@ def _print_cost(facts: Row) -> None:
         f"({todo['devices_used']:.0%} of their time; the critical path takes {path})"
     )
     say(f"rates of {facts['rates']['device']}: {facts['rates']['ground']}")
-    if facts["device_memory_warning"]:
-        say(f"warning: {facts['device_memory_warning']}")
     if facts["assumed_steps"]:
         say(f"{facts['assumed_steps']:,} steps rest on an assumed size; docs/planning.md has the table")
 

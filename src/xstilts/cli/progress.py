@@ -1,6 +1,5 @@
 """What is shown while a study runs."""
 
-import sys
 import time
 from collections import defaultdict
 from typing import Any
@@ -54,9 +53,12 @@ class Watcher:
                 self.seconds, self.running = {}, {}
                 self.progress.tasks[0].start_time = time.monotonic() - (time.time() - self.begin)
             self.todo, self.steps, self.jobs = set(event["todo"]), len(event["todo"]), event["slots"]
-            self._say(f"{event['steps']} steps, {event['steps'] - self.steps} of them already in the store")
+            say(
+                f"{event['steps']} steps, {event['steps'] - self.steps} of them already in the store",
+                console=self.console,
+            )
         elif name == "note":
-            self._say(f"note: {event['why']}")
+            say(f"note: {event['why']}", console=self.console)
         elif name == "started":
             self.running[fingerprint] = (self.now, 0.0)
         elif name == "progress" and fingerprint in self.running:
@@ -67,12 +69,12 @@ class Watcher:
             if name in ("finished", "failed"):
                 self.todo.discard(fingerprint)
             if name != "finished":
-                self._say(f"{name}: {step.label}: {': '.join(event['why'].splitlines()[:2])}")
+                say(f"{name}: {step.label}: {': '.join(event['why'].splitlines()[:2])}", console=self.console)
             else:
                 self.seconds[fingerprint] = event["seconds"]
                 noteworthy = (self.steps - len(self.todo)) % 20 == 0 or step.kind == "pretrain"
                 if noteworthy and not self.replay and not self.console.is_terminal:
-                    self._say(f"{self.position()} · {step.label}")
+                    say(f"{self.position()} · {step.label}", console=self.console)
         if self.console.is_terminal and not self.replay:
             label = visible(next((self.plan.steps[f].label[:44] for f in self.running), ""))
             description, left = f"{self.steps - len(self.todo)}/{self.steps} steps · {label}", clock(self.left())
@@ -109,11 +111,6 @@ class Watcher:
         if not self.seconds:
             return f"all {len(self.plan.steps):,} steps were in the store"
         return comparison(compared(self.plan, self.seconds)) or f"{len(self.seconds):,} steps ran"
-
-    def _say(self, text: str) -> None:
-        say(text, console=self.console)
-        if not self.console.is_terminal:
-            sys.stdout.flush()
 
 
 def clock(seconds: float | None) -> str:

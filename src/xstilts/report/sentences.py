@@ -8,16 +8,6 @@ from xstilts.report.tables import target_table, targets
 
 Result = dict[str, Any]
 
-UNBEATEN = (
-    "† Not shown to beat the baseline: the interval of the difference reaches zero or lies below it. "
-    "Differences between such arms cannot be interpreted."
-)
-
-IDLE = (
-    "encoder '{}' scores the same in both arms in every replicate, so it did not learn; disregard it. It makes the "
-    "interval look narrower than it is."
-)
-
 
 def scope(result: Result) -> list[str]:
     """The scope of the conclusions that all verdicts share."""
@@ -72,9 +62,12 @@ def caveats(result: Result) -> list[Result]:
             how = f"random-language inference, each of the {by_language['families']} families weighted equally"
             value = f"{signed(by_language['estimate'])} {interval(by_language)}"
             text = f"{opening}. For languages like them ({how}): {value}."
-        idle = [part["encoder"] for part in judged["parts"] if "encoder" in part and part["low"] == part["high"] == 0]
-        for key in [(text, False), *((IDLE.format(encoder), True) for encoder in idle)]:
-            contrasts.setdefault(key, []).append(judged["contrast"])
+        contrasts.setdefault((text, False), []).append(judged["contrast"])
+        for part in judged["parts"]:
+            if "encoder" in part and part["low"] == part["high"] == 0:
+                idle = f"encoder '{part['encoder']}' scores the same in both arms in every replicate"
+                text = f"{idle}, so it did not learn; disregard it. It makes the interval look narrower than it is."
+                contrasts.setdefault((text, True), []).append(judged["contrast"])
     lines = [{"text": f"{', '.join(names)}: {text}", "warning": idle} for (text, idle), names in contrasts.items()]
     compared = {judged[side] for judged in result["verdicts"] for side in ("left", "right")}
     for target in [name for name in result["study"]["primary"] if name in targets(result)]:
@@ -86,7 +79,10 @@ def caveats(result: Result) -> list[Result]:
 
 def footnote(result: Result) -> str:
     """What the mark † at scores means; "" if no score has it."""
-    return UNBEATEN if any(target_table(result, target)["unbeaten"] for target in targets(result)) else ""
+    if not any(target_table(result, target)["unbeaten"] for target in targets(result)):
+        return ""
+    meaning = "the interval of the difference reaches zero or lies below it"
+    return f"† Not shown to beat the baseline: {meaning}. Differences between such arms cannot be interpreted."
 
 
 def purpose(result: Result) -> str:
