@@ -1,4 +1,4 @@
-"""Bad data files are reported as bad rows or errors: no traceback, and no wrong number without a word."""
+"""Bad data files are reported as bad rows or errors, not as tracebacks or silently wrong numbers."""
 
 import json
 
@@ -16,18 +16,18 @@ from xstilts.study.plan import build_plan
 from xstilts.tasks.task import Task
 
 
-def found(folder, kind, records, source=None, **more):
-    """The rows of JSON records, and what was wrong with the others."""
+def load(folder, kind, records, source=None, **more):
+    """The examples of JSON records, and the reasons why the other records are bad."""
     (folder / "en").write_text("\n".join(map(json.dumps, records)))
     task = Task(name="t", type=kind, source={"format": "jsonl", "files": {"train": "{lang}"}, **(source or {})}, **more)
     result = load_examples(task, "train", "en", folder, {})
     return result.table, [problem.found for problem in result.rejected]
 
 
-def test_words_and_tags_of_unequal_number_are_bad_and_nothing_is_cut(tmp_path):
+def test_sentences_with_more_words_than_tags_or_fewer_are_bad_rows(tmp_path):
     records = [{"tokens": ["x", "y", "z"], "tags": ["A"]}, {"tokens": ["x"], "tags": ["A", "A"]}, {"tags": ["A"]},
                {"tokens": "xy", "tags": ["A", "A"]}, {"tokens": ["x", "y"], "tags": ["A", "_"]}]  # fmt: skip
-    table, problems = found(tmp_path, "tagging", records, {"unlabelled": ["_"]}, labels=["A"])
+    table, problems = load(tmp_path, "tagging", records, {"unlabelled": ["_"]}, labels=["A"])
     assert table["tokens"].to_pylist() == [["x"]]
     assert problems == ["3 words with 1 tags", "1 words with 2 tags", "a sentence without words", "tokens is 'xy'"]
 
@@ -36,20 +36,20 @@ def test_words_and_tags_of_unequal_number_are_bad_and_nothing_is_cut(tmp_path):
     ["abc"], "abc", 3, {"text": ["abc"]}, {"text": ["abc"], "answer_start": [0, 4]}, [{"text": "abc"}],
     [{"text": "abc", "answer_start": "0"}], [{"text": "def", "answer_start": -3}],
 ])  # fmt: skip
-def test_answers_that_are_no_answers_are_bad_rows(tmp_path, answers):
+def test_malformed_answers_are_bad_rows(tmp_path, answers):
     good = {"context": "abc def", "question": "q", "answers": [{"text": "def", "answer_start": 4}]}
-    table, problems = found(tmp_path, "qa", [good, {**good, "answers": answers}])
+    table, problems = load(tmp_path, "qa", [good, {**good, "answers": answers}])
     assert (len(table), len(problems)) == (1, 1)
 
 
-def test_a_text_where_a_list_of_choices_belongs_is_no_list_of_letters(tmp_path):
-    _, problems = found(tmp_path, "multiple_choice", [{"context": "c", "choices": "abc", "label": 0}])
+def test_choices_that_are_a_string_are_a_bad_row(tmp_path):
+    _, problems = load(tmp_path, "multiple_choice", [{"context": "c", "choices": "abc", "label": 0}])
     assert problems == ["choices is 'abc'"]
 
 
-def test_a_cluster_that_names_no_column_does_not_make_one_cluster_of_all_rows(tmp_path):
+def test_a_cluster_column_that_does_not_exist_makes_every_row_bad(tmp_path):
     record = {"text_a": "x", "label": "A"}
-    _, problems = found(tmp_path, "classification", [record, record], {"cluster": "premise"}, labels=["A"])
+    _, problems = load(tmp_path, "classification", [record, record], {"cluster": "premise"}, labels=["A"])
     assert problems == ["no 'premise', which `cluster` names"] * 2
 
 
@@ -81,7 +81,7 @@ def test_files_of_another_format_are_refused(tmp_path, form, text):
     assert error.value.kind == "bad-file"
 
 
-def test_one_file_is_not_read_as_that_of_every_language(tmp_path):
+def test_a_single_file_for_several_languages_is_refused(tmp_path):
     (tmp_path / "train.tsv").write_text("x\n")
     source = {"format": "lines", "files": {"train": "train.tsv"}}
     task = Task(name="t", type="mlm", source=source)
@@ -97,7 +97,7 @@ def test_one_file_is_not_read_as_that_of_every_language(tmp_path):
     (["t", "t"], "bad-setting"), (["other", "nope"], "unknown-name"), (["round", "other"], "bad-setting"),
     (["text", "other"], "bad-setting"),
 ])  # fmt: skip
-def test_unions_of_unknown_tasks_of_themselves_or_of_other_types_are_refused(union, kind, tmp_path):
+def test_unions_with_unknown_tasks_cycles_or_mixed_types_are_refused(union, kind, tmp_path):
     lines = {"format": "lines", "files": {"train": "{lang}"}}
     task = Task(name="t", type="classification", source={"union": union})
     known = {"t": task, "other": Task(name="other", type="classification", source=lines),
@@ -116,12 +116,12 @@ def test_unions_of_unknown_tasks_of_themselves_or_of_other_types_are_refused(uni
     {"format": "table", "files": {"dev": "x"}, "columns": {"text_a": -1}},
     {"format": "lines", "files": {"dev": "x"}, "rows": {"dev": [5, 2]}},
 ])  # fmt: skip
-def test_sources_that_their_format_cannot_read_are_mistakes(source):
+def test_settings_that_do_not_fit_the_format_are_refused(source):
     with pytest.raises(ValidationError):
         Task(name="t", type="mlm", source=source)
 
 
-def test_overlap_with_another_task_does_not_depend_on_capitals(tmp_path):
+def test_overlap_with_another_task_ignores_case(tmp_path):
     (tmp_path / "en").write_text("Hello  World\nbye\n")
     task = Task(name="t", type="mlm", source={"format": "lines", "files": {"train": "{lang}"}})
     other = texts_of(task, ["train"], "en", tmp_path, {})
@@ -132,7 +132,7 @@ def test_overlap_with_another_task_does_not_depend_on_capitals(tmp_path):
 TRAINING = {"epochs": 1, "batch_size": 2, "recipe": {"learning_rate": 1e-3}}
 
 
-def test_a_layer_is_never_chosen_in_held_out_languages(tmp_path):
+def test_layers_are_not_chosen_on_held_out_languages(tmp_path):
     target = {"layers": [1, 2], "dev": "validation"}
     source = {"world": 1, "kind": "retrieval", "rows": {"validation": 20, "test": 20}}
     tasks = {"pairs": {"type": "retrieval", "parallel": True, "source": source}}
@@ -143,7 +143,7 @@ def test_a_layer_is_never_chosen_in_held_out_languages(tmp_path):
     assert not {code for s in steps for code in s.arguments["layer_languages"]} & set(frozen.held_out)
 
 
-def test_an_arm_without_rows_in_the_languages_it_is_given_is_refused(tmp_path):
+def test_an_arm_without_examples_in_its_given_languages_is_refused(tmp_path):
     (tmp_path / "en").write_text("x\ty\t0\n")
     source = {"format": "table", "files": {"train": "{lang}", "validation": "{lang}"},
               "columns": {"text_a": 0, "text_b": 1, "label": 2}}  # fmt: skip

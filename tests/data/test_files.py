@@ -1,4 +1,4 @@
-"""Examples from local files: what is read, and what is refused with which error."""
+"""Examples from local files: what is read, and which errors bad files give."""
 
 import json
 
@@ -47,14 +47,14 @@ def test_a_table_without_a_header_is_read_by_position(tmp_path):
     assert table["language"].to_pylist() == ["en", "en"]
 
 
-def test_splits_of_one_file_share_no_row(tmp_path):
+def test_splits_of_one_file_are_disjoint(tmp_path):
     (tmp_path / "en.tsv").write_text("".join(f"{i}\tb\tneutral\n" for i in range(6)))
     mine = table_task(files={"train": "{lang}.tsv", "test": "{lang}.tsv"}, rows={"train": (2, 6), "test": (0, 2)})
     assert read(mine, tmp_path)["text_a"].to_pylist() == ["2", "3", "4", "5"]
     assert read(mine, tmp_path, split="test")["text_a"].to_pylist() == ["0", "1"]
 
 
-def test_a_table_with_a_header_is_read_by_name_and_csv_quotes_are_undone(tmp_path):
+def test_a_table_with_a_header_is_read_by_name_and_csv_is_unquoted(tmp_path):
     text = '\ufeffgold,prem,hyp\nneutral,"a, ""b""\nc",d\nentailment,e,f\n'
     (tmp_path / "en.csv").write_text(text, encoding="utf-8")
     mine = table_task(files={"train": "{lang}.csv"}, columns={"text_a": "prem", "text_b": "hyp", "label": "gold"})
@@ -63,7 +63,7 @@ def test_a_table_with_a_header_is_read_by_name_and_csv_quotes_are_undone(tmp_pat
     assert table["label"].to_pylist() == ["neutral", "entailment"]
 
 
-def test_tagged_words_are_read_with_and_without_a_last_empty_line(tmp_path):
+def test_tagged_words_are_read_with_and_without_a_trailing_empty_line(tmp_path):
     mine = task("tagging", ("O", "B-PER", "I-PER"), format="tagged", files={"train": "{lang}.tsv"})
     text = "Ada\tB-PER\nKing\tI-PER\n\n\nวัน\tO"
     for end in ("", "\n", "\n\n"):
@@ -107,13 +107,13 @@ def test_an_answer_that_is_not_at_its_offset_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["not json", "[1]", '{"data": [{"title": "x"}]}', '{"data": [{"paragraphs": [{}]}]}'])
-def test_json_of_another_shape_is_refused(tmp_path, text):
+def test_json_of_the_wrong_shape_is_refused(tmp_path, text):
     (tmp_path / "en.json").write_text(text)
     error = refused(task("qa", (), format="squad", files={"train": "{lang}.json"}), tmp_path)
     assert error.kind == "bad-file" and "en.json" in error.what and "Error" not in error.why
 
 
-def test_questions_without_answers_have_withheld_ones(tmp_path):
+def test_answers_are_withheld_if_questions_have_no_answers_field(tmp_path):
     questions = [{"id": "1", "question": "who?"}, {"id": "2", "question": "what?"}]
     content = {"data": [{"paragraphs": [{"context": "c", "qas": questions}]}]}
     (tmp_path / "en.json").write_text(json.dumps(content))
@@ -177,14 +177,14 @@ def test_columns_of_tagged_words_may_be_separated_by_spaces(tmp_path):
     assert table["tags"].to_pylist() == [["B-PER", "O"], ["B-PER"]]
 
 
-def test_tokens_with_spaces_and_without_tags_are_kept_whole(tmp_path):
+def test_untagged_tokens_may_contain_spaces(tmp_path):
     mine = task("tagging", ("O",), format="tagged", files={"train": "{lang}.txt"})
     (tmp_path / "vi.txt").write_text("thực sự\nlà\n\nHà Nội\n", encoding="utf-8")
     examples = load_examples(mine, "train", "vi", tmp_path, {})
     assert examples.withheld and examples.table["tokens"].to_pylist() == [["thực sự", "là"], ["Hà Nội"]]
 
 
-def test_docstart_begins_a_cluster_and_is_no_sentence(tmp_path):
+def test_docstart_begins_a_cluster_and_is_not_a_sentence(tmp_path):
     mine = task("tagging", ("O",), format="tagged", files={"train": "{lang}.txt"})
     (tmp_path / "en.txt").write_text("-DOCSTART- O\n\na O\n\nb O\n\n-DOCSTART- O\n\nc O\n")
     table = read(mine, tmp_path)
@@ -202,7 +202,7 @@ def test_gold_pairs_of_unknown_sentences_are_bad_rows(tmp_path):
     assert [row.found for row in examples.rejected] == ["the gold file names 'en-99'", "the gold file names 'de-99'"]
 
 
-def test_a_label_column_that_no_row_has_is_noted(tmp_path):
+def test_a_label_column_beyond_the_width_of_the_table_is_noted(tmp_path):
     (tmp_path / "en.tsv").write_text("a\tb\tneutral\nc\td\tneutral\n")
     examples = load_examples(table_task(columns={**COLUMNS, "label": 3}), "train", "en", tmp_path, {})
     assert examples.withheld and "no row has a column 3" in examples.note and "3 columns" in examples.note
@@ -216,7 +216,7 @@ def test_a_file_in_utf_16_is_refused(tmp_path, encoding):
         assert error.kind == "bad-file" and "UTF-16" in error.what and "line 1" in error.why
 
 
-def test_an_unreadable_header_is_named_and_no_other_line_is_taken_for_it(tmp_path):
+def test_an_invalid_header_is_an_error_and_the_next_line_does_not_replace_it(tmp_path):
     (tmp_path / "en.tsv").write_bytes(b"pr\xe9mise\thyp\tlabel\na\tb\tneutral\n")
     error = refused(table_task(columns={"text_a": "premise", "text_b": "hyp", "label": "label"}), tmp_path)
     assert error.kind == "bad-file" and "line 1" in error.what and "0xe9" in error.what
@@ -248,7 +248,7 @@ def test_a_missing_column_is_named_with_the_closest(tmp_path):
     assert "en.tsv" in refused(table_task(columns=columns), tmp_path).what
 
 
-def test_a_missing_language_split_or_folder_is_refused_before_anything_is_read(tmp_path):
+def test_a_missing_language_split_or_folder_is_refused(tmp_path):
     error = refused(table_task(), tmp_path, "sw")
     assert error.kind == "missing-data" and "sw.tsv" in error.what
     error = refused(table_task(), tmp_path, split="trian")
@@ -266,7 +266,7 @@ def test_a_path_outside_the_data_folder_is_refused(tmp_path, pattern):
     assert refused(table_task(), data).kind == "unsafe"
 
 
-def test_parallel_tasks_share_ids_and_clusters_and_others_share_none(tmp_path):
+def test_only_parallel_tasks_share_ids_and_clusters_across_languages(tmp_path):
     for code in ("en", "tr"):
         (tmp_path / f"{code}.tsv").write_text("p\ta\tneutral\np\tb\tentailment\nq\tc\tneutral\np\td\tneutral\n")
     for parallel in (True, False):
@@ -294,7 +294,7 @@ def corpus(tmp_path):
     return tmp_path, Task(name="text", type="mlm", source=source), {"ner": ner}
 
 
-def test_raw_text_has_every_sentence_once_and_no_scored_one(corpus):
+def test_raw_text_has_every_sentence_once_except_scored_ones(corpus):
     folder, text, tasks = corpus
     table = load_examples(text, "train", "en", folder, tasks).table
     assert table.schema == SCHEMAS["mlm"]
@@ -310,7 +310,7 @@ def test_the_digest_of_the_data_depends_on_every_file(corpus):
     assert len(seen) == 4
 
 
-def test_raw_text_may_be_that_of_a_task_without_files(corpus):
+def test_raw_text_can_come_from_a_task_without_files(corpus):
     folder, _, _ = corpus
     source = WorldSource(world=1, kind="nli", rows={"train": 3})
     world = Task(name="w", type="classification", labels=NLI, source=source)
@@ -319,13 +319,13 @@ def test_raw_text_may_be_that_of_a_task_without_files(corpus):
     assert content_digest(text, "train", "en", folder, {"w": world})
 
 
-def test_languages_are_available_where_their_file_is(tmp_path):
+def test_a_language_is_available_if_its_file_exists(tmp_path):
     (tmp_path / "tr.tsv").write_text("a\tb\tneutral\n")
     assert available(table_task(), "train", ("en", "tr"), tmp_path, {}) == ["tr"]
     assert available(table_task(languages=("en",)), "train", ("en", "tr"), tmp_path, {}) == []
 
 
-def test_prepared_examples_are_read_in_the_order_asked_for_and_an_empty_file_is_refused(tmp_path):
+def test_prepared_examples_are_read_in_the_given_order_and_an_empty_file_is_refused(tmp_path):
     out = {code: tmp_path / "out" / code for code in ("en", "tr", "fi")}
     for code, folder in out.items():
         folder.mkdir(parents=True)
@@ -353,7 +353,7 @@ TAGGED = {
     ("name", "split", "counts"),
     [("panx", "dev", {"en": 2000, "zh": 2000, "ur": 1000, "qu": 100}), ("udpos", "dev", {"ar": 909, "ta": 80})],
 )
-def test_real_tagged_files_are_read_whole(real_data, name, split, counts):
+def test_real_tagged_files_are_read_completely(real_data, name, split, counts):
     tags, pattern = TAGGED[name]
     mine = task("tagging", tags, format="tagged", files={split: pattern.replace("{split}", split)})
     for code, count in counts.items():
@@ -378,7 +378,7 @@ def test_real_parallel_test_sets_keep_items_and_clusters_together_in_all_languag
         assert len(set(tables[0]["cluster_id"].to_pylist())) == {"xnli": 830, "pawsx": 2000}[name]
 
 
-def test_real_sentence_pairs_and_questions_are_read_whole(real_data):
+def test_real_sentence_pairs_and_questions_are_read_completely(real_data):
     patterns = {"files": {"test": "tatoeba/tatoeba.{iso3}-eng.{iso3}"}, "english": "tatoeba/tatoeba.{iso3}-eng.eng"}
     tatoeba = lines_task(**patterns, codes={"sw": "swh", "zh": "cmn"})
     for code, pairs in {"sw": 390, "te": 234, "th": 548, "zh": 1000}.items():
@@ -401,7 +401,7 @@ def test_real_unanswerable_questions_are_read(real_data):
     assert sum(not a for a in answers) == 5945
 
 
-def test_scored_sentences_of_real_data_never_enter_raw_text(real_data):
+def test_raw_text_of_real_data_has_no_scored_sentences(real_data):
     tags, pattern = TAGGED["panx"]
     source = FileSource(format="tagged", files={s: pattern.replace("{split}", s) for s in ("train", "dev")})
     panx = Task(name="panx", type="tagging", labels=tags, source=source)
@@ -413,7 +413,7 @@ def test_scored_sentences_of_real_data_never_enter_raw_text(real_data):
     assert set(table["text"].to_pylist()) == set(raw) - scored
 
 
-def test_old_codes_of_languages_are_made_canonical_and_still_name_the_files(tmp_path):
+def test_deprecated_language_codes_become_canonical_and_still_name_the_files(tmp_path):
     (tmp_path / "iw.tsv").write_text("a\tb\tneutral\n")
     source = {"format": "table", "files": {"train": "{lang}.tsv"}, "columns": COLUMNS}
     mine = Task(name="t", type="classification", labels=NLI, languages=["iw"], source=source)

@@ -1,4 +1,4 @@
-"""Every folder of real data loads through an entry of a few lines, with as many examples as its index says."""
+"""Every folder of real data loads through a short entry, with the number of examples in its index."""
 
 from pathlib import Path
 
@@ -54,12 +54,12 @@ def counted(name, data, only=()):
 
 
 @pytest.mark.parametrize("name", COUNTS)
-def test_a_folder_has_the_examples_that_its_index_says(real_data, name):
+def test_a_folder_has_the_number_of_examples_in_its_index(real_data, name):
     assert counted(name, real_data) == COUNTS[name]
 
 
 @pytest.mark.parametrize(("name", "languages", "train", "en"), [("panx", 47, 47, 20_000), ("udpos", 34, 24, 10_000)])
-def test_tagged_tasks_have_the_languages_and_examples_that_their_index_says(real_data, name, languages, train, en):
+def test_tagged_tasks_have_the_languages_and_examples_in_their_index(real_data, name, languages, train, en):
     counts = counted(name, real_data, only=("validation",))["validation"]
     assert len(counts) == languages and max(counts.values()) == 2000
     codes = tuple(language.code for language in all_languages())

@@ -1,4 +1,4 @@
-"""Where examples come from: the hub's format and cache, the benchmark's folder, file formats, bad rows of all kinds."""
+"""Sources of examples: the hub's format and cache, the benchmark's folder, file formats, and bad rows."""
 
 import json
 import shutil
@@ -31,7 +31,7 @@ def table(task, split="train", code="en", data=None, tasks=None, withheld=False)
 
 
 def refused(kind, *arguments):
-    """The text of the error of that kind that a table cannot be loaded with."""
+    """The text of the error of a given kind that loading a task raises."""
     with pytest.raises(XstiltsError) as caught:
         table(*arguments)
     assert caught.value.kind == kind
@@ -39,7 +39,7 @@ def refused(kind, *arguments):
 
 
 def class_names(column, names, inner=False):
-    """Schema metadata as the hub's Parquet files carry it."""
+    """Schema metadata as in the hub's Parquet files."""
     feature = {"names": names, "_type": "ClassLabel"}
     feature = {"feature": feature, "_type": "List"} if inner else feature
     return feature
@@ -72,7 +72,7 @@ def write_card(folder, configs):
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    """A folder of data that holds copies of repositories in the hub's own format; the caches are fresh."""
+    """A data folder with copies of repositories in the hub's format, and empty caches."""
     datasets = pytest.importorskip("datasets")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
@@ -88,7 +88,7 @@ def hub(tmp_path, monkeypatch):
     return data
 
 
-def test_a_copy_of_a_repository_gives_the_examples_that_the_catalogue_describes(hub):
+def test_a_local_copy_of_a_repository_is_read_as_the_catalogue_describes(hub):
     xnli = catalogue()["xnli"]
     found = table(xnli, "train", "sw", hub)
     assert found["text_a"].to_pylist() == ["p sw", "p sw", "q sw"]
@@ -100,12 +100,12 @@ def test_a_copy_of_a_repository_gives_the_examples_that_the_catalogue_describes(
     assert content_digest(xnli, "train", "sw", hub, {}) != content_digest(xnli, "train", "en", hub, {})
 
 
-def test_withheld_labels_of_the_hub_are_refused_unless_predictions_alone_are_wanted(hub):
+def test_withheld_labels_of_the_hub_are_refused_unless_only_predictions_are_wanted(hub):
     assert "no gold labels in 'sw'" in refused("inconsistent", catalogue()["xnli"], "test", "sw", hub)
     assert table(catalogue()["xnli"], "test", "sw", hub, withheld=True)["label"].null_count == 3
 
 
-def test_a_single_missing_label_is_a_bad_row_and_not_a_withheld_test_set(hub):
+def test_a_single_missing_label_is_a_bad_row(hub):
     found = load_examples(catalogue()["xnli"], "validation", "sw", hub, {})
     assert [str(problem) for problem in found.rejected] == [
         "facebook/xnli sw validation, row 2 (sw): no label; expected a gold label, as other rows have"
@@ -113,7 +113,7 @@ def test_a_single_missing_label_is_a_bad_row_and_not_a_withheld_test_set(hub):
     assert len(found.table) == 2 and not found.withheld
 
 
-def test_languages_splits_columns_and_repositories_that_are_missing(hub):
+def test_missing_languages_splits_columns_and_repositories_are_refused(hub):
     xnli = catalogue()["xnli"]
     assert "'th' not found" in refused("network", xnli, "train", "th", hub)
     assert "did you mean 'train'" in refused("unknown-name", xnli, "trian", "sw", hub)
@@ -157,7 +157,7 @@ def test_a_union_has_the_examples_of_its_parts_under_distinct_ids(hub):
     assert found.table["label"].to_pylist() == ["entailment", *["entailment", "contradiction"] * 4]
 
 
-def test_tags_choices_answers_and_prefixes_come_from_the_hub_as_the_catalogue_says(hub):
+def test_tags_choices_answers_and_prefixes_are_read_from_the_hub(hub):
     known = catalogue()
     tags = list(known["panx"].labels)
     panx = {"tokens": [["Ada", "ran"]], "ner_tags": [[1, 0]]}
@@ -178,7 +178,7 @@ def test_tags_choices_answers_and_prefixes_come_from_the_hub_as_the_catalogue_sa
     assert found["answers"].to_pylist() == [[{"text": "Ada", "start": 0}]] * 2
 
 
-def test_raw_text_may_come_from_hub_tasks_alone(hub):
+def test_raw_text_can_come_from_hub_tasks_alone(hub):
     xnli = catalogue()["xnli"]
     text = entry({"of_tasks": {"xnli": "train"}, "without": {"xnli": "test"}}, "mlm")
     refused("missing-data", text, "train", "sw", hub, {"xnli": xnli})
@@ -187,7 +187,7 @@ def test_raw_text_may_come_from_hub_tasks_alone(hub):
     refused("network", text, "train", "sw", None, {"xnli": xnli})
 
 
-def test_plain_files_of_a_repository_are_read_from_its_copy(hub):
+def test_plain_files_of_a_repository_are_read_from_its_local_copy(hub):
     folder = hub / "azarijafari/FarsTail"
     folder.mkdir(parents=True)
     (folder / "Train-word.csv").write_text('premise\thypothesis\tlabel\n"a ""b"""\tc\te\nd\te\tn\n', encoding="utf-8")
@@ -196,13 +196,13 @@ def test_plain_files_of_a_repository_are_read_from_its_copy(hub):
     assert found["label"].to_pylist() == ["entailment", "neutral"]
 
 
-def test_data_under_a_licence_say_where_it_is_available():
+def test_the_error_for_licensed_data_says_where_to_get_them():
     assert "LDC2005T13" in refused("missing-data", catalogue()["ccg"])
 
 
 @pytest.fixture
 def xtreme(tmp_path):
-    """The benchmark's download folder in small: two languages, test sets without labels."""
+    """A small version of the benchmark's download folder: two languages, test sets without labels."""
     for name, text in {
         "xnli/train-en.tsv": 'a\t"say ""b"""\tneutral\n',
         "xnli/dev-sw.tsv": "a\tb\tneutral\na\tc\tentailment\n",
@@ -224,7 +224,7 @@ def xtreme(tmp_path):
     return tmp_path
 
 
-def test_the_benchmarks_folder_has_examples_and_test_sets_without_labels(xtreme):
+def test_test_sets_in_the_benchmarks_folder_have_withheld_labels(xtreme):
     known = {name: from_xtreme_folder(task) for name, task in catalogue().items()}
     assert table(known["xnli"], "train", "en", xtreme)["text_b"].to_pylist() == ['say "b"']
     assert table(known["xnli"], "validation", "sw", xtreme)["label"].to_pylist() == ["neutral", "entailment"]
@@ -255,7 +255,7 @@ def test_a_sorted_file_is_shuffled_before_it_is_cut_into_splits(tmp_path):
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_nested_records_are_reached_by_paths(tmp_path, kind):
+def test_nested_fields_are_read_by_paths(tmp_path, kind):
     text, name = FORMATS[kind]
     (tmp_path / name).write_text(text)
     columns = {"question": "q.stem", "choices": "q.options.t", "label": "key"}
@@ -264,7 +264,7 @@ def test_nested_records_are_reached_by_paths(tmp_path, kind):
     assert (row["question"], row["choices"], row["label"], row["context"]) == ("who?", ["a", "b"], 1, None)
 
 
-def test_columns_that_make_a_list_and_blocks_of_lines(tmp_path):
+def test_several_columns_and_blocks_of_lines_become_choices(tmp_path):
     (tmp_path / "a.csv").write_text('id,c,x,y,label\n7,"in, out",one,two,0\n')
     mine = entry({"format": "table", "files": {"train": "a.csv"}, "columns": {
         "id": "id", "context": "c", "choices": ["x", "y"], "label": "label"}}, "multiple_choice")  # fmt: skip
@@ -278,7 +278,7 @@ def test_columns_that_make_a_list_and_blocks_of_lines(tmp_path):
     assert [problem.found for problem in found.rejected] == ["1 lines at the end"]
 
 
-def test_parquet_files_and_conllu_sentences(tmp_path):
+def test_parquet_files_and_conllu_sentences_are_read(tmp_path):
     pq.write_table(pa.table({"a": ["x"], "l": [1]}), tmp_path / "a.parquet")
     mine = entry({"format": "parquet", "files": {"train": "a.parquet"}, "columns": {"text_a": "a", "label": "l"},
                  "relabel": {"1": "neutral"}})  # fmt: skip
@@ -333,7 +333,7 @@ def test_every_bad_row_of_a_file_is_listed_at_once(broken):
     assert "line 5 (en): no label; expected a gold label, as other rows have (and 1 more such rows)" in caught.value.why
 
 
-def test_skipped_rows_are_listed_and_shift_no_other(broken, tmp_path):
+def test_skipped_rows_are_listed_and_do_not_shift_ids(broken, tmp_path):
     folder, source = broken
     arguments = {"task": entry(source, on_bad_row="skip").model_dump(), "tasks": {}, "split": "train",
                  "language": "en", "content": "", "data": str(folder)}  # fmt: skip

@@ -1,4 +1,4 @@
-"""The artificial languages: one meaning, and in each language the grammar of the real language of its name."""
+"""The artificial languages: items have one meaning, said by the grammar of each language's real namesake."""
 
 import hashlib
 import json
@@ -43,7 +43,7 @@ def concept(word: str) -> int:
 
 
 def sentence(language: str, order: str, **fields: str | int) -> str:
-    """An event said in the concepts of English, in the order of another language."""
+    """An event in English words, in the word order of another language."""
     given = {name: concept(word) if isinstance(word, str) else word for name, word in fields.items()}
     event = Event(**(dict.fromkeys(Event._fields[:9], ABSENT) | {"negated": 0} | given))
     return " ".join(CONCEPTS[c] for c in linearise(grammar(language), event, order))
@@ -73,7 +73,7 @@ def test_items_are_parallel_across_languages(kind):
         assert english[column].equals(korean[column])
 
 
-def test_a_pair_says_the_same_in_every_language():
+def test_a_pair_has_the_same_meaning_in_every_language():
     english = [set(row["text_a"].split()) for row in world_table(0, "nli", "test", "en", 60).to_pylist()]
     markers = {"did", "will", "not", "the", "obj", "agr1", "agr2", "been", "by"}
     for language in LANGUAGES:
@@ -82,7 +82,7 @@ def test_a_pair_says_the_same_in_every_language():
             assert {gloss[word] for word in row["text_a"].split()} - markers == words - markers
 
 
-def test_text_for_pretraining_is_not_parallel():
+def test_pretraining_text_is_not_parallel():
     glosses = []
     for language in ("en", "id"):
         gloss = dict(zip(lexicons(0)[language], lexicons(0)["en"], strict=True))
@@ -158,12 +158,12 @@ def test_paws_pairs_have_the_same_words_and_a_label_that_follows_from_roles():
     assert all(row["text_a"] != row["text_b"] for row in rows)
 
 
-def test_parameters_make_other_items():
+def test_parameters_change_the_items():
     easy, hard = (world_table(0, "nli", "train", "en", 50, hard=hard) for hard in (0.0, 0.5))
     assert not easy["text_a"].equals(hard["text_a"])
 
 
-def test_grammar_follows_the_language_of_that_name():
+def test_grammars_follow_the_real_languages():
     said = {"agent": "dog", "agent_adjective": "big", "verb": "see", "patient": "Anna", "negated": 1} | {
         "adposition": "in",
         "place": "house",
@@ -204,7 +204,7 @@ def test_code_mixing_replaces_about_that_share_of_the_words():
     assert all(b in english for a, b in pairs if a != b)
 
 
-def test_worlds_of_other_seeds_have_other_tables():
+def test_tables_depend_on_the_seed():
     assert not world_table(4, "nli", "test", "cy", 20).equals(world_table(3, "nli", "test", "cy", 20))
 
 
@@ -223,7 +223,7 @@ def test_tables_are_the_same_in_another_process():
     assert elsewhere == digest(world_table(7, "text", "train", "ar", 40, code_mixing=0.1))
 
 
-def test_items_do_not_change_with_the_code():
+def test_items_are_those_of_a_recorded_digest():
     rows = [world_table(1, kind, "train", "cy", 30, code_mixing=0.1).to_pylist() for kind in KINDS]
     assert hashlib.sha256(json.dumps(rows).encode()).hexdigest() == (
         "3d6ad95843199b1a9e6f0f7c55a6eaa41667c9f411aa34898ecb62af5368d62c"

@@ -1,4 +1,4 @@
-"""The catalogue, tasks of the user's own, and a study on a task of the benchmark from its rows to a submission."""
+"""The catalogue, pinned revisions, and a study on a benchmark task from its data to a submission."""
 
 import json
 import re
@@ -87,7 +87,7 @@ def test_the_plan_warns_of_an_unpinned_revision_and_the_study_pins_it(tmp_path, 
 
 
 def test_models_without_a_revision_are_pinned_to_the_cached_commit_without_a_network(tmp_path, monkeypatch):
-    """A cache of the hub's own layout; the study's steps then name the commit."""
+    """The cache has the hub's layout; the study's steps then name the commit."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     idle = dict.fromkeys(("near", "far", "diverse", "english-again", "in-language"))
@@ -98,8 +98,8 @@ def test_models_without_a_revision_are_pinned_to_the_cached_commit_without_a_net
         arms=idle | {"mt": {"intermediate": "nli", "languages": "far", "translated": "mt"}},
     )
     planned = freeze(load_study(path), None, "cpu")
-    told = "revision not pinned; `study` asks the hub for the current one and keeps it"
-    assert {f"encoder 'small': {told}", f"translator 'mt': {told}"} <= set(planned.warnings)
+    warning = "revision not pinned; `study` asks the hub for the current one and keeps it"
+    assert {f"encoder 'small': {warning}", f"translator 'mt': {warning}"} <= set(planned.warnings)
     with pytest.raises(XstiltsError, match="cannot load the model 'some/encoder'"):
         freeze(load_study(path), None, "cpu", resolved=True)
 
@@ -122,7 +122,7 @@ LABELS = ("entailment", "neutral", "contradiction")
 
 @pytest.fixture(scope="module")
 def benchmark(tmp_path_factory):
-    """The benchmark's folder with a small XNLI: labels for training and development, none for the test."""
+    """The benchmark's folder with a small XNLI: labels for training and development, none for test."""
     folder = tmp_path_factory.mktemp("download") / "xnli"
     folder.mkdir()
     codes = ("en", "sw", "tr", "zh", "hi", "ar", "de", "es", "fr")
@@ -175,7 +175,7 @@ def test_data_are_checked_on_the_command_line(benchmark):
 
 
 def run_folder(folder, task, kind, predictions, problems):
-    """A run of one target whose predictions are of one language and one cell."""
+    """A run with one target and predictions for one language and one cell."""
     make_run(folder, {"none": {}}, (task,), replicates=1, items=1)
     count = len(predictions["prediction"])
     cell = {"arm": "none", "encoder": "enc", "replicate": 1, "split": "test", "language": "sw"}
@@ -195,11 +195,11 @@ def problem(line):
     return {"unit": "line", "line": line, "found": "nothing"}
 
 
-def test_skipped_rows_shift_no_line_of_a_submission(tmp_path):
+def test_skipped_rows_do_not_shift_lines_of_a_submission(tmp_path):
     rows = {"example_id": ["test-0", "test-2", "test-3"], "prediction": ["neutral", "entailment", "entailment"]}
     run = run_folder(tmp_path / "labels", "xnli", "classification", rows, [problem(2), problem(5)])
-    told = submit(run, tmp_path / "out", "none")
-    assert told["filled"] == {"xnli/test-sw.tsv": 2}
+    summary = submit(run, tmp_path / "out", "none")
+    assert summary["filled"] == {"xnli/test-sw.tsv": 2}
     lines = (tmp_path / "out/xnli/test-sw.tsv").read_text().split("\n")
     assert lines == ["neutral", "entailment", "entailment", "entailment", "entailment", ""]
     rows = {"example_id": ["a", "b"], "prediction": ["neutral", "neutral"]}

@@ -1,4 +1,4 @@
-"""Multiple choice: what the model reads, its loss, and batches that never part the choices of a question."""
+"""Multiple choice: encoding, loss, and batches that keep the choices of a question together."""
 
 import numpy as np
 import pyarrow as pa
@@ -45,7 +45,7 @@ def tensors(encoded, indices):
     return {name: torch.from_numpy(array) for name, array in pad(encoded, indices, 0).items()}
 
 
-def test_each_choice_follows_the_context_and_the_question(encoded, tokenizer):
+def test_a_choice_is_encoded_after_the_context_and_the_question(encoded, tokenizer):
     texts = [tokenizer.decode(encoded.ids[a:b]) for a, b in zip(encoded.offsets[:-1], encoded.offsets[1:], strict=True)]
     assert encoded.examples.tolist() == [0, 0, 0, 1, 1, 2, 2, 2, 2, 2, 3, 3]
     assert encoded.labels.tolist() == [1, -100, -100, 0, -100, 3, *[-100] * 4, 1, -100]
@@ -57,7 +57,7 @@ def test_each_choice_follows_the_context_and_the_question(encoded, tokenizer):
 
 @pytest.mark.parametrize(("kind", "settings"), [*((kind, {}) for kind in KINDS),
                                                 ("modernbert", {"classifier_pooling": "mean"})])  # fmt: skip
-def test_the_loss_is_that_of_the_models_own_class(encoder_folder, encoded, kind, settings):
+def test_the_loss_equals_that_of_the_transformers_class(encoder_folder, encoded, kind, settings):
     model = with_head(encoder_folder(kind), multiple_choice.AUTO_CLASS, (), seed=1, **settings).eval()
     two = np.array([3, 4, 10, 11])
     batch = tensors(encoded, two)
@@ -146,7 +146,7 @@ def test_training_learns_which_choice_is_right(encoder_folder, tokenizer, tmp_pa
         ({"context": "a", "choices": ["x", "y"], "label": 2}, "label '2'"),
     ],
 )
-def test_an_incomplete_record_is_refused(record, found):
+def test_an_incomplete_record_is_a_bad_row(record, found):
     with pytest.raises(BadRow) as caught:
         multiple_choice.complete({**IDENTITY, **record}, TASK)
     assert caught.value.found == found

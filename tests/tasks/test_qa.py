@@ -1,4 +1,4 @@
-"""Question answering: windows and offsets in every script, the best of many spans, no answer, and the metrics."""
+"""Question answering: windows and offsets in every script, the best spans, unanswerable questions, and metrics."""
 
 import json
 from itertools import pairwise
@@ -56,23 +56,23 @@ def questions(items, answers=None, language="en"):
 
 @pytest.fixture(scope="session")
 def like_xlmr():
-    """A function that makes a tokenizer of the kind that XLM-R has: unigrams, NFKC, words marked at their start."""
+    """A function that makes a tokenizer like XLM-R's: unigrams, NFKC, words marked at their start."""
 
     def make(texts, size):
         special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-        made = Tokenizer(models.Unigram())
+        backend = Tokenizer(models.Unigram())
         steps = [normalizers.Nmt(), normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")]
-        made.normalizer = normalizers.Sequence(steps)
-        made.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
+        backend.normalizer = normalizers.Sequence(steps)
+        backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
         trainer = trainers.UnigramTrainer(
             vocab_size=size, special_tokens=special, unk_token="<unk>", show_progress=False
         )
-        made.train_from_iterator(texts, trainer)
-        made.post_processor = processors.TemplateProcessing(
+        backend.train_from_iterator(texts, trainer)
+        backend.post_processor = processors.TemplateProcessing(
             single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
         )
         names = {"cls_token": "<s>", "pad_token": "<pad>", "sep_token": "</s>", "unk_token": "<unk>"}
-        wrapped = transformers.PreTrainedTokenizerFast(tokenizer_object=made, **names)
+        wrapped = transformers.PreTrainedTokenizerFast(tokenizer_object=backend, **names)
         wrapped.model_input_names = ["input_ids"]
         return wrapped
 
@@ -81,17 +81,17 @@ def like_xlmr():
 
 @pytest.fixture(scope="session")
 def like_bert():
-    """Word pieces in lower case without accents, and segments: the marks of Thai and Hindi are no token's."""
+    """Lower-case word pieces without accents, and segments; no token covers the marks of Thai and Hindi."""
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    made = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    made.normalizer, made.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    backend = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    backend.normalizer, backend.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
     texts = [text for item in QUESTIONS + NORMALISED for text in item]
-    made.train_from_iterator(texts, trainers.WordPieceTrainer(vocab_size=200, special_tokens=special))
-    made.post_processor = processors.TemplateProcessing(
+    backend.train_from_iterator(texts, trainers.WordPieceTrainer(vocab_size=200, special_tokens=special))
+    backend.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     names = {"cls_token": "[CLS]", "pad_token": "[PAD]", "sep_token": "[SEP]", "unk_token": "[UNK]"}
-    wrapped = transformers.PreTrainedTokenizerFast(tokenizer_object=made, **names)
+    wrapped = transformers.PreTrainedTokenizerFast(tokenizer_object=backend, **names)
     wrapped.model_input_names = ["input_ids", "token_type_ids"]
     return wrapped
 
@@ -100,16 +100,16 @@ def like_bert():
 
 
 def cuts(encoded, table):
-    """Per window that has the answer, its row and the text between its labels."""
-    found = np.flatnonzero(encoded.labels[:, 0] > 0)
-    best = [np.array([(0, 0, 0), (1, *encoded.labels[i])], np.float32) for i in found]
-    starts, stops = encoded.offsets[found], encoded.offsets[found + 1]
+    """For each window with the answer, its row and the text between its labels."""
+    windows = np.flatnonzero(encoded.labels[:, 0] > 0)
+    best = [np.array([(0, 0, 0), (1, *encoded.labels[i])], np.float32) for i in windows]
+    starts, stops = encoded.offsets[windows], encoded.offsets[windows + 1]
     tokens = np.concatenate([np.arange(a, b) for a, b in zip(starts, stops, strict=True)])
     offsets = np.concatenate([[0], np.cumsum(stops - starts)])
-    rows = np.arange(len(found))
-    alone = qa.Encoded(encoded.ids[tokens], offsets, rows, encoded.labels[found], None, encoded.spans[tokens])
-    texts = qa.n_best(best, alone, table.take(encoded.examples[found]))
-    return [(int(row), options[0][1]) for row, options in zip(encoded.examples[found], texts, strict=True)]
+    rows = np.arange(len(windows))
+    alone = qa.Encoded(encoded.ids[tokens], offsets, rows, encoded.labels[windows], None, encoded.spans[tokens])
+    texts = qa.n_best(best, alone, table.take(encoded.examples[windows]))
+    return [(int(row), options[0][1]) for row, options in zip(encoded.examples[windows], texts, strict=True)]
 
 
 @pytest.mark.parametrize("max_length", [40, 128])
@@ -118,19 +118,19 @@ def test_labels_point_at_the_exact_answer_in_every_script(letters, max_length, i
     table = questions(items)
     encoded = qa.encode(table, QA, letters, max_length)
     assert encoded.lengths.max() <= max_length
-    found = cuts(encoded, table)
-    assert {row for row, _ in found} == set(range(len(items)))
-    assert all(text == items[row][2] for row, text in found)
+    answers = cuts(encoded, table)
+    assert {row for row, _ in answers} == set(range(len(items)))
+    assert all(text == items[row][2] for row, text in answers)
     assert (len(encoded) > len(table)) == (max_length == 40)
 
 
 @pytest.mark.parametrize("items", [QUESTIONS, NORMALISED])
 def test_sub_words_that_overlap_the_edges_of_an_answer_cover_it(tokenizer, like_xlmr, items):
     table = questions(items)
-    for own in (tokenizer, like_xlmr([text for item in QUESTIONS for text in item] * 4, 150)):
-        found = cuts(qa.encode(table, QA, own, 64), table)
-        assert {row for row, _ in found} == set(range(len(items)))
-        for row, text in found:
+    for each in (tokenizer, like_xlmr([text for item in QUESTIONS for text in item] * 4, 150)):
+        answers = cuts(qa.encode(table, QA, each, 64), table)
+        assert {row for row, _ in answers} == set(range(len(items)))
+        for row, text in answers:
             assert items[row][2] in text
             assert text in items[row][1]
 
@@ -144,10 +144,10 @@ def test_combining_marks_that_a_tokenizer_drops_stay_in_the_answer(like_bert):
 def test_windows_equal_those_of_transformers(tokenizer, like_xlmr, like_bert):
     max_length = 64
     table = questions([(q, " ".join([c] * 5), a) for q, c, a in QUESTIONS + NORMALISED])
-    for own in (tokenizer, like_xlmr([text for item in QUESTIONS for text in item] * 4, 150), like_bert):
-        encoded = qa.encode(table, QA, own, max_length)
+    for each in (tokenizer, like_xlmr([text for item in QUESTIONS for text in item] * 4, 150), like_bert):
+        encoded = qa.encode(table, QA, each, max_length)
         assert len(encoded) > 2 * len(table)
-        expected = own(
+        expected = each(
             table["question"].to_pylist(), table["context"].to_pylist(), truncation="only_second",
             max_length=max_length, stride=max_length // 3, return_overflowing_tokens=True,
             return_offsets_mapping=True,
@@ -158,7 +158,7 @@ def test_windows_equal_those_of_transformers(tokenizer, like_xlmr, like_bert):
             assert encoded.ids[tokens].tolist() == expected["input_ids"][i]
             spans = zip(expected["offset_mapping"][i], expected.sequence_ids(i), strict=True)
             assert encoded.spans[tokens].tolist() == [list(s) if text == 1 else [-1, -1] for s, text in spans]
-            if own is like_bert:
+            if each is like_bert:
                 assert encoded.segments[tokens].tolist() == expected["token_type_ids"][i]
 
 
@@ -184,9 +184,9 @@ def test_the_encoding_of_an_example_does_not_depend_on_the_others(letters):
 
 def test_a_question_longer_than_the_sequence_is_truncated_and_answered(letters):
     table = questions([("why " * 40, QUESTIONS[0][1], QUESTIONS[0][2]), QUESTIONS[0]])
-    found = cuts(qa.encode(table, QA, letters, 48), table)
-    assert {row for row, _ in found} == {0, 1}
-    assert {text for _, text in found} == {QUESTIONS[0][2]}
+    answers = cuts(qa.encode(table, QA, letters, 48), table)
+    assert {row for row, _ in answers} == {0, 1}
+    assert {text for _, text in answers} == {QUESTIONS[0][2]}
 
 
 def test_a_window_without_the_whole_answer_is_a_null_window(letters):
@@ -205,7 +205,7 @@ def test_a_window_without_the_whole_answer_is_a_null_window(letters):
     )
 
 
-def test_a_masked_question_is_encoded_as_an_empty_one(letters):
+def test_a_masked_question_is_encoded_as_an_empty_text(letters):
     table = questions([QUESTIONS[0], ("", *QUESTIONS[0][1:])])
     hidden = table.set_column(table.column_names.index("question"), "question", pa.nulls(2, pa.string()))
     encoded = qa.encode(hidden, QA, letters, 128)
@@ -220,7 +220,7 @@ JSQUAD = ("jglue/jsquad-v1.3-valid.part.json", "ja")
 SQUAD = ("squad/dev-v1.1.rebuilt.json", "en")
 
 
-def test_real_answers_are_extracted_whole_and_mostly_exactly(real_data, letters, like_xlmr):
+def test_spans_of_real_answers_cover_them_and_are_mostly_exact(real_data, letters, like_xlmr):
     tables = {}
     for pattern, codes in (XQUAD, MLQA, TYDIQA, JSQUAD, SQUAD):
         settings = {"files": {"test": pattern}, "languages": tuple(codes.split()), "numbered": ("test",)}
@@ -249,13 +249,13 @@ def test_the_best_spans_equal_those_of_an_exhaustive_search(letters):
     table = questions([QUESTIONS[0], QUESTIONS[2]])
     encoded = qa.encode(table, QA, letters, 128)
     logits = torch.from_numpy(np.random.default_rng(0).normal(size=(2, int(encoded.lengths.max()), 2)))
-    for i, found in enumerate(qa.extract(logits.float(), encoded, np.arange(2))):
+    for i, answers in enumerate(qa.extract(logits.float(), encoded, np.arange(2))):
         inside = np.flatnonzero(encoded.spans[encoded.offsets[i] : encoded.offsets[i + 1], 0] >= 0)
         spans = [(a, b) for a in inside for b in inside if a <= b < a + 30]
         spans.sort(key=lambda span: -float(logits[i, span[0], 0] + logits[i, span[1], 1]))
-        assert found[0].tolist() == pytest.approx([float(logits[i, 0].sum()), 0, 0])
-        assert found[1:, 1:].astype(int).tolist() == [list(map(int, span)) for span in spans[:20]]
-        assert found[1:, 0] == pytest.approx([float(logits[i, a, 0] + logits[i, b, 1]) for a, b in spans[:20]])
+        assert answers[0].tolist() == pytest.approx([float(logits[i, 0].sum()), 0, 0])
+        assert answers[1:, 1:].astype(int).tolist() == [list(map(int, span)) for span in spans[:20]]
+        assert answers[1:, 0] == pytest.approx([float(logits[i, a, 0] + logits[i, b, 1]) for a, b in spans[:20]])
 
 
 def test_answers_come_from_the_context_and_have_a_maximum_length(letters):
@@ -292,7 +292,7 @@ def test_windows_of_a_question_are_merged_by_the_best_score_of_each_text_and_the
     assert "null_score" not in qa.predict(*made, QA)
 
 
-def test_a_span_of_white_space_is_no_answer():
+def test_a_span_of_white_space_is_not_an_answer():
     made = windows([(0, 0, 0), (9, 2, 2), (1, 1, 1)], text="red    sat!")
     assert qa.predict(*made, QA)["prediction"] == ["red"]
 
@@ -355,7 +355,7 @@ def test_no_other_threshold_is_better():
     assert all(f1(t) < f1(best) - 1e-9 for t in np.arange(-11, best, 0.5))
 
 
-def test_only_questions_can_be_unanswerable():
+def test_only_question_answering_can_be_unanswerable():
     with pytest.raises(ValidationError, match="only a `qa` task can have `unanswerable`"):
         Task(name="nli", type="classification", unanswerable=True, source=NOWHERE)
 

@@ -1,4 +1,4 @@
-"""Finding translations: exact neighbours, mining with a margin, layers and thresholds chosen on development rows."""
+"""Retrieval: exact neighbours, mining by margin, layers and thresholds chosen on development examples."""
 
 import json
 
@@ -40,7 +40,7 @@ def test_the_nearest_candidate_has_the_largest_cosine_and_is_the_first_of_equals
     assert not np.isnan(nearest(np.zeros((1, 4), np.float32), same)[1]).any()
 
 
-def test_retrieval_finds_each_gold_candidate_whatever_the_order_of_rows():
+def test_retrieval_does_not_depend_on_the_order_of_rows():
     task = Task(name="pairs", type="retrieval", source=WorldSource(world=1, kind="retrieval", rows={"test": 12}))
     table = load_examples(task, "test", "fi", None, {}).table
     table = table.take(np.random.default_rng(0).permutation(len(table)))
@@ -55,12 +55,12 @@ def test_retrieval_finds_each_gold_candidate_whatever_the_order_of_rows():
 
 
 def spread(rng):
-    """Vectors that lie anywhere."""
+    """Random vectors."""
     return rng.normal(size=(90, 24)), rng.normal(size=(70, 24))
 
 
 def near_duplicates(rng):
-    """Clusters whose members differ by less than bfloat16 can tell."""
+    """Clusters whose members bfloat16 cannot tell apart."""
     centres = rng.normal(size=(3, 24))
     return tuple(centres[rng.integers(0, 3, n)] + 0.02 * rng.normal(size=(n, 24)) for n in (90, 70))
 
@@ -82,13 +82,13 @@ def test_neighbours_of_both_directions_equal_those_of_the_whole_product(monkeypa
     assert (ahead[clear] == np.argsort(-product, 1)[:, :4][clear]).all() and clear.sum() > 10
 
 
-def test_there_are_never_more_neighbours_than_candidates():
+def test_k_is_limited_to_the_number_of_candidates():
     (forward, _), (backward, _) = neighbours(np.eye(3, dtype=np.float32), np.eye(3, dtype=np.float32)[:2], 4)
     assert forward.shape == (3, 2) and backward.shape == (2, 3)
 
 
 def mined_by_definition(source, target, k):
-    """The definition word for word, in plain Python."""
+    """The definition in plain Python."""
     source, target = unit(source).astype(float), unit(target).astype(float)
     cosine = source @ target.T
     there = [sorted(range(len(target)), key=lambda j: -cosine[i, j])[:k] for i in range(len(source))]
@@ -122,7 +122,7 @@ def test_mining_equals_a_direct_implementation(seed):
     assert (np.diff(margins) <= 0).all() and len(set(i)) == len(i) and len(set(j)) == len(j)
 
 
-def test_the_threshold_is_half_way_between_the_last_pair_taken_and_the_next():
+def test_the_threshold_is_halfway_between_the_last_selected_pair_and_the_next():
     margins, correct = np.array([1.5, 1.1, 1.3, 1.2]), np.array([True, False, True, True])
     assert fit_threshold(margins, correct, gold=3) == (pytest.approx(1.15), 100.0)
     assert fit_threshold(margins, correct, gold=6) == (pytest.approx(1.15), pytest.approx(100 * 6 / 9))
@@ -133,7 +133,7 @@ def test_the_threshold_is_half_way_between_the_last_pair_taken_and_the_next():
 
 
 def bucc_table(english, foreign, gold):
-    """Rows of both sides: English sentences ask; gold maps English places to foreign ones."""
+    """Examples of both sides: English sentences are the queries; gold maps English positions to foreign ones."""
     line = lambda side, i, text, g: {"id": f"{side}{i}", "cluster_id": "c", "language": "de", "side": side,  # noqa: E731
                                      "text": text, "gold": g}  # fmt: skip
     answers = [line("candidate", i, text, None) for i, text in enumerate(foreign)]
@@ -198,7 +198,7 @@ def files_of(folder, name, english, foreign, gold):
 
 @pytest.fixture
 def bucc(tmp_path, encoder_folder):
-    """Prepared rows of a mining task whose translations are equal texts, so that any encoder finds them."""
+    """Prepared examples of a mining task whose translations are equal texts, so that any encoder finds them."""
     words = ["river", "town", "wall", "king", "wide", "old", "past", "near", "built", "Thebes"]
     sentences = [f"the {a} {b}" for a in words for b in words]
     files_of(tmp_path, "dev", sentences[:30], [*sentences[60:75], *sentences[:15]], [(i, 15 + i) for i in range(15)])

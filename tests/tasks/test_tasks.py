@@ -1,4 +1,4 @@
-"""Task types: what a model reads, what its output means, and the score of it."""
+"""Task types: encoding of examples, predictions, baselines and scores."""
 
 import numpy as np
 import pyarrow as pa
@@ -50,7 +50,7 @@ def test_equal_neighbouring_parts_of_speech_count_as_one_chunk():
     assert span_f1("NOUN NOUN VERB", "NOUN PROPN VERB") == pytest.approx(40.0)
 
 
-def test_a_cconj_for_an_sconj_is_wrong():
+def test_cconj_and_sconj_are_different_chunks():
     assert span_f1("SCONJ VERB", "CCONJ VERB") == pytest.approx(50.0)
 
 
@@ -79,7 +79,7 @@ def tagged():
 
 
 def tag_by_first_piece(encoded, table, task, order):
-    """Predictions of a 'model' that sees a token alone, in batches in any order."""
+    """Predictions of a 'model' that depends on each token alone, in batches of any order."""
     extracted = [None] * len(encoded)
     for part in np.array_split(order, max(1, len(order) // 3)):
         ids = torch.from_numpy(pad(encoded, part, 0)["input_ids"])
@@ -89,7 +89,7 @@ def tag_by_first_piece(encoded, table, task, order):
     return tagging.predict(extracted, encoded, table, task)
 
 
-def test_no_word_is_lost_and_predictions_do_not_depend_on_the_maximum_length(tagged, tokenizer):
+def test_every_word_is_predicted_whatever_the_maximum_length(tagged, tokenizer):
     table, task = tagged
     results = []
     for max_length in (8, 16, 128):
@@ -104,14 +104,14 @@ def test_no_word_is_lost_and_predictions_do_not_depend_on_the_maximum_length(tag
     assert len({tag for sentence in results[0] for tag in sentence}) > 2
 
 
-def test_a_sentence_that_fits_is_encoded_like_by_the_tokenizer(tagged, tokenizer):
+def test_a_sentence_that_fits_is_encoded_as_the_tokenizer_does(tagged, tokenizer):
     table, task = tagged
     encoded = tagging.encode(table, task, tokenizer, 128)
     expected = tokenizer(table["tokens"][0].as_py(), is_split_into_words=True)["input_ids"]
     assert encoded.ids[: encoded.offsets[1]].tolist() == expected
 
 
-def test_a_word_that_the_tokenizer_drops_still_gets_a_tag(tokenizer):
+def test_a_word_without_sub_words_still_gets_a_tag(tokenizer):
     names = ["0"]
     columns = {"id": names, "cluster_id": names, "language": ["en"], "tokens": [["river", "\u200b", " ", "wall"]]}
     table = pa.table({**columns, "tags": [["NOUN", "PUNCT", "PUNCT", "NOUN"]]}, tagging.SCHEMA)
@@ -119,7 +119,7 @@ def test_a_word_that_the_tokenizer_drops_still_gets_a_tag(tokenizer):
     assert (encoded.labels != IGNORED).sum() == 4
 
 
-def test_the_baseline_predicts_the_most_frequent_tag_and_that_of_rare_words_for_new_ones(tagged):
+def test_the_baseline_predicts_the_most_frequent_tag_and_the_tag_of_rare_words_for_unknown_ones(tagged):
     _, task = tagged
     train = pa.table(
         {"tokens": [["run", "run", "run", "Bo", "Al", "the"], ["the"]],
@@ -139,7 +139,7 @@ def pairs(texts_a, texts_b, labels):
     return pa.table({**columns, "text_a": texts_a, "text_b": texts_b, "label": labels}, classification.SCHEMA)
 
 
-def test_a_long_pair_keeps_the_whole_of_its_shorter_text(tokenizer):
+def test_truncating_a_pair_keeps_the_shorter_text(tokenizer):
     table = pairs(["the old river runs past the wide town " * 10], ["a king built it"], ["neutral"])
     encoded = classification.encode(table, NLI, tokenizer, 32)
     short = tokenizer("a king built it", add_special_tokens=False)["input_ids"]
@@ -174,7 +174,7 @@ def text_table(texts, languages, second=None):
 MLM = Task(name="text", type="mlm", source=NOWHERE)
 
 
-def test_raw_sentences_are_joined_within_a_language_up_to_the_maximum(tokenizer):
+def test_sentences_of_one_language_are_joined_up_to_the_maximum_length(tokenizer):
     texts = ["the old river", "the wide wall", "le mur", "la ville", "the river runs past the old town " * 9]
     encoded = mlm.encode(text_table(texts, ["en", "en", "fr", "fr", "en"]), MLM, tokenizer, 32)
     sequences = [encoded.ids[encoded.offsets[i] : encoded.offsets[i + 1]].tolist() for i in range(len(encoded))]
@@ -186,7 +186,7 @@ def test_raw_sentences_are_joined_within_a_language_up_to_the_maximum(tokenizer)
     assert encoded.examples.tolist() == [0, 2, 4]
 
 
-def test_masked_tokens_have_the_stated_shares_and_no_special_token_is_masked(tokenizer):
+def test_tokens_are_masked_in_the_stated_shares_except_special_ones(tokenizer):
     rng = np.random.default_rng(0)
     special = np.array(tokenizer.all_special_ids)
     ids = rng.integers(0, len(tokenizer), (400, 100))
@@ -234,7 +234,7 @@ def test_artificial_examples_have_the_schema_of_their_task_type_and_can_be_encod
     assert set(encoded.examples.tolist()) == set(range(len(table)))
 
 
-def test_metrics_of_classification_are_functions_of_sums_and_equal_their_definitions():
+def test_classification_scores_computed_from_sums_equal_their_definitions():
     rng = np.random.default_rng(0)
     gold, predicted = rng.choice(["a", "b", "c", "d"], 400), rng.choice(["a", "b", "c"], 400)
     confidence = rng.random(400).astype(np.float32)
@@ -255,7 +255,7 @@ def test_metrics_of_classification_are_functions_of_sums_and_equal_their_definit
 
 
 def byte_level():
-    """In the manner of RoBERTa and ModernBERT: the space before a word is part of its first sub-word."""
+    """Like RoBERTa and ModernBERT: the space before a word is part of its first sub-word."""
     made = Tokenizer(models.BPE())
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
@@ -264,7 +264,7 @@ def byte_level():
 
 
 def gemma_like():
-    """In the manner of Gemma and mmBERT: spaces become marks, and none is put before the first word."""
+    """Like Gemma and mmBERT: spaces become marks, and the first word has none."""
     made = Tokenizer(models.BPE(unk_token="[UNK]"))
     made.normalizer = normalizers.Replace(" ", "▁")
     made.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
