@@ -90,12 +90,12 @@ def hub(tmp_path, monkeypatch):
 
 def test_a_local_copy_of_a_repository_is_read_as_the_catalogue_describes(hub):
     xnli = catalogue()["xnli"]
-    found = table(xnli, "train", "sw", hub)
-    assert found["text_a"].to_pylist() == ["p sw", "p sw", "q sw"]
-    assert found["label"].to_pylist() == ["contradiction", "entailment", "neutral"]
+    examples = table(xnli, "train", "sw", hub)
+    assert examples["text_a"].to_pylist() == ["p sw", "p sw", "q sw"]
+    assert examples["label"].to_pylist() == ["contradiction", "entailment", "neutral"]
     english = table(xnli, "train", "en", hub)
-    assert english["id"].equals(found["id"]) and english["cluster_id"].equals(found["cluster_id"])
-    clusters = found["cluster_id"].to_pylist()
+    assert english["id"].equals(examples["id"]) and english["cluster_id"].equals(examples["cluster_id"])
+    clusters = examples["cluster_id"].to_pylist()
     assert clusters[0] == clusters[1] != clusters[2]
     assert content_digest(xnli, "train", "sw", hub, {}) != content_digest(xnli, "train", "en", hub, {})
 
@@ -106,11 +106,11 @@ def test_withheld_labels_of_the_hub_are_refused_unless_only_predictions_are_want
 
 
 def test_a_single_missing_label_is_a_bad_row(hub):
-    found = load_examples(catalogue()["xnli"], "validation", "sw", hub, {})
-    assert [str(problem) for problem in found.rejected] == [
+    examples = load_examples(catalogue()["xnli"], "validation", "sw", hub, {})
+    assert [str(problem) for problem in examples.rejected] == [
         "facebook/xnli sw validation, row 2 (sw): no label; expected a gold label, as other rows have"
     ]
-    assert len(found.table) == 2 and not found.withheld
+    assert len(examples.table) == 2 and not examples.withheld
 
 
 def test_missing_languages_splits_columns_and_repositories_are_refused(hub):
@@ -151,10 +151,10 @@ def test_a_union_has_the_examples_of_its_parts_under_distinct_ids(hub):
             write_split(hub / repository, config, split, {**columns, "label": labels}, {"label": class_names("", NLI)})
         write_card(hub / repository, {config: splits})
     known = catalogue()
-    found = load_examples(known["anli_plus"], "train", "en", hub, known)
-    assert found.unlabelled == 1 and not found.rejected
-    assert [i.split("-")[0] for i in found.table["id"].to_pylist()] == ["snli", *["mnli"] * 2, *["anli"] * 6]
-    assert found.table["label"].to_pylist() == ["entailment", *["entailment", "contradiction"] * 4]
+    examples = load_examples(known["anli_plus"], "train", "en", hub, known)
+    assert examples.unlabelled == 1 and not examples.rejected
+    assert [i.split("-")[0] for i in examples.table["id"].to_pylist()] == ["snli", *["mnli"] * 2, *["anli"] * 6]
+    assert examples.table["label"].to_pylist() == ["entailment", *["entailment", "contradiction"] * 4]
 
 
 def test_tags_choices_answers_and_prefixes_are_read_from_the_hub(hub):
@@ -172,10 +172,10 @@ def test_tags_choices_answers_and_prefixes_are_read_from_the_hub(hub):
     folder = hub / "google-research-datasets/tydiqa"
     write_split(folder, "secondary_task", "validation", squad, feature)
     write_card(folder, {"secondary_task": ["validation"]})
-    found = table(known["tydiqa"], "test", "sw", hub)
-    assert found["id"].to_pylist() == ["swahili-2", "swahili-3"]
-    assert len(set(found["cluster_id"].to_pylist())) == 1
-    assert found["answers"].to_pylist() == [[{"text": "Ada", "start": 0}]] * 2
+    examples = table(known["tydiqa"], "test", "sw", hub)
+    assert examples["id"].to_pylist() == ["swahili-2", "swahili-3"]
+    assert len(set(examples["cluster_id"].to_pylist())) == 1
+    assert examples["answers"].to_pylist() == [[{"text": "Ada", "start": 0}]] * 2
 
 
 def test_raw_text_can_come_from_hub_tasks_alone(hub):
@@ -191,9 +191,9 @@ def test_plain_files_of_a_repository_are_read_from_its_local_copy(hub):
     folder = hub / "azarijafari/FarsTail"
     folder.mkdir(parents=True)
     (folder / "Train-word.csv").write_text('premise\thypothesis\tlabel\n"a ""b"""\tc\te\nd\te\tn\n', encoding="utf-8")
-    found = table(catalogue()["farstail"], "train", "fa", hub)
-    assert found["text_a"].to_pylist() == ['a "b"', "d"]
-    assert found["label"].to_pylist() == ["entailment", "neutral"]
+    examples = table(catalogue()["farstail"], "train", "fa", hub)
+    assert examples["text_a"].to_pylist() == ['a "b"', "d"]
+    assert examples["label"].to_pylist() == ["entailment", "neutral"]
 
 
 def test_the_error_for_licensed_data_says_where_to_get_them():
@@ -273,9 +273,9 @@ def test_several_columns_and_blocks_of_lines_become_choices(tmp_path):
     (tmp_path / "b.txt").write_text("scene\n1\nfirst\nsecond\n" * 2 + "scene\n")
     blocks = {"format": "blocks", "block": 4, "files": {"train": "b.txt"}}
     mine = entry({**blocks, "columns": {"context": 0, "label": 1, "choices": [2, 3]}}, "multiple_choice")
-    found = load_examples(mine, "train", "en", tmp_path, {})
-    assert found.table["choices"].to_pylist() == [["first", "second"]] * 2
-    assert [problem.found for problem in found.rejected] == ["1 lines at the end"]
+    examples = load_examples(mine, "train", "en", tmp_path, {})
+    assert examples.table["choices"].to_pylist() == [["first", "second"]] * 2
+    assert [problem.found for problem in examples.rejected] == ["1 lines at the end"]
 
 
 def test_parquet_files_and_conllu_sentences_are_read(tmp_path):
@@ -290,10 +290,10 @@ def test_parquet_files_and_conllu_sentences_are_read(tmp_path):
         "# newdoc\n1\tno\tno\tINTJ\t_\t_\t0\troot\t_\t_\n"
     )
     mine = entry({"format": "conllu", "files": {"train": "a.conllu"}}, "tagging", labels=["VERB", "PRON", "INTJ"])
-    found = table(mine, data=tmp_path)
-    assert found["tokens"].to_pylist() == [["vamos", "nos"], ["sí"], ["no"]]
-    assert found["tags"].to_pylist() == [["VERB", "PRON"], ["INTJ"], ["INTJ"]]
-    clusters = found["cluster_id"].to_pylist()
+    examples = table(mine, data=tmp_path)
+    assert examples["tokens"].to_pylist() == [["vamos", "nos"], ["sí"], ["no"]]
+    assert examples["tags"].to_pylist() == [["VERB", "PRON"], ["INTJ"], ["INTJ"]]
+    clusters = examples["cluster_id"].to_pylist()
     assert clusters[0] == clusters[1] != clusters[2]
 
 
@@ -322,8 +322,8 @@ def broken(tmp_path):
 
 def test_every_bad_row_of_a_file_is_listed_at_once(broken):
     folder, source = broken
-    found = load_examples(entry(source), "train", "en", folder, {})
-    named = {problem.line: problem.found for problem in found.rejected}
+    examples = load_examples(entry(source), "train", "en", folder, {})
+    named = {problem.line: problem.found for problem in examples.rejected}
     for number, (_, fault) in enumerate(BROKEN, 1):
         assert named.get(number, "").startswith(fault) and bool(fault) == (number in named)
     assert len(named) == 10

@@ -454,9 +454,9 @@ def test_metrics_equal_the_benchmarks_on_the_same_examples(language):
         if prefix in forms:
             expected = metrics.answer_scores(*keyed, forms[prefix])
             expected["f1_em"] = (expected["f1"] + expected["exact_match"]) / 2
-            found = qa.score(qa.statistics(predictions, metric).sum(0), metric)
-            assert found == pytest.approx(expected[part], abs=1e-9)
-            assert 5 < found < 95
+            score = qa.score(qa.statistics(predictions, metric).sum(0), metric)
+            assert score == pytest.approx(expected[part], abs=1e-9)
+            assert 5 < score < 95
 
 
 def test_each_example_is_compared_by_the_normal_form_of_its_language():

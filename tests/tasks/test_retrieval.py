@@ -44,10 +44,10 @@ def test_retrieval_does_not_depend_on_the_order_of_rows():
     task = Task(name="pairs", type="retrieval", source=WorldSource(world=1, kind="retrieval", rows={"test": 12}))
     table = load_examples(task, "test", "fi", None, {}).table
     table = table.take(np.random.default_rng(0).permutation(len(table)))
-    side, own, gold = (table[c].to_pylist() for c in ("side", "id", "gold"))
+    side, ids, gold = (table[c].to_pylist() for c in ("side", "id", "gold"))
     number = {name: i for i, name in enumerate(sorted({g for g in gold if g}))}
     vectors = np.eye(12, dtype=np.float32)[
-        [number[g if s == "query" else o] for s, o, g in zip(side, own, gold, strict=True)]
+        [number[g if s == "query" else o] for s, o, g in zip(side, ids, gold, strict=True)]
     ]
     columns = retrieval.predict(vectors, table, task)
     assert columns["prediction"] == columns["gold"]
@@ -220,18 +220,22 @@ def bucc(tmp_path, encoder_folder):
 def test_layer_and_margin_are_chosen_on_dev_and_applied_to_test(bucc):
     arguments, inputs, folder = bucc
     retrieve(arguments, inputs, folder, Context(folder))
-    told = json.loads((folder / "retrieval.json").read_text())
-    assert told["dev_scores"][str(told["layer"])] == max(told["dev_scores"].values())
-    assert set(told["dev_scores"]) == {"0", "2"} and set(told["thresholds"]) == {"de"} and told["pooling"] == "mean"
+    summary = json.loads((folder / "retrieval.json").read_text())
+    assert summary["dev_scores"][str(summary["layer"])] == max(summary["dev_scores"].values())
+    assert (
+        set(summary["dev_scores"]) == {"0", "2"}
+        and set(summary["thresholds"]) == {"de"}
+        and summary["pooling"] == "mean"
+    )
     table = pq.read_table(folder / "predictions.parquet")
     assert len(table) == 30
     score = table["score"].to_numpy()
     taken = np.array([p is not None for p in table["prediction"].to_pylist()])
-    assert (score[taken] >= told["thresholds"]["de"] - 1e-5).all()
+    assert (score[taken] >= summary["thresholds"]["de"] - 1e-5).all()
     pairs = list(zip(table["gold"].to_pylist(), table["prediction"].to_pylist(), strict=True))
     assert all(predicted in (gold, None) for gold, predicted in pairs if gold)
     assert sum(gold == predicted for gold, predicted in pairs if gold) >= 5
-    retrieve({**arguments, "layers": [told["layer"]]}, inputs, folder, Context(folder))
+    retrieve({**arguments, "layers": [summary["layer"]]}, inputs, folder, Context(folder))
     assert pq.read_table(folder / "predictions.parquet").equals(table)
 
 

@@ -84,8 +84,8 @@ def tag_by_first_piece(encoded, table, task, order):
     for part in np.array_split(order, max(1, len(order) // 3)):
         ids = torch.from_numpy(pad(encoded, part, 0)["input_ids"])
         logits = torch.nn.functional.one_hot(ids % len(TAGS), len(TAGS)).float()
-        for index, found in zip(part, tagging.extract(logits, encoded, part), strict=True):
-            extracted[index] = found
+        for index, tags in zip(part, tagging.extract(logits, encoded, part), strict=True):
+            extracted[index] = tags
     return tagging.predict(extracted, encoded, table, task)
 
 
