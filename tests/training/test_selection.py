@@ -113,7 +113,7 @@ def test_a_study_scores_the_weights_of_the_oracle_too(tmp_path):
         languages={"candidates": ["de", "nl", "tr", "ja", "sw", "ar", "mg"], "minimum": 2},
         quick={"encoders": {"pocket": {"seeds": 1, "pretrain": {"updates": 10}}},
                "intermediate": {"nli": {"examples": 64}},
-               "targets": {"pocket-nli": {"training": {"examples": 100}}, "pocket-paws": None}},
+               "targets": {"pocket-nli": {"training": {"examples": 100, "evaluate_every": 1000}}, "pocket-paws": None}},
     )  # fmt: skip
     planned = build_plan(freeze(study, None, "cpu"))
     steps = planned.plan.steps

@@ -1,4 +1,4 @@
-"""Models under fresh heads, updates, budgets, and training that a kill does not change."""
+"""Micro-batches, budgets, the training loop, and trainings that resume after an interruption."""
 
 import json
 import shutil
@@ -26,6 +26,7 @@ from xstilts.tasks.data_source import WorldSource
 from xstilts.tasks.encoding import Encoded, ragged
 from xstilts.tasks.task import Task
 from xstilts.training.budget import choose_rows, join, updates
+from xstilts.training.checkpoint import State
 from xstilts.training.loop import Part, train
 from xstilts.training.phases import fine_tune, pretrain
 from xstilts.training.schedule import Recipe
@@ -61,7 +62,7 @@ def test_micro_batches_hold_every_sequence_once_within_the_budget():
     assert sorted(seen) == list(range(len(encoded)))
 
 
-def test_epochs_and_mixtures_draw_each_sequence_before_any_again():
+def test_epochs_and_mixtures_draw_every_sequence_before_they_repeat_one():
     rng = np.random.default_rng(0)
     assert all(sorted(part) == list(range(7)) for part in epochs(7, 3, rng).reshape(3, 7))
     assert len(epochs(7, 0, rng)) == 0
@@ -83,7 +84,7 @@ def tables(sizes, parallel=True):
     return [pa.table({"id": ids(c, n), "language": [c] * n}) for c, n in sizes.items()]
 
 
-def test_arms_with_other_languages_are_trained_on_the_same_items_in_the_same_order():
+def test_arms_in_different_languages_train_on_the_same_items_in_the_same_order():
     chosen = {}
     for codes in (["en"], ["tr", "fi"], ["tr", "fi", "sw"]):
         parts = tables(dict.fromkeys(codes, 50))
@@ -94,7 +95,7 @@ def test_arms_with_other_languages_are_trained_on_the_same_items_in_the_same_ord
     assert len(set(chosen[1])) == 31
 
 
-def test_languages_without_common_items_get_equal_shares_and_too_few_rows_are_refused():
+def test_languages_without_common_items_get_equal_shares_and_too_few_examples_are_an_error():
     parts = tables({"en": 20, "tr": 9}, parallel=False)
     picked = choose_rows(parts, 17, False, np.random.default_rng(0))
     assert len(set(picked)) == 17
@@ -107,7 +108,7 @@ def test_languages_without_common_items_get_equal_shares_and_too_few_rows_are_re
         choose_rows(tables({"en": 50, "tr": 60}), 51, True, np.random.default_rng(0))
 
 
-def test_joined_parts_keep_tokens_and_labels_of_the_chosen_rows_together():
+def test_joined_parts_hold_tokens_and_labels_of_the_chosen_examples():
     parts = [make_encoded(6, seed=1), make_encoded(8, seed=2)]
     chosen = [(1, 7), (0, 4), (0, 0)]
     whole = join(parts, chosen)
@@ -139,7 +140,7 @@ def updates_of(encoded, size=8, repeats=4):
     return [{0: part} for part in epochs(len(encoded), repeats, np.random.default_rng(1)).reshape(-1, size)]
 
 
-def test_cutting_an_update_otherwise_does_not_change_it(encoder_folder, tmp_path):
+def test_the_size_of_micro_batches_does_not_change_an_update(encoder_folder, tmp_path):
     encoded, results = make_encoded(), []
     for number, budget in enumerate((16, 60, 10**6)):
         model = start(encoder_folder("xlm-roberta"))
@@ -147,9 +148,9 @@ def test_cutting_an_update_otherwise_does_not_change_it(encoder_folder, tmp_path
         recipe = Recipe(1e-3, micro_tokens=budget, weight_decay=0.01)
         history = train([Part(model, classification, encoded)], updates_of(encoded)[:2], recipe, 3, 1, context).history
         results.append((weights_of(model), [entry[name] for entry in history for name in ("loss", "gradient_norm")]))
-    for found, numbers in results[1:]:
+    for weights, numbers in results[1:]:
         assert numbers == pytest.approx(results[0][1], rel=2e-6)
-        worst = max(float((found[name] - results[0][0][name]).abs().max()) for name in found)
+        worst = max(float((weights[name] - results[0][0][name]).abs().max()) for name in weights)
         assert worst <= 1e-6
 
 
@@ -158,8 +159,9 @@ class Stopped(Exception):
 
 
 def run(folder, scratch, stop_after=0, choose_by=("score", "opposite"), note=print):
-    """A run with dropout and some scores that follow from the weights; an exception stands for a kill. Returns the
-    weights as they are left, those that each score chose, the history, and the scores with their weights."""
+    """Train with dropout and scores that follow from the weights; raise `Stopped` after `stop_after` updates.
+
+    Returns the last weights and those that each score chose, the history, and the scores with their weights."""
     encoded, model, scores = make_encoded(), start(folder, dropout=0.2), []
 
     def score():
@@ -176,38 +178,49 @@ def run(folder, scratch, stop_after=0, choose_by=("score", "opposite"), note=pri
         [Part(model, classification, encoded)], updates_of(encoded), Recipe(5e-3), 3, 1,
         Context(scratch, progress, note=note), score, 3, choose_by, checkpoint_seconds=0.0,
     )  # fmt: skip
-    found = {"last": weights_of(model)}
+    weights = {"last": weights_of(model)}
     for name in choose_by:
         state.restore(name)
-        found[name] = weights_of(model)
-    return found, state.history, scores
-
-
-@pytest.mark.parametrize("stop_after", [2, 7, 12])
-def test_a_run_that_was_stopped_ends_in_the_same_bits_as_one_that_was_not(encoder_folder, tmp_path, stop_after):
-    folder = encoder_folder("xlm-roberta")
-    for number, choose_by in enumerate((("score", "opposite"), ())):
-        whole, history, _ = run(folder, tmp_path / f"whole-{number}", choose_by=choose_by)
-        scratch = tmp_path / f"stopped-{number}"
-        with pytest.raises(Stopped):
-            run(folder, scratch, stop_after, choose_by)
-        assert (scratch / "checkpoint.safetensors").is_file()
-        torch.manual_seed(99)
-        resumed, again, scores = run(folder, scratch, choose_by=choose_by)
-        assert len(scores) < 4 or stop_after == 2
-        assert list(resumed) == ["last", *choose_by]
-        assert all(equal_weights(resumed[name], whole[name]) for name in whole)
-        assert again == history
+        weights[name] = weights_of(model)
+    return weights, state.history, scores
 
 
 @pytest.fixture(scope="module")
-def interrupted(encoder_folder, tmp_path_factory):
-    """The weights of an uninterrupted run, and the checkpoint of one that stopped after 7 of 12 updates."""
-    root, folder = tmp_path_factory.mktemp("interrupted"), encoder_folder("xlm-roberta")
-    whole, _, _ = run(folder, root / "whole")
+def uninterrupted(encoder_folder, tmp_path_factory):
+    """The results of `run` without an interruption, with and without scores that choose weights."""
+    root, folder = tmp_path_factory.mktemp("uninterrupted"), encoder_folder("xlm-roberta")
+    return {names: run(folder, root / str(len(names)), choose_by=names) for names in (("score", "opposite"), ())}
+
+
+@pytest.mark.parametrize("choose_by", [("score", "opposite"), ()])
+@pytest.mark.parametrize("stop_after", [2, 7, 12])
+def test_interrupted_runs_resume_bit_identically(stop_after, choose_by, uninterrupted, encoder_folder, tmp_path):
+    expected, history, _ = uninterrupted[choose_by]
     with pytest.raises(Stopped):
-        run(folder, root / "stopped", 7)
-    return whole, root / "stopped" / "checkpoint.safetensors"
+        run(encoder_folder("xlm-roberta"), tmp_path, stop_after, choose_by)
+    assert (tmp_path / "checkpoint.safetensors").is_file()
+    torch.manual_seed(99)
+    resumed, resumed_history, scores = run(encoder_folder("xlm-roberta"), tmp_path, choose_by=choose_by)
+    assert len(scores) < 4 or stop_after == 2
+    assert list(resumed) == ["last", *choose_by]
+    assert all(equal_weights(resumed[name], expected[name]) for name in expected)
+    assert resumed_history == history
+
+
+@pytest.fixture(scope="module")
+def checkpoint(encoder_folder, tmp_path_factory):
+    """The checkpoint of a run that stopped after 7 of 12 updates: it holds the state after 6."""
+    scratch = tmp_path_factory.mktemp("stopped")
+    with pytest.raises(Stopped):
+        run(encoder_folder("xlm-roberta"), scratch, 7)
+    return scratch / "checkpoint.safetensors"
+
+
+def state_from(file, folder):
+    """The state that is read from a checkpoint, and the weights of its model before."""
+    models = torch.nn.ModuleList([start(folder, dropout=0.2)])
+    before = weights_of(models)
+    return State(models, torch.optim.AdamW(models.parameters()), file), before
 
 
 WEIGHT = "0.classifier.out_proj.weight"
@@ -227,8 +240,7 @@ WEIGHT = "0.classifier.out_proj.weight"
     lambda tensors, notes: notes.clear(),
     None,
 ])  # fmt: skip
-def test_a_checkpoint_that_does_not_fit_is_discarded_whole(damage, interrupted, encoder_folder, tmp_path):
-    whole, checkpoint = interrupted
+def test_a_checkpoint_that_does_not_fit_is_discarded_whole(damage, checkpoint, encoder_folder, tmp_path):
     file = tmp_path / "checkpoint.safetensors"
     if damage:
         tensors = load_file(checkpoint)
@@ -238,14 +250,31 @@ def test_a_checkpoint_that_does_not_fit_is_discarded_whole(damage, interrupted, 
         save_file(tensors, file, {"notes": json.dumps(notes)})
     else:
         file.write_bytes(checkpoint.read_bytes()[:-100])
-    said = []
-    again, _, scores = run(encoder_folder("xlm-roberta"), tmp_path, note=said.append)
-    assert len(scores) == 4, "all twelve updates are made again"
-    assert all(equal_weights(again[name], whole[name]) for name in whole)
-    assert len(said) == 1 and "checkpoint" in said[0]
+    state, before = state_from(file, encoder_folder("xlm-roberta"))
+    assert state.discarded
+    assert equal_weights(weights_of(state.model), before)
+    assert (state.update, state.history, state.best, state.losses, dict(state.optimizer.state)) == (0, [], {}, [], {})
 
 
-def test_what_a_step_notes_is_in_the_events_of_the_run(tmp_path):
+def test_a_checkpoint_that_fits_is_used(checkpoint, encoder_folder):
+    state, before = state_from(checkpoint, encoder_folder("xlm-roberta"))
+    assert (state.discarded, state.update, list(state.best)) == ("", 6, ["score", "opposite"])
+    assert not equal_weights(weights_of(state.model), before)
+
+
+def test_a_training_whose_checkpoint_is_discarded_starts_again_and_notes_it(
+    checkpoint, uninterrupted, encoder_folder, tmp_path
+):
+    (tmp_path / "checkpoint.safetensors").write_bytes(checkpoint.read_bytes()[:-100])
+    notes = []
+    weights, _, scores = run(encoder_folder("xlm-roberta"), tmp_path, note=notes.append)
+    expected, _, _ = uninterrupted["score", "opposite"]
+    assert len(scores) == 4, "it makes all twelve updates"
+    assert all(equal_weights(weights[name], expected[name]) for name in expected)
+    assert len(notes) == 1 and "checkpoint" in notes[0]
+
+
+def test_the_notes_of_a_step_are_events_of_the_run(tmp_path):
     step = Step("train", "xstilts.training.noting:step", 1, {}, label="a training")
     plan, store, events = Plan(), Store(tmp_path), []
     scheduler = Scheduler(plan, store, [plan.add(step)], events.append, 1, alone=True)
@@ -254,14 +283,14 @@ def test_what_a_step_notes_is_in_the_events_of_the_run(tmp_path):
     assert {"event": "note", "step": step.fingerprint, "why": "a training: it starts again"} in events
 
 
-def test_each_score_chooses_the_weights_that_it_is_best_for(encoder_folder, tmp_path):
-    found, history, scores = run(encoder_folder("xlm-roberta"), tmp_path / "best")
+def test_each_score_chooses_the_weights_of_its_best_evaluation(uninterrupted):
+    weights, history, scores = uninterrupted["score", "opposite"]
     values = [value for value, _ in scores]
     assert len(values) == 4
     assert max(values) > values[-1]
-    assert equal_weights(found["score"], scores[values.index(max(values))][1])
-    assert equal_weights(found["opposite"], scores[values.index(min(values))][1])
-    assert equal_weights(found["last"], scores[-1][1])
+    assert equal_weights(weights["score"], scores[values.index(max(values))][1])
+    assert equal_weights(weights["opposite"], scores[values.index(min(values))][1])
+    assert equal_weights(weights["last"], scores[-1][1])
     assert [entry["score"] for entry in history if "score" in entry] == values
 
 
@@ -278,7 +307,7 @@ def test_dropout_differs_between_seeds_and_updates(encoder_folder, tmp_path):
     assert len(set(losses)) == 4
 
 
-def test_training_that_diverges_fails(encoder_folder, tmp_path):
+def test_a_training_that_diverges_is_an_error(encoder_folder, tmp_path):
     part = Part(start(encoder_folder("xlm-roberta")), classification, make_encoded())
     with pytest.raises(XstiltsError) as error:
         train([part], updates_of(part.encoded), Recipe(1e30), 3, 1, Context(tmp_path))
@@ -344,7 +373,7 @@ def prepared(folder, kind, source, rows, code="en", split="train"):
     return entry
 
 
-def test_phases_give_the_same_model_whatever_the_worker_did_before(tokenizer, encoder_folder, tmp_path):
+def test_phases_do_not_depend_on_the_random_state_of_the_process(tokenizer, encoder_folder, tmp_path):
     text = prepared(tmp_path / "text", "mlm", "text", 60)
     nli = prepared(tmp_path / "nli", "classification", "nli", 40)
     vocabulary = tmp_path / "vocabulary"
@@ -375,7 +404,7 @@ def test_phases_give_the_same_model_whatever_the_worker_did_before(tokenizer, en
     assert equal_weights(made[0][1], made[1][1])
 
 
-def test_masking_is_drawn_anew_in_every_update_and_equally_in_equal_runs(tokenizer, encoder_folder, tmp_path):
+def test_masks_differ_between_updates_and_not_between_equal_runs(tokenizer, encoder_folder, tmp_path):
     model = transformers.AutoModelForMaskedLM.from_pretrained(encoder_folder("bert"))
     ids = np.tile(np.arange(10, 40, dtype=np.int32), 4)
     encoded = Encoded(ids, np.arange(0, 121, 30), np.arange(4), np.full(120, -100, np.int64))
@@ -393,7 +422,7 @@ def test_masking_is_drawn_anew_in_every_update_and_equally_in_equal_runs(tokeniz
     assert seen[:3] == seen[3:]
 
 
-def test_the_same_tokens_are_hidden_however_an_update_is_cut(encoder_folder, tmp_path):
+def test_masks_do_not_depend_on_the_size_of_micro_batches(encoder_folder, tmp_path):
     encoded, seen = make_encoded(), []
     encoded = Encoded(encoded.ids, encoded.offsets, encoded.examples, np.full(len(encoded.ids), -100))
 
