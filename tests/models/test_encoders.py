@@ -36,7 +36,7 @@ def base_weights(model):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_head_is_fresh_and_seeded_and_the_encoder_under_it_unchanged(kind, encoder_folder):
+def test_a_head_is_random_by_its_seed_and_the_encoder_unchanged(kind, encoder_folder):
     folder = encoder_folder(kind)
     torch.manual_seed(101)
     first = with_head(folder, HEAD, LABELS, seed=5)
@@ -65,7 +65,7 @@ def test_a_trained_folder_loads_through_an_ordinary_pipeline(kind, encoder_folde
     assert [said[label] for label in LABELS] == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_head_of_another_task_is_left_behind(encoder_folder, tokenizer, tmp_path):
+def test_a_new_head_replaces_that_of_another_task(encoder_folder, tokenizer, tmp_path):
     one = with_head(encoder_folder("bert"), HEAD, LABELS, seed=1)
     one.save_pretrained(tmp_path)
     span = with_head(tmp_path, "AutoModelForQuestionAnswering", (), seed=2)
@@ -105,7 +105,7 @@ def test_old_weights_that_run_code_are_refused(encoder_folder, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_an_encoder_that_is_not_there_is_named(tmp_path):
+def test_the_error_for_a_missing_encoder_names_it(tmp_path):
     for load in (load_base, load_tokenizer):
         with pytest.raises(XstiltsError) as caught:
             load(tmp_path / "nothing")
@@ -113,7 +113,7 @@ def test_an_encoder_that_is_not_there_is_named(tmp_path):
         assert "nothing" in caught.value.what
 
 
-def test_tokenizers_with_equal_words_but_other_settings_are_not_confused(tokenizer, tmp_path):
+def test_tokenizers_that_differ_only_in_their_settings_are_not_confused(tokenizer, tmp_path):
     for name, inputs in (("a", ["input_ids"]), ("b", ["input_ids", "token_type_ids"])):
         tokenizer.save_pretrained(tmp_path / name)
         settings = json.loads((tmp_path / name / "tokenizer_config.json").read_text())

@@ -26,12 +26,12 @@ PAD = 1
 
 def make_model(kind, head, dropout=0.0):
     torch.manual_seed(3)
-    own = {"local_attention": 16, "global_attn_every_n_layers": 2} if kind == "modernbert" else {}
+    windows = {"local_attention": 16, "global_attn_every_n_layers": 2} if kind == "modernbert" else {}
     off = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
     config = transformers.AutoConfig.for_model(
         kind, vocab_size=100, max_position_embeddings=80, pad_token_id=PAD, bos_token_id=0, eos_token_id=2,
         cls_token_id=0, sep_token_id=2, num_labels=2 if head == "QuestionAnswering" else 3, initializer_range=0.3,
-        **SMALL, **own, **off,
+        **SMALL, **windows, **off,
     )  # fmt: skip
     return getattr(transformers, f"AutoModelFor{head}").from_config(config)
 
@@ -47,19 +47,19 @@ def make_encoded(count=12, kind=""):
 
 @pytest.fixture
 def always(monkeypatch):
-    """Packs also where it does not pay."""
+    """Packs even if the hidden size is too small for packing to pay."""
     monkeypatch.setitem(packing.PACKED_FROM, "cpu", 0)
 
 
 def output(model, head, batch):
-    """Logits and gradients, those of padding left out."""
+    """Logits, zero for padding, and gradients."""
     tensors = {name: torch.from_numpy(array) for name, array in batch.items() if name != "labels"}
     mask = tensors["attention_mask"]
     if head == "MultipleChoice":
         tensors = {name: tensor[:, None] for name, tensor in tensors.items()}
     model.zero_grad()
-    made = model(**tensors)
-    logits = made.start_logits + 2 * made.end_logits if head == "QuestionAnswering" else made.logits
+    outputs = model(**tensors)
+    logits = outputs.start_logits + 2 * outputs.end_logits if head == "QuestionAnswering" else outputs.logits
     if logits.shape[:2] == mask.shape:
         logits = logits * (mask if logits.ndim == 2 else mask[..., None])
     (logits**2).sum().backward()
@@ -77,19 +77,19 @@ def test_packed_equals_padded(kind, head, slack, always, monkeypatch):
     batch = pad(encoded, np.arange(len(encoded)), PAD)
     logits, gradients = output(model, head, batch)
     with packed(model) as inside:
-        found, own = output(model, head, batch)
+        packed_logits, packed_gradients = output(model, head, batch)
     assert inside
-    assert torch.allclose(found, logits, atol=1e-5, rtol=1e-5)
-    assert own.keys() == gradients.keys()
+    assert torch.allclose(packed_logits, logits, atol=1e-5, rtol=1e-5)
+    assert packed_gradients.keys() == gradients.keys()
     largest = max(float(gradient.abs().max()) for gradient in gradients.values())
     for name, gradient in gradients.items():  # that of a key's bias is 0 but for rounding
-        assert float((own[name] - gradient).abs().max()) < 1e-5 * largest, name
+        assert float((packed_gradients[name] - gradient).abs().max()) < 1e-5 * largest, name
     again, _ = output(model, head, batch)
     assert torch.equal(again, logits)  # an ordinary model once more
 
 
 def test_attention_stays_within_a_sequence(always):
-    """A control: were it not so, another neighbour would change the result."""
+    """Otherwise the other sequence of the batch would change the result."""
     model, encoded = make_model("xlm-roberta", "SequenceClassification").eval(), make_encoded()
     with packed(model), torch.inference_mode():
         alone = model(**{n: torch.from_numpy(a) for n, a in pad(encoded, np.array([4]), PAD).items() if n != "labels"})
@@ -99,7 +99,7 @@ def test_attention_stays_within_a_sequence(always):
             assert torch.allclose(logits[0], alone.logits[0], atol=1e-6)
 
 
-def test_models_that_cannot_be_packed_or_are_small_are_left_alone(monkeypatch):
+def test_small_models_and_models_of_other_types_are_not_packed(monkeypatch):
     with packed(make_model("xlm-roberta", "SequenceClassification")) as inside:
         assert not inside
     monkeypatch.setitem(packing.PACKED_FROM, "cpu", 0)
@@ -132,7 +132,7 @@ def test_training_and_prediction_equal_those_with_padding(kind, monkeypatch, tmp
     assert packed_states == pytest.approx(states, abs=1e-3)
 
 
-def test_computing_activations_twice_changes_nothing(always, tmp_path):
+def test_gradient_checkpointing_does_not_change_losses(always, tmp_path):
     encoded, losses = make_encoded(24), []
     for twice in (False, True):
         model = make_model("xlm-roberta", "SequenceClassification", dropout=0.1)
@@ -146,7 +146,7 @@ def test_computing_activations_twice_changes_nothing(always, tmp_path):
     assert losses[1] == pytest.approx(losses[0], rel=1e-6)
 
 
-def test_the_masked_head_works_on_packed_batches(always, tmp_path):
+def test_masked_language_modelling_learns_on_packed_batches(always, tmp_path):
     encoded = make_encoded(8)
     encoded = Encoded(encoded.ids, encoded.offsets, encoded.examples, np.full(len(encoded.ids), -100))
 
@@ -160,7 +160,7 @@ def test_the_masked_head_works_on_packed_batches(always, tmp_path):
     assert history[-1]["loss"] < history[0]["loss"] - 1
 
 
-def test_groups_without_padding_hold_each_sequence_once_and_are_about_equal():
+def test_micro_batches_without_padding_hold_each_sequence_once_and_are_about_equal():
     encoded = make_encoded(100)
     for budget in (30, 200, 10**6):
         for ranks in (1, 4):
@@ -171,7 +171,7 @@ def test_groups_without_padding_hold_each_sequence_once_and_are_about_equal():
             assert max(tokens) < budget + 60
 
 
-def test_dropout_drops_its_share_and_keeps_the_mean():
+def test_dropout_sets_its_share_to_zero_and_preserves_the_mean():
     torch.manual_seed(0)
     values = torch.ones(300, 1000, requires_grad=True)
     dropped = dropout(values, 0.1)

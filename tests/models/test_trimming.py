@@ -24,8 +24,8 @@ def sequences(seed, low, high, count=40):
     return Encoded(ids, offsets, np.arange(count), rng.integers(0, 3, count))
 
 
-def trained(folder, encoded, tmp_path, name, trimmed, updates=50, recipe=RECIPE, dropout=0.1):
-    """Weights after training, whether on the whole vocabulary or on what the sequences reach."""
+def trained(folder, encoded, tmp_path, name, trimmed, updates=20, recipe=RECIPE, dropout=0.1):
+    """Weights and losses of a training on the whole vocabulary or on the tokens of the sequences."""
     settings = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout, "embedding_dropout": dropout}
     model = with_head(folder, classification.AUTO_CLASS, LABELS, seed=1, **settings)
     scratch = tmp_path / name
@@ -44,31 +44,31 @@ def trained(folder, encoded, tmp_path, name, trimmed, updates=50, recipe=RECIPE,
 
 
 @pytest.mark.parametrize("kind", ["xlm-roberta", "bert", "modernbert", "deberta-v2"])
-def test_trimmed_and_whole_training_are_equal_bit_by_bit(encoder_folder, tmp_path, kind):
+def test_training_on_a_trimmed_vocabulary_is_bit_identical(encoder_folder, tmp_path, kind):
     encoded = sequences(0, 20, 90)
     whole, losses = trained(encoder_folder(kind), encoded, tmp_path, "whole", False)
     part, same = trained(encoder_folder(kind), encoded, tmp_path, "part", True)
     assert losses == same
     (name,) = [n for n in whole if n.endswith(("word_embeddings.weight", "tok_embeddings.weight"))]
-    reached = np.union1d(encoded.ids, [0])
-    others = np.setdiff1d(np.arange(len(whole[name])), reached)
-    assert len(others) > 100
+    used = np.union1d(encoded.ids, [0])
+    unused = np.setdiff1d(np.arange(len(whole[name])), used)
+    assert len(unused) > 100
     for key in whole:
-        rows = (reached,) if key == name else (slice(None),)
+        rows = (used,) if key == name else (slice(None),)
         assert torch.equal(whole[key][rows], part[key][rows]), key
-    assert torch.allclose(whole[name][others], part[name][others], rtol=1e-5, atol=0)
-    other, _ = trained(encoder_folder(kind), encoded, tmp_path, "other", False, recipe=Recipe(1e-3, clip=1.0))
-    assert not torch.equal(whole[name][others], other[name][others])
+    assert torch.allclose(whole[name][unused], part[name][unused], rtol=1e-5, atol=0)
+    without_decay, _ = trained(encoder_folder(kind), encoded, tmp_path, "plain", False, recipe=Recipe(1e-3, clip=1.0))
+    assert not torch.equal(whole[name][unused], without_decay[name][unused])
 
 
-def test_without_weight_decay_what_is_not_reached_stays_as_it_was(encoder_folder, tmp_path):
+def test_without_weight_decay_all_embeddings_are_bit_identical(encoder_folder, tmp_path):
     encoded, plain = sequences(0, 20, 90), Recipe(learning_rate=1e-3)
     whole, _ = trained(encoder_folder("bert"), encoded, tmp_path, "whole", False, 5, plain)
     part, _ = trained(encoder_folder("bert"), encoded, tmp_path, "part", True, 5, plain)
     assert all(torch.equal(whole[name], part[name]) for name in whole)
 
 
-def test_decay_stops_at_the_update_whose_weights_are_kept():
+def test_decay_counts_the_updates_up_to_the_saved_weights():
     recipe = Recipe(learning_rate=0.1, warmup=0.0, weight_decay=0.5)
     assert decay(recipe, 2, 2) == pytest.approx((1 - 0.05) * (1 - 0.025))
     assert decay(recipe, 2, 1) == pytest.approx(1 - 0.05)
