@@ -69,7 +69,8 @@ class Effect:
 
     replicates: their number over all encoders; the variances are those of the estimate from replicates, from item
     clusters, from what both count (the replicate-by-cluster part), and from languages if these count as random;
-    degrees: Satterthwaite's. Without an interval, all but the variance from clusters are NaN.
+    degrees: Satterthwaite's, for the multi-bootstrap only. Without an interval, all but the variance from clusters are
+    NaN.
     """
 
     estimate: float

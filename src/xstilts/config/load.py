@@ -82,12 +82,14 @@ def _read(name: str, above: tuple[str, ...] = ()) -> YamlFile:
     else:
         why = f"it is neither a file nor one of the built-in studies: {', '.join(sorted(known))}"
         hint = did_you_mean(name, known) or "give a built-in name or the path of a YAML file"
+        if path.is_dir():
+            why, hint = "it is a folder", "give a built-in name or a YAML file; `xstilts report` takes run folders"
         raise XstiltsError("missing-file", f"there is no study '{name}'", why, hint)
     is_study = bool(file.settings.keys() & {"extends", "quick", "task_files", *Study.model_fields})
     if not is_study and any(map(_is_task_entry, file.settings.values())):
         why = f"its entries are tasks: {', '.join(map(str, file.settings))}"
         hint = "name it under `task_files:` in a study, or give it to `xstilts tasks --tasks`"
-        raise XstiltsError("bad-file", f"{file.origin} is a file of tasks, not a study", why, hint)
+        raise XstiltsError("bad-file", f"{file.origin} is a task file, not a study", why, hint)
     file.settings = settings = _separate(file.settings)
     for block in (settings, settings.get("quick")):  # paths in a study are relative to its file
         if isinstance(block, dict) and isinstance(paths := block.get("task_files"), list):

@@ -87,8 +87,8 @@ def language(query: str) -> Language:
     if matches:
         why = "it may be " + ", ".join(f"{entry.code} ({entry.name})" for entry in matches.values())
         raise XstiltsError("unknown-name", f"'{query}' names more than one language", why, "write the code")
-    spellings = [*_by_name(), *_by_code()] if len(text) > 3 else [entry.code for entry in all_languages()]
-    hint = did_you_mean(text.casefold(), spellings) or "write an ISO 639 code, a Glottocode or the English name"
+    guess = did_you_mean(text.casefold(), _by_name()) if len(text) > 3 else ""  # two short codes are always close
+    hint = guess or "write an ISO 639 code, a Glottocode or the English name"
     why = "it is neither a code nor an English name in the table of languages"
     raise XstiltsError("unknown-name", f"unknown language '{query}'", why, hint)
 

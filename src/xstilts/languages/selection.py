@@ -116,7 +116,6 @@ def _require(known: Candidates, k: int) -> None:
         raise XstiltsError("bad-argument", what, "a selection has at least one", "give a k from 1")
     if len(known.codes) < k:
         left_out = "; ".join(f"{code}: {reason}" for code, reason in known.excluded.items())
-        usable = f"{len(known.codes)} can be chosen ({', '.join(known.codes) or 'none'})"
-        rest = f"Left out: {left_out}." if left_out else "None was left out."
-        why = f"Of the candidates besides '{known.anchor}', {usable}. {rest}"
+        usable = f"{len(known.codes)} candidates other than '{known.anchor}' can be chosen"
+        why = f"{usable} ({', '.join(known.codes) or 'none'})" + (f"; excluded are {left_out}" if left_out else "")
         raise XstiltsError("too-few", what, why, "give more candidates or a smaller k")

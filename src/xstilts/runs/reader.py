@@ -168,7 +168,8 @@ class Run:
         if not fingerprint:
             what = f"the run has no examples of '{target}' in '{language}'"
             why = f"it scores {', '.join(scored.get(target) or scored) or 'nothing'}"
-            raise XstiltsError("unknown-name", what, why, did_you_mean(target, scored) or "give one of these")
+            hint = did_you_mean(language, scored[target]) if target in scored else did_you_mean(target, scored)
+            raise XstiltsError("unknown-name", what, why, hint or "give one of these")
         place = store or self.study["store"]
         file = Store(place).find(fingerprint, "examples.parquet") if place else None
         if file is None:
@@ -205,6 +206,9 @@ def kinds_of_encoders(seeds: Mapping[str, int]) -> dict[str, str]:
 
 def read_run(folder: Path) -> Run:
     """The run in a folder; raises XstiltsError if it holds none, one that is not finished, or files of several runs."""
+    if not folder.is_dir():
+        why = "it is a file" if folder.exists() else "there is no such folder"
+        raise XstiltsError("missing-file", f"{folder} is not a run folder", why, "give one, such as runs/pocket")
     if (folder / PLAN).is_file() and not (folder / STUDY).is_file():
         why = "study.json and predictions are written after its last step"
         hint = "wait until it ends (`xstilts watch` shows its progress), or run it again to continue"

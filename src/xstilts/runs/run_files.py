@@ -257,7 +257,7 @@ def read_json(run: Path, name: str, default: Any = None) -> Any:
         return json.loads(text)
     except FileNotFoundError:
         hint = "give the folder that `xstilts study` wrote to"
-        raise XstiltsError("missing-file", f"{run} holds no run", f"{name} is missing", hint) from None
+        raise XstiltsError("missing-file", f"{run} is not a run folder", f"{name} is missing", hint) from None
     except ValidationError as error:
         first = error.errors()[0]
         place, message = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")

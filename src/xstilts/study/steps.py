@@ -25,7 +25,7 @@ VERSIONS = {
     "xstilts.evaluation.predict:baseline": 1,
     "xstilts.evaluation.retrieve:retrieve": 2,
 }
-"""Raised when a change of code changes a step's results, so that old results are not taken for new ones."""
+"""Versions of step functions: increment one if a change of code alters its results, so that old ones are not reused."""
 
 
 @dataclass(frozen=True)
