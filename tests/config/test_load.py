@@ -199,7 +199,7 @@ def test_a_file_of_tasks_in_place_of_a_study_is_one_error(tmp_path):
     path = write(tmp_path, "mine: {type: mlm, source: {format: lines, files: {train: x}}}")
     with pytest.raises(XstiltsError) as caught:
         load_study(path)
-    assert caught.value.kind == "bad-file" and "file of tasks" in caught.value.what and caught.value.hint
+    assert caught.value.kind == "bad-file" and "task file" in caught.value.what and caught.value.hint
 
 
 def settings_below(model):

@@ -390,7 +390,7 @@ def test_results_print_well():
     assert str(distance("en", "de", measure="geographic")) == "en–de 1060 (geographic)"
     assert str(distance_matrix(["en", "de"])).splitlines()[1].split() == ["en", "0.000", "0.115"]
     shown = str(select("far", XNLI, 3))
-    assert shown.startswith("far of en by syntax: ar tr sw") and "89 shared  P 0.9" in shown
+    assert shown.startswith("far from en by syntax: ar tr sw") and "89 shared  P 0.9" in shown
 
 
 def write(path, *rows):

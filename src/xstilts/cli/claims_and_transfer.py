@@ -87,15 +87,17 @@ def _print_published(rows: list[Row], version: str) -> None:
 )
 def predict_transfer(
     runs: Annotated[list[Path] | None, typer.Argument(help="Run folders to learn from.")] = None,
-    wanted: Annotated[str, typer.Option("--for", help="Languages to rank sources for, with commas.")] = "",
+    wanted: Annotated[str, typer.Option("--for", help="Languages to rank sources for, comma-separated.")] = "",
     candidates: Annotated[str, typer.Option("--candidates", help="Sources to rank; by default the runs' pools.")] = "",
     target: Annotated[str, typer.Option("--target", help="Learn from one target task only.")] = "",
-    store: Annotated[str | None, typer.Option("--store", help="The runs' store, for features of texts.")] = None,
+    store: Annotated[
+        str | None, typer.Option("--store", help="Store of the runs; adds the text features LogME and H-score.")
+    ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Sources to print for each language.")] = 5,
     out: Annotated[Path | None, typer.Option("--out", help="Write the scores for `--strategy predicted`.")] = None,
     as_json: JSON = False,
 ) -> None:
-    """Learn from runs which sources help which language, show how well that predicts, and rank sources for new ones."""
+    """Predict from finished runs which source languages help a target language, and show how well that works."""
     from xstilts.engine import Store
     from xstilts.runs.reader import read_run
     from xstilts.transfer import measure, predict_by_distance, predict_transfer, write_scores

@@ -14,7 +14,9 @@ from xstilts.report.console import emit, print_table, say
 _MEASURES = "syntax, syntax-knn, phonology, inventory, genetic, geographic, lang2vec, or a table FILE.csv."
 _STRATEGIES = "near, far, diverse, random, stratified, same-script, other-script, predicted."
 MEASURE = Annotated[str, typer.Option("--measure", help=_MEASURES)]
-PICTURE = Annotated[Path | None, typer.Option("--picture", help="Draw FILE.svg or FILE.png, or all on FILE.html.")]
+PICTURE = Annotated[
+    Path | None, typer.Option("--picture", help="Write FILE.svg or FILE.png, or all pictures to FILE.html.")
+]
 SHOWN_PROBABILITY = 0.05
 """How probable it must be that a candidate that was not chosen belongs to the set, for it to be printed."""
 
@@ -46,14 +48,14 @@ def languages(
 )
 def distances(
     origin: Annotated[str, typer.Argument(help="The language to measure from.", metavar="LANGUAGE")] = "en",
-    to: Annotated[str, typer.Option("--to", help="Languages, with commas.", show_default="all")] = "",
+    to: Annotated[str, typer.Option("--to", help="Languages, comma-separated.", show_default="all")] = "",
     measure: MEASURE = "syntax",
     matrix: Annotated[bool, typer.Option("--matrix", help="All distances among the languages.")] = False,
     as_json: JSON = False,
     as_csv: CSV = False,
     picture: PICTURE = None,
 ) -> None:
-    """Measure how far languages are from one, near to far, with 95 % intervals; 'unknown' if too little is known."""
+    """Show distances from one language, nearest first, with 95 % intervals; 'unknown' if too few features are documented."""
     from xstilts.languages import all_languages, distance_matrix, language
 
     start = language(origin).code
@@ -84,17 +86,23 @@ def distances(
 )
 def sources(
     task: Annotated[str, typer.Option("--task", help="Choose among the languages of a task of the catalogue.")] = "",
-    candidates: Annotated[str, typer.Option("--candidates", help="Choose among these, with commas.")] = "",
+    candidates: Annotated[str, typer.Option("--candidates", help="Choose among these, comma-separated.")] = "",
     origin: Annotated[str, typer.Option("--from", help="The language to measure from.")] = "en",
-    k: Annotated[int, typer.Option("-k", help="How many to choose.")] = 3,
+    k: Annotated[int, typer.Option("-k", help="Number of languages to choose.")] = 3,
     strategy: Annotated[str, typer.Option("--strategy", help=_STRATEGIES)] = "far",
     measure: MEASURE = "syntax",
-    match: Annotated[list[str] | None, typer.Option("--match", help="Only the same 'script' or 'family'.")] = None,
-    exclude: Annotated[list[str] | None, typer.Option("--exclude", help="Not the same 'script' or 'family'.")] = None,
+    match: Annotated[
+        list[str] | None, typer.Option("--match", help="Keep only languages with the anchor's 'script' or 'family'.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", help="Leave out languages with the anchor's 'script' or 'family'.")
+    ] = None,
     draws: Annotated[int, typer.Option("--draws", min=0, help="Seeded draws, instead of the one exact set.")] = 0,
     seed: Annotated[int, typer.Option("--seed", help="The seed of the first draw.")] = 0,
     scores: Annotated[Path | None, typer.Option("--scores", help="For 'predicted': source,target,score.")] = None,
-    held_out: Annotated[str, typer.Option("--held-out", help="Languages that --scores must not contain.")] = "",
+    held_out: Annotated[
+        str, typer.Option("--held-out", help="Held-out languages; scores learned from them are refused.")
+    ] = "",
     as_json: JSON = False,
     as_csv: CSV = False,
     picture: PICTURE = None,
@@ -147,7 +155,7 @@ def _candidates(task: str, given: str) -> list[str]:
 def _print_sources(facts: Row) -> None:
     several = len(facts["sets"]) > 1
     for languages in facts["sets"]:
-        say((facts["strategy"], "bold"), f" of {facts['from']} by {facts['measure']}: {' '.join(languages)}")
+        say((facts["strategy"], "bold"), f" from {facts['from']} by {facts['measure']}: {' '.join(languages)}")
     rows = [
         row | {"mark": "*" if row["chosen"] else "", "agree": None if row["agree"] is None else len(row["agree"])}
         for row in facts["candidates"]
@@ -159,9 +167,9 @@ def _print_sources(facts: Row) -> None:
     if rows and not several:
         say("*: chosen")
     if rows and rows[0]["probability"] is not None:
-        say("P: how often it belongs to the set when the features are resampled")
+        say("P: share of bootstrap resamples in which the language is selected")
     if rows and rows[0]["agree"] is not None:
-        say("agree: by how many of the seven measures it belongs to the set")
+        say("agree: number of the seven measures that also select it")
     if facts["method"]:
         say(f"how: {facts['method']}")
     for code, why in facts["left_out"].items():

@@ -49,7 +49,7 @@ def planned_study(
 
 
 def device_class(name: str) -> str:
-    """Resolve `auto` to `cuda` or `cpu`, whichever this computer has; other names are returned as they are."""
+    """Resolve `auto` to `cuda` or `cpu`, whichever this machine has; other names are returned as they are."""
     from xstilts.models.hardware import has_gpu
 
     if name != "auto" or not has_gpu():

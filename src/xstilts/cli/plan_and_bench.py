@@ -1,4 +1,4 @@
-"""The verbs that price a study before anything runs, and measure this computer for that: plan, bench device."""
+"""The verbs that price a study before anything runs, and measure this machine for that: plan, bench device."""
 
 from collections import Counter
 from pathlib import Path
@@ -38,7 +38,7 @@ def plan(
 ) -> None:
     """Show what a study would do and cost: arms, steps, what is shared, what is in the store, FLOPs, hours, disk.
 
-    Nothing is trained, fetched or loaded: sizes come from a table, and from the data if they are on this computer.
+    Nothing is trained, fetched or loaded: sizes come from a table, and from the data if they are on this machine.
     """
     from xstilts.costs.devices import rates
     from xstilts.costs.estimate import estimates
@@ -129,10 +129,10 @@ def _memory_warning(cost: Row, speed: Any) -> str:
 
 
 _EXAMPLES = (
-    "Examples:\n\n  xstilts bench device                 in about a minute\n\n"
+    "Examples:\n\n  xstilts bench device                 in about half a minute\n\n"
     "  xstilts bench device --device cuda --json"
 )
-bench = group("bench", "Measure this computer.", _EXAMPLES)
+bench = group("bench", "Measure this machine.", _EXAMPLES)
 
 
 @bench.command(epilog=_EXAMPLES)
@@ -140,7 +140,7 @@ def device(
     name: options.DEVICE = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and save nothing.")] = False,
 ) -> None:
-    """Measure how fast this computer's device is, and save the rates for `xstilts plan`; cpu is one core."""
+    """Measure how fast this machine is, and save the rates for `xstilts plan`; cpu is one core."""
     from xstilts.costs.bench import keep, measure
 
     kind = options.device_class(name)

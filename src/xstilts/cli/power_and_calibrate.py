@@ -85,7 +85,7 @@ def power(
     picture: Annotated[Path | None, typer.Option("--picture", help="Draw the curve: FILE.svg, .png or .html.")] = None,
     as_json: options.JSON = False,
 ) -> None:
-    """Show how many replicates and languages it takes to detect half, one and two equivalence margins, and the cost."""
+    """Estimate how many replicates and languages detect half, one or two equivalence margins, and what they cost."""
     from xstilts.analysis.components import ASSUMED, pilot_components
     from xstilts.analysis.power import table
     from xstilts.costs.devices import rates

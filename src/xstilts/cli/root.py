@@ -54,7 +54,7 @@ def _root(
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
 ) -> None:
     """Cross-lingual intermediate-task transfer: which intermediate tasks and source languages help zero-shot,
-    and how sure is that?
+    and how certain is that?
 
     Start with [bold]xstilts study pocket[/bold]: a real experiment on artificial languages, offline, in minutes.
     """

@@ -34,7 +34,7 @@ def step(
 ) -> None:
     """Run single steps of a frozen plan, or print which remain; for Slurm arrays, Makefiles and other schedulers.
 
-    Exit status: 0 if every step is finished (now or before), 3 if inputs are missing, 4 if a step failed.
+    Exit status: 0 if all named steps are finished, 2 for an unknown step, 3 if inputs are missing, 4 if a step failed.
     """
     from xstilts.engine import Store, find, read_steps, run_alone
     from xstilts.runs.run_files import STEPS

@@ -26,8 +26,10 @@ def study(
     out: Annotated[Path | None, typer.Option("--out", help="Run folder.", show_default="runs/NAME")] = None,
     data: options.DATA = None,
     store: options.STORE = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Steps at once.", show_default="cores")] = None,
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of each worker.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="Number of steps to run in parallel.", show_default="cores")
+    ] = None,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads per worker.")] = None,
     quick: options.QUICK = False,
     replicates: options.REPLICATES = None,
     seed: options.SEED = None,
@@ -38,7 +40,7 @@ def study(
     address: Annotated[str, typer.Option("--address", help="The Ray cluster's address.")] = "auto",
     ranks: Annotated[int, typer.Option("--ranks", min=1, help="Processes (GPUs) that share each training.")] = 1,
 ) -> None:
-    """Run a study: train what is missing, analyse, report. An interrupted study continues where it stopped."""
+    """Run a study: train what is missing, analyse, report. An interrupted study resumes."""
     from xstilts.cli.progress import Watcher
     from xstilts.engine import Store
     from xstilts.runs.run_files import LEFT_OUT, read_json
@@ -49,7 +51,7 @@ def study(
         why = "a Ray cluster runs as many steps as it has room for"
         raise XstiltsError("bad-argument", "--jobs is for --engine local", why, "leave --jobs out")
     if engine == "local" and address != "auto":
-        why, hint = "the local engine runs on this computer", "add --engine ray, or leave --address out"
+        why, hint = "the local engine runs on this machine", "add --engine ray, or leave --address out"
         raise XstiltsError("bad-argument", "--address is for --engine ray", why, hint)
     changes: Row = {"quick": quick, "replicates": replicates, "seed": seed, "data_source": source}
     planned = options.planned_study(name, data, device, allow_few, resolved=True, ranks=ranks, **changes)

@@ -94,9 +94,9 @@ def check(
     folder: DATA = None,
     tasks: TASKS = None,
     source: SOURCE = None,
-    split: Annotated[str, typer.Option("--split", help="One split.", show_default="all of them")] = "",
-    languages: Annotated[str, typer.Option("--languages", help="Some languages, with commas.")] = "",
-    encoder: Annotated[str, typer.Option("--encoder", help="Its tokenizer counts sub-words: folder or hub.")] = "",
+    split: Annotated[str, typer.Option("--split", help="Split to check.", show_default="all of them")] = "",
+    languages: Annotated[str, typer.Option("--languages", help="Some languages, comma-separated.")] = "",
+    encoder: Annotated[str, typer.Option("--encoder", help="Encoder whose tokenizer counts sub-words.")] = "",
     against: Annotated[str, typer.Option("--against", help="Count examples shared with TASK or TASK:SPLIT.")] = "",
     as_json: JSON = False,
 ) -> None:

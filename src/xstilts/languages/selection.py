@@ -40,7 +40,7 @@ class Selection:
         return explain(self.strategy, self.known, self.languages) if self.known else ()
 
     def __str__(self) -> str:
-        lines = [f"{self.strategy} of {self.anchor} by {self.measure}: {' '.join(self.languages)}"]
+        lines = [f"{self.strategy} from {self.anchor} by {self.measure}: {' '.join(self.languages)}"]
         for row in self.evidence:
             if row.chosen:
                 share = "" if row.probability is None else f"  P {row.probability:.2f}"

@@ -40,7 +40,7 @@ def load_pretrained(auto_class: str, place: str | Path, **options: Any) -> Any:
 def cannot_load(place: str | Path, error: Exception) -> XstiltsError:
     """What one of `LOADING_ERRORS` means for the user."""
     if "trust_remote_code" in str(error):
-        why = "xstilts never runs code that comes with a model: it could do anything on this computer"
+        why = "xstilts never runs code that comes with a model: it could do anything on this machine"
         hint = "use a model that `transformers` supports without `trust_remote_code`"
         return XstiltsError("unsafe", f"'{place}' needs Python code of its own", why, hint)
     reason = str(error).strip().partition("\n")[0] or type(error).__name__
