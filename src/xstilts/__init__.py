@@ -1,4 +1,4 @@
-"""Cross-lingual intermediate-task transfer: which intermediate tasks and source languages help, and how certain is that.
+"""Cross-lingual intermediate-task transfer: which tasks and source languages help, and how certain is that.
 
 The Python API is imported when it is first used, so that `import xstilts` is fast.
 """

@@ -90,9 +90,7 @@ def predict_transfer(
     wanted: Annotated[str, typer.Option("--for", help="Languages to rank sources for, comma-separated.")] = "",
     candidates: Annotated[str, typer.Option("--candidates", help="Sources to rank; by default the runs' pools.")] = "",
     target: Annotated[str, typer.Option("--target", help="Learn from one target task only.")] = "",
-    store: Annotated[
-        str | None, typer.Option("--store", help="Store of the runs; adds the text features LogME and H-score.")
-    ] = None,
+    store: Annotated[str | None, typer.Option("--store", help="The runs' store: adds LogME and H-score.")] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Sources to print for each language.")] = 5,
     out: Annotated[Path | None, typer.Option("--out", help="Write the scores for `--strategy predicted`.")] = None,
     as_json: JSON = False,

@@ -14,9 +14,7 @@ from xstilts.report.console import emit, print_table, say
 _MEASURES = "syntax, syntax-knn, phonology, inventory, genetic, geographic, lang2vec, or a table FILE.csv."
 _STRATEGIES = "near, far, diverse, random, stratified, same-script, other-script, predicted."
 MEASURE = Annotated[str, typer.Option("--measure", help=_MEASURES)]
-PICTURE = Annotated[
-    Path | None, typer.Option("--picture", help="Write FILE.svg or FILE.png, or all pictures to FILE.html.")
-]
+PICTURE = Annotated[Path | None, typer.Option("--picture", help="Write FILE.svg or FILE.png, or all to FILE.html.")]
 SHOWN_PROBABILITY = 0.05
 """How probable it must be that a candidate that was not chosen belongs to the set, for it to be printed."""
 
@@ -55,7 +53,7 @@ def distances(
     as_csv: CSV = False,
     picture: PICTURE = None,
 ) -> None:
-    """Show distances from one language, nearest first, with 95 % intervals; 'unknown' if too few features are documented."""
+    """Show distances from one language, nearest first, with 95 % intervals; 'unknown' if few features are known."""
     from xstilts.languages import all_languages, distance_matrix, language
 
     start = language(origin).code
@@ -92,17 +90,15 @@ def sources(
     strategy: Annotated[str, typer.Option("--strategy", help=_STRATEGIES)] = "far",
     measure: MEASURE = "syntax",
     match: Annotated[
-        list[str] | None, typer.Option("--match", help="Keep only languages with the anchor's 'script' or 'family'.")
+        list[str] | None, typer.Option("--match", help="Keep only the anchor's 'script' or 'family'.")
     ] = None,
     exclude: Annotated[
-        list[str] | None, typer.Option("--exclude", help="Leave out languages with the anchor's 'script' or 'family'.")
+        list[str] | None, typer.Option("--exclude", help="Leave out the anchor's 'script' or 'family'.")
     ] = None,
     draws: Annotated[int, typer.Option("--draws", min=0, help="Seeded draws, instead of the one exact set.")] = 0,
     seed: Annotated[int, typer.Option("--seed", help="The seed of the first draw.")] = 0,
     scores: Annotated[Path | None, typer.Option("--scores", help="For 'predicted': source,target,score.")] = None,
-    held_out: Annotated[
-        str, typer.Option("--held-out", help="Held-out languages; scores learned from them are refused.")
-    ] = "",
+    held_out: Annotated[str, typer.Option("--held-out", help="Scores learned from these are refused.")] = "",
     as_json: JSON = False,
     as_csv: CSV = False,
     picture: PICTURE = None,

@@ -27,7 +27,7 @@ def study(
     data: options.DATA = None,
     store: options.STORE = None,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", min=1, help="Number of steps to run in parallel.", show_default="cores")
+        int | None, typer.Option("--jobs", min=1, help="Steps to run in parallel.", show_default="cores")
     ] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads per worker.")] = None,
     quick: options.QUICK = False,
