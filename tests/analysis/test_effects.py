@@ -156,7 +156,7 @@ def test_one_replicate_gives_a_difference_without_an_interval():
     assert whole.estimate == pytest.approx((first + second) / 2)
     assert verdict(whole, 100.0) == "undetermined"
     text = sentence("a", "b", whole, 0.5)
-    assert "undetermined" in text and "without an interval" in text and "one replicate" in text
+    assert "no conclusion" in text and "without an interval" in text and "one replicate" in text
 
 
 def test_an_encoder_without_a_paired_replicate_is_refused():
@@ -309,10 +309,10 @@ def test_a_slope_that_cannot_be_estimated_has_a_reason():
     def reason(columns):
         return slope(simulated(score_table), columns)["missing"]
 
-    assert "3 languages are too few" in reason({"distance": dict(list(x.items())[:3])})
-    assert "does not vary" in reason({"distance": x, "z": dict.fromkeys(x, 1.0)})
+    assert "3 languages are not enough (4 are needed)" in reason({"distance": dict(list(x.items())[:3])})
+    assert "'z' does not vary" in reason({"distance": x, "z": dict.fromkeys(x, 1.0)})
     assert "collinear" in reason({"distance": x, "z": {code: 2 * value for code, value in x.items()}})
-    assert "12 languages are too few" in reason({"distance": x, "y": x, "z": x})
+    assert "12 languages are not enough (15 are needed)" in reason({"distance": x, "y": x, "z": x})
 
 
 def test_covariates_come_from_the_language_table_the_run_and_the_user(tmp_path):
@@ -403,6 +403,7 @@ def test_a_gain_is_attributed_to_distance_only_if_far_beats_near(english, near):
     assert ("distance itself matters" in text) == (near == english == "better")
     if near is None:
         assert "the effect of distance itself is unknown" in text
+    assert ("also undetermined" in text) == (near == english == "undetermined")
     assert answer(verdicts[1:], ARMS) == ""
 
 

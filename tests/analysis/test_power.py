@@ -89,6 +89,7 @@ def test_the_table_has_both_kinds_of_inference_and_a_cost():
 
 def test_the_verb_says_that_components_are_assumed_and_draws_the_curve(tmp_path):
     printed = invoke("power", "pocket", "--picture", tmp_path / "curve.html")
+    assert "(9 held-out languages); computed for" in " ".join(printed.split()) and "one core" in printed
     assert "assumed, not measured" in " ".join(printed.split())
     page = (tmp_path / "curve.html").read_text()
     assert "<svg" in page and "assumed, not measured" in page

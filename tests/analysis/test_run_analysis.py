@@ -189,7 +189,7 @@ def test_one_language_is_judged_by_fixed_language_inference_alone(tmp_path):
     result = analyse(write_run(tmp_path / "language", replicates=3, languages=["de"]))
     assert "from 1 family" in result["verdicts"][0]["random_languages"]["refused"]
     assert result["verdicts"][0]["bootstrap"] is None
-    assert all("too few" in row["missing"] for row in result["distance"][0]["slopes"])
+    assert all("not enough" in row["missing"] for row in result["distance"][0]["slopes"])
 
 
 def test_a_study_may_name_every_measure():

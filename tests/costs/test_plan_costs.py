@@ -258,10 +258,10 @@ def test_rates_of_the_user_replace_those_of_the_package():
 
 def test_rates_that_were_not_measured_here_are_called_assumed():
     assert rates("cpu").ground.startswith("assumed")
-    assert "assumed: this cuda device was not measured, h100 stands in" in rates("cuda").ground
+    assert "assumed, those of h100, because this cuda device was not measured" in rates("cuda").ground
     assert rates("cuda").flops_per_second("bf16") == rates("h100").flops_per_second("bf16")
     assert "data sheet" in rates("h100").ground
-    assert "rates of cpu: assumed" in " ".join(invoke("plan", "pocket", "--quick", "--device", "cpu").split())
+    assert "cpu rates: assumed" in " ".join(invoke("plan", "pocket", "--quick", "--device", "cpu").split())
 
 
 @pytest.mark.parametrize("text", ["cpu: 3", "cpu: {class: cpu}", "[", "cpu: {class: cpu, fp32: -1}"])
@@ -295,7 +295,7 @@ def test_estimates_are_compared_with_measured_seconds():
     plan, seconds = chain(2.0, 3.0)
     rows = compared(plan, {next(iter(seconds)): 4.0, "of another plan": 9.0})
     assert rows == [{"kind": "train", "steps": 1, "estimated_seconds": 2.0, "measured_seconds": 4.0}]
-    assert comparison(rows) == "1 steps took 4 s of work, 2.00 times the estimate"
+    assert comparison(rows) == "1 steps took 4 s of compute, 2.00 times the estimate"
     assert comparison([]) == ""
 
 
@@ -321,7 +321,7 @@ def test_what_a_run_took_corrects_later_plans_on_the_device(pocket):
     assert rates("cpu").ratios == pytest.approx(expected(3, factor=2))
     record(plan, "cpu", {})  # all steps were in the store
     text = " ".join(invoke("plan", "pocket", "--quick", "--device", "cpu").split())
-    assert f"rates of cpu: measured by {3 * len(taken)} steps of earlier runs on this device" in text
+    assert f"cpu rates: calibrated on {3 * len(taken)} steps of earlier runs (" in text
     assert not rates("cuda").ratios
 
 

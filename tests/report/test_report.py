@@ -36,7 +36,8 @@ def effect(estimate: float, half: float, **more: Any) -> dict[str, Any]:
 
 def judged(contrast: str, word: str, estimate: float, half: float) -> dict[str, Any]:
     left, right = contrast.split(" - ")
-    parts = [effect(estimate, half, encoder="tiny"), effect(estimate, half, target="xnli")]
+    parts = [effect(estimate, half, encoder="tiny"), effect(estimate, half, target="xnli"),
+             effect(estimate, half, target="classification tasks: xnli, pawsx")]  # fmt: skip
     sentence = f"'{left}' against '{right}' is {word}: {estimate:+.1f} points, for this encoder."
     decision = {"half": 0.25, "replicates": 40, "floor": 0.1, "clusters": None, "text": "It takes 40 replicates."}
     runs = {"probability": 0.75, "sd_left": 1.0, "sd_right": 1.0, "sd_difference": 1.5}
@@ -85,7 +86,7 @@ def result() -> dict[str, Any]:
             for arm, shift in SHIFT.items() for code in DISTANCES
         ],
         "baselines": [
-            effect(shift, 5.5, target="xnli", arm=arm, baseline="majority label", floor=36.5, beaten=shift > 5.5)
+            effect(shift, 5.5, target="xnli", arm=arm, baseline="majority class", floor=36.5, beaten=shift > 5.5)
             for arm, shift in SHIFT.items() if arm != "baseline"
         ],
         "languages": [
@@ -96,7 +97,7 @@ def result() -> dict[str, Any]:
             {"contrast": v["contrast"], "rho": 0.5, "p": 0.31, "permutations": 6, "points": [
                 {"language": code, "gain": 2.0, "distance": DISTANCES[code], "from_anchor": DISTANCES[code]}
                 for code in HELD_OUT], "measure": "syntax", "adjusted": [], "slopes": [
-                    {"measure": "syntax", "with": [], "languages": 3, "missing": "3 languages are too few"}],
+                    {"measure": "syntax", "with": [], "languages": 3, "missing": "3 languages are not enough"}],
              "joint": {"with": ["same script"], "languages": 12, "slope": 1.5, "low": -0.5, "high": 3.5, "p": 0.04}}
             for v in verdicts
         ],
@@ -141,6 +142,7 @@ def test_page_says_the_verdicts_with_the_numbers_of_the_result(result: dict[str,
         assert table_row and table_row.groups() == (signed(row["estimate"]), interval(row))
         assert f"{signed(row['estimate'])} {interval(row)}</text>" in html, "the chart shows the same numbers"
     assert "[+2.12, +4.38]" in html
+    assert 'class="left">target xnli<' in html and 'class="left">classification tasks: xnli, pawsx<' in html
 
 
 def test_controls_have_a_section_of_their_own(result: dict[str, Any], tmp_path: Path) -> None:
@@ -180,6 +182,7 @@ def test_a_score_no_better_than_its_baseline_is_marked(result: dict[str, Any], t
     html, printed = page_of(result, tmp_path), terminal_of(result, tmp_path)
     assert '<p class="warning">† Not shown to beat the baseline' in html
     assert html.count("†</td>") == 1
+    assert "baseline (majority class)" in html and "baseline (majority class)" in printed
     line = next(line for line in printed.splitlines() if line.strip().startswith("none"))
     assert "†" in line and "† Not shown to beat the baseline" in printed
     assert "warning: 'none' is not shown to beat the baseline on xnli." in printed
@@ -190,6 +193,7 @@ def test_a_score_no_better_than_its_baseline_is_marked(result: dict[str, Any], t
 
 def test_wide_intervals_and_encoders_that_did_not_learn(result: dict[str, Any], tmp_path: Path) -> None:
     sure, unsure = result["verdicts"]
+    assert any("'far' scores higher than 'english' in 75% of the pairs of runs" in line for line in remarks(sure))
     assert "It takes 40 replicates." in remarks(unsure) and "It takes 40 replicates." not in remarks(sure)
     assert "did not learn" not in terminal_of(result, tmp_path)
     sure["parts"][0] |= {"estimate": 0.0, "low": 0.0, "high": 0.0}
@@ -202,12 +206,12 @@ def test_random_language_inference_and_degenerate_runs(result: dict[str, Any], t
     del own["refused"]
     own |= effect(2.5, 4.0, families=9)
     for printed in (plain(page_of(result, tmp_path)), " ".join(terminal_of(result, tmp_path).split())):
-        assert "each of the 9 families weighted equally): +2.50 [-1.50, +6.50]" in printed
-        assert "not for languages like them: 3 families" in printed
+        assert "Random-language inference (9 families, weighted equally): +2.50 [-1.50, +6.50]" in printed
+        assert "Random-language inference is not possible: 3 families" in printed
     html = page_of(result, tmp_path)
     assert re.search(r"far on xnli \(training\) 2 of 6, 1 of 2 after a retry", html)
     assert "<td>+4.75</td><td>[+3.75, +5.75]</td><td>better</td>" in html
-    assert "3 languages are too few" in html and "+1.50 [-0.50, +3.50], p 0.040, 12 languages" in html
+    assert "not estimated: 3 languages are not enough" in html and "+1.50 [-0.50, +3.50], p 0.040, 12 languages" in html
 
 
 def test_the_baseline_is_the_first_row(result: dict[str, Any]) -> None:
@@ -248,7 +252,7 @@ def test_excluded_languages_budgets_and_provenance(result: dict[str, Any], tmp_p
     events = [{"time": 1.7e9, "event": "plan"}, {"time": 1.7e9 + 60, "event": "finished", "seconds": 60.0}]
     (tmp_path / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events) + '{"time": 17')
     html = page_of(result, tmp_path)
-    for text in ("no feature observed in both", "0123abcd", "both are NLI", "1 steps in 60 s", "xstilts 0"):
+    for text in ("no feature observed in both", "0123abcd", "both are NLI", "1 steps, 60 s of compute", "xstilts 0"):
         assert text in html
     assert "did not have equal updates" in html
     assert [row["updates"] for row in budget_table(result, "intermediate")] == ["19", "25"]
@@ -318,8 +322,8 @@ def test_one_replicate_has_no_interval(result: dict[str, Any], tmp_path: Path) -
 
 def test_the_same_caveat_is_printed_once(result: dict[str, Any], tmp_path: Path) -> None:
     for printed in (plain(page_of(result, tmp_path)), " ".join(terminal_of(result, tmp_path).split())):
-        assert printed.count("not for languages like them: 3 families") == 1
-        assert "far - english, english - none: This holds for these held-out languages" in printed
+        assert printed.count("Random-language inference is not possible: 3 families") == 1
+        assert "far - english, english - none: This holds only for these held-out languages" in printed
 
 
 def test_file_names_are_safe() -> None:
@@ -349,11 +353,12 @@ def test_pictures_of_languages(tmp_path):
 
 
 def test_cost_and_translations_of_a_run_that_has_them(result: dict[str, Any], tmp_path: Path) -> None:
-    assert 'id="cost"' not in page_of(result, tmp_path) and "chrF" not in page_of(result, tmp_path)
+    assert '#cost"' not in page_of(result, tmp_path) and "chrF" not in page_of(result, tmp_path)
     result["estimates"] = [{"kind": "train", "steps": 12, "estimated_seconds": 100.4, "measured_seconds": 131.2}]
     result["translations"] = [{"label": "translate mnli into sw", "rows": 90, "kept": 84, "chrf": 61.25,
                                "unchanged": 3, "model": {"name": "<b>m2m</b>"}}]  # fmt: skip
     html = page_of(result, tmp_path)
+    assert set(re.findall(r'href="#(.*?)"', html)) == set(re.findall(r'<section id="(.*?)"', html))
     text = " ".join(re.sub(r"<[^>]+>", " ", html).split())
     assert "train 12 100 131" in text
     assert "translate mnli into sw 84 90 61.2 3" in text

@@ -51,7 +51,7 @@ def rank_correlation(distances: np.ndarray, gains: np.ndarray) -> tuple[float, f
 
 
 def slope(comparison: Comparison, columns: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-    """Slope of the gain on the first of `columns` with the others held fixed, in points per standard deviation.
+    """Slope of the gain on the first of `columns` adjusted for the others, in points per standard deviation.
 
     Args:
         columns: distance first, then covariates: language → value; languages without one are left out.
@@ -65,11 +65,12 @@ def slope(comparison: Comparison, columns: Mapping[str, Mapping[str, float]]) ->
     counted = dict.fromkeys(code for codes in comparison.languages for code in codes)
     codes = [code for code in counted if not any(math.isnan(values.get(code, math.nan)) for values in columns.values())]
     facts = {"with": list(columns)[1:], "languages": len(codes)}
-    if len(codes) < max(4, PER_COVARIATE * len(columns) if len(columns) > 2 else len(columns) + 3):
-        return {**facts, "missing": f"{len(codes)} languages are too few"}
+    needed = PER_COVARIATE * len(columns) if len(columns) > 2 else len(columns) + 3
+    if len(codes) < needed:
+        return {**facts, "missing": f"{len(codes)} languages are not enough ({needed} are needed)"}
     values = np.array([[column[code] for code in codes] for column in columns.values()], float)
     deviations = values.std(1)
-    if constant := [name for name, deviation in zip(columns, deviations, strict=True) if deviation < 1e-9]:
+    if constant := [f"'{name}'" for name, deviation in zip(columns, deviations, strict=True) if deviation < 1e-9]:
         return {**facts, "missing": f"{', '.join(constant)} does not vary"}
     design = np.vstack([np.ones(len(codes)), (values - values.mean(1, keepdims=True)) / deviations[:, None]]).T
     if np.linalg.cond(design) > 1e6:

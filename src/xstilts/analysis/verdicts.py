@@ -29,7 +29,7 @@ def sentence(left: str, right: str, effect: Effect, equivalence: float, scope: s
         BETTER: f"'{left}' is better than '{right}'",
         WORSE: f"'{left}' is worse than '{right}'",
         EQUIVALENT: f"'{left}' and '{right}' are equivalent within ±{equivalence:g} points",
-        UNDETERMINED: f"whether '{left}' or '{right}' is better is undetermined",
+        UNDETERMINED: f"no conclusion about '{left}' and '{right}'",
     }[verdict(effect, equivalence)]
     numbers = (effect.estimate, effect.low, effect.high)
     estimate, *ends = (f"{round(number, 1) + 0.0:+.1f}" for number in numbers if number is not None)
@@ -56,7 +56,8 @@ def answer(verdicts: Sequence[tuple[str, str, str]], strategies: Mapping[str, st
         BETTER: "Intermediate training in distant languages beats English-only intermediate training here",
         WORSE: "Intermediate training in distant languages does worse than English-only intermediate training here",
         EQUIVALENT: "Intermediate training in distant languages and in English only are practically equivalent here",
-        UNDETERMINED: "Whether intermediate training is better in distant languages or in English only is undetermined",
+        UNDETERMINED: "It remains undetermined whether distant languages or English alone are better for "
+        "intermediate training",
     }[english]
     if near is None:
         return f"{opening}; without an arm of near languages, the effect of distance itself is unknown."
@@ -66,7 +67,7 @@ def answer(verdicts: Sequence[tuple[str, str, str]], strategies: Mapping[str, st
         BETTER: "distant sources do better than near ones",
         WORSE: "near sources do better than distant ones",
         EQUIVALENT: "distant and near sources are practically equivalent",
-        UNDETERMINED: "whether distant or near sources do better is undetermined",
+        UNDETERMINED: f"the comparison of distant with near sources is {'also ' * (english == near)}undetermined",
     }[near]
     return f"{opening}; {closing}{', so the gain cannot be attributed to distance' if english == BETTER else ''}."
 

@@ -53,7 +53,7 @@ def plan(
     changes: Row = {"quick": quick, "replicates": replicates, "seed": seed, "data_source": source}
     planned = options.planned_study(name, data, speed.kind, allow_few, resolved=run is not None, **changes)
     for change in freeze_plan(planned, run) if run else ():
-        say(f"note: {change}", console=Console(stderr=True))
+        say(change, console=Console(stderr=True))
     if as_dot or as_mermaid:
         typer.echo(draw(grouped(planned), "dot" if as_dot else "mermaid"))
         return
@@ -102,8 +102,8 @@ def _print_cost(facts: Row) -> None:
         counts = row["kind"], f"{row['steps']:,}", f"{row['cached']:,}", short(row["tokens"]), short(row["flops"])
         most = (f"{row[name]:.1f}" if row[name] else NONE for name in memory)
         rows.append((*counts, f"{row['seconds'] / 3600:,.2f}", f"{short(row['size'])}B", *most))
-    headings = ("steps", ">number", ">in the store", ">tokens", ">FLOPs", f">{unit} hours", ">disk", ">GB", ">GPU GB")
-    print_table(headings[: 7 + len(memory)], rows, "Cost; GB: the most memory that one step needs")
+    headings = ("steps", ">count", ">in the store", ">tokens", ">FLOPs", f">{unit} hours", ">disk", ">GB", ">GPU GB")
+    print_table(headings[: 7 + len(memory)], rows, "Cost (GB: peak memory of the largest step)")
     say(
         f"\n{facts['planned_steps']:,} steps, {facts['requested_steps']:,} before deduplication; "
         f"{facts['training_runs']:,} training runs, {facts['naive_runs']:,} with one pipeline per cell"
@@ -114,7 +114,7 @@ def _print_cost(facts: Row) -> None:
         f"to run: {todo['steps']:,} steps, {todo['device_hours']:,.2f} {unit} hours, {makespan} on {devices} "
         f"({todo['devices_used']:.0%} of their time; the critical path takes {path})"
     )
-    say(f"rates of {facts['rates']['device']}: {facts['rates']['ground']}")
+    say(f"{facts['rates']['device']} rates: {facts['rates']['ground']}")
     if facts["assumed_steps"]:
         say(f"{facts['assumed_steps']:,} steps rest on an assumed size; docs/planning.md has the table")
 

@@ -149,12 +149,12 @@ def _print_power(name: str, result: Row) -> None:
     from xstilts.report.sentences import components_line
 
     design = result["design"]
-    targets = ", ".join(f"{target} ({count})" for target, count in result["targets"].items())
+    targets = ", ".join(f"{name} ({count} held-out languages)" for name, count in result["targets"].items())
     languages = f"{design['languages']} languages of {design['families']} families"
     encoders = f"{design['encoders']} encoder{'s' * (design['encoders'] != 1)}"
     clusters = f"{design['clusters']:,} item clusters{' (assumed)' * result['items_assumed']}"
     size = f"computed for {languages}, {encoders}, {clusters}, intervals of {result['level']:.1%}"
-    say((name, "bold"), f": mean over {targets}, held-out languages in brackets; {size}", wrap=True)
+    say((name, "bold"), f": mean over {targets}; {size}", wrap=True)
     say(components_line(result), wrap=True)
     if result["note"]:
         say(f"warning: {result['note']}", wrap=True)
@@ -170,5 +170,6 @@ def _print_power(name: str, result: Row) -> None:
     for row in result["curve"]:
         shares = (f"{row[gain]:.2f}" for gain in gains)
         curve.append((str(row["replicates"]), *shares, clock(row["device_seconds"])))
-    columns = [">replicates", *headings, f">one {result['device']}"]
+    device = {"cpu": "core", "cuda": "GPU"}.get(result["device"], result["device"])
+    columns = [">replicates", *headings, f">time on one {device}"]
     print_table(columns, curve, f"Power with {design['languages']} languages")

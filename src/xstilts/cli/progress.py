@@ -58,7 +58,7 @@ class Watcher:
                 console=self.console,
             )
         elif name == "note":
-            say(f"note: {event['why']}", console=self.console)
+            say(event["why"], console=self.console)
         elif name == "started":
             self.running[fingerprint] = (self.now, 0.0)
         elif name == "progress" and fingerprint in self.running:

@@ -81,7 +81,7 @@ def rates(name: str) -> Rates:
     ratios = {kind: (measured + PRIOR) / (estimated + PRIOR) for kind, (_, estimated, measured) in sums.items()}
     steps = sum(int(row[0]) for row in sums.values())
     factors = ", ".join(f"{kind} × {ratio:.2f}" for kind, ratio in ratios.items())
-    ground = f"measured by {steps:,} steps of earlier runs on this device ({factors}); without them: {device.ground}"
+    ground = f"calibrated on {steps:,} steps of earlier runs ({factors}); uncorrected rates: {device.ground}"
     return device.model_copy(update={"ratios": ratios, "ground": ground})
 
 

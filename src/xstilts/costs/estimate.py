@@ -202,5 +202,5 @@ def comparison(rows: list[dict[str, Any]]) -> str:
     """The rows in a sentence, "" if nothing ran."""
     names = "steps", "estimated_seconds", "measured_seconds"
     steps, estimated, measured = (sum(row[name] for row in rows) for name in names)
-    took = f"{steps:,} steps took {measured:,.0f} s of work"
+    took = f"{steps:,} steps took {measured:,.0f} s of compute"
     return f"{took}, {measured / estimated:.2f} times the estimate" if estimated else ""

@@ -75,7 +75,7 @@ def _charts(result: Result) -> Iterator[tuple[str, Any, str, str]]:
 def _languages(result: Result) -> list[Result]:
     """Every language of the study: what it was used for, its distance from the anchor and the targets it has."""
     plan = result["plan"]
-    use = {tables.anchor(result): "training of the targets"}
+    use = {tables.anchor(result): "target training"}
     use |= dict.fromkeys(plan["pool"], "source pool") | dict.fromkeys(plan["held_out"], "held out")
     for code, reason in plan["excluded"].items():
         use[code] = f"{use[code]}; never a source: {reason}" if code in use else f"excluded: {reason}"
@@ -98,7 +98,7 @@ def _provenance(result: Result, run: Path) -> dict[str, str]:
         first, last = (f"{datetime.fromtimestamp(events[i]['time'], UTC):%Y-%m-%d %H:%M}" for i in (0, -1))
         failed = sum(event["event"] == "failed" for event in events)
         facts["run"] = f"{first} to {last} UTC"
-        facts["computed here"] = f"{len(seconds)} steps in {sum(seconds):,.0f} s of work"
-        facts["computed here"] += f"; {failed} failed attempts" * bool(failed)
+        facts["steps run"] = f"{len(seconds)} steps, {sum(seconds):,.0f} s of compute"
+        facts["steps run"] += f"; {failed} failed attempts" * bool(failed)
     packages = ", ".join([f"xstilts {__version__}", *(f"{name} {version(name)}" for name in PACKAGES)])
-    return facts | {"page written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, with {packages}"}
+    return facts | {"report written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, with {packages}"}

@@ -39,8 +39,8 @@ def remarks(judged: Result) -> list[str]:
     lines = [judged["decision"]["text"]] if judged["decision"] else []
     sd, probability, bootstrap = judged["runs"]["sd_difference"], judged["runs"]["probability"], judged["bootstrap"]
     spread = "" if sd is None else f"; the standard deviation of the difference over replicates is {sd:.1f} points"
-    pair = f"A run of '{judged['left']}' beats a run of '{judged['right']}'"
-    lines.append(f"{pair} with probability {probability:.2f}{spread}.")
+    pair = f"'{judged['left']}' scores higher than '{judged['right']}'"
+    lines.append(f"{pair} in {probability:.0%} of the pairs of runs{spread}.")
     if bootstrap:
         corrected = interval({"low": bootstrap["corrected_low"], "high": bootstrap["corrected_high"]})
         method = "Multi-bootstrap over replicates and items, corrected for small samples"
@@ -55,13 +55,13 @@ def caveats(result: Result) -> list[Result]:
     """
     contrasts: dict[tuple[str, bool], list[str]] = {}
     for judged in result["verdicts"]:
-        by_language, opening = judged["random_languages"], "This holds for these held-out languages"
+        by_language, inference = judged["random_languages"], "Random-language inference"
         if "refused" in by_language:
-            text = f"{opening}, not for languages like them: {by_language['refused']}."
+            opening = "This holds only for these held-out languages"
+            text = f"{opening}. {inference} is not possible: {by_language['refused']}."
         else:
-            how = f"random-language inference, each of the {by_language['families']} families weighted equally"
             value = f"{signed(by_language['estimate'])} {interval(by_language)}"
-            text = f"{opening}. For languages like them ({how}): {value}."
+            text = f"{inference} ({by_language['families']} families, weighted equally): {value}."
         contrasts.setdefault((text, False), []).append(judged["contrast"])
         for part in judged["parts"]:
             if "encoder" in part and part["low"] == part["high"] == 0:
@@ -81,7 +81,7 @@ def footnote(result: Result) -> str:
     """What the mark † at scores means; "" if no score has it."""
     if not any(target_table(result, target)["unbeaten"] for target in targets(result)):
         return ""
-    meaning = "the interval of the difference reaches zero or lies below it"
+    meaning = "the interval of the difference includes zero or is below zero"
     return f"† Not shown to beat the baseline: {meaning}. Differences between such arms cannot be interpreted."
 
 
@@ -113,9 +113,9 @@ def expectation(result: Result, control: Result) -> tuple[str, str]:
         outcomes = {EQUIVALENT: "Passed.", UNDETERMINED: "No difference is shown, but one cannot be excluded."}
     elif left.get("languages") == "held-out":
         expected = "Trained on the held-out languages themselves: a gain is expected."
-        other = "Not shown: gains of other arms may be too small for this set-up as well."
+        other = "Not shown: this setup may also miss the gains of other arms."
         worse = "Failed: look for a bug before believing any verdict."
-        outcomes = {BETTER: "Passed: this set-up can show a gain.", WORSE: worse}
+        outcomes = {BETTER: "Passed: this setup can detect a gain.", WORSE: worse}
     else:
         return "A sanity check declared by the study.", ""
     return expected, outcomes.get(word, other)
@@ -131,7 +131,7 @@ def correlation(gains: Result) -> str:
 def slope(line: Result) -> str:
     """A slope of the gain on distance in words."""
     if "missing" in line:
-        return f"none: {line['missing']}"
+        return f"not estimated: {line['missing']}"
     return f"{signed(line['slope'])} {interval(line)}, p {number(line['p'], 3)}, {line['languages']} languages"
 
 

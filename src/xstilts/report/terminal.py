@@ -20,7 +20,7 @@ def print_report(result: Result, run: Path, warnings: bool = True) -> None:
     say((result["study"]["question"], "bold"), wrap=True)
     if result["answer"]:
         say(result["answer"], wrap=True)
-    _print_family(result["verdicts"], "Verdicts, by simultaneous intervals")
+    _print_family(result["verdicts"], "Verdicts (simultaneous intervals)")
     for row in result["verdicts"]:
         if row["decision"]:
             say(f"{row['contrast']}: {row['decision']['text']}", wrap=True)

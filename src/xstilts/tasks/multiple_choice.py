@@ -17,7 +17,7 @@ AUTO_CLASS = "AutoModelForMultipleChoice"
 TEXT_COLUMNS: tuple[str, ...] = ("context", "question", "choices")
 MASKABLE: tuple[str, ...] = ("context", "question")
 METRICS: tuple[str, ...] = ("accuracy", "calibration_error")
-BASELINE = "the choice with the most letters"
+BASELINE = "longest choice"
 GOLD = "label"
 SPARSE_GOLD = False
 

@@ -19,7 +19,7 @@ SCHEMA = make_schema("side", "text", "gold")
 TEXT_COLUMNS: tuple[str, ...] = ("text",)
 MASKABLE: tuple[str, ...] = ()
 METRICS: tuple[str, ...] = ("accuracy", "f1")
-BASELINE = "the same encoder with random weights"
+BASELINE = "randomly initialised encoder"
 GOLD = "gold"
 SPARSE_GOLD = True
 

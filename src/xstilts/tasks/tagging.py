@@ -18,7 +18,7 @@ AUTO_CLASS = "AutoModelForTokenClassification"
 TEXT_COLUMNS: tuple[str, ...] = ("tokens",)
 MASKABLE: tuple[str, ...] = ()
 METRICS: tuple[str, ...] = ("span_f1", "token_accuracy")
-BASELINE = "English word look-up"
+BASELINE = "most frequent tag per word"
 GOLD = "tags"
 SPARSE_GOLD = False
 
