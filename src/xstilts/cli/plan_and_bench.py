@@ -43,7 +43,7 @@ def plan(
     from xstilts.costs.devices import rates
     from xstilts.costs.estimate import estimates
     from xstilts.engine import Store
-    from xstilts.study.overview import bill, draw, grouped
+    from xstilts.study.overview import bill, draw
     from xstilts.study.run import freeze_plan
 
     if as_dot + as_mermaid + as_json > 1:
@@ -55,7 +55,7 @@ def plan(
     for change in freeze_plan(planned, run) if run else ():
         say(change, console=Console(stderr=True))
     if as_dot or as_mermaid:
-        typer.echo(draw(grouped(planned), "dot" if as_dot else "mermaid"))
+        typer.echo(draw(planned, "dot" if as_dot else "mermaid"))
         return
     place = Store(store or (run.parent if run else Path("runs")) / "store")
     finished = place.finished(planned.plan.steps)

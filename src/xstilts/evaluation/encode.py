@@ -22,11 +22,6 @@ VERSION = 2
 """Raised when a change of code moves what a text is encoded as."""
 
 
-def example_folders(inputs: Mapping[str, Path], languages: Sequence[str], name: str = "rows") -> list[Path]:
-    """The folders among a step's inputs that hold the examples of these languages, in their order."""
-    return [inputs[f"{name}.{code}"] for code in languages]
-
-
 def encode_examples(
     folders: Sequence[Path], settings: Mapping[str, Any], tokenizer: Any, store: Path | None
 ) -> tuple[pa.Table, Encoded]:

@@ -12,7 +12,7 @@ import torch
 from xstilts.context import Context
 from xstilts.data.prepare import read_examples
 from xstilts.errors import XstiltsError
-from xstilts.evaluation.encode import encode_examples, example_folders
+from xstilts.evaluation.encode import encode_examples
 from xstilts.models.batching import sorted_batches
 from xstilts.models.encoders import load_model, load_tokenizer
 from xstilts.models.hardware import PREDICTED_TOKENS, autocast, choose_device
@@ -32,7 +32,7 @@ def predict(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, conte
     task, device = Task(**arguments["task"]), choose_device(arguments["device"])
     kind, folder = FINE_TUNED[task.type], inputs["model"] / arguments["weights"]
     tokenizer = load_tokenizer(folder)
-    folders, precision = example_folders(inputs, arguments["languages"]), arguments["precision"]
+    folders, precision = [inputs[f"rows.{code}"] for code in arguments["languages"]], arguments["precision"]
     table, encoded = encode_examples(folders, arguments, tokenizer, context.store)
     model = load_model(kind.AUTO_CLASS, folder)[0].to(device)
     extracted = run_model(model, kind, encoded, tokenizer.pad_token_id, device, precision, context.progress)
@@ -71,7 +71,8 @@ def baseline(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, cont
     arguments: `task`, `languages`; inputs: `train`, `rows.xx` for each language.
     """
     task = Task(**arguments["task"])
-    train, table = read_examples([inputs["train"]]), read_examples(example_folders(inputs, arguments["languages"]))
+    train = read_examples([inputs["train"]])
+    table = read_examples([inputs[f"rows.{code}"] for code in arguments["languages"]])
     predictions = attach_example_ids(table, FINE_TUNED[task.type].baseline(train, table, task))
     pq.write_table(predictions, out / "predictions.parquet")
 

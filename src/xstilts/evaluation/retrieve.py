@@ -13,7 +13,7 @@ import torch
 
 from xstilts.context import Context
 from xstilts.errors import XstiltsError
-from xstilts.evaluation.encode import encode_examples, example_folders
+from xstilts.evaluation.encode import encode_examples
 from xstilts.evaluation.predict import attach_example_ids, check_outputs
 from xstilts.models.batching import sorted_batches
 from xstilts.models.encoders import load_base, load_tokenizer
@@ -107,8 +107,7 @@ def _embed_languages(
     model: Any, arguments: dict[str, Any], inputs: dict[str, Path], languages: list[str], name: str, context: Context
 ) -> Embedded:
     """The test examples (`name` 'rows') or development examples ('dev') of the languages with their vectors."""
-    tokenizer = load_tokenizer(inputs["model"])
-    folders = example_folders(inputs, languages, name)
+    tokenizer, folders = load_tokenizer(inputs["model"]), [inputs[f"{name}.{code}"] for code in languages]
     table, encoded = encode_examples(folders, arguments, tokenizer, context.store)
     pad_id, layers, pooling = tokenizer.pad_token_id, arguments["layers"], arguments["pooling"]
     with autocast(model.device, arguments["precision"]):

@@ -8,7 +8,7 @@ from xstilts.errors import XstiltsError
 from xstilts.evaluation.layout import all_mistakes, check_folder, read_both, unexpected_files
 from xstilts.tasks import metrics
 from xstilts.tasks.metrics import Scores
-from xstilts.tasks.xtreme import GROUPS, TARGETS, Target
+from xstilts.tasks.xtreme import GROUPS, TARGETS
 
 
 def _language_scores(task: str, code: str, gold: Any, predicted: Any) -> Scores:
@@ -62,7 +62,12 @@ def score(predictions: Path, labels: Path, version: str = "xtreme-2020") -> dict
             if target.kind == "answers" and (count := sum(key not in predicted for key, _ in gold)):
                 unanswered.setdefault(task, {})[code] = count
         if by_language:
-            tasks[task] = _task_means(by_language, target) | {"languages": by_language}
+            first, count = next(iter(by_language.values())), len(by_language)
+            means = {name: sum(scores[name] for scores in by_language.values()) / count for name in first}
+            main = means["f1"] if "f1" in means else means["accuracy"]
+            means["score"] = (means["exact_match"] + main) / 2 if target.kind == "answers" else main
+            complete = count == len(target.languages)
+            tasks[task] = {**(means if complete else dict.fromkeys(means)), "languages": by_language}
     if mistakes:
         hint = "correct the files; `xstilts submit check` lists all mistakes in a folder of predictions"
         raise all_mistakes(mistakes, hint)
@@ -77,17 +82,6 @@ def score(predictions: Path, labels: Path, version: str = "xtreme-2020") -> dict
         groups[group] = sum(totals[name] for name in names) / len(names) if complete else None
     scores = {"version": version, "tasks": tasks, "all_task": groups.pop("all"), "groups": groups}
     return scores | {"missing": missing, "unanswered": unanswered, "ignored": unexpected_files(predictions)}
-
-
-def _task_means(by_language: dict[str, Scores], target: Target) -> dict[str, float | None]:
-    """Unweighted means over all languages of the task, English among them, and the mean that stands for the task."""
-    names = list(next(iter(by_language.values())))
-    if set(by_language) != set(target.languages):
-        return {**dict.fromkeys(names), "score": None}
-    means = {name: sum(scores[name] for scores in by_language.values()) / len(by_language) for name in names}
-    if target.kind == "answers":
-        return {**means, "score": (means["exact_match"] + means["f1"]) / 2}
-    return {**means, "score": means["f1"] if "f1" in means else means["accuracy"]}
 
 
 def check(folder: Path, labels: Path | None = None) -> int:
@@ -115,11 +109,8 @@ def check(folder: Path, labels: Path | None = None) -> int:
             elif present:
                 mistakes.append(f"{file}: missing")
     if labels and not compared:
-        what, hint = (
-            f"{labels} has no labels of the benchmark",
-            "check the path: it needs files such as xnli/test-sw.tsv",
-        )
-        raise XstiltsError("missing-file", what, "nothing could be compared", hint)
+        what, why = f"{labels} has no labels of the benchmark", "nothing could be compared"
+        raise XstiltsError("missing-file", what, why, "check the path: it needs files such as xnli/test-sw.tsv")
     if mistakes:
         raise all_mistakes(mistakes, "correct these, then check again")
     return files

@@ -13,7 +13,6 @@ from xstilts.runs.reader import read_run
 from xstilts.runs.run_files import LEFT_OUT, read_json
 from xstilts.tasks.xtreme import TARGETS, Target
 
-Row = dict[str, Any]
 CORRECT = f"correct these examples ({LEFT_OUT} names them) and run the study again"
 
 
@@ -52,7 +51,7 @@ def submit(folder: Path, out: Path, arm: str, encoder: str = "", replicate: int 
     return summary
 
 
-def _text(rows: list[Row], benchmark: Target, left_out: int) -> str:
+def _text(rows: list[dict[str, Any]], benchmark: Target, left_out: int) -> str:
     """The content of the file of one language.
 
     The benchmark reads files line by line: in a file of labels, examples that were left out get the most frequent one

@@ -95,12 +95,23 @@ def read_score_table(file: Path, kind: str, metric: str) -> ScoreTable:
     in a cell, or cells of one language cover different examples: their scores could not be compared.
     """
     table = read_predictions(file, True, READ[kind].SPARSE_GOLD)
+    counts = [("example_id", "count"), ("example_id", "count_distinct")]
+    groups = table.unify_dictionaries().group_by
+    of_languages = groups("language").aggregate(counts).to_pylist()
+    distinct = {row["language"]: row["example_id_count_distinct"] for row in of_languages}
+    for row in groups(["language", "arm", "encoder", "replicate"]).aggregate(counts).to_pylist():
+        code, count = row["language"], row["example_id_count"]
+        if not count == row["example_id_count_distinct"] == distinct[code]:
+            what = f"{file.name}: the cells do not cover the same examples in '{code}'"
+            place = f"replicate {row['replicate']} of arm '{row['arm']}' and encoder '{row['encoder']}'"
+            why = f"there are {distinct[code]} different examples, and {place} has {count} predictions"
+            hint = "score all arms on the same examples; remove those that occur twice"
+            raise XstiltsError("not-a-run", what, why, hint)
     scored = SCORED[kind]
     statistics = scored.statistics(table, metric)
     cell, cells = _codes(table, "arm", "encoder", "replicate")
     language, languages = _codes(table, "language")
     cluster, names = _codes(table, "cluster_id")
-    _check_examples(table, file)
     cluster_stats: dict[Cell, dict[str, np.ndarray]] = {(arm, encoder, int(n)): {} for arm, encoder, n in cells}
     clusters = {}
     for number, (code,) in enumerate(languages):
@@ -139,19 +150,3 @@ def _codes(table: pa.Table, *columns: str) -> tuple[np.ndarray, list[tuple]]:
     numbered = pa.array(np.ravel_multi_index(indices, [len(names) for names in values])).dictionary_encode()
     keys = list(product(*values))
     return numbered.indices.to_numpy().astype(np.int64), [keys[i] for i in numbered.dictionary.to_pylist()]
-
-
-def _check_examples(table: pa.Table, file: Path) -> None:
-    """Raises XstiltsError unless all cells of a language cover the same examples, each once."""
-    counts = [("example_id", "count"), ("example_id", "count_distinct")]
-    groups, distinct = table.unify_dictionaries().group_by, {}
-    for row in groups("language").aggregate(counts).to_pylist():
-        distinct[row["language"]] = row["example_id_count_distinct"]
-    for row in groups(["language", "arm", "encoder", "replicate"]).aggregate(counts).to_pylist():
-        code, count = row["language"], row["example_id_count"]
-        if not count == row["example_id_count_distinct"] == distinct[code]:
-            what = f"{file.name}: the cells do not cover the same examples in '{code}'"
-            cell = f"replicate {row['replicate']} of arm '{row['arm']}' and encoder '{row['encoder']}'"
-            why = f"there are {distinct[code]} different examples, and {cell} has {count} predictions"
-            hint = "score all arms on the same examples; remove those that occur twice"
-            raise XstiltsError("not-a-run", what, why, hint)

@@ -6,12 +6,9 @@ from typing import Any
 
 from xstilts.config.schema import Arm, Study, parse_contrast
 from xstilts.languages.split import Split
-from xstilts.study.source_languages import parts_of, side_of, translatable
+from xstilts.study.source_languages import Sources, parts_of, side_of, translatable
 from xstilts.tasks.task import Task
 from xstilts.translation.codes import known_targets
-
-Sources = dict[str, dict[str, tuple[str, ...]]]
-"""Languages per arm and name of its randomness."""
 
 
 def design_warnings(study: Study, tasks: dict[str, Task], split: Split, sources: Sources) -> Iterator[str]:
@@ -19,11 +16,19 @@ def design_warnings(study: Study, tasks: dict[str, Task], split: Split, sources:
     if study.replicates == 1:
         outcome = "scores without intervals, and every verdict will be 'undetermined'"
         yield f"with one replicate there will be {outcome}: set `replicates` to 2 or more"
-    yield from _same_task(study, tasks)
+    for name, training in study.intermediate.items():
+        families = {part: tasks[entry.task].family for part, entry in parts_of(study, name).items()}
+        for target, entry in study.targets.items():
+            family = tasks[entry.task].family
+            if same := [part for part in families if family and families[part] == family]:
+                parts = f" (by {', '.join(same)})" if training.mixture else ""
+                both = f"intermediate '{name}'{parts} and target '{target}' are both"
+                label = family.upper() if len(family) < 4 else family
+                yield f"{both} {label}: gains may be extra same-task training"
     for name, arm in study.arms.items():  # several languages that are no translations: more languages, more examples
         if arm.intermediate and arm.languages != "english" and not arm.translated:
-            parts = parts_of(study, arm.intermediate).items()
-            if unlimited := [part for part, t in parts if t.examples is None and not tasks[t.task].parallel]:
+            trainings = parts_of(study, arm.intermediate).items()
+            if unlimited := [part for part, t in trainings if t.examples is None and not tasks[t.task].parallel]:
                 what = f"arm '{name}' takes all examples of '{unlimited[0]}' in each of its languages"
                 yield f"{what}: give the training `examples`, so that arms have equal budgets"
     yield from _same_languages(study, sources)
@@ -55,19 +60,6 @@ def confounded(study: Study) -> list[str]:
 def _languages(arm: Arm) -> dict[str, Any]:
     """The settings that choose the languages of an arm."""
     return arm.model_dump(include={"languages", "given", "count", "exact", "scores"})
-
-
-def _same_task(study: Study, tasks: dict[str, Task]) -> Iterator[str]:
-    """Intermediate trainings on a target's own task. Only the mixture is quoted, not its parts: the warning is its."""
-    for name, training in study.intermediate.items():
-        families = {part: tasks[entry.task].family for part, entry in parts_of(study, name).items()}
-        for target, entry in study.targets.items():
-            family = tasks[entry.task].family
-            if same := [part for part in families if family and families[part] == family]:
-                parts = f" (by {', '.join(same)})" if training.mixture else ""
-                both = f"intermediate '{name}'{parts} and target '{target}' are both"
-                label = family.upper() if len(family) < 4 else family
-                yield f"{both} {label}: gains may be extra same-task training"
 
 
 def _same_languages(study: Study, sources: Sources) -> Iterator[str]:

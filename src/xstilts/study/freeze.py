@@ -17,7 +17,7 @@ from xstilts.languages import distance_matrix, split_languages
 from xstilts.models.hardware import choose_precision
 from xstilts.randomness import derive
 from xstilts.study.design_warnings import design_warnings
-from xstilts.study.source_languages import draw_sources
+from xstilts.study.source_languages import Sources, draw_sources
 from xstilts.tasks.data_source import FileSource, HubSource
 from xstilts.tasks.task import Task, find_task, from_xtreme_folder
 
@@ -42,7 +42,7 @@ class Frozen:
     held_out: tuple[str, ...]
     excluded: dict[str, str]
     distances: dict[str, float | None]
-    sources: dict[str, dict[str, tuple[str, ...]]]
+    sources: Sources
     evaluated: dict[str, tuple[str, ...]]
     warnings: tuple[str, ...]
 

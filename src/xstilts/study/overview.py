@@ -3,7 +3,6 @@
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -96,16 +95,9 @@ def simulate(plan: Plan, todo: Collection[str], seconds: Mapping[str, float], de
     }
 
 
-@dataclass(frozen=True)
-class Graph:
-    """Boxes (number of steps by label) and arrows between them (from, to)."""
-
-    boxes: dict[Label, int]
-    arrows: list[tuple[Label, Label]]
-
-
-def grouped(planned: StudyPlan) -> Graph:
-    """The steps that the study's cells need, by kind, task and arm, or by kind and task if those are too many."""
+def grouped(planned: StudyPlan) -> tuple[Counter[Label], list[tuple[Label, Label]]]:
+    """The steps that the study's cells need, by kind, task and arm, or by kind and task if those are too many: the
+    number of steps by label, and the labels of each two groups of which the second reads the first."""
     arms: dict[str, dict[str, None]] = defaultdict(dict)
     for cell in planned.cells:
         for fingerprint in (cell.predictions, cell.training, cell.intermediate):
@@ -119,15 +111,15 @@ def grouped(planned: StudyPlan) -> Graph:
     if len(set(labels.values())) > BOXES:
         labels = {fingerprint: label[:2] for fingerprint, label in labels.items()}
     arrows = {(labels[f], label): None for to, label in labels.items() for f in steps[to].inputs.values()}
-    return Graph(Counter(labels.values()), [arrow for arrow in arrows if arrow[0] != arrow[1]])
+    return Counter(labels.values()), [arrow for arrow in arrows if arrow[0] != arrow[1]]
 
 
-def draw(graph: Graph, language: str) -> str:
-    """The graph in one of `PICTURES`."""
-    start, box, arrow, newline, end = PICTURES[language]
-    names, lines = {label: f"n{i}" for i, label in enumerate(graph.boxes)}, [start]
-    for label, count in graph.boxes.items():
+def draw(planned: StudyPlan, language: str) -> str:
+    """The groups of steps as boxes with arrows between them, in one of `PICTURES`."""
+    (boxes, arrows), (start, box, arrow, newline, end) = grouped(planned), PICTURES[language]
+    names, lines = {label: f"n{i}" for i, label in enumerate(boxes)}, [start]
+    for label, count in boxes.items():
         kind, *rest = (part.replace('"', "'") for part in label)
         lines.append(box.format(names[label], newline.join([f"{kind} × {count:,}", *filter(None, rest)])))
-    lines += [arrow.format(names[source], names[target]) for source, target in graph.arrows]
+    lines += [arrow.format(names[source], names[target]) for source, target in arrows]
     return "\n".join([*lines, *end])

@@ -13,6 +13,9 @@ from xstilts.runs.reader import kinds_of_encoders
 from xstilts.tasks.task import Task
 from xstilts.translation.codes import known_targets
 
+Sources = dict[str, dict[str, tuple[str, ...]]]
+"""Languages per arm and name of its randomness."""
+
 
 def encoder_names(study: Study) -> list[str]:
     """The encoders of a study, one for each pretraining seed."""
@@ -30,15 +33,13 @@ def parts_of(study: Study, name: str) -> dict[str, Training]:
     return {part: study.intermediate[part] for part in study.intermediate[name].mixture or (name,)}
 
 
-def draw_sources(
-    study: Study, tasks: dict[str, Task], split: Split, data: Path | None
-) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Per arm and name of randomness the languages of its intermediate training.
+def draw_sources(study: Study, tasks: dict[str, Task], split: Split, data: Path | None) -> Sources:
+    """The languages of each arm's intermediate training.
 
     Raises XstiltsError if an arm has no language, one that it may not train on, or one that its task or translator
     lacks.
     """
-    sources: dict[str, dict[str, tuple[str, ...]]] = {}
+    sources: Sources = {}
     for name, arm in study.arms.items():
         _check_translators(study, name, arm)
         sources[name] = {}
@@ -53,15 +54,13 @@ def draw_sources(
                 hint = "give it others, or `translated`"
                 raise XstiltsError("bad-setting", what, "the arm is given these languages", hint)
         for _, _, randomness in replicate_names(study, arm):
-            sources[name][randomness] = _draw(study, name, candidates, randomness, split.held_out)
+            sources[name][randomness] = _draw(study, name, candidates, randomness, split)
     return sources
 
 
-def _draw(
-    study: Study, name: str, candidates: tuple[str, ...], randomness: str, held_out: tuple[str, ...]
-) -> tuple[str, ...]:
+def _draw(study: Study, name: str, candidates: tuple[str, ...], randomness: str, split: Split) -> tuple[str, ...]:
     """The languages of an arm's data, with the anchor first if it keeps a share."""
-    arm, anchor = study.arms[name], study.languages.anchor
+    arm, anchor, held_out = study.arms[name], study.languages.anchor, split.held_out
     if arm.languages == "english":
         return (anchor,)
     if arm.languages == "given":
@@ -71,17 +70,14 @@ def _draw(
     else:
         strategy = "random" if arm.languages == "held-out" else arm.languages
         scores = read_scores(Path(arm.scores), held_out=held_out) if strategy == "predicted" else None
-        seed = derive(study.seed, randomness, "languages")
+        seed, count, exact = derive(study.seed, randomness, "languages"), arm.count, arm.exact
         try:
-            selection = select(
-                strategy, candidates, arm.count, anchor=anchor, exact=arm.exact, seed=seed, scores=scores
-            )
+            choice = select(strategy, candidates, count, anchor=anchor, exact=exact, seed=seed, scores=scores)
         except XstiltsError as error:
-            hint = f"lower its `count` below {arm.count}, or give the study more languages; {error.hint}"
+            hint = f"lower its `count` below {count}, or give the study more languages; {error.hint}"
             raise XstiltsError("bad-setting", f"arm '{name}': {error.what}", error.why, hint) from None
-        chosen = selection.languages
-    leaked = [code for code in chosen if code in held_out]
-    if leaked and arm.role == "arm":
+        chosen = choice.languages
+    if arm.role == "arm" and (leaked := [code for code in chosen if code in held_out]):
         what = f"arm '{name}' trains on held-out languages: {', '.join(leaked)}"
         why = "arms are judged by languages that no arm was trained on"
         hint = "name them in `languages.never_held_out`, or give the arm `role: control`"

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from xstilts.context import Context
-from xstilts.evaluation.encode import example_folders
 from xstilts.models.encoders import load_tokenizer, new_encoder, save, share_encoder, with_head, with_mlm_head
 from xstilts.models.hardware import choose_device
 from xstilts.models.trimming import merged, trim
@@ -32,7 +31,7 @@ def pretrain(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, cont
     """
     seed, size, count = arguments["seed"], arguments["batch_size"], arguments["updates"]
     tokenizer, device = load_tokenizer(inputs["vocabulary"]), choose_device(arguments["device"])
-    folders, rng = example_folders(inputs, arguments["languages"]), generator(seed, "order")
+    folders, rng = [inputs[f"rows.{code}"] for code in arguments["languages"]], generator(seed, "order")
     text, drawn = draw_text(arguments, folders, tokenizer, context, size * count, rng)
     model = new_encoder(arguments["config"], tokenizer, derive(seed, "weights")).to(device)
     parts, batches = [replace(text, model=model)], [{0: sequences} for sequences in drawn.reshape(count, size)]

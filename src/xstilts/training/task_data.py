@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from xstilts.context import Context
 from xstilts.errors import XstiltsError
-from xstilts.evaluation.encode import encode_examples, example_folders
+from xstilts.evaluation.encode import encode_examples
 from xstilts.evaluation.predict import attach_example_ids, run_model
 from xstilts.models.batching import epochs, mixture
 from xstilts.models.trimming import Trimmed
@@ -94,7 +94,7 @@ def read_training(
         why = "masked text is mixed into a training by whole updates, and the task needs some too"
         raise XstiltsError("inconsistent", what, why, "give the arm another `share`, or the training more examples")
     data = data if count < len(batches) else []
-    folders, rng = example_folders(inputs, text["languages"], "text"), generator(arguments["seed"], "text")
+    folders, rng = [inputs[f"text.{code}"] for code in text["languages"]], generator(arguments["seed"], "text")
     part, drawn = draw_text(text, folders, tokenizer, context, count * size, rng)
     masked = [{len(data): drawn[i : i + size]} for i in range(0, len(drawn), size)]
     return data, [part], interleave(batches[: len(batches) - count], masked)
@@ -107,7 +107,7 @@ def _read_task(
     task = Task(**settings["task"])
 
     def read(languages: list[str], prefix: str) -> list[Examples]:
-        folders = example_folders(inputs, languages, prefix)
+        folders = [inputs[f"{prefix}.{code}"] for code in languages]
         return [encode_examples([folder], settings, tokenizer, context.store) for folder in folders]
 
     tables, parts = zip(*read(settings["languages"], f"train.{name}"), strict=True)
