@@ -18,10 +18,8 @@ from xstilts.tasks.task import Task
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 PositiveShare = Annotated[float, Field(gt=0, le=1)]
-Strategy = Literal[
-    "english", "near", "far", "diverse", "random", "stratified", "same-script", "other-script", "predicted", "all",
-    "held-out", "given",
-]  # fmt: skip
+Selected = Literal["near", "far", "diverse", "random", "stratified", "same-script", "other-script", "predicted"]
+Strategy = Literal["english", Selected, "all", "held-out", "given"]
 WITHOUT_COUNT = ("english", "all", "given")
 """The strategies that take a fixed set of languages; the others choose `count` of them."""
 Measured = Literal["syntax", "syntax-knn", "phonology", "inventory", "genetic", "geographic", "lang2vec"]

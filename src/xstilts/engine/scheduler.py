@@ -35,7 +35,12 @@ class Scheduler:
     def __init__(self, plan: Plan, store: Store, wanted: list[str], report: Report, tries: int, alone: bool) -> None:
         self.plan, self.store, self.report, self.tries, self.alone = plan, store, report, tries, alone
         self.outcome = Outcome()
-        finished = self._finished()
+        present = sorted(store.finished(plan.steps))
+        with ThreadPoolExecutor() as threads:  # sets damaged results on this machine aside
+            damaged = {f: why for f, why in zip(present, threads.map(store.inspect, present), strict=True) if why}
+        for fingerprint, why in damaged.items():
+            report({"event": "damaged", "step": fingerprint, "why": why})
+        finished = {f for f in present if f not in damaged or store.has(f)}
         self.todo = plan.needed(finished, wanted)
         self.running: dict[str, Resources] = {}
         self._priority = plan.priority()
@@ -131,12 +136,3 @@ class Scheduler:
         self._deaths.pop(fingerprint, None)
         self.outcome.failed[fingerprint] = why
         self.report({"event": "failed", "step": fingerprint, "why": why, **({"trace": trace} if trace else {})})
-
-    def _finished(self) -> set[str]:
-        """The finished steps; damaged results on this machine are set aside first."""
-        present = sorted(self.store.finished(self.plan.steps))
-        with ThreadPoolExecutor() as threads:
-            damaged = {f: why for f, why in zip(present, threads.map(self.store.inspect, present), strict=True) if why}
-        for fingerprint, why in damaged.items():
-            self.report({"event": "damaged", "step": fingerprint, "why": why})
-        return {f for f in present if f not in damaged or self.store.has(f)}

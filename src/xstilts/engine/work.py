@@ -84,15 +84,10 @@ def work(description: dict[str, Any], place: str, progress: Progress) -> dict[st
             return {"full": error.args}
         trace = {"trace": "".join(traceback.format_exception(error.__cause__))} if error.__cause__ else {}
         return {"failed": str(error), **trace}
-    return {"seconds": round(seconds, 3), "memory": round(_peak(), 3), **({"notes": notes} if notes else {})}
-
-
-def _peak() -> float:
-    """Peak memory in GB: since the last reset on Linux, elsewhere since the process started."""
-    if (peak := kernel_memory("/proc/self/status", "VmHWM:")) is not None:
-        return peak
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return (most if sys.platform == "darwin" else 1024 * most) / 1e9
+    peak = kernel_memory("/proc/self/status", "VmHWM:")
+    if peak is None:  # elsewhere than on Linux: since the process started
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
+    return {"seconds": round(seconds, 3), "memory": round(peak, 3), **({"notes": notes} if notes else {})}
 
 
 def kernel_memory(file: str, name: str) -> float | None:

@@ -9,15 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from xstilts.errors import XstiltsError, did_you_mean
-from xstilts.languages.distance import (
-    DEFAULT,
-    RESAMPLES,
-    Distances,
-    distance_matrix,
-    interval_ends,
-    known_or_none,
-    resample,
-)
+from xstilts.languages.distance import DEFAULT, Distances, distance_matrix, interval_ends, known_or_none, resample
 from xstilts.languages.identity import Language, language
 from xstilts.languages.measures import MEASURES
 from xstilts.languages.strategies import STRATEGIES
@@ -140,7 +132,7 @@ def membership(strategy: str, known: Candidates, k: int) -> np.ndarray | None:
         rows = np.array([0, *(order + 1)])
         codes = [known.codes[i] for i in order]
         count[order[STRATEGIES[strategy](codes, d[np.ix_(rows, rows)], k, None)]] += 1
-    return count / RESAMPLES
+    return count / len(drawn)
 
 
 def agreement(strategy: str, known: Candidates, k: int) -> dict[str, set[str]] | None:

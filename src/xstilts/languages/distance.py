@@ -154,8 +154,13 @@ def interval_ends(measure: str, codes: Sequence[str], pairs: np.ndarray) -> np.n
     if measure not in MEASURES or not MEASURES[measure].kind:
         return np.full((2, len(pairs)), np.nan)
     tails = [(1 - LEVEL) / 2, 1 - (1 - LEVEL) / 2]
-    ends = (_quantiles(block, tails) for block in _drawn(measure, codes, pairs))
-    return np.concatenate([np.empty((2, 0)), *ends], axis=1)
+    ends = [np.empty((2, 0))]
+    for values in _drawn(measure, codes, pairs):
+        ends.append(np.quantile(values, tails, axis=0))
+        for column in np.flatnonzero(np.isnan(values).any(axis=0)):
+            present = values[~np.isnan(values[:, column]), column]
+            ends[-1][:, column] = np.quantile(present, tails) if len(present) else np.nan
+    return np.concatenate(ends, axis=1)
 
 
 def resample(measure: str, codes: Sequence[str], pairs: np.ndarray) -> np.ndarray:
@@ -191,12 +196,3 @@ def _weights(kind: str) -> np.ndarray:
     count = feature_groups(kind).shape[1]
     draws = generator("languages", "bootstrap").multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
     return draws.astype(float)
-
-
-def _quantiles(values: np.ndarray, at: list[float]) -> np.ndarray:
-    """Quantiles over the first axis, without NaN."""
-    result = np.quantile(values, at, axis=0)
-    for column in np.flatnonzero(np.isnan(values).any(axis=0)):
-        present = values[~np.isnan(values[:, column]), column]
-        result[:, column] = np.quantile(present, at) if len(present) else np.nan
-    return result

@@ -83,31 +83,25 @@ def select(
     match = (*match, "script") if strategy == "same-script" else match
     exclude = (*exclude, "script") if strategy == "other-script" else exclude
     known = rank(candidates, anchor, measure, match, exclude)
+    scores = scores or {}
     if strategy == "predicted":
-        known = _scored(known, scores or {})
+        matrix = known.matrix.take([0, *(i for i, code in enumerate(known.codes, 1) if code in scores)])
+        unscored = {code: "no score" for code in known.codes if code not in scores}
+        known = replace(known, codes=matrix.codes[1:], matrix=matrix, excluded=known.excluded | unscored)
     _require(known, k)
     draw = None if exact and strategy != "random" else generator("languages", strategy, seed)
-    choose = predicted(scores or {}) if strategy == "predicted" else BY_DISTANCE[strategy]
+    choose = predicted(scores) if strategy == "predicted" else BY_DISTANCE[strategy]
     chosen = choose(known.codes, known.matrix.values, k, draw)
     pairs = {known.codes[i]: known.matrix.pair(0, i + 1) for i in chosen}
     distances = {code: pair.value for code, pair in pairs.items()}
     shared = {code: pair.shared for code, pair in pairs.items() if pair.shared is not None}
-    method = _method(len(known.codes), k, draw is None) if strategy == "diverse" else ""
+    method, n = "", len(known.codes)
+    if strategy == "diverse":
+        sets = math.comb(n if draw is None else max(k, math.ceil(n / 2)), k)
+        way = "all compared" if sets < EXHAUSTIVE else "too many to compare: greedy start, then improving exchanges"
+        method = f"{sets:,} sets, {way}"
     about = (known.excluded, draw is None, measure, method, known)
     return Selection(strategy, known.anchor, tuple(pairs), distances, shared, *about)
-
-
-def _method(n: int, k: int, exact: bool) -> str:
-    sets = math.comb(n if exact else max(k, math.ceil(n / 2)), k)
-    way = "all compared" if sets < EXHAUSTIVE else "too many to compare: greedy start, then improving exchanges"
-    return f"{sets:,} sets, {way}"
-
-
-def _scored(known: Candidates, scores: Mapping[str, float]) -> Candidates:
-    """Only the candidates that have a score."""
-    matrix = known.matrix.take([0, *(i for i, code in enumerate(known.codes, 1) if code in scores)])
-    missing = {code: "no score" for code in known.codes if code not in scores}
-    return replace(known, codes=matrix.codes[1:], matrix=matrix, excluded=known.excluded | missing)
 
 
 def _require(known: Candidates, k: int) -> None:

@@ -53,8 +53,7 @@ def split_languages(
     known = rank(candidates, anchor)
     out, keep = _forced(known, always_held_out, never_held_out)
     measured = known.codes
-    strata = _strata(measured, held_out, out, keep)
-    picked = _balanced(measured, strata, out, generator("languages", "split", seed))
+    picked = _balanced(measured, held_out, out, keep, generator("languages", "split", seed))
     unmeasured = tuple(code for code in known.excluded if code not in keep)
     pool = tuple(code for code in measured if code not in picked)
     held = tuple(code for code in measured if code in picked)
@@ -81,41 +80,32 @@ def _forced(known: Candidates, always: Sequence[str], never: Sequence[str]) -> t
     return out, keep
 
 
-def _strata(measured: Sequence[str], share: float, out: set[str], keep: set[str]) -> list[tuple[list[str], int]]:
-    """Consecutive blocks of `measured` (near to far), one for each language of the smaller side.
+def _balanced(
+    measured: Sequence[str], held_out: float, out: set[str], keep: set[str], draw: np.random.Generator
+) -> set[str]:
+    """The forced codes and what each stratum owes, chosen so that scripts are split in equal shares.
 
-    For each the codes that are not forced, and how many of these to hold out.
+    Strata are consecutive blocks of `measured` (near to far), one for each language of the smaller side. Minimises the
+    sum over scripts of (held out - share of the script's languages) squared by coordinate descent over strata from a
+    random start.
     """
     n = len(measured)
-    target = int(share * n + 0.5)
+    target = int(held_out * n + 0.5)
     blocks = max(1, min(target, n - target))
-    strata, taken = [], 0
+    options, taken = [], 0  # options: per stratum the sets of languages that could be held out
     for start, stop in pairwise((i * n + blocks // 2) // blocks for i in range(blocks + 1)):
         free = [code for code in measured[start:stop] if code not in out | keep]
-        forced = len(out.intersection(measured[start:stop]))
-        due = min(max((2 * target * stop + n) // max(1, 2 * n) - taken - forced, 0), len(free))
-        strata.append((free, due))
-        taken += forced + due
-    return strata
-
-
-def _balanced(
-    measured: Sequence[str], strata: list[tuple[list[str], int]], out: set[str], draw: np.random.Generator
-) -> set[str]:
-    """The forced codes and the due number of each stratum, chosen so that scripts are split in equal shares.
-
-    Minimises the sum over scripts of (held out - share of the script's languages) squared by coordinate descent over
-    strata from a random start.
-    """
+        taken += len(out.intersection(measured[start:stop]))
+        due = min(max((2 * target * stop + n) // max(1, 2 * n) - taken, 0), len(free))
+        options.append([set(chosen) for chosen in combinations(free, due)])
+        taken += due
     script, forced = {code: language(code).script for code in measured}, out.intersection(measured)
-    total = Counter(script.values())
-    share = (len(forced) + sum(due for _, due in strata)) / max(len(script), 1)
+    total, share = Counter(script.values()), taken / max(n, 1)
 
     def imbalance(held: set[str]) -> float:
         counts = Counter(script[code] for code in held)
         return round(sum((counts[name] - share * n) ** 2 for name, n in total.items()), 9)
 
-    options = [[set(chosen) for chosen in combinations(*stratum)] for stratum in strata]
     choice = [sets[draw.integers(len(sets))] for sets in options]
     best, improved = imbalance(forced.union(*choice)), True
     while improved:

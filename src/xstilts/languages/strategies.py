@@ -22,13 +22,13 @@ Strategy = Callable[[Sequence[str], np.ndarray, int, Draw], list[int]]
 
 def near(codes: Sequence[str], d: np.ndarray, k: int, draw: Draw) -> list[int]:
     """The k nearest; a draw takes any k of the nearest third (rounded up, at least k)."""
-    return list(range(k)) if draw is None else _draw(draw, range(_third(len(codes), k)), k)
+    return list(range(k)) if draw is None else _draw(draw, range(max(k, math.ceil(len(codes) / 3))), k)
 
 
 def far(codes: Sequence[str], d: np.ndarray, k: int, draw: Draw) -> list[int]:
     """The k farthest; a draw takes any k of the farthest third."""
     n = len(codes)
-    return list(range(n - k, n)) if draw is None else _draw(draw, range(n - _third(n, k), n), k)
+    return list(range(n - k, n)) if draw is None else _draw(draw, range(n - max(k, math.ceil(n / 3)), n), k)
 
 
 def closest(codes: Sequence[str], d: np.ndarray, k: int, draw: Draw) -> list[int]:
@@ -100,10 +100,6 @@ STRATEGIES: dict[str, Strategy] = {
     **{choose.__name__: choose for choose in (near, far, diverse, random, stratified)},
     **dict.fromkeys(("same-script", "other-script"), closest),
 }
-
-
-def _third(n: int, k: int) -> int:
-    return max(k, math.ceil(n / 3))
 
 
 def _draw(draw: np.random.Generator, positions: range, k: int) -> list[int]:

@@ -58,11 +58,19 @@ def read_scores(path: Path, held_out: Sequence[str] = ()) -> dict[str, float]:
     excluded = {language(code).code for code in held_out}
     by_target: dict[str, dict[str, float]] = defaultdict(dict)
     for number, row in enumerate(csv.DictReader(_read(path).splitlines()), 2):
-        source, target, score, rests_on = _score(path, number, row)
+        place = f"{path}, row {number}"
+        try:
+            source, target, score = _code(place, row["source"]), _code(place, row["target"]), float(row["score"])
+            learned = row.get("learned_from")
+            rests_on = {target} if learned is None else {_code(place, code) for code in learned.split()}
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise XstiltsError("bad-file", f"{place} cannot be read", f"it holds {row}", SCORES) from None
+        if not math.isfinite(score):
+            raise XstiltsError("bad-file", f"{place}: the score is {score}", "it must be finite", SCORES)
         for code in sorted(excluded & {source, *rests_on}):
             why = "sources that are chosen by the scores of a language cannot be evaluated on it"
             hint = "remove it from the table (`predict-transfer --for` leaves out what it names), or do not hold it out"
-            raise XstiltsError("leak", f"{path}, row {number}: '{code}' is held out", why, hint)
+            raise XstiltsError("leak", f"{place}: '{code}' is held out", why, hint)
         by_target[target][source] = score
     gains: dict[str, list[float]] = defaultdict(list)
     for scores in by_target.values():
@@ -102,17 +110,3 @@ def _distance(path: Path, a: str, b: str, text: str) -> float:
             return value
     what, why = f"{path}: the distance of {a} to {b} is '{text}'", "a distance is a number from 0 up"
     raise XstiltsError("bad-file", what, why, "correct it, or leave it empty")
-
-
-def _score(path: Path, number: int, row: dict[str, str]) -> tuple[str, str, float, set[str]]:
-    """Source, target, score, and the languages whose results the score rests on."""
-    place = f"{path}, row {number}"
-    try:
-        source, target, score = _code(place, row["source"]), _code(place, row["target"]), float(row["score"])
-        learned = row.get("learned_from")
-        rests_on = {target} if learned is None else {_code(place, code) for code in learned.split()}
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise XstiltsError("bad-file", f"{place} cannot be read", f"it holds {row}", SCORES) from None
-    if not math.isfinite(score):
-        raise XstiltsError("bad-file", f"{place}: the score is {score}", "it must be finite", SCORES)
-    return source, target, score, rests_on

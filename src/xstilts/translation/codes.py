@@ -24,7 +24,6 @@ FAMILIES = {
 }
 """Class of tokenizer -> the module of `transformers` that lists its languages, the relevant part of the list, and the
 names of its models."""
-TO_ENGLISH = "mbart-large-50-many-to-one-mmt"
 OPUS = re.compile(r"opus-mt-(?:tc-(?:base|big|bible-big)-)?[A-Za-z_]+-([A-Za-z_]+)")
 
 
@@ -114,17 +113,16 @@ def known_targets(load: str) -> frozenset[str] | None:
     >>> known_targets("Helsinki-NLP/opus-mt-en-de"), known_targets("somebody/something")
     (frozenset({'de'}), None)
     """
-    names = _names_in_folder(Path(load)) if Path(load).is_dir() else _names_of_family(Path(load).name)
+    path = Path(load)
+    if path.is_dir():
+        names = _names_in_folder(path)
+    elif path.name == "mbart-large-50-many-to-one-mmt":
+        names = ["en"]
+    elif single := OPUS.fullmatch(path.name):
+        names = [single[1]]
+    else:
+        names = next((_listed(kind) for kind, (*_, form) in FAMILIES.items() if re.fullmatch(form, path.name)), [])
     return frozenset(entry.code for name in names if (entry := _language_of(name))) or None
-
-
-def _names_of_family(name: str) -> list[str]:
-    """The model's codes by its name; none if the name is not of a known family."""
-    if name == TO_ENGLISH:
-        return ["en"]
-    if single := OPUS.fullmatch(name):
-        return [single[1]]
-    return next((_listed(kind) for kind, (*_, form) in FAMILIES.items() if re.fullmatch(form, name)), [])
 
 
 def _names_in_folder(folder: Path) -> list[str]:
@@ -133,10 +131,8 @@ def _names_in_folder(folder: Path) -> list[str]:
     settings, size = _read(folder / "tokenizer_config.json"), _read(folder / "config.json").get("vocab_size", 0)
     kind = str(settings.get("tokenizer_class", "")).removesuffix("Fast")
     if kind == "MarianTokenizer":
-        prefixes = map(PREFIX.fullmatch, _read(folder / "vocab.json"))
-        return [match[1] or match[2] for match in prefixes if match] or str(settings.get("target_lang") or "").split(
-            "+"
-        )
+        prefixes = [match[1] or match[2] for match in map(PREFIX.fullmatch, _read(folder / "vocab.json")) if match]
+        return prefixes or str(settings.get("target_lang") or "").split("+")
     if kind not in FAMILIES or settings.get("language_codes", "m2m100") != "m2m100":
         return []
     added = _read(folder / "tokenizer.json").get("added_tokens", [])

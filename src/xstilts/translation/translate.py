@@ -46,7 +46,9 @@ def translate(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
         why = "a model garbles texts in another language than its source language"
         raise XstiltsError("unsupported", what, why, "give examples in that language")
     rows = table.to_pylist()
-    texts = _texts(task, rows)
+    read = PROJECTION[task.type][0]
+    marked_texts = (marked(sentence) for row in rows for sentences in read(row, task) for sentence in sentences)
+    texts = list(dict.fromkeys(text for text in marked_texts if text is not None))
     outward, homeward, quality = _both_ways(texts, arguments, inputs, context)
     final = _composed(outward, homeward) if arguments["roundtrip"] else outward
     translated, reasons = _rebuilt(task, rows, final, source if arguments["roundtrip"] else arguments["to"])
@@ -60,13 +62,6 @@ def translate(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
     (out / "left-out.json").write_text(json.dumps({"unlabelled": 0, "problems": problems}, ensure_ascii=False))
     counts = {"rows": len(rows), "kept": len(translated), "dropped": Counter(reasons.values()), "sentences": len(texts)}
     (out / "quality.json").write_text(json.dumps({**counts, **quality}, ensure_ascii=False, indent=1))
-
-
-def _texts(task: Task, rows: list[Row]) -> list[str]:
-    """The distinct sentences of all examples with their markers."""
-    read = PROJECTION[task.type][0]
-    texts = (marked(sentence) for row in rows for sentences in read(row, task) for sentence in sentences)
-    return list(dict.fromkeys(text for text in texts if text is not None))
 
 
 def _both_ways(
@@ -86,9 +81,8 @@ def _both_ways(
     homeward = Translations()
     if back:
         wanted = [outward.done[text] for text in returning if text in outward.done]
-        homeward = translate_texts(
-            wanted, *back, search, scratch / "back.jsonl", lambda done: progress(share + (1 - share) * done)
-        )
+        file = scratch / "back.jsonl"
+        homeward = translate_texts(wanted, *back, search, file, lambda done: progress(share + (1 - share) * done))
     unchanged = sum(text == translated for text, translated in outward.done.items())
     quality = {"from": source, "to": target, "roundtrip": roundtrip, "model": _provenance(model, way)}
     quality |= {"back": _provenance(*back) if back else None, **_chrf(sample, outward, homeward)}
