@@ -55,11 +55,12 @@ def all_mistakes(mistakes: list[str], hint: str) -> XstiltsError:
     return XstiltsError("bad-file", what, "\n       ".join(mistakes), hint)
 
 
-def check_folder(folder: Path) -> None:
-    """Raises XstiltsError if there is no such folder."""
-    if not folder.is_dir():
-        why = "predictions and labels are folders with one folder per task"
-        raise XstiltsError("missing-file", f"there is no folder {folder}", why, "check the path")
+def check_folders(*folders: Path | None) -> None:
+    """Raises XstiltsError if one of the folders does not exist; None stands for no folder."""
+    for folder in folders:
+        if folder and not folder.is_dir():
+            why = "predictions and labels are folders with one folder per task"
+            raise XstiltsError("missing-file", f"there is no folder {folder}", why, "check the path")
 
 
 def read_both(
@@ -100,8 +101,7 @@ def _read(path: Path, target: Target, mistakes: Mistakes, gold: bool) -> Any:
 
 
 def _read_lines(path: Path, target: Target, mistakes: Mistakes) -> list[str]:
-    """The stripped lines of a file of labels, indices or tags. In a file of tags an empty line ends a sentence, also
-    the last one."""
+    """The stripped lines of a file of labels, indices or tags; of tags, an empty line ends every sentence."""
     lines = _lines(path, mistakes)
     if target.kind == "tags" and lines and lines[-1]:
         lines.append("")

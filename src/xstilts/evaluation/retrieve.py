@@ -53,14 +53,22 @@ def retrieve(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, cont
     """
     task, layers = Task(**arguments["task"]), arguments["layers"]
     model = load_base(inputs["model"]).to(choose_device(arguments["device"]))
-    embedded = _embed_languages(model, arguments, inputs, arguments["languages"], "rows", context)
+    tokenizer, pooling = load_tokenizer(inputs["model"]), arguments["pooling"]
+
+    def embedded(languages: list[str], prefix: str) -> Embedded:
+        folders = [inputs[f"{prefix}.{code}"] for code in languages]
+        table, encoded = encode_examples(folders, arguments, tokenizer, context.store)
+        pad_id, device = tokenizer.pad_token_id, model.device
+        with autocast(device, arguments["precision"]):
+            return Embedded(table, embed(model, encoded, pad_id, device, layers, pooling, context.progress))
+
+    test = embedded(arguments["languages"], "rows")
     position, thresholds, choice = 0, dict[str, float](), dict[str, Any]()
     if arguments["dev_languages"]:
-        dev = _embed_languages(model, arguments, inputs, arguments["dev_languages"], "dev", context)
-        position, thresholds, choice = _choose(dev, task, arguments)
+        position, thresholds, choice = _choose(embedded(arguments["dev_languages"], "dev"), task, arguments)
     parts = []
     for code in arguments["languages"]:
-        queries, columns = embedded.language(code).predict(task, position)
+        queries, columns = test.language(code).predict(task, position)
         if task.mining and code not in thresholds:
             what = f"task '{task.name}' has no development examples in '{code}'"
             why = "the threshold of mined pairs is fitted on them, language by language"
@@ -70,48 +78,35 @@ def retrieve(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, cont
             columns["prediction"] = [p if m else None for p, m in zip(columns["prediction"], mined, strict=True)]
         parts.append(attach_example_ids(queries, columns))
     pq.write_table(pa.concat_tables(parts), out / "predictions.parquet")
-    summary = {"layer": layers[position], "pooling": arguments["pooling"], **choice}
+    summary = {"layer": layers[position], "pooling": pooling, **choice}
     (out / "retrieval.json").write_text(json.dumps(summary))
 
 
 def _choose(dev: Embedded, task: Task, arguments: dict[str, Any]) -> tuple[int, dict[str, float], dict[str, Any]]:
     """The best layer's position, its thresholds by language, and a summary with mean dev scores in points by layer."""
-    means, thresholds, judges = [], [], arguments.get("layer_languages") or arguments["dev_languages"]
+    means, judges, metric = [], arguments.get("layer_languages") or arguments["dev_languages"], main_metric(task)
+    thresholds: list[dict[str, float]] = []
     for layer in range(len(arguments["layers"])):
-        scores = {code: _dev_score(dev.language(code), task, layer) for code in arguments["dev_languages"]}
-        means.append(float(np.mean([scores[code][0] for code in judges])))
-        thresholds.append({code: threshold for code, (_, threshold) in scores.items()})
+        scores = {}
+        thresholds.append({})
+        for code in arguments["dev_languages"]:
+            queries, columns = dev.language(code).predict(task, layer)
+            if task.mining:
+                gold, predicted = np.array(columns["gold"], object), np.array(columns["prediction"], object)
+                paired, pairs = np.array([p is not None for p in predicted]), sum(g is not None for g in gold)
+                fitted = retrieval.fit_threshold(columns["score"][paired], (gold == predicted)[paired], pairs)
+                thresholds[layer][code], scores[code] = fitted
+            else:
+                statistics = retrieval.statistics(attach_example_ids(queries, columns), metric)
+                scores[code] = float(retrieval.score(statistics.sum(0), metric))
+        means.append(float(np.mean([scores[code] for code in judges])))
     best = int(np.argmax(means))
     summary = {
         "dev_languages": judges,
         "dev_scores": dict(zip(map(str, arguments["layers"]), means, strict=True)),
-        "thresholds": {code: round(t, 6) for code, t in thresholds[best].items() if task.mining},
+        "thresholds": {code: round(threshold, 6) for code, threshold in thresholds[best].items()},
     }
     return best, thresholds[best], summary
-
-
-def _dev_score(embedded: Embedded, task: Task, layer: int) -> tuple[float, float]:
-    """One language's dev score in points by a layer, and the threshold of mined pairs that gives it."""
-    queries, columns = embedded.predict(task, layer)
-    if task.mining:
-        gold, predicted = np.array(columns["gold"], object), np.array(columns["prediction"], object)
-        paired, pairs = np.array([p is not None for p in predicted]), sum(g is not None for g in gold)
-        threshold, f1 = retrieval.fit_threshold(columns["score"][paired], (gold == predicted)[paired], pairs)
-        return f1, threshold
-    metric = main_metric(task)
-    statistics = retrieval.statistics(attach_example_ids(queries, columns), metric)
-    return float(retrieval.score(statistics.sum(0), metric)), 0.0
-
-
-def _embed_languages(
-    model: Any, arguments: dict[str, Any], inputs: dict[str, Path], languages: list[str], name: str, context: Context
-) -> Embedded:
-    """The test examples (`name` 'rows') or development examples ('dev') of the languages with their vectors."""
-    tokenizer, folders = load_tokenizer(inputs["model"]), [inputs[f"{name}.{code}"] for code in languages]
-    table, encoded = encode_examples(folders, arguments, tokenizer, context.store)
-    pad_id, layers, pooling = tokenizer.pad_token_id, arguments["layers"], arguments["pooling"]
-    with autocast(model.device, arguments["precision"]):
-        return Embedded(table, embed(model, encoded, pad_id, model.device, layers, pooling, context.progress))
 
 
 def embed(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from xstilts.errors import XstiltsError
-from xstilts.evaluation.layout import all_mistakes, check_folder, read_both, unexpected_files
+from xstilts.evaluation.layout import all_mistakes, check_folders, read_both, unexpected_files
 from xstilts.tasks import metrics
 from xstilts.tasks.metrics import Scores
 from xstilts.tasks.xtreme import GROUPS, TARGETS
@@ -41,8 +41,7 @@ def score(predictions: Path, labels: Path, version: str = "xtreme-2020") -> dict
     if version != "xtreme-2020":
         hint = "give xtreme-2020, or leave --version out"
         raise XstiltsError("unknown-name", f"unknown version '{version}'", "there is xtreme-2020", hint)
-    check_folder(predictions)
-    check_folder(labels)
+    check_folders(predictions, labels)
     mistakes: list[str] = []
     missing: list[dict[str, Any]] = []
     tasks: dict[str, Any] = {}
@@ -91,9 +90,7 @@ def check(folder: Path, labels: Path | None = None) -> int:
     too, for the files that it has. Raises XstiltsError with every mistake of all files at once, or if `labels` has no
     file to compare with.
     """
-    check_folder(folder)
-    if labels:
-        check_folder(labels)
+    check_folders(folder, labels)
     mistakes, files, compared = unexpected_files(folder), 0, 0
     for task, target in TARGETS.items():
         present = (folder / task).is_dir()

@@ -52,11 +52,8 @@ def submit(folder: Path, out: Path, arm: str, encoder: str = "", replicate: int 
 
 
 def _text(rows: list[dict[str, Any]], benchmark: Target, left_out: int) -> str:
-    """The content of the file of one language.
-
-    The benchmark reads files line by line: in a file of labels, examples that were left out get the most frequent one
-    at the place that the ids of the others leave free. Raises XstiltsError if a line is missing that cannot be filled.
-    """
+    """The content of the file of one language. In a file of labels, examples that were left out get the most frequent
+    one at the place that the other ids leave free. Raises XstiltsError for a missing line that cannot be filled."""
     if benchmark.kind == "answers":
         return json.dumps({row["example_id"]: row["prediction"] for row in rows}, ensure_ascii=False)
     if benchmark.kind == "pairs":

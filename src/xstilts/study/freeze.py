@@ -142,8 +142,7 @@ def _pinned(study: Study, tasks: dict[str, Task], data: Path | None) -> tuple[St
 
 
 def _unpinned(study: Study, tasks: dict[str, Task], data: Path | None) -> list[tuple[str, str, Any]]:
-    """Kind, name, and source or model, of each part whose revision can be another commit tomorrow: a branch, or none.
-    Folders and local copies of repositories cannot change."""
+    """Kind, name, and source or model, of each part whose revision can change: a branch or none, and no local copy."""
     parts: list[tuple[str, str, Any]] = []
     for name, source in ((name, task.source) for name, task in tasks.items()):
         if isinstance(source, HubSource | FileSource) and source.hub and not mirror(source.hub, data):

@@ -64,10 +64,7 @@ def _replicate(result: StudyPlan, name: str, encoder: str, base: str, replicate:
 
 
 def _intermediate(result: StudyPlan, name: str, base: str, randomness: str, cell: str) -> str:
-    """The step that trains the encoder `base` on an arm's intermediate task or tasks; "" if the arm has none.
-
-    randomness: the name of the replicate's randomness; cell: what the label calls encoder and replicate.
-    """
+    """The step that trains the encoder `base` on an arm's intermediate task or tasks; "" if the arm has none."""
     frozen, study, arm = result.frozen, result.frozen.study, result.frozen.study.arms[name]
     if not arm.intermediate:
         return ""
@@ -104,10 +101,9 @@ def _intermediate(result: StudyPlan, name: str, base: str, randomness: str, cell
 def _target_training(
     result: StudyPlan, target: str, model: str, seed: int, label: str, mask_column: str, longer: str = ""
 ) -> str:
-    """The step that trains a model on a target task in the anchor language.
+    """The step that trains a model on a target task in the anchor language, by as many updates more as `longer` has.
 
-    longer: the training whose number of updates is added to this one's, or "". Raises XstiltsError if no held-out
-    language has examples for the target's oracle.
+    Raises XstiltsError if no held-out language has examples for the target's oracle.
     """
     frozen, entry = result.frozen, result.frozen.study.targets[target]
     training, anchor = entry.training, frozen.study.languages.anchor
@@ -182,10 +178,7 @@ def _source_examples(result: StudyPlan, arm: Arm, task: Task, split: str, code: 
 def _prediction(
     result: StudyPlan, target: str, model: str, label: str, mask_column: str | None = None, weights: str = ""
 ) -> str:
-    """The step that scores a model on a target.
-
-    mask_column: a text column that is withheld, "" for none; None means retrieval. weights: folder in the model's.
-    """
+    """The step that scores a model on a target. mask_column: the text column that is withheld; None means retrieval."""
     frozen = result.frozen
     entry, languages, task = frozen.study.targets[target], frozen.evaluated[target], frozen.task_of(target)
     inputs = {**result.examples_steps(task, entry.test, languages, entry.labels_withheld), "model": model}

@@ -39,8 +39,7 @@ def gather(planned: StudyPlan, store: Store, out: Path, second: StudyPlan | None
     facts = study_facts(planned, store)
     run_files.write_json(out, run_files.CELLS, cells)
     run_files.write_json(out, run_files.TRANSLATIONS, _step_files(planned, store, "quality.json", "translate"))
-    left_out = _step_files(planned, store, "left-out.json", "rows", "translate")
-    run_files.write_json(out, run_files.LEFT_OUT, left_out)
+    run_files.write_json(out, run_files.LEFT_OUT, _step_files(planned, store, "left-out.json", "rows", "translate"))
     run_files.write_json(out, run_files.SUBWORDS, measure_subwords(facts, planned.plan.steps, store))
     run_files.write_json(out, run_files.STUDY, facts)
 
@@ -96,8 +95,7 @@ def _write_predictions(planned: StudyPlan, store: Store, folder: Path, cells: li
 
 
 def _step_files(planned: StudyPlan, store: Store, name: str, *kinds: str) -> list[dict[str, Any]]:
-    """The content of a JSON file of all steps of some kinds that have a thing to say in it, with the examples that
-    they prepare or translate."""
+    """The content, if it says anything, of a JSON file of all steps of some kinds, with the examples that they read."""
     steps, records = planned.plan.steps, []
     translators = {fingerprint: name for name, fingerprint in reversed(planned.translators.items())}
     for fingerprint, step in steps.items():
@@ -132,15 +130,14 @@ def describe_left_out(record: dict[str, Any]) -> str:
 
 
 def _budget(planned: StudyPlan, store: Store, cell: Cell) -> dict[str, Any]:
-    """What a cell was trained on: languages, examples, updates and tokens of both phases, and its English-dev score;
-    for retrieval the layer and how it was chosen."""
+    """What a cell was trained on in both phases, and its English-dev score; for retrieval how its layer was chosen."""
     result = some(cell, "target", "arm", "encoder", "replicate")
     for phase, fingerprint in cell.trainings.items():
         if summary := training_summary(store, fingerprint):
             step = planned.plan.steps[fingerprint]
             languages = dict.fromkeys(code for task in step.arguments["tasks"].values() for code in task["languages"])
-            group = comparison_group(phase, step)
-            result[phase] = {"languages": list(languages), "comparison_group": group, **summary}
+            group = {"comparison_group": comparison_group(phase, step)}
+            result[phase] = {"languages": list(languages), **group, **summary}
     if retrieval := store.find(cell.predictions, "retrieval.json"):
         result["retrieval"] = json.loads(retrieval.read_text(encoding="utf-8"))
     return result

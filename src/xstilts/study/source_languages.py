@@ -101,8 +101,7 @@ def translatable(study: Study, arm: Arm, split: Split) -> tuple[str, ...]:
 
 
 def _check_translators(study: Study, name: str, arm: Arm) -> None:
-    """Raises XstiltsError if an arm is given, or pivots through, a language that its translator does not translate
-    into, or if the translator back is known not to translate into the anchor. Otherwise its step would fail late."""
+    """Raises XstiltsError if an arm's translator, or the one back, is known to lack a language that the arm needs."""
     if not arm.translated:
         return
     anchor, back = study.languages.anchor, study.translators[arm.translated].back or arm.translated
