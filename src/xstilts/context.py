@@ -4,6 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+Progress = Callable[[float], None]
+"""Takes the share of the work that is done, 0 to 1."""
+
 
 @dataclass(frozen=True)
 class Context:
@@ -15,7 +18,7 @@ class Context:
     """
 
     scratch: Path
-    progress: Callable[[float], None] = field(default=lambda share: None)
+    progress: Progress = field(default=lambda share: None)
     ranks: int = 1
     store: Path | None = None
     note: Callable[[str], None] = field(default=lambda text: None)

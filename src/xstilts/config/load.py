@@ -15,8 +15,6 @@ from xstilts.tasks.task import Task, catalogue, catalogue_entries
 from xstilts.tasks.task_types import SCORED
 
 Settings = dict[str, Any]
-STUDY_ONLY = Study.model_fields.keys() - Task.model_fields.keys()
-"""Settings that show that a file is a study."""
 EMPTY = {"name": "x", "question": "", "replicates": 1, "checkpoint": "last", "primary": [""], "contrasts": []}
 EMPTY |= {section: {} for section in ("encoders", "arms", "targets")}
 """Settings that stand for missing or invalid ones while the valid ones are checked against each other."""
@@ -63,7 +61,8 @@ def read_task_file(path: Path) -> dict[str, Task]:
         why = "a file of tasks has entries like those of the catalogue"
         raise XstiltsError("missing-file", f"there is no file of tasks {path}", why, "check the path")
     file = parse(path.read_text(encoding="utf-8", errors="replace"), str(path))
-    if marks := [key for key in STUDY_ONLY & file.settings.keys() if not _is_task_entry(file.settings[key])]:
+    of_studies = file.settings.keys() & (Study.model_fields.keys() - Task.model_fields.keys())
+    if marks := [key for key in of_studies if not _is_task_entry(file.settings[key])]:
         why = f"it has the settings of a study: {', '.join(sorted(marks))}"
         hint = "give a file of task entries, like those that a study has under `tasks:`; see docs/tasks.md"
         raise XstiltsError("bad-file", f"{path} is a study, not a file of tasks", why, hint)

@@ -17,8 +17,6 @@ from xstilts.engine.scheduler import Outcome, Report, Scheduler
 from xstilts.engine.store import Store
 from xstilts.engine.work import environment, kernel_memory, throttled, work
 
-TRIES = 2
-
 
 def execute(
     plan: Plan, store: Store, wanted: list[str], report: Report, jobs: int, threads: int, devices: Sequence[str] = ()
@@ -36,7 +34,7 @@ def execute(
     alone. A step waits until its memory (as planned, corrected by finished steps of its kind) is available; one that
     needs more than there is runs alone. Raises XstiltsError of kind "store-full" if no step can finish.
     """
-    scheduler = Scheduler(plan, store, wanted, report, TRIES, alone=True)
+    scheduler = Scheduler(plan, store, wanted, report, tries=2, alone=True)
     report({"event": "plan", "steps": len(plan.steps), "todo": scheduler.todo, "slots": jobs})
     total = {"steps": jobs, "gpus": len(devices), **_available_memory()}
     workers: list[_Worker] = []

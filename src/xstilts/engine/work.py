@@ -11,12 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from xstilts.context import Context
+from xstilts.context import Context, Progress
 from xstilts.engine.plan import Plan, Step
 from xstilts.engine.store import Store
 from xstilts.errors import STEP_FAILED, XstiltsError
-
-Progress = Callable[[float], None]
 
 
 def run_step(

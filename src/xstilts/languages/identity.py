@@ -57,13 +57,13 @@ def _by_code() -> dict[str, Language]:
 
 
 @cache
-def _by_name() -> dict[str, tuple[Language, ...]]:
-    """Case-folded name, with and without its remark in brackets -> languages."""
+def _by_name() -> dict[str, dict[str, Language]]:
+    """Case-folded name, with and without its remark in brackets -> languages by code."""
     index: dict[str, dict[str, Language]] = {}
     for entry in all_languages():
         for name in {entry.name, entry.name.partition(" (")[0]}:
             index.setdefault(name.casefold(), {})[entry.code] = entry
-    return {name: tuple(matches.values()) for name, matches in index.items()}
+    return index
 
 
 def language(query: str) -> Language:
@@ -78,10 +78,10 @@ def language(query: str) -> Language:
     """
     text = query.strip()
     code = _tagged(text)
-    named = _by_name().get(text.casefold(), ())
-    if code is not None and (text == text.lower() or all(entry.code == code.code for entry in named)):
+    named = _by_name().get(text.casefold(), {})
+    if code is not None and (text == text.lower() or named.keys() <= {code.code}):
         return code
-    matches = {entry.code: entry for entry in ((code,) if code else ()) + named}
+    matches = ({code.code: code} if code else {}) | named
     if len(matches) == 1:
         return next(iter(matches.values()))
     if matches:

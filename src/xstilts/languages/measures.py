@@ -108,13 +108,12 @@ PUBLISHED = Formula(_published_terms, lambda *sums: 2 / np.pi * np.arccos(_cosin
 
 @dataclass(frozen=True)
 class Measure:
-    """A named distance.
+    """A distance.
 
     With a `formula`, it is computed from features of a `kind`, and a pair needs `minimum` features observed in both
     languages (0: any number). Otherwise `direct` returns it for all pairs of codes [n, n], NaN if missing.
     """
 
-    about: str
     kind: str = ""
     minimum: int = 0
     formula: Formula | None = None
@@ -138,13 +137,11 @@ def geographic(codes: Sequence[str]) -> np.ndarray:
 
 
 MEASURES = {
-    "syntax": Measure("share of the syntax features known for both that differ (Gower 1971)", "syntax", 30, GOWER),
-    "syntax-knn": Measure("cosine of syntax features, missing ones imputed (Littell et al. 2017)", "syntax-knn", 0,
-                          COSINE),
-    "phonology": Measure("share of the phonology features known for both that differ", "phonology", 10, GOWER),
-    "inventory": Measure("share of the phoneme features known for both that differ", "inventory", 30, GOWER),
-    "genetic": Measure("cosine of the languages' families and branches", direct=genetic),
-    "geographic": Measure("great circle in km between the languages' points", direct=geographic),
-    "lang2vec": Measure("recipe behind the published syntactic distances: unknown features count as absent", "syntax",
-                        0, PUBLISHED),
-}  # fmt: skip
+    "syntax": Measure("syntax", 30, GOWER),  # share of the features known for both that differ (Gower 1971)
+    "syntax-knn": Measure("syntax-knn", 0, COSINE),  # missing features imputed (Littell et al. 2017)
+    "phonology": Measure("phonology", 10, GOWER),
+    "inventory": Measure("inventory", 30, GOWER),
+    "genetic": Measure(direct=genetic),
+    "geographic": Measure(direct=geographic),
+    "lang2vec": Measure("syntax", 0, PUBLISHED),  # as the published distances: unknown features count as absent
+}

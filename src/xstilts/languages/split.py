@@ -8,7 +8,7 @@ from itertools import combinations, pairwise
 import numpy as np
 
 from xstilts.errors import XstiltsError
-from xstilts.languages.candidates import Candidates, rank
+from xstilts.languages.candidates import rank
 from xstilts.languages.identity import language
 from xstilts.randomness import generator
 
@@ -51,7 +51,15 @@ def split_languages(
         why = "it is the share of languages to hold out"
         raise XstiltsError("bad-argument", f"held_out is {held_out}", why, "give a number between 0 and 1")
     known = rank(candidates, anchor)
-    out, keep = _forced(known, always_held_out, never_held_out)
+    names = {*known.codes, *known.excluded}
+    out, keep = ({language(name).code for name in side} for side in (always_held_out, never_held_out))
+    if both := out & keep:
+        why, hint = "a language is either held out or in the source pool", "force it to one side only"
+        raise XstiltsError("bad-argument", f"'{min(both)}' is forced to both sides", why, hint)
+    if missing := (out | keep) - names:
+        what = f"'{min(missing)}' is forced to one side but is not a candidate"
+        why, hint = f"the candidates are {', '.join(sorted(names))}", "add it to the candidates or do not force it"
+        raise XstiltsError("bad-argument", what, why, hint)
     measured = known.codes
     picked = _balanced(measured, held_out, out, keep, generator("languages", "split", seed))
     unmeasured = tuple(code for code in known.excluded if code not in keep)
@@ -64,20 +72,6 @@ def split_languages(
         hint = "give more candidates, another share, or force fewer of them to one side"
         raise XstiltsError("too-few", what, why, hint)
     return Split(pool, held + unmeasured, known.excluded, known.anchor)
-
-
-def _forced(known: Candidates, always: Sequence[str], never: Sequence[str]) -> tuple[set[str], set[str]]:
-    """The codes forced out of the pool and into it: candidates, and none in both."""
-    out, keep = ({language(name).code for name in side} for side in (always, never))
-    if both := out & keep:
-        why, hint = "a language is either held out or in the source pool", "force it to one side only"
-        raise XstiltsError("bad-argument", f"'{min(both)}' is forced to both sides", why, hint)
-    names = {*known.codes, *known.excluded}
-    if missing := (out | keep) - names:
-        what = f"'{min(missing)}' is forced to one side but is not a candidate"
-        why, hint = f"the candidates are {', '.join(sorted(names))}", "add it to the candidates or do not force it"
-        raise XstiltsError("bad-argument", what, why, hint)
-    return out, keep
 
 
 def _balanced(

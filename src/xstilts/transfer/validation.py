@@ -99,11 +99,9 @@ def mean(values: np.ndarray) -> Result:
     values = values[~np.isnan(values).all(1)]
     values = values[:, ~np.isnan(values).all(0)]
     a, b = values.shape
-    if not values.size:
-        return {"mean": None, "low": None, "high": None}
-    rows, columns, centre = np.nanmean(values, 1), np.nanmean(values, 0), float(np.nanmean(values))
     if min(a, b) < 2:
-        return {"mean": centre, "low": None, "high": None}
+        return {"mean": float(np.nanmean(values)) if values.size else None, "low": None, "high": None}
+    rows, columns, centre = np.nanmean(values, 1), np.nanmean(values, 0), float(np.nanmean(values))
     residual = values - rows[:, None] - columns + centre
     v = rows.var(ddof=1) / a, columns.var(ddof=1) / b, float(np.nansum(residual**2)) / ((a - 1) * (b - 1) * a * b)
     variance = max(v[0] + v[1] - v[2], *v[:2])

@@ -71,15 +71,11 @@ def _tokens(form: re.Pattern[str], tokens: Iterable[str], tokenizer: Any, size: 
 def _required(names: Iterable[str], code: str, model: str, way: str) -> str:
     """The model's code of a language; of several, the one with its usual script, then of its individual language."""
     wanted = language(code)
-    known = [(name, entry) for name in names if (entry := _language_of(name))]
-    fits = [
-        (entry.script != wanted.script, name.partition("_")[0] != wanted.iso639_3, name)
-        for name, entry in known
-        if entry.code == wanted.code
-    ]
+    known = {name: entry for name in names if (entry := _language_of(name))}
+    fits = [name for name, entry in known.items() if entry.code == wanted.code]
     if not fits:
-        raise _unsupported({entry.code for _, entry in known}, wanted, model, way)
-    return min(fits)[-1]
+        raise _unsupported({entry.code for entry in known.values()}, wanted, model, way)
+    return min(fits, key=lambda n: (known[n].script != wanted.script, n.partition("_")[0] != wanted.iso639_3, n))
 
 
 def _declared(stated: str | None, code: str, model: str, way: str) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
+from xstilts.context import Progress
 from xstilts.models.hardware import TRANSLATED_TOKENS
 from xstilts.tasks.encoding import cuts
 from xstilts.translation.codes import Direction
@@ -41,12 +41,7 @@ class Translations:
 
 
 def translate_texts(
-    texts: Sequence[str],
-    translator: Translator,
-    way: Direction,
-    search: Search,
-    file: Path,
-    progress: Callable[[float], None],
+    texts: Sequence[str], translator: Translator, way: Direction, search: Search, file: Path, progress: Progress
 ) -> Translations:
     """The translation of every distinct text, the longest first in batches.
 
@@ -55,7 +50,12 @@ def translate_texts(
     run resumes with the same result.
     """
     distinct = list(dict.fromkeys(texts))
-    ids = _encode(distinct, translator.tokenizer, way)
+    if way.source:
+        translator.tokenizer.src_lang = way.source
+    ids: list[np.ndarray] = []
+    for start in range(0, len(distinct), 1024):
+        part = [way.prefix + text for text in distinct[start : start + 1024]]
+        ids += [np.array(tokens, np.int32) for tokens in translator.tokenizer(part, verbose=False)["input_ids"]]
     longest = min(translator.longest, search.max_length)
     lengths = np.array([len(i) for i in ids], np.int64)
     result = Translations(failed={distinct[i]: TOO_LONG for i in np.flatnonzero(lengths > longest)})
@@ -65,9 +65,8 @@ def translate_texts(
     budget = search.batch_tokens or TRANSLATED_TOKENS[translator.model.device.type]
     batches = [order[part].tolist() for part in cuts(lengths[order], budget)]
     finished = 0
-    for batch, translations in _resume(
-        batches, file, lambda batch: _generate([ids[i] for i in batch], translator, way, search)
-    ):
+    resumed = _resume(batches, file, lambda batch: _generate([ids[i] for i in batch], translator, way, search))
+    for batch, translations in resumed:
         for index, text in zip(batch, translations, strict=True):
             if text:
                 result.done[distinct[index]] = text
@@ -78,24 +77,10 @@ def translate_texts(
     return result
 
 
-def _encode(texts: list[str], tokenizer: Any, way: Direction) -> list[np.ndarray]:
-    """The token ids of each text, with the special tokens of its language."""
-    if way.source:
-        tokenizer.src_lang = way.source
-    ids: list[np.ndarray] = []
-    for start in range(0, len(texts), 1024):
-        part = [way.prefix + text for text in texts[start : start + 1024]]
-        ids += [np.array(sequence, np.int32) for sequence in tokenizer(part, verbose=False)["input_ids"]]
-    return ids
-
-
 def _resume(
     batches: list[list[int]], file: Path, compute: Callable[[list[int]], list[str | None]]
 ) -> Iterator[tuple[list[int], list[str | None]]]:
-    """Each batch with its translations: first those in the file, then those that are computed and appended to it.
-
-    A line that a crash truncated is computed again.
-    """
+    """Each batch with its translations: first the whole lines of the file, then what is computed and appended."""
     file.parent.mkdir(parents=True, exist_ok=True)
     lines = file.read_bytes().splitlines(keepends=True) if file.is_file() else []
     known, size = [], 0

@@ -42,18 +42,14 @@ def _texts(row: Row, task: Task) -> list[list[Passage]]:
 
 
 def _with_texts(row: Row, task: Task, passages: list[Passage], code: str) -> Row:
+    """Raises Dropped if the right one of several choices equals another one after translation."""
     texts = (passage.text for passage in passages)
     result = dict(row)
     for name in FINE_TUNED[task.type].TEXT_COLUMNS:
         if row[name] is not None:
             result[name] = [next(texts) for _ in row[name]] if isinstance(row[name], list) else next(texts)
-    return result
-
-
-def _with_choices(row: Row, task: Task, passages: list[Passage], code: str) -> Row:
-    """As `_with_texts`; raises Dropped if the right choice equals another one after translation."""
-    result = _with_texts(row, task, passages, code)
-    if row["label"] is not None and result["choices"].count(result["choices"][row["label"]]) > 1:
+    choices = result.get("choices")
+    if choices and row["label"] is not None and choices.count(choices[row["label"]]) > 1:
         raise Dropped(AMBIGUOUS)
     return result
 
@@ -119,8 +115,7 @@ def words(text: str, code: str) -> list[tuple[int, int]]:
 Reader = Callable[[Row, Task], list[list[Passage]]]
 Writer = Callable[[Row, Task, list[Passage], str], Row]
 PROJECTION: dict[str, tuple[Reader, Writer]] = {
-    "classification": (_texts, _with_texts),
-    "multiple_choice": (_texts, _with_choices),
+    **dict.fromkeys(("classification", "multiple_choice"), (_texts, _with_texts)),
     "qa": (_context, _with_answer),
     "tagging": (_sentence, _with_tags),
 }

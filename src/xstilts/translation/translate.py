@@ -113,13 +113,9 @@ def _provenance(model: Translator, way: Direction) -> dict[str, Any]:
 
 def _composed(outward: Translations, homeward: Translations) -> Translations:
     """There and back as one translation."""
-    done, failed = {}, dict(outward.failed)
-    for text, translated in outward.done.items():
-        if translated in homeward.done:
-            done[text] = homeward.done[translated]
-        else:
-            failed[text] = homeward.failed[translated]
-    return Translations(done, failed)
+    done = {text: homeward.done[there] for text, there in outward.done.items() if there in homeward.done}
+    failed = {text: homeward.failed[there] for text, there in outward.done.items() if text not in done}
+    return Translations(done, outward.failed | failed)
 
 
 def _chrf(sample: list[str], outward: Translations, homeward: Translations) -> dict[str, Any]:
