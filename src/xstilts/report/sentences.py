@@ -40,7 +40,7 @@ def remarks(judged: Result) -> list[str]:
     sd, probability, bootstrap = judged["runs"]["sd_difference"], judged["runs"]["probability"], judged["bootstrap"]
     spread = "" if sd is None else f"; the standard deviation of the difference over replicates is {sd:.1f} points"
     pair = f"'{judged['left']}' scores higher than '{judged['right']}'"
-    lines.append(f"{pair} in {probability:.0%} of the pairs of runs{spread}.")
+    lines.append(f"{pair} in {probability:.0%} of the pairs of runs (ties count half){spread}.")
     if bootstrap:
         corrected = interval({"low": bootstrap["corrected_low"], "high": bootstrap["corrected_high"]})
         method = "Multi-bootstrap over replicates and items, corrected for small samples"
