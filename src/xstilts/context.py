@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 Progress = Callable[[float], None]
-"""Takes the share of the work that is done, 0 to 1."""
 
 
 @dataclass(frozen=True)

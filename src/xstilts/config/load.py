@@ -1,7 +1,6 @@
 """Read studies, with everything that they extend, and files of tasks; all mistakes in a file are reported at once."""
 
 from collections.abc import Iterable, Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +22,9 @@ SECTIONS |= {kind: f"{kind}s" for kind in ("task", "translator", "arm", "target"
 """Kind of entry, as messages name it → the section of a study that holds such entries."""
 
 
-def builtin_studies() -> dict[str, Any]:
+def builtin_studies() -> dict[str, Path]:
     """The YAML files of the studies that come with the package, by name."""
-    folder = files("xstilts.config").joinpath("builtin")
-    return {f.name.removesuffix(".yaml"): f for f in folder.iterdir() if f.name.endswith(".yaml")}
+    return {file.stem: file for file in Path(__file__).with_name("builtin").glob("*.yaml")}
 
 
 def load_study(name: str, quick: bool = False, **changes: Any) -> Study:

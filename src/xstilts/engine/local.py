@@ -36,7 +36,13 @@ def execute(
     """
     scheduler = Scheduler(plan, store, wanted, report, tries=2, alone=True)
     report({"event": "plan", "steps": len(plan.steps), "todo": scheduler.todo, "slots": jobs})
-    total = {"steps": jobs, "gpus": len(devices), **_available_memory()}
+    total: dict[str, float] = {"steps": jobs, "gpus": len(devices)}
+    limits = [kernel_memory("/proc/meminfo", "MemAvailable:")]
+    with suppress(OSError, ValueError):  # the control group's limit
+        limit, used = (int(Path("/sys/fs/cgroup", name).read_text()) for name in ("memory.max", "memory.current"))
+        limits.append((limit - used) / 1e9)
+    if known := [limit for limit in limits if limit is not None]:
+        total["memory"] = min(known)
     workers: list[_Worker] = []
     try:
         while True:
@@ -62,17 +68,14 @@ class _Worker:
 
 
 def _hand_out(step: Step, store: Store, workers: list[_Worker], devices: Sequence[str], threads: int) -> None:
-    """Gives the step to an idle worker that sees the right devices, or to a new one.
-
-    An idle worker holds memory on its devices: those whose devices are needed are stopped.
-    """
+    """Gives the step to an idle worker that sees the right devices, or to a new one."""
     _discard([w for w in workers if not w.step and not w.process.is_alive()], workers)
     count = min(round(step.resources.get("gpus", 0)), len(devices))
     worker = next((w for w in workers if not w.step and len(w.devices) == count), None)
     if worker is None:
         taken = {device for w in workers if w.step for device in w.devices}
         chosen = tuple(device for device in devices if device not in taken)[:count]
-        _discard([w for w in workers if set(w.devices) & set(chosen)], workers)
+        _discard([w for w in workers if set(w.devices) & set(chosen)], workers)  # idle workers hold memory on them
         spawn = multiprocessing.get_context("spawn")
         pipe, end = spawn.Pipe()
         visible = ",".join(chosen) if devices else None
@@ -132,12 +135,3 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)
-
-
-def _available_memory() -> dict[str, float]:
-    """Available memory in GB by the kernel and the control group's limit; empty if unknown."""
-    limits = [kernel_memory("/proc/meminfo", "MemAvailable:")]
-    with suppress(OSError, ValueError):
-        limit, used = (int(Path("/sys/fs/cgroup", name).read_text()) for name in ("memory.max", "memory.current"))
-        limits.append((limit - used) / 1e9)
-    return {"memory": min(known)} if (known := [limit for limit in limits if limit is not None]) else {}

@@ -10,7 +10,6 @@ import numpy as np
 from xstilts.languages.identity import DATA, language
 
 EARTH = 6371.0088  # km, the mean radius (IUGG)
-
 Terms = tuple[np.ndarray, ...]
 
 

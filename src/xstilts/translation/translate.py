@@ -50,8 +50,13 @@ def translate(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
     marked_texts = (marked(sentence) for row in rows for sentences in read(row, task) for sentence in sentences)
     texts = list(dict.fromkeys(text for text in marked_texts if text is not None))
     outward, homeward, quality = _both_ways(texts, arguments, inputs, context)
-    final = _composed(outward, homeward) if arguments["roundtrip"] else outward
-    translated, reasons = _rebuilt(task, rows, final, source if arguments["roundtrip"] else arguments["to"])
+    code = arguments["to"]
+    if arguments["roundtrip"]:  # there and back as one translation
+        code = source
+        done = {text: homeward.done[there] for text, there in outward.done.items() if there in homeward.done}
+        failed = {text: homeward.failed[there] for text, there in outward.done.items() if text not in done}
+        outward = Translations(done, outward.failed | failed)
+    translated, reasons = _rebuilt(task, rows, outward, code)
     if not translated:
         what = f"no example of '{task.name}' has a translation into '{arguments['to']}'"
         why = ", ".join(f"{count:,} examples: {reason}" for reason, count in Counter(reasons.values()).most_common())
@@ -109,13 +114,6 @@ def _way_back(
 
 def _provenance(model: Translator, way: Direction) -> dict[str, Any]:
     return {"name": model.name, "revision": model.revision, "codes": list(way.names)}
-
-
-def _composed(outward: Translations, homeward: Translations) -> Translations:
-    """There and back as one translation."""
-    done = {text: homeward.done[there] for text, there in outward.done.items() if there in homeward.done}
-    failed = {text: homeward.failed[there] for text, there in outward.done.items() if text not in done}
-    return Translations(done, outward.failed | failed)
 
 
 def _chrf(sample: list[str], outward: Translations, homeward: Translations) -> dict[str, Any]:
