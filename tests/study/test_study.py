@@ -12,8 +12,7 @@ from support import changed
 from xstilts.analysis import analyse
 from xstilts.config.load import load_study
 from xstilts.errors import XstiltsError
-from xstilts.study.design_warnings import confounded
-from xstilts.study.freeze import freeze
+from xstilts.study.freeze import confounded, freeze
 from xstilts.study.plan import build_plan
 from xstilts.study.source_languages import replicate_names
 

@@ -21,13 +21,24 @@ def measure_subwords(facts: Mapping[str, Any], steps: Mapping[str, Step], store:
     """Fertility and log_size {encoder: {language: number}} and overlap {encoder: {language: {language: number}}}.
 
     facts: the content of `study.json`. Sub-words are those of the first examples of the target that is scored in most
-    languages, without labels; log_size is the natural logarithm of the number of characters of pretraining text, for
-    encoders that the study pretrained. Encoders that are not in the store, or have no fast tokenizer, are left out.
+    languages, which are often translations of each other; log_size is the natural logarithm of the number of characters
+    of the text that the study pretrained on. Encoders without files in the store or a fast tokenizer are left out.
     """
     from tokenizers import Tokenizer
 
     result: dict[str, Any] = {"fertility": {}, "overlap": {}, "log_size": {}}
-    texts = _texts(facts, store)
+    columns: tuple[str, ...] = ()
+    most: dict[str, str] = {}
+    for target, examples in facts["examples"].items():
+        finished = store.finished(examples.values())
+        present = {code: fingerprint for code, fingerprint in examples.items() if fingerprint in finished}
+        if facts["types"][target] != "retrieval" and len(present) > len(most):  # retrieval has English sentences too
+            columns, most = READ[facts["types"][target]].TEXT_COLUMNS, present
+    texts = {}
+    for code, fingerprint in most.items():
+        table = pq.read_table(store.find(fingerprint, "examples.parquet"), columns=list(columns)).slice(0, TEXTS)
+        values = (value for name in columns for value in table[name].to_pylist() if value)
+        texts[code] = [" ".join(value) if isinstance(value, list) else value for value in values]
     for name, fingerprint in facts["encoder_steps"].items():
         file = store.find(fingerprint, "tokenizer.json")
         if not file:
@@ -41,9 +52,8 @@ def measure_subwords(facts: Mapping[str, Any], steps: Mapping[str, Step], store:
             per_word[code] = round(fertility(of_language, [len(of_text) for of_text in ids]), 6)
             distinct[code] = set().union(*ids)
         result["fertility"][name] = {code: value for code, value in per_word.items() if not isnan(value)}
-        result["overlap"][name] = {
-            a: {b: round(subword_overlap(distinct[a], distinct[b]), 6) for b in texts} for a in texts
-        }
+        overlaps = {a: {b: subword_overlap(distinct[a], distinct[b]) for b in texts} for a in texts}
+        result["overlap"][name] = {a: {b: round(x, 6) for b, x in row.items()} for a, row in overlaps.items()}
         sizes = {}
         for source, examples in steps[fingerprint].inputs.items():
             if source.startswith("rows.") and (corpus := store.find(examples, "examples.parquet")):
@@ -53,24 +63,6 @@ def measure_subwords(facts: Mapping[str, Any], steps: Mapping[str, Step], store:
         if sizes:
             result["log_size"][name] = sizes
     return result
-
-
-def _texts(facts: Mapping[str, Any], store: Store) -> dict[str, list[str]]:
-    """The first texts of each language, of the target that is scored in most languages: its examples are often
-    translations of each other, while pretraining texts differ in content. Those of retrieval have English sentences."""
-    columns: tuple[str, ...] = ()
-    most: dict[str, str] = {}
-    for target, examples in facts["examples"].items():
-        finished = store.finished(examples.values())
-        steps = {code: fingerprint for code, fingerprint in examples.items() if fingerprint in finished}
-        if facts["types"][target] != "retrieval" and len(steps) > len(most):
-            columns, most = READ[facts["types"][target]].TEXT_COLUMNS, steps
-    texts = {}
-    for code, fingerprint in most.items():
-        table = pq.read_table(store.find(fingerprint, "examples.parquet"), columns=list(columns)).slice(0, TEXTS)
-        values = (value for name in columns for value in table[name].to_pylist() if value)
-        texts[code] = [" ".join(value) if isinstance(value, list) else value for value in values]
-    return texts
 
 
 def fertility(texts: Sequence[str], pieces: Sequence[int]) -> float:

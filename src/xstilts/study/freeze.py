@@ -1,25 +1,29 @@
 """Decides, before anything is trained, all that a study leaves open: languages, draws, precision, device, revisions.
+Warns of what in the design weakens a result.
 
 Data sets, encoders and translators of the hub without a fixed revision get the commit that they have when the study is
 frozen, so that every fingerprint contains a commit.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from xstilts.config.schema import Encoder, Study, Translator
+from xstilts.config.schema import Arm, Study, parse_contrast
 from xstilts.data.examples import available, required_tasks
 from xstilts.data.hub import mirror, resolve
 from xstilts.engine import digest
 from xstilts.errors import XstiltsError
 from xstilts.languages import distance_matrix, split_languages
+from xstilts.languages.split import Split
 from xstilts.models.hardware import choose_precision
 from xstilts.randomness import derive
-from xstilts.study.design_warnings import design_warnings
-from xstilts.study.source_languages import Sources, draw_sources
+from xstilts.study.source_languages import Sources, draw_sources, parts_of, side_of, translatable
 from xstilts.tasks.data_source import FileSource, HubSource
 from xstilts.tasks.task import Task, find_task, from_xtreme_folder
+from xstilts.translation.codes import known_targets
 
 SECTIONS = {"encoder": "encoders", "translator": "translators"}
 """The sections of a study that name models."""
@@ -109,6 +113,66 @@ def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False
     )
 
 
+def design_warnings(study: Study, tasks: dict[str, Task], split: Split, sources: Sources) -> Iterator[str]:
+    """Whatever in the design weakens a result, or limits what it shows, in sentences."""
+    if study.replicates == 1:
+        outcome = "scores without intervals, and every verdict will be 'undetermined'"
+        yield f"with one replicate there will be {outcome}: set `replicates` to 2 or more"
+    for name, training in study.intermediate.items():
+        families = {part: tasks[entry.task].family for part, entry in parts_of(study, name).items()}
+        for target, entry in study.targets.items():
+            family = tasks[entry.task].family
+            if same := [part for part in families if family and families[part] == family]:
+                parts = f" (by {', '.join(same)})" if training.mixture else ""
+                both = f"intermediate '{name}'{parts} and target '{target}' are both"
+                label = family.upper() if len(family) < 4 else family
+                yield f"{both} {label}: gains may be extra same-task training"
+    for name, arm in study.arms.items():  # several languages that are no translations: more languages, more examples
+        if arm.intermediate and arm.languages != "english" and not arm.translated:
+            trainings = parts_of(study, arm.intermediate).items()
+            if unlimited := [part for part, t in trainings if t.examples is None and not tasks[t.task].parallel]:
+                what = f"arm '{name}' takes all examples of '{unlimited[0]}' in each of its languages"
+                yield f"{what}: give the training `examples`, so that arms have equal budgets"
+    contrasts = [parse_contrast(text, study.primary) for text in (*study.contrasts, *study.controls)]
+    compared = dict.fromkeys(name for contrast in contrasts for name in (contrast.left, contrast.right))
+    arms = {name: study.arms[name] for name in compared}
+    other_settings = {name: arm.model_dump(exclude={*_languages(arm), "role"}) for name, arm in arms.items()}
+    for a, b in combinations(arms, 2):
+        shared = sources[a].keys() & sources[b].keys()
+        equal = sum(set(sources[a][name]) == set(sources[b][name]) for name in shared)
+        if other_settings[a] == other_settings[b] and equal:
+            what = f"arms '{a}' and '{b}' train on the same languages in {equal} of {len(shared)} replicates"
+            yield f"{what}, which are the same trainings"
+    for text in confounded(study):
+        yield f"control '{text}' is secondary: it confounds language with data set"
+    for name, arm in study.arms.items():
+        candidates, known = side_of(split, arm), translatable(study, arm, split)
+        lacking = [code for code in candidates if code not in known]
+        if lacking and not arm.given:
+            yield f"arm '{name}' leaves out {', '.join(lacking)}: its translator '{arm.translated}' lacks them"
+    for name in dict.fromkeys(arm.translated for arm in study.arms.values() if arm.translated):
+        if known_targets(study.translators[name].load) is None:
+            why = "its languages are not known before it is loaded"
+            yield f"translator '{name}': {why}; if it lacks one, the step of that language will fail"
+
+
+def confounded(study: Study) -> list[str]:
+    """The controls whose arms differ in data sets and in languages: a difference cannot be attributed to either."""
+    controls = []
+    for text in study.controls:
+        contrast = parse_contrast(text, study.primary)
+        arms = study.arms[contrast.left], study.arms[contrast.right]
+        if all(arm.intermediate for arm in arms) and _languages(arms[0]) != _languages(arms[1]):
+            left, right = ([part.task for part in parts_of(study, arm.intermediate).values()] for arm in arms)
+            controls += [text] if left != right else []
+    return controls
+
+
+def _languages(arm: Arm) -> dict[str, Any]:
+    """The settings that choose the languages of an arm."""
+    return arm.model_dump(include={"languages", "given", "count", "exact", "scores"})
+
+
 def _tasks(study: Study) -> dict[str, Task]:
     """Every task that the study needs, with those whose examples another task takes."""
     names = [
@@ -137,7 +201,16 @@ def _pinned(study: Study, tasks: dict[str, Task], data: Path | None) -> tuple[St
             source = entry.model_copy(update={"revision": resolve(entry.hub, entry.revision)})
             tasks[name] = tasks[name].model_copy(update={"source": source})
         else:
-            models[SECTIONS[kind]][name] = entry.model_copy(update={"revision": _commit(entry)})
+            import huggingface_hub
+
+            try:  # without a network the hub's client finds the files in its cache, which are loaded then
+                config = huggingface_hub.hf_hub_download(entry.load, "config.json", revision=entry.revision or None)
+            except (OSError, ValueError, huggingface_hub.errors.HfHubHTTPError) as error:
+                why = f"its revision is not pinned, and the hub cannot be asked: {' '.join(str(error).split())[:300]}"
+                hint = "connect to the network once, or give the folder of the model"
+                raise XstiltsError("network", f"cannot load the model '{entry.load}'", why, hint) from None
+            commit = Path(config).parent.name  # the cache has a folder for each commit
+            models[SECTIONS[kind]][name] = entry.model_copy(update={"revision": commit})
     return study.model_copy(update=models), tasks
 
 
@@ -161,16 +234,3 @@ def on_hub(load: str) -> bool:
         hint = "give the folder of a model, or a repository of the hub as `owner/name`"
         raise XstiltsError("missing-model", f"there is no folder {load}", "the study loads a model from it", hint)
     return True
-
-
-def _commit(entry: Encoder | Translator) -> str:
-    """The current commit of a model's revision; without a network the one in the local cache, which is loaded then."""
-    import huggingface_hub
-
-    try:
-        file = huggingface_hub.hf_hub_download(entry.load, "config.json", revision=entry.revision or None)
-    except (OSError, ValueError, huggingface_hub.errors.HfHubHTTPError) as error:
-        why = f"its revision is not pinned, and the hub cannot be asked: {' '.join(str(error).split())[:300]}"
-        hint = "connect to the network once, or give the folder of the model"
-        raise XstiltsError("network", f"cannot load the model '{entry.load}'", why, hint) from None
-    return Path(file).parent.name  # the cache has a folder for each commit

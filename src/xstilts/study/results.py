@@ -13,7 +13,7 @@ from xstilts.config.schema import parse_contrast
 from xstilts.engine import Step, Store
 from xstilts.evaluation.subwords import measure_subwords
 from xstilts.runs import run_files
-from xstilts.study.design_warnings import confounded
+from xstilts.study.freeze import confounded
 from xstilts.study.steps import Cell, StudyPlan, some
 from xstilts.tasks.task_types import main_metric
 
