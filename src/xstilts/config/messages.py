@@ -114,22 +114,17 @@ def mistakes_of(error: ValidationError, above: Place = ()) -> Iterator[Mistake]:
             [message] = unknown(name, _setting_names(Entry) - {name}, "setting")
         elif kind == "missing":
             message = "is missing"
+        elif kind in ("string_type", "invalid_key") and isinstance(value, bool):
+            words, example = ("yes, on and true", "yes") if value else ("no, off and false", "no")
+            reading = f"YAML reads bare {words} as {value}"
+            message = f"must be text, found {value}: {reading}; put the word in quotes: '{example}'"
         elif kind in ("string_type", "invalid_key"):
-            message = _not_a_text(value)
+            detail = ", found nothing" if value is None else f", found {value}: put it in quotes: '{value}'"
+            message = "must be text" + ("" if isinstance(value, dict | list) else detail)
         elif kind != "mistake":
             message = message[:1].lower() + message[1:]
             message += "" if isinstance(value, dict | list) else f", found {value!r}"
         yield (*above, *inner), message
-
-
-def _not_a_text(value: Any) -> str:
-    """What to do about a value that should be text: YAML reads a bare `no` as false and `1` as a number."""
-    if isinstance(value, bool):
-        words, example = ("yes, on and true", "yes") if value else ("no, off and false", "no")
-        return f"must be text, found {value}: YAML reads bare {words} as {value}; put the word in quotes: '{example}'"
-    if isinstance(value, dict | list | None):
-        return "must be text" + (", found nothing" if value is None else "")
-    return f"must be text, found {value}: put it in quotes: '{value}'"
 
 
 def _setting_names(model: type[BaseModel]) -> set[str]:

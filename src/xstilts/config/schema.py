@@ -20,8 +20,6 @@ Share = Annotated[float, Field(ge=0, le=1)]
 PositiveShare = Annotated[float, Field(gt=0, le=1)]
 Selected = Literal["near", "far", "diverse", "random", "stratified", "same-script", "other-script", "predicted"]
 Strategy = Literal["english", Selected, "all", "held-out", "given"]
-WITHOUT_COUNT = ("english", "all", "given")
-"""The strategies that take a fixed set of languages; the others choose `count` of them."""
 Measured = Literal["syntax", "syntax-knn", "phonology", "inventory", "genetic", "geographic", "lang2vec"]
 Checkpoint = Literal["best", "last"]
 Names = Mapping[str, Collection[str]]
@@ -254,7 +252,7 @@ class Arm(Checked):
         if not self.intermediate:
             idle = sorted(changed - {"role", "independent", "mask_column", "match_updates_of"})
             return [(True, name, "needs `intermediate`, the training that it changes") for name in idle]
-        fixed = sorted(changed & {"count", "exact"}) if self.languages in WITHOUT_COUNT else ()
+        fixed = sorted(changed & {"count", "exact"}) if self.languages in ("english", "all", "given") else ()
         no_effect = f"has no effect with `languages: {self.languages}`; a null removes an inherited setting"
         translated, pivot, english = bool(self.translated), bool(self.pivot), self.languages == "english"
         text_only = self.mlm is not None and self.mlm.share == 1

@@ -88,10 +88,7 @@ class Plan:
 
 
 def write_steps(file: Path, plan: Plan, wanted: Iterable[str]) -> None:
-    """Writes a plan as JSON lines, each step after its inputs and with its fingerprint and whether it is wanted.
-
-    Any scheduler can run single steps from the file.
-    """
+    """Writes a plan as JSON lines, each step after its inputs and with its fingerprint and whether it is wanted."""
     chosen = set(wanted)
     records = ({"fingerprint": f, "wanted": f in chosen, **step.to_json()} for f, step in plan.steps.items())
     write_atomically(file, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))

@@ -19,7 +19,6 @@ from xstilts.translation.models import Translator
 
 TOO_LONG = "longer than the model reads"
 UNFINISHED = "translation without an end"
-EMPTY_TRANSLATION = "empty translation"
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def translate_texts(
             if text:
                 result.done[distinct[index]] = text
             else:
-                result.failed[distinct[index]] = UNFINISHED if text is None else EMPTY_TRANSLATION
+                result.failed[distinct[index]] = UNFINISHED if text is None else "empty translation"
         finished += int(lengths[batch].sum())
         progress(finished / int(lengths.sum()))
     return result

@@ -2,7 +2,6 @@
 
 import re
 import unicodedata
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -112,9 +111,7 @@ def words(text: str, code: str) -> list[tuple[int, int]]:
     return result
 
 
-Reader = Callable[[Row, Task], list[list[Passage]]]
-Writer = Callable[[Row, Task, list[Passage], str], Row]
-PROJECTION: dict[str, tuple[Reader, Writer]] = {
+PROJECTION = {
     **dict.fromkeys(("classification", "multiple_choice"), (_texts, _with_texts)),
     "qa": (_context, _with_answer),
     "tagging": (_sentence, _with_tags),

@@ -23,8 +23,6 @@ from xstilts.translation.projection import PROJECTION, Dropped, Row, check_type
 SAMPLE = 500
 """Sentences whose round trip is compared with the original: the same ones for every target language."""
 EMPTY = "empty text"
-UNSPACED = ("ja", "zh")
-"""Languages without a space between sentences."""
 
 
 def translate(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
@@ -133,7 +131,7 @@ def _chrf(sample: list[str], outward: Translations, homeward: Translations) -> d
 def _rebuilt(task: Task, rows: list[Row], final: Translations, code: str) -> tuple[list[Row], dict[int, str]]:
     """The translated examples, and the reason why others have no translation, by row number."""
     read, write = PROJECTION[task.type]
-    between = "" if code in UNSPACED else " "
+    between = "" if code in ("ja", "zh") else " "  # sentences
     translated, reasons = [], {}
     for number, row in enumerate(rows):
         try:
