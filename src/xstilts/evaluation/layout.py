@@ -15,6 +15,7 @@ from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.languages import language
 from xstilts.tasks.xtreme import TARGETS, Target
 
+NOT_HIDDEN = "[!.]*"
 SHOWN = 10
 """Different mistakes that are listed for one file; the rest are counted."""
 
@@ -188,24 +189,20 @@ def _compare_lines(predicted: list[str], gold: list[str], target: Target, labels
 def unexpected_files(folder: Path) -> list[str]:
     """What is in such a folder and belongs to no task or language, each with the name that was probably meant."""
     unexpected: list[str] = []
-    for entry in _visible(folder):
+    for entry in sorted(folder.glob(NOT_HIDDEN)):
         if entry.name not in TARGETS or not entry.is_dir():
             guess = did_you_mean(entry.name, TARGETS)
             unexpected.append(f"{entry}: no task of the benchmark" + f", {guess}" * bool(guess))
             continue
         target = TARGETS[entry.name]
         names = {target.file(code): code for code in target.languages}
-        for file in (file for file in _visible(entry) if file.name not in names):
+        for file in (file for file in sorted(entry.glob(NOT_HIDDEN)) if file.name not in names):
             guess = did_you_mean(file.name, names)
             with suppress(XstiltsError):  # the file of the same language has another code
                 code = language(file.name.removeprefix("test-").partition(".")[0]).code
                 guess = f"did you mean '{target.file(code)}'?" if code in target.languages else guess
             unexpected.append(f"{file}: no file of {entry.name}" + f", {guess}" * bool(guess))
     return unexpected
-
-
-def _visible(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def _text(path: Path, mistakes: Mistakes) -> str:

@@ -156,12 +156,9 @@ class Run:
     ) -> pa.Table:
         """The examples that a target was scored on in a language, in the schema of its task type.
 
-        Args:
-            ids: the `example_id` of predictions, whose examples are returned in the same order; None: all examples.
-            store: where the finished steps are now, if they were moved; by default where the run left them.
-
-        Raises XstiltsError for a target or language that the run was not scored in, if the store no longer holds the
-        examples, or for an id that none of them has.
+        ids: the `example_id` of predictions, whose examples are returned in the same order; None: all examples. store:
+        where the finished steps are now, if they were moved. Raises XstiltsError for a target or language that the run
+        was not scored in, if the store no longer holds the examples, or for an id that none of them has.
         """
         scored = self.study["examples"]
         fingerprint = scored.get(target, {}).get(language)

@@ -97,20 +97,10 @@ def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False
     warnings += design_warnings(study, tasks, split, sources)
     note = "revision not pinned; `study` asks the hub for the current one and keeps it"
     warnings += [f"{kind} '{name}': {note}" for kind, name, _ in _unpinned(study, tasks, data)]
-    return Frozen(
-        study=study,
-        tasks=tasks,
-        data=data,
-        device=device,
-        precision=choose_precision(device) if study.precision == "auto" else study.precision,
-        pool=split.pool,
-        held_out=split.held_out,
-        excluded=split.excluded,
-        distances=dict(zip(matrix.codes, distances, strict=True)),
-        sources=sources,
-        evaluated=evaluated,
-        warnings=tuple(warnings),
-    )
+    precision = choose_precision(device) if study.precision == "auto" else study.precision
+    languages: dict[str, Any] = {"pool": split.pool, "held_out": split.held_out, "excluded": split.excluded}
+    languages |= {"distances": dict(zip(matrix.codes, distances, strict=True)), "sources": sources}
+    return Frozen(study, tasks, data, device, precision, **languages, evaluated=evaluated, warnings=tuple(warnings))
 
 
 def design_warnings(study: Study, tasks: dict[str, Task], split: Split, sources: Sources) -> Iterator[str]:

@@ -44,6 +44,7 @@ def bill(
         return columns | {"disk_bytes": result["size"]} | schedule
 
     todo = plan.needed(finished, planned.wanted)
+    counts = {kind: {"steps": len(fs), "cached": sum(f in finished for f in fs)} for kind, fs in kinds.items()}
     return {
         "naive_runs": sum(len(cell.trainings) for cell in planned.cells),
         "training_runs": sum(step.kind == "train" for step in plan.steps.values()),
@@ -53,10 +54,7 @@ def bill(
         **total(plan.steps),
         "to_run": {"steps": len(todo), **total(todo)},
         "assumed_steps": sum(estimates[f].assumed for f in plan.steps),
-        "kinds": [
-            {"kind": kind, "steps": len(steps), "cached": sum(f in finished for f in steps), **sums(steps)}
-            for kind, steps in kinds.items()
-        ],
+        "kinds": [{"kind": kind, **counts[kind], **sums(steps)} for kind, steps in kinds.items()],
     }
 
 

@@ -23,8 +23,7 @@ def build_plan(frozen: Frozen, retried: frozenset[str] = frozenset(), ranks: int
 
     retried: fingerprints of trainings that get another seed; ranks: processes (GPUs) that share each training.
     """
-    result = StudyPlan(frozen, retried=retried, ranks=ranks)
-    study = frozen.study
+    result, study = StudyPlan(frozen, retried=retried, ranks=ranks), frozen.study
     for number, encoder in enumerate(encoder_names(study)):
         base = result.encoder_step(encoder)
         for name, arm in study.arms.items():
@@ -101,10 +100,8 @@ def _intermediate(result: StudyPlan, name: str, base: str, randomness: str, cell
 def _target_training(
     result: StudyPlan, target: str, model: str, seed: int, label: str, mask_column: str, longer: str = ""
 ) -> str:
-    """The step that trains a model on a target task in the anchor language, by as many updates more as `longer` has.
-
-    Raises XstiltsError if no held-out language has examples for the target's oracle.
-    """
+    """The step that trains a model on a target task in the anchor language, by as many updates more as `longer` has;
+    raises XstiltsError if no held-out language has examples for the target's oracle."""
     frozen, entry = result.frozen, result.frozen.study.targets[target]
     training, anchor = entry.training, frozen.study.languages.anchor
     assert training is not None
@@ -156,8 +153,7 @@ def _fine_tune(
 
 def _source_examples(result: StudyPlan, arm: Arm, task: Task, split: str, code: str) -> str:
     """The step that makes an arm's examples in one language: as they are, or translated from the anchor's."""
-    frozen = result.frozen
-    anchor = frozen.study.languages.anchor
+    frozen, anchor = result.frozen, result.frozen.study.languages.anchor
     if not arm.translated or (code == anchor and not arm.pivot):
         return result.examples_step(task, split, code)
     entry = frozen.study.translators[arm.translated]
@@ -203,8 +199,7 @@ def _prediction(
 
 def _baseline(result: StudyPlan, target: str, encoder: str, first: bool) -> None:
     """The baseline of every score: trivial predictions, or for retrieval the encoder with random weights."""
-    frozen, entry = result.frozen, result.frozen.study.targets[target]
-    task = frozen.task_of(target)
+    frozen, entry, task = result.frozen, result.frozen.study.targets[target], result.frozen.task_of(target)
     if task.type not in FINE_TUNED:
         model = result.encoder_step(encoder, random_weights=True)
         scored = _prediction(result, target, model, f"score {target} with random weights · {encoder}")

@@ -31,8 +31,7 @@ def run_study(planned: StudyPlan, store: Store, out: Path, executor: Executor, w
         for change in freeze_plan(planned, out):
             report({"event": "note", "why": change})
         outcome = executor(planned.plan, store, planned.wanted, report)
-        second = second_tries(planned, store)
-        if second:
+        if second := second_tries(planned, store):
             report({"event": "note", "why": "degenerate trainings are tried once more with another seed"})
             planned.plan.steps |= second.plan.steps
             planned.translators |= second.translators

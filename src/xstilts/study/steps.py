@@ -90,11 +90,10 @@ class StudyPlan:
 
     def examples_step(self, task: Task, split: str, code: str, withheld: bool = False) -> str:
         """The step that prepares a split of a task in one language; most are asked for often and made once."""
-        key = task.name, split, code, withheld
+        key, frozen = (task.name, split, code, withheld), self.frozen
         if key in self.examples:
             self.plan.requested += 1
             return self.examples[key]
-        frozen = self.frozen
         tasks = {name: frozen.tasks[name] for name in required_tasks(task)}
         arguments = {
             "task": entry_of(task),
