@@ -1,4 +1,4 @@
-"""Token sequences that are kept beside the finished steps."""
+"""Token sequences are kept in the store next to finished steps."""
 
 from itertools import pairwise
 
