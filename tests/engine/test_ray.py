@@ -149,3 +149,16 @@ def test_a_step_that_needs_more_memory_than_any_machine_has_is_run_and_a_note_sa
     outcome = execute_on_ray(plan, store, list(plan.steps), events.append, cluster.address, 1)
     assert list(outcome.seconds) == [step.fingerprint]
     assert any("more memory than any machine" in event.get("why", "") for event in events)
+
+
+def test_a_step_does_not_wait_for_the_memory_of_a_machine_that_left(cluster, tmp_path, monkeypatch):
+    sizes = iter([1e6])  # GB of a machine that is gone right after the step was submitted
+    monkeypatch.setattr("xstilts.engine.ray.largest", lambda *each: next(sizes, None) or largest(*each))
+    monkeypatch.setattr("xstilts.engine.ray._report_shortages", lambda *each: None)
+    arguments = {"size": 50, "model": "words", "alphabet": 10}
+    step = Step("vocabulary", "xstilts.models.vocabulary:train_vocabulary", 1, arguments, resources={"memory": 1e5})
+    plan = Plan({step.fingerprint: step})
+    outcome = execute_on_ray(
+        plan, Store(tmp_path / "store"), [step.fingerprint], lambda event: None, cluster.address, 1
+    )
+    assert list(outcome.seconds) == [step.fingerprint] and next(sizes, None) is None

@@ -55,25 +55,34 @@ def execute_on_ray(plan: Plan, store: Store, wanted: list[str], report: Report, 
 
 def _drain(scheduler: Scheduler, threads: int, events: Queue) -> None:
     """Keeps the cluster busy until no step is ready; the cluster may grow and shrink meanwhile."""
-    running: dict[Any, str] = {}
+    running: dict[Any, tuple[Step, float]] = {}
+    started: set[str] = set()
     try:
         while True:
             total = _total(threads)
             while step := scheduler.take(total):
-                running[_submit(step, scheduler, threads, events)] = step.fingerprint
+                running |= _submit(step, scheduler, threads, events)
             if not running:
                 return
             ray.wait(list(running), timeout=0.5)
             done, _ = ray.wait(list(running), num_returns=len(running), timeout=0)
             with suppress(Empty, RayError):
                 while True:
-                    scheduler.report(events.get_nowait())
+                    event = events.get_nowait()
+                    started |= {event["step"]} if event["event"] == "started" else set()
+                    scheduler.report(event)
             for reference in done:
-                fingerprint = running.pop(reference)
+                fingerprint = running.pop(reference)[0].fingerprint
+                started.discard(fingerprint)
                 try:
                     scheduler.settle(fingerprint, ray.get(reference))
                 except RayError as error:
                     scheduler.lose(fingerprint, f"{type(error).__name__}: {str(error).splitlines()[0]}")
+            for reference, (step, memory) in list(running.items()):
+                if step.fingerprint not in started and memory > _memory(step, scheduler, threads):
+                    del running[reference]  # the machine that had so much left before the step could start
+                    ray.cancel(reference, force=True)
+                    running |= _submit(step, scheduler, threads, events)
     finally:
         for reference in running:
             ray.cancel(reference, force=True)
@@ -113,13 +122,18 @@ def largest(nodes: list[Mapping[str, Any]], resources: Resources, threads: int) 
     return max((r.get("memory", 0.0) / 1e9 for r in fitting), default=0.0)
 
 
-def _submit(step: Step, scheduler: Scheduler, threads: int, events: Queue) -> Any:
+def _memory(step: Step, scheduler: Scheduler, threads: int) -> float:
+    """GB that a step asks for: what it needs, and at most what the largest machine has."""
     resources = scheduler.running[step.fingerprint]
-    memory = min(resources.get("memory", 0), largest(ray.nodes(), resources, threads))
+    return min(resources.get("memory", 0), largest(ray.nodes(), resources, threads))
+
+
+def _submit(step: Step, scheduler: Scheduler, threads: int, events: Queue) -> dict[Any, tuple[Step, float]]:
+    resources, memory = scheduler.running[step.fingerprint], _memory(step, scheduler, threads)
     cores, gpus = _cores(resources, threads), round(resources.get("gpus", 0))
     amounts = {"num_cpus": cores, "num_gpus": gpus, "memory": int(1e9 * memory) or None}
     task = _task.options(name=step.label, max_retries=0, scheduling_strategy="SPREAD", **amounts)
-    return task.remote(step.to_json(), scheduler.store.place, __version__, events)
+    return {task.remote(step.to_json(), scheduler.store.place, __version__, events): (step, memory)}
 
 
 @ray.remote
