@@ -654,3 +654,27 @@ def test_a_frozen_plan_that_was_changed_by_hand_is_refused(frozen):
     file.write_text(file.read_text().replace('"language": "tr"', '"language": "fr"'))
     with pytest.raises(XstiltsError, match="line 2"):
         read_steps(file)
+
+
+def training(source, language="en"):
+    """A step of the kind `train` that writes weights at once, because it only copies an encoder."""
+    arguments = {"load": str(source), "revision": "", "random_weights": False, "seed": 1, "content": language}
+    return Step("train", "xstilts.models.encoders:fetch", 2, arguments, label=language)
+
+
+def test_weights_are_discarded_once_nothing_needs_them_and_come_back_if_something_does(store, encoder_folder):
+    trained = training(encoder_folder("bert"))
+    user = step(inputs={"model": trained.fingerprint})
+    weights = store.path(trained.fingerprint) / "model.safetensors"
+
+    first = plan_of(trained, user)
+    outcome = execute(first, store, list(first.steps), lambda event: None, 1, 1, discard=True)
+    assert not outcome.failed, outcome
+    assert not weights.exists() and (weights.parent / "config.json").exists()
+    assert store.finished(first.steps) == set(first.steps) and not store.inspect(trained.fingerprint)
+    assert not run(first, store)[0].seconds
+
+    later = plan_of(trained, user, step("tr", inputs={"model": trained.fingerprint}))
+    outcome, _ = run(later, store)
+    assert set(outcome.seconds) == {trained.fingerprint, list(later.steps)[-1]}
+    assert weights.exists() and not store.discarded(later.steps)

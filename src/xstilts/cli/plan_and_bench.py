@@ -60,7 +60,8 @@ def plan(
     place = Store(store or (run.parent if run else Path("runs")) / "store")
     finished = place.finished(planned.plan.steps)
     prices = estimates(planned.plan, speed, place)
-    cost = bill(planned, prices, finished, gpus or (options.cores() if speed.kind == "cpu" else 1))
+    devices = gpus or (options.cores() if speed.kind == "cpu" else 1)
+    cost = bill(planned, prices, finished, devices, place.discarded(finished))
     facts = planned.frozen.describe() | cost
     facts |= {"planned_steps": len(planned.plan.steps), "requested_steps": planned.plan.requested}
     facts |= {"steps_to_run": cost["to_run"]["steps"], "rates": {"device": speed.name, "ground": speed.ground}}

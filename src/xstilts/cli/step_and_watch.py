@@ -46,7 +46,8 @@ def step(
     place = Store(store or run.parent / "store")
     if not fingerprints:
         finished = place.finished(plan.steps)
-        remaining = plan.needed(finished, wanted)
+        remaining = plan.needed(finished, wanted, place.discarded(finished))
+        finished = finished.difference(remaining)
         for planned in map(plan.steps.__getitem__, plan.ready(finished, remaining) if ready else remaining):
             waits = [f for f in dict.fromkeys(planned.inputs.values()) if f not in finished]
             facts = {name: getattr(planned, name) for name in ("fingerprint", "kind", "label", "cost", "resources")}

@@ -36,9 +36,12 @@ def study(
     device: options.DEVICE = "auto",
     source: options.SOURCE = None,
     allow_few: options.ALLOW_FEW = False,
-    engine: Annotated[Literal["local", "ray"], typer.Option(help="This computer, or a Ray cluster.")] = "local",
+    engine: Annotated[Literal["local", "ray"], typer.Option(help="This machine, or a Ray cluster.")] = "local",
     address: Annotated[str, typer.Option("--address", help="The Ray cluster's address.")] = "auto",
     ranks: Annotated[int, typer.Option("--ranks", min=1, help="Processes (GPUs) that share each training.")] = 1,
+    discard: Annotated[
+        bool, typer.Option("--discard-weights", help="Delete the weights of a training once its predictions are made.")
+    ] = False,
 ) -> None:
     """Run a study: train what is missing, analyse, report. An interrupted study resumes."""
     from xstilts.cli.progress import Watcher
@@ -53,6 +56,9 @@ def study(
     if engine == "local" and address != "auto":
         why, hint = "the local engine runs on this machine", "add --engine ray, or leave --address out"
         raise XstiltsError("bad-argument", "--address is for --engine ray", why, hint)
+    if discard and (engine == "ray" or "://" in (store or "")):
+        why = "a store that other machines use keeps all weights"
+        raise XstiltsError("bad-argument", "--discard-weights is for a store on this machine", why, "leave it out")
     changes: Row = {"quick": quick, "replicates": replicates, "seed": seed, "data_source": source}
     planned = options.planned_study(name, data, device, allow_few, resolved=True, ranks=ranks, **changes)
     out = out or Path("runs") / (planned.frozen.study.name + ("-quick" if quick else ""))
@@ -60,7 +66,7 @@ def study(
         say("smoke test (--quick): scores are meaningless")
     for warning in planned.frozen.warnings:
         say(f"warning: {warning}")
-    executor = _on_ray(address, threads) if engine == "ray" else _local(jobs, threads, planned.frozen.device)
+    executor = _on_ray(address, threads) if engine == "ray" else _local(jobs, threads, planned.frozen.device, discard)
     with Watcher(planned.plan) as watcher:
         run_study(planned, Store(store or out.parent / "store"), out, executor, watcher)
     for part in read_json(out, LEFT_OUT):
@@ -87,7 +93,7 @@ def _report(run: Path, warnings: bool) -> None:
     print_report(result, run, warnings)
 
 
-def _local(jobs: int | None, threads: int | None, device: str) -> Any:
+def _local(jobs: int | None, threads: int | None, device: str, discard: bool) -> Any:
     """Run a step on each core, with one thread; or one on each GPU and as many that need none."""
     from xstilts.engine import execute
 
@@ -101,7 +107,7 @@ def _local(jobs: int | None, threads: int | None, device: str) -> Any:
             raise XstiltsError("unsupported", "no CUDA device here", "the study asks for one", "give --device cpu")
     jobs = jobs or 2 * len(devices) or options.cores()
     threads = threads or (max(1, options.cores() // jobs) if devices else 1)
-    return partial(execute, jobs=jobs, threads=threads, devices=devices)
+    return partial(execute, jobs=jobs, threads=threads, devices=devices, discard=discard)
 
 
 def _on_ray(address: str, threads: int | None) -> Any:

@@ -19,8 +19,9 @@ from xstilts.engine.work import environment, kernel_memory, throttled, work
 
 
 def execute(
-    plan: Plan, store: Store, wanted: list[str], report: Report, jobs: int, threads: int, devices: Sequence[str] = ()
-) -> Outcome:
+    plan: Plan, store: Store, wanted: list[str], report: Report, jobs: int, threads: int,
+    devices: Sequence[str] = (), discard: bool = False,
+) -> Outcome:  # fmt: skip
     """Runs what `wanted` still needs, the critical path first, and returns when nothing more can be run.
 
     Args:
@@ -29,12 +30,13 @@ def execute(
         threads: threads of each worker; results depend on this number, never on `jobs`.
         devices: ids of the available GPUs, as in CUDA_VISIBLE_DEVICES; a step sees as many as its `resources` say, and
             no other step uses them meanwhile.
+        discard: whether the weights of trainings are deleted once no step of the plan needs them any more.
 
     A failed step stops only the steps that need it. A step whose worker dies (killed, out of memory) is retried once,
     alone. A step waits until its memory (as planned, corrected by finished steps of its kind) is available; one that
     needs more than there is runs alone. Raises XstiltsError of kind "store-full" if no step can finish.
     """
-    scheduler = Scheduler(plan, store, wanted, report, tries=2, alone=True)
+    scheduler = Scheduler(plan, store, wanted, report, tries=2, alone=True, discard=discard)
     report({"event": "plan", "steps": len(plan.steps), "todo": scheduler.todo, "slots": jobs})
     total: dict[str, float] = {"steps": jobs, "gpus": len(devices)}
     limits = [kernel_memory("/proc/meminfo", "MemAvailable:")]

@@ -71,13 +71,16 @@ class Plan:
                 result[source] = max(result[source], result[f])
         return result
 
-    def needed(self, finished: Iterable[str], wanted: Iterable[str]) -> list[str]:
-        """The steps still to run for `wanted`, in order; what only a finished step needs is left out."""
+    def needed(self, finished: Iterable[str], wanted: Iterable[str], unusable: Iterable[str] = ()) -> list[str]:
+        """The steps still to run for `wanted`, in order; what only a finished step needs is left out.
+
+        unusable: finished steps that run again if a step that is not finished needs them.
+        """
         done = set(finished)
-        needed = set(wanted) - done
+        needed, usable = set(wanted) - done, done.difference(unusable)
         for f in reversed(self.steps):
             if f in needed:
-                needed.update(set(self.steps[f].inputs.values()) - done)
+                needed.update(set(self.steps[f].inputs.values()) - usable)
         return [f for f in self.steps if f in needed]
 
     def ready(self, finished: Iterable[str], todo: Iterable[str]) -> list[str]:

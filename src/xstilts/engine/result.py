@@ -43,6 +43,19 @@ def parse_manifest(text: str | bytes, origin: object) -> dict[str, Any]:
     return record | {"files": files, "folder": folder}
 
 
+def discard(folder: Path, suffix: str) -> None:
+    """Deletes the files of a result whose names end so; the manifest, rewritten first, lists them as `discarded`."""
+    record = parse_manifest((folder / MANIFEST).read_bytes(), folder / MANIFEST)
+    names = [name for name in record["files"] if name.endswith(suffix)]
+    kept = {name: entry for name, entry in record["files"].items() if name not in names}
+    discarded = [*record.get("discarded", []), *names]
+    write_atomically(
+        folder / MANIFEST, json.dumps(record | {"files": kept, "discarded": discarded}, ensure_ascii=False)
+    )
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+
+
 def manifest(folder: Path) -> dict[str, tuple[int, str]]:
     """Size in bytes and SHA-256 of each file of a result, by its path below `folder`."""
     return dict(parse_manifest((folder / MANIFEST).read_bytes(), folder / MANIFEST)["files"])

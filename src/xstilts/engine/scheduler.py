@@ -1,7 +1,7 @@
 """The order of steps, their outcomes and retries: what all executors share."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
@@ -30,10 +30,21 @@ class Scheduler:
     Args:
         tries: how often a step may start if its worker dies.
         alone: whether such a step is retried alone, which identifies the cause and frees all memory for it.
+        discard: whether the weights of a training are deleted once no step of the plan needs them any more.
     """
 
-    def __init__(self, plan: Plan, store: Store, wanted: list[str], report: Report, tries: int, alone: bool) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        wanted: list[str],
+        report: Report,
+        tries: int,
+        alone: bool,
+        discard: bool = False,
+    ) -> None:
         self.plan, self.store, self.report, self.tries, self.alone = plan, store, report, tries, alone
+        self.discard = discard
         self.outcome = Outcome()
         present = sorted(store.finished(plan.steps))
         with ThreadPoolExecutor() as threads:  # sets damaged results on this machine aside
@@ -41,10 +52,14 @@ class Scheduler:
         for fingerprint, why in damaged.items():
             report({"event": "damaged", "step": fingerprint, "why": why})
         finished = {f for f in present if f not in damaged or store.has(f)}
-        self.todo = plan.needed(finished, wanted)
+        discarded = store.discarded(f for f in finished if plan.steps[f].kind == "train")
+        self.todo = plan.needed(finished, wanted, discarded)
         self.running: dict[str, Resources] = {}
         self._priority = plan.priority()
-        self._order = TopologicalSorter({f: set(plan.steps[f].inputs.values()) - finished for f in self.todo})
+        inputs = {f: set(plan.steps[f].inputs.values()) for f in self.todo}
+        self._order = TopologicalSorter({f: sources.intersection(inputs) for f, sources in inputs.items()})
+        self._users = Counter(source for sources in inputs.values() for source in sources)
+        self._discard_unneeded(finished - discarded - inputs.keys())
         self._order.prepare()
         self._ready: dict[float, list[tuple[float, str]]] = defaultdict(list)
         self._suspects: list[tuple[float, str]] = []
@@ -95,7 +110,15 @@ class Scheduler:
             self.report({"event": "note", "step": fingerprint, "why": f"{step.label}: {note}"})
         self.report({"event": "finished", "step": fingerprint, "kind": step.kind, **result})
         self._order.done(fingerprint)
+        sources = set(step.inputs.values())
+        self._users.subtract(sources)
+        self._discard_unneeded(sources)
         self._make_ready(*self._order.get_ready())
+
+    def _discard_unneeded(self, fingerprints: Iterable[str]) -> None:
+        for fingerprint in fingerprints:
+            if self.discard and self.plan.steps[fingerprint].kind == "train" and not self._users[fingerprint]:
+                self.store.discard_weights(fingerprint)
 
     def lose(self, fingerprint: str, why: str) -> None:
         """Records that the step's worker died, and queues the step again unless it died too often."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from xstilts.engine import remote
 from xstilts.engine.plan import Step
-from xstilts.engine.result import MANIFEST, damage, differs, manifest, seal, sync
+from xstilts.engine.result import MANIFEST, damage, differs, discard, manifest, parse_manifest, seal, sync
 from xstilts.errors import XstiltsError
 
 FINGERPRINT = re.compile(r"[0-9a-f]{32}")
@@ -55,6 +55,16 @@ class Store:
         names = list(fingerprints)
         with ThreadPoolExecutor(16) as threads:
             return {name for name, done in zip(names, threads.map(self.has, names), strict=True) if done}
+
+    def discard_weights(self, fingerprint: str) -> None:
+        """Deletes the weights of a finished training; what is known of it stays."""
+        discard(self.path(fingerprint), ".safetensors")
+
+    def discarded(self, fingerprints: Iterable[str]) -> set[str]:
+        """The finished trainings among these whose weights were deleted: no other step can read them."""
+        files = {name: self.path(name) / MANIFEST for name in fingerprints}
+        present = {name: file for name, file in files.items() if file.is_file()}
+        return {name for name, file in present.items() if parse_manifest(file.read_bytes(), file).get("discarded")}
 
     def open(self, fingerprint: str) -> Path:
         """The folder of a finished step, its checksums verified; raises XstiltsError otherwise.
@@ -160,7 +170,7 @@ class Store:
                 except OSError as error:
                     if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                         raise
-                    if damage(target):
+                    if damage(target) or self.discarded([fingerprint]):
                         self._set_aside(fingerprint)
                         folder.rename(target)
                 sync(target.parent)

@@ -49,10 +49,11 @@ def run_alone(plan: Plan, fingerprint: str, store: Store) -> float | None:
     Raises XstiltsError of kind "unfinished" if an input is missing or damaged, else with exit status 4.
     """
     step = plan.steps[fingerprint]
-    if store.has(fingerprint) and not store.inspect(fingerprint):
+    if store.has(fingerprint) and not store.discarded([fingerprint]) and not store.inspect(fingerprint):
         return None
     sources = dict.fromkeys(step.inputs.values())
-    missing = [f for f in sources if not store.has(f) or store.inspect(f)]
+    discarded = store.discarded(sources)
+    missing = [f for f in sources if not store.has(f) or store.inspect(f) or f in discarded]
     if missing:
         named = "; ".join(f"{plan.steps[f].label} ({f[:12]})" for f in missing[:3])
         why = f"{len(missing)} of its {len(sources)} inputs are not in the store at {store.place}: {named}"

@@ -21,9 +21,12 @@ Label = tuple[str, ...]
 
 
 def bill(
-    planned: StudyPlan, estimates: Mapping[str, Estimate], finished: Collection[str], devices: int
-) -> dict[str, Any]:
+    planned: StudyPlan, estimates: Mapping[str, Estimate], finished: Collection[str], devices: int,
+    discarded: Collection[str] = (),
+) -> dict[str, Any]:  # fmt: skip
     """The study's cost as a JSON object: of all its steps, and of those that `finished` leaves to run.
+
+    discarded: finished trainings without weights, which run again if a step that is left needs them.
 
     Naive runs and FLOPs are those of one pipeline per cell, each with its own intermediate and target training. Device
     hours count every device; hours of the makespan and the critical path are those of a clock.
@@ -43,7 +46,7 @@ def bill(
         schedule = simulate(plan, steps, {f: estimates[f].seconds for f in steps}, devices)
         return columns | {"disk_bytes": result["size"]} | schedule
 
-    todo = plan.needed(finished, planned.wanted)
+    todo = plan.needed(finished, planned.wanted, discarded)
     counts = {kind: {"steps": len(fs), "cached": sum(f in finished for f in fs)} for kind, fs in kinds.items()}
     return {
         "naive_runs": sum(len(cell.trainings) for cell in planned.cells),
