@@ -71,6 +71,27 @@ def test_a_study_written_out_in_full_loads_again(tmp_path):
     assert load_study(write(tmp_path, study.model_dump_json(exclude_unset=True))) == study
 
 
+def test_a_study_has_a_form_whose_data_come_from_files(tmp_path):
+    source = {"format": "table", "files": {"test": "{lang}.tsv"}, "columns": {"text_a": 0, "text_b": 1, "label": 2}}
+    form = {
+        "tasks": {"xnli": {"extends": "xnli", "source": source}},
+        "encoders": {"xlmr": {"load": "here", "revision": None}},
+    }
+    encoders = {"pocket": None, "xlmr": {"load": "a/b", "revision": "1"}}
+    path = write(tmp_path, {"extends": "pocket", "encoders": encoders, "files": form})
+    hub, files = load_study(path), load_study(path, data_source="files")
+    assert "xnli" not in hub.tasks and hub.encoders["xlmr"].revision == "1"
+    assert files.tasks["xnli"].source.files == {"test": "{lang}.tsv"} and not files.encoders["xlmr"].revision
+    assert load_study(path, data_source="files", quick=True).replicates == 2
+    with pytest.raises(XstiltsError) as caught:
+        load_study("pocket", data_source="files")
+    assert caught.value.kind == "bad-setting" and "files" in caught.value.why
+
+
+def test_a_source_is_replaced_as_a_whole():
+    assert merge({"source": {"hub": "a/b"}}, {"source": {"format": "table"}}) == {"source": {"format": "table"}}
+
+
 def test_merging_leaves_its_arguments_alone():
     base, over = {"a": {"b": 1, "c": 2}}, {"a": {"b": None}}
     assert merge(base, over) == {"a": {"c": 2}}

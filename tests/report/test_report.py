@@ -93,6 +93,11 @@ def result() -> dict[str, Any]:
             effect(v["estimate"], 3.0, contrast=v["contrast"], target="xnli", language=code, held_out=code in HELD_OUT)
             for v in [*verdicts, *controls] for code in DISTANCES
         ],
+        "breakdowns": [
+            {"target": "xnli", "column": "genre", "value": "letters", "languages": HELD_OUT, "examples": 12,
+             "arms": {"english": 51.25, "far": 47.75}, "contrasts": {"far - english": effect(-3.5, 2.0),
+             "english - none": None}},
+        ],
         "distance": [
             {"contrast": v["contrast"], "rho": 0.5, "p": 0.31, "permutations": 6, "points": [
                 {"language": code, "gain": 2.0, "distance": DISTANCES[code], "from_anchor": DISTANCES[code]}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from xstilts.analysis.bootstrap import FEWEST_REPLICATES, multi_bootstrap, resample_arms
+from xstilts.analysis.breakdown import breakdowns
 from xstilts.analysis.covariates import covariates, families_of
 from xstilts.analysis.diagnostics import checkpoints, degenerate_runs, improvement, selection
 from xstilts.analysis.effects import compare_arms, effect, paired_cells, random_language_effect
@@ -55,6 +56,7 @@ def analyse(folder: Path) -> Result:
         "also": _scores(also, held_out),
         "baselines": baselines,
         "languages": [row for contrast in declared for row in _per_language(run, contrast, encoders)],
+        "breakdowns": list(breakdowns(run, encoders)),
         "distance": [_distance(run, contrast, encoders) for contrast in study["contrasts"]],
         "selection": selection(tables.values(), budgets, held_out),
         "degenerate_runs": degenerate_runs(budgets),
@@ -105,8 +107,9 @@ def _judge(run: Run, contrast: Result, encoders: list[str]) -> Result:
     if min(len(paired_cells(comparison, encoder)) for encoder in encoders) >= FEWEST_REPLICATES:
         bootstrap = rounded(multi_bootstrap(comparison, resample_arms(comparison), whole.degrees))
     parts = [as_json(effect(compare(contrast["targets"], encoders=[name])), encoder=name) for name in encoders]
-    parts += [as_json(effect(compare([target])), target=target) for target in run.scored]
-    together = [target for target in run.scored if study["types"][target] == "classification"]
+    held_out = [name for name in run.scored if set(run.plan["held_out"]) & set(run.score_table(name).languages)]
+    parts += [as_json(effect(compare([target])), target=target) for target in held_out]
+    together = [target for target in held_out if study["types"][target] == "classification"]
     if len(together) > 1:
         parts.append(as_json(effect(compare(together)), target=f"classification tasks: {', '.join(together)}"))
     scope = f"for {'this encoder' if len(encoders) == 1 else f'these {len(encoders)} encoders'}"
@@ -155,7 +158,8 @@ def _against_baseline(run: Run, table: ScoreTable, encoders: list[str]) -> list[
     `beaten` is None if there is no interval to tell.
     """
     rows = []
-    cells = table.cells(BASELINE)
+    held_out = set(run.plan["held_out"]) & set(table.languages)
+    cells = table.cells(BASELINE) if held_out else []
     for arm in dict.fromkeys(cell[0] for cell in table.cluster_stats if cell[0] != BASELINE) if cells else ():
         comparison = compare_arms(run, arm, BASELINE, [table.target], encoders=encoders)
         gain = effect(comparison)

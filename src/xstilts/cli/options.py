@@ -26,7 +26,8 @@ ANY_DEVICE = Annotated[
 ]
 TASKS = Annotated[Path | None, typer.Option("--tasks", help="A YAML file with custom tasks.")]
 SOURCE = Annotated[
-    Literal["hub", "xtreme"] | None, typer.Option("--data-source", help="XTREME's tasks: the hub, or its own folder.")
+    Literal["hub", "xtreme", "files"] | None,
+    typer.Option("--data-source", help="The hub, XTREME's own folder, or the files that the study's `files:` names."),
 ]
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 CSV = Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")]

@@ -58,6 +58,8 @@ def _target_mistakes(name: str, study: Study, tasks: Tasks) -> Iterator[Mistake]
         elif trained and task and task.type != "multiple_choice" and trained.labels != task.labels:
             # labels are scored by their positions
             yield below, "trains on a task with other labels than the target's, or in another order"
+    if target.after in study.targets and not study.targets[target.after].training:
+        yield (*place, "after"), f"'{target.after}' has no training, after which this target could be scored"
     if not task:
         return
     tuned = task.type in FINE_TUNED

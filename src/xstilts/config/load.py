@@ -17,6 +17,11 @@ Settings = dict[str, Any]
 EMPTY = {"name": "x", "question": "", "replicates": 1, "checkpoint": "last", "primary": [""], "contrasts": []}
 EMPTY |= {section: {} for section in ("encoders", "arms", "targets")}
 """Settings that stand for missing or invalid ones while the valid ones are checked against each other."""
+FORMS = {
+    "files": "the study does not say which files its tasks are in, run it without `--data-source files`",
+    "quick": "the study has no small form, run it without --quick",
+}
+"""The sections of a study with settings for another form of it, in the order in which they are merged into it."""
 SECTIONS = {"intermediate training": "intermediate"}
 SECTIONS |= {kind: f"{kind}s" for kind in ("task", "translator", "arm", "target")}
 """Kind of entry, as messages name it → the section of a study that holds such entries."""
@@ -32,7 +37,8 @@ def load_study(name: str, quick: bool = False, **changes: Any) -> Study:
 
     Args:
         quick: merge the file's `quick:` section into it, a small form for a smoke test.
-        changes: top-level values that replace the file's (`replicates`, `seed`, `data_source`), if not None.
+        changes: top-level values that replace the file's (`replicates`, `seed`, `data_source`), if not None. With
+            `data_source="files"` the file's `files:` section is merged into it, which takes data from a folder.
 
     Raises XstiltsError that lists every mistake with its line.
 
@@ -41,14 +47,18 @@ def load_study(name: str, quick: bool = False, **changes: Any) -> Study:
     """
     file = _read(name)
     mistakes: list[Mistake] = []
-    small = file.settings.pop("quick", None)
-    if not isinstance(small, dict | None):
-        mistakes.append((("quick",), "must be a mapping of settings"))
-    elif quick and small is None:
-        mistakes.append((("quick",), "is missing: the study has no small form, run it without --quick"))
-    settings = merge(file.settings, small) if quick and isinstance(small, dict) else file.settings
-    settings |= {key: value for key, value in changes.items() if value is not None}
-    study, invalid = _validate(settings)
+    settings = {key: value for key, value in file.settings.items() if key not in FORMS}
+    given = {key: value for key, value in changes.items() if value is not None}
+    wanted = {"files": (settings | given).get("data_source") == "files", "quick": quick}
+    for section, why in FORMS.items():
+        form = file.settings.get(section)
+        if not isinstance(form, dict | None):
+            mistakes.append(((section,), "must be a mapping of settings"))
+        elif wanted[section] and form is None:
+            mistakes.append(((section,), f"is missing: {why}"))
+        elif wanted[section] and form is not None:
+            settings = merge(settings, form)
+    study, invalid = _validate(settings | given)
     file.check(mistakes + invalid)
     return study
 
@@ -82,13 +92,13 @@ def _read(name: str, above: tuple[str, ...] = ()) -> YamlFile:
         if path.is_dir():
             why, hint = "it is a folder", "give a built-in name or a YAML file; `xstilts report` takes run folders"
         raise XstiltsError("missing-file", f"there is no study '{name}'", why, hint)
-    is_study = bool(file.settings.keys() & {"extends", "quick", "task_files", *Study.model_fields})
+    is_study = bool(file.settings.keys() & {"extends", "task_files", *FORMS, *Study.model_fields})
     if not is_study and any(map(_is_task_entry, file.settings.values())):
         why = f"its entries are tasks: {', '.join(map(str, file.settings))}"
         hint = "name it under `task_files:` in a study, or give it to `xstilts tasks --tasks`"
         raise XstiltsError("bad-file", f"{file.origin} is a task file, not a study", why, hint)
     file.settings = settings = _separate(file.settings)
-    for block in (settings, settings.get("quick")):  # paths in a study are relative to its file
+    for block in (settings, *(settings.get(form) for form in FORMS)):  # paths in a study are relative to its file
         if isinstance(block, dict) and isinstance(paths := block.get("task_files"), list):
             block["task_files"] = [str(path.parent / str(task_file)) for task_file in paths]
         for _, arm in _entries_of(block, "arms"):
@@ -101,8 +111,9 @@ def _read(name: str, above: tuple[str, ...] = ()) -> YamlFile:
             raise XstiltsError("bad-setting", f"{file.origin} extends itself", why, "name another study")
         base = _read(extended, (*above, name))
         base.check([])
-        if isinstance(small := base.settings.get("quick"), dict):
-            base.settings["quick"] = _without_removed(small, settings)
+        for name_of_form in FORMS:
+            if isinstance(form := base.settings.get(name_of_form), dict):
+                base.settings[name_of_form] = _without_removed(form, settings)
         file.settings = merge(base.settings, settings)
     return file
 
@@ -118,21 +129,22 @@ def _is_task_entry(entry: Any) -> bool:
 
 
 def merge(base: Settings, over: Settings) -> Settings:
-    """`base` with the settings of `over` on top, mapping by mapping; a null removes a setting.
+    """`base` with the settings of `over` on top, mapping by mapping; a null removes a setting. The `source` of a task
+    is replaced as a whole, because what one kind of source has makes no sense in another.
 
     >>> merge({"arms": {"near": {}, "far": {}}, "seed": 1}, {"arms": {"near": None}, "seed": 2})
     {'arms': {'far': {}}, 'seed': 2}
     """
     result = dict(base)
     for key, value in over.items():
-        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        both = isinstance(value, dict) and isinstance(base.get(key), dict) and key != "source"
         result[key] = merge(base[key], value) if both else value
     return {key: value for key, value in result.items() if value is not None}
 
 
-def _without_removed(quick: Settings, over: Settings) -> Settings:
-    """An inherited small form without what the extending study removes by a null."""
-    remaining = {key: value for key, value in quick.items() if over.get(key, "") is not None}
+def _without_removed(form: Settings, over: Settings) -> Settings:
+    """An inherited form without what the extending study removes by a null."""
+    remaining = {key: value for key, value in form.items() if over.get(key, "") is not None}
     for key, value in remaining.items():
         if isinstance(value, dict) and isinstance(over.get(key), dict):
             remaining[key] = _without_removed(value, over[key])

@@ -196,10 +196,14 @@ class Training(Checked):
 
 
 class Target(Checked):
-    """A task that is scored in all languages: after training in the anchor language, or by retrieval."""
+    """A task that is scored in all languages: after training in the anchor language, or by retrieval.
+
+    after: another target, after whose training the encoder of a retrieval is scored, not before.
+    """
 
     task: TaskName = ""
     training: Training | None = None
+    after: Annotated[str, _reference("target")] = ""
     test: str = "test"
     labels_withheld: bool = False
     oracle: str = ""
@@ -216,6 +220,7 @@ class Target(Checked):
             (self.dev == self.test, "dev", scored),
             (self.oracle == self.test, "oracle", scored),
             (oracle and not self.training, "oracle", "needs `training`: it chooses among the weights of a training"),
+            (bool(self.after and self.training), "after", "is for retrieval: this target has a `training` of its own"),
             (oracle and self.labels_withheld, "oracle", "has no use if the labels of the test split are withheld"),
         ]
 
@@ -230,13 +235,17 @@ class MixedText(Entry):
 
 
 class Arm(Checked):
-    """What happens between the encoder and the target task: an intermediate training and its languages, or nothing."""
+    """What happens between the encoder and the target task: an intermediate training and its languages, or nothing.
+
+    replicates: the most that the arm has, if the study has more.
+    """
 
     intermediate: TrainingName = ""
     languages: Strategy = "english"
     given: LanguageCodes = ()
     count: Positive = 1
     exact: bool = False
+    replicates: Positive | None = None
     role: Literal["arm", "control", "baseline"] = "arm"
     independent: bool = False
     mask_column: str = ""
@@ -250,7 +259,7 @@ class Arm(Checked):
     def rules(self) -> Rules:
         changed = {name for name, field in Arm.model_fields.items() if getattr(self, name) != field.default}
         if not self.intermediate:
-            idle = sorted(changed - {"role", "independent", "mask_column", "match_updates_of"})
+            idle = sorted(changed - {"replicates", "role", "independent", "mask_column", "match_updates_of"})
             return [(True, name, "needs `intermediate`, the training that it changes") for name in idle]
         fixed = sorted(changed & {"count", "exact"}) if self.languages in ("english", "all", "given") else ()
         no_effect = f"has no effect with `languages: {self.languages}`; a null removes an inherited setting"
@@ -292,7 +301,7 @@ class Study(Checked):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     checkpoint: Checkpoint = "best"
     languages: Languages = Languages()
-    data_source: Literal["hub", "xtreme"] = "hub"
+    data_source: Literal["hub", "xtreme", "files"] = "hub"
     measure: Measured = "syntax"
     tasks: dict[str, Task] = {}
     encoders: dict[str, Encoder]

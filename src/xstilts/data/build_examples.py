@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from xstilts.data.record_formats import Item, invalid_text
 from xstilts.randomness import generator
 from xstilts.tasks.data_source import MappedSource
-from xstilts.tasks.task import BadRow, Record, Task
+from xstilts.tasks.task import BREAKDOWN, BadRow, Record, Task
 from xstilts.tasks.task_types import READ
 
 BATCH = 10_000
@@ -77,6 +77,7 @@ def build_examples(
     `file` says where records come from, `unit` what their numbers count.
     """
     kind, result = READ[task.type], Examples(pa.table({}))
+    schema = pa.schema([*kind.SCHEMA, *((f"{BREAKDOWN}{name}", pa.string()) for name in task.breakdown)])
     outcomes = _outcomes(task, source, items, split, code)
     ids: set[str] = set()
     bad_rows: list[tuple[int, BadRow]] = []
@@ -94,15 +95,15 @@ def build_examples(
                 ids.add(outcome["id"])
                 numbered.append((line, outcome))
         try:
-            batches.append(pa.RecordBatch.from_pylist([example for _, example in numbered], kind.SCHEMA))
+            batches.append(pa.RecordBatch.from_pylist([example for _, example in numbered], schema))
         except UnicodeEncodeError:
             checked = [(line, example, invalid_text(example)) for line, example in numbered]
             bad_rows += [(line, bad) for line, _, bad in checked if bad]
             numbered = [(line, example) for line, example, bad in checked if not bad]
-            batches.append(pa.RecordBatch.from_pylist([example for _, example in numbered], kind.SCHEMA))
+            batches.append(pa.RecordBatch.from_pylist([example for _, example in numbered], schema))
         if kind.GOLD:
             lines_without_gold += [line for line, example in numbered if example[kind.GOLD] is None]
-    result.table = pa.Table.from_batches(batches, kind.SCHEMA)
+    result.table = pa.Table.from_batches(batches, schema)
     result.withheld = 0 < len(lines_without_gold) == len(result.table)
     if lines_without_gold and not result.withheld and not kind.SPARSE_GOLD:
         missing = BadRow(f"no {kind.GOLD}", "a gold label, as other rows have")
@@ -140,11 +141,12 @@ def _outcomes(
             named |= {"cluster_id": f"{prefix}-{cluster}", "language": code}
             if split in source.numbered:
                 named["id"] = f"{prefix}-{i}"
+            values = {f"{BREAKDOWN}{name}": str(record[name]) for name in task.breakdown}
             labelled = _relabelled(named, source)
             if labelled is None:
                 yield line, None
             else:
-                yield from ((line, example) for example in READ[task.type].complete(labelled, task))
+                yield from ((line, example | values) for example in READ[task.type].complete(labelled, task))
         except BadRow as bad:
             yield line, invalid_text(bad.found) or bad
 

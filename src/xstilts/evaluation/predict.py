@@ -19,7 +19,7 @@ from xstilts.models.hardware import PREDICTED_TOKENS, autocast, choose_device
 from xstilts.models.packing import packed
 from xstilts.tasks.encoding import Encoded
 from xstilts.tasks.qa import withhold
-from xstilts.tasks.task import Task
+from xstilts.tasks.task import BREAKDOWN, Task
 from xstilts.tasks.task_types import FINE_TUNED, TaskType
 
 
@@ -78,6 +78,7 @@ def baseline(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, cont
 
 
 def attach_example_ids(table: pa.Table, columns: dict[str, Any]) -> pa.Table:
-    """Columns of predictions with the id, cluster and language of their examples."""
+    """Columns of predictions with the id, cluster, language and breakdown columns of their examples."""
     ids = {"example_id": table["id"], "cluster_id": table["cluster_id"], "language": table["language"]}
-    return pa.table({**ids, **columns})
+    groups = {name: table[name] for name in table.column_names if name.startswith(BREAKDOWN)}
+    return pa.table({**ids, **groups, **columns})

@@ -40,6 +40,8 @@ def write_page(result: Result, run: Path) -> Path:
         charts=drawn,
         anchor=tables.language_name(tables.anchor(result)),
         targets=[tables.target_table(result, target) for target in tables.targets(result)],
+        breakdowns=tables.breakdown_tables(result),
+        in_anchor=tables.in_anchor(result),
         budgets={phase: tables.budget_table(result, phase) for phase in ("intermediate", "training")},
         sources=tables.source_table(result),
         languages=_languages(result),

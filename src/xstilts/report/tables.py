@@ -133,6 +133,25 @@ def budget_table(result: Result, phase: str) -> list[Row]:
     return rows
 
 
+def in_anchor(result: Result) -> list[Row]:
+    """The effects of the declared contrasts in the language of the targets' training: what other sources cost it."""
+    judged = [row["contrast"] for row in result["verdicts"]]
+    return [row for row in result["languages"] if row["language"] == anchor(result) and row["contrast"] in judged]
+
+
+def breakdown_tables(result: Result) -> list[Row]:
+    """Per target with `breakdown` columns: its rows, and the contrasts and compared arms that are their columns."""
+    judged = result["verdicts"]
+    arms = dict.fromkeys(row[side] for side in ("right", "left") for row in judged)
+    found = []
+    for target in dict.fromkeys(row["target"] for row in result["breakdowns"]):
+        rows = [row for row in result["breakdowns"] if row["target"] == target]
+        facts = {"target": target, "metric": result["study"]["metrics"][target], "languages": rows[0]["languages"]}
+        facts |= {"columns": list(dict.fromkeys(row["column"] for row in rows)), "rows": rows}
+        found.append(facts | {"arms": list(arms), "contrasts": [row["contrast"] for row in judged]})
+    return found
+
+
 def source_table(result: Result) -> list[Row]:
     """The sources that each arm drew; replicates with equal draws share a row."""
     rows = []

@@ -1,6 +1,6 @@
 """A run folder as evidence: its design, its scores, and the way from a prediction back to its example."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from xstilts.engine import Store, read_steps
 from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.randomness import INDEPENDENT
 from xstilts.runs.run_files import AGAIN, CELLS, PLAN, PREDICTIONS, STEPS, STUDY, read_json
-from xstilts.runs.score_table import ScoreTable, read_predictions, read_score_table
+from xstilts.runs.score_table import ScoreTable, breakdown, read_predictions, read_score_table
 from xstilts.tasks.xtreme import TARGETS
 
 BASELINE = "baseline"
@@ -135,6 +135,10 @@ class Run:
                     raise self._mixed(f"{self._file(target)} has cells of arm '{arm}' and encoder '{encoder}'")
             self.score_tables[key] = table
         return self.score_tables[key]
+
+    def breakdown(self, target: str) -> Iterator[tuple[str, str, int, ScoreTable]]:
+        """Column, value, number of examples and scores of each part of a target's examples by its breakdown columns."""
+        return breakdown(self._file(target), self.study["types"][target], self.study["metrics"][target])
 
     def predictions(self, target: str, arm: str, encoder: str = "", replicate: int = 1) -> pa.Table:
         """The predictions of one cell, a row for each example of every language, or XstiltsError if there is none."""

@@ -1,6 +1,6 @@
 """Predictions as additive statistics: one array per cell and language, from which every score is computed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from xstilts.errors import XstiltsError
 from xstilts.runs.run_files import AGAIN
+from xstilts.tasks.task import BREAKDOWN
 from xstilts.tasks.task_types import READ, SCORED, Scored
 
 Cell = tuple[str, str, int]
@@ -95,6 +97,23 @@ def read_score_table(file: Path, kind: str, metric: str) -> ScoreTable:
     in a cell, or cells of one language cover different examples: their scores could not be compared.
     """
     table = read_predictions(file, True, READ[kind].SPARSE_GOLD)
+    _check_coverage(table, file.name)
+    return score_table(table, file.stem, kind, metric)
+
+
+def breakdown(file: Path, kind: str, metric: str) -> Iterator[tuple[str, str, int, ScoreTable]]:
+    """Each part of a predictions file that has one value of a breakdown column: the column, the value, how many
+    different examples it has, and its scores."""
+    table = read_predictions(file, True, READ[kind].SPARSE_GOLD)
+    for name in (name for name in table.column_names if name.startswith(BREAKDOWN)):
+        for value in sorted(pc.unique(table[name]).drop_null().to_pylist()):
+            part = table.filter(pc.equal(table[name], value))
+            count = len(part.group_by(["example_id", "language"]).aggregate([]))
+            yield name.removeprefix(BREAKDOWN), value, count, score_table(part, file.stem, kind, metric)
+
+
+def _check_coverage(table: pa.Table, file: str) -> None:
+    """Raises XstiltsError unless all cells of a language cover the same examples, each once."""
     counts = [("example_id", "count"), ("example_id", "count_distinct")]
     groups = table.unify_dictionaries().group_by
     of_languages = groups("language").aggregate(counts).to_pylist()
@@ -102,11 +121,15 @@ def read_score_table(file: Path, kind: str, metric: str) -> ScoreTable:
     for row in groups(["language", "arm", "encoder", "replicate"]).aggregate(counts).to_pylist():
         code, count = row["language"], row["example_id_count"]
         if not count == row["example_id_count_distinct"] == distinct[code]:
-            what = f"{file.name}: the cells do not cover the same examples in '{code}'"
+            what = f"{file}: the cells do not cover the same examples in '{code}'"
             place = f"replicate {row['replicate']} of arm '{row['arm']}' and encoder '{row['encoder']}'"
             why = f"there are {distinct[code]} different examples, and {place} has {count} predictions"
             hint = "score all arms on the same examples; remove those that occur twice"
             raise XstiltsError("not-a-run", what, why, hint)
+
+
+def score_table(table: pa.Table, target: str, kind: str, metric: str) -> ScoreTable:
+    """The scores of a table of predictions, of which every language has the same examples in each cell."""
     scored = SCORED[kind]
     statistics = scored.statistics(table, metric)
     cell, cells = _codes(table, "arm", "encoder", "replicate")
@@ -124,7 +147,7 @@ def read_score_table(file: Path, kind: str, metric: str) -> ScoreTable:
         for index, by_language in enumerate(cluster_stats.values()):
             if index in present:
                 by_language[code] = of_cells[index]
-    return ScoreTable(file.stem, scored, metric, cluster_stats, clusters, len(names))
+    return ScoreTable(target, scored, metric, cluster_stats, clusters, len(names))
 
 
 def _fault(table: pa.Table, gold: bool, sparse: bool) -> str:

@@ -67,8 +67,8 @@ def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False
     """Split languages, draw each arm's sources for each replicate and resolve the precision.
 
     resolved: asks the hub for the commit of every data set, encoder and translator that has no pinned revision. Raises
-    XstiltsError if a target has fewer held-out languages than the study's minimum (unless `allow_few`), or a pool is
-    too small for an arm.
+    XstiltsError if a target has fewer held-out languages than the study's minimum (unless `allow_few`, or unless it has
+    none and no contrast judges it), or a pool is too small for an arm.
     """
     tasks = _tasks(study)
     if resolved:
@@ -82,11 +82,15 @@ def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False
     matrix = distance_matrix([anchor, *candidates])
     distances = [None if value != value else round(float(value), 6) for value in matrix.values[0]]
     evaluated, warnings = {}, []
+    contrasts = [parse_contrast(text, study.primary) for text in (*study.contrasts, *study.controls)]
+    judged = {*study.primary, *(target for contrast in contrasts for target in contrast.targets)}
     for target, entry in study.targets.items():
         scored = available(task_of[target], entry.test, (anchor, *split.pool, *split.held_out), data, tasks)
         evaluated[target] = tuple(scored)
         held_out = [code for code in scored if code in split.held_out]
-        if len(held_out) < settings.minimum:
+        if not held_out and scored and target not in judged:
+            warnings.append(f"target '{target}' is scored in {', '.join(scored)} alone, which is no zero-shot transfer")
+        elif len(held_out) < settings.minimum:
             what = f"target '{target}' has {len(held_out)} held-out languages ({', '.join(held_out) or 'none'})"
             if not allow_few:
                 why = f"at least {settings.minimum} are needed: fewer cannot show transfer to languages in general"

@@ -45,20 +45,24 @@ def _replicate(result: StudyPlan, name: str, encoder: str, base: str, replicate:
         first_tries = replace(result, retried=frozenset())  # a second try has as many updates
         longer = _intermediate(first_tries, arm.match_updates_of, base, randomness, f"{encoder} {replicate}")
     model = intermediate or base
+    labels = {target: f"{target} after {name} · {encoder} {replicate}" for target in study.targets}
+    trained: dict[str, str] = {}
     for target, entry in study.targets.items():
         task = frozen.task_of(target)
-        if arm.mask_column and (task.type not in FINE_TUNED or arm.mask_column not in FINE_TUNED[task.type].MASKABLE):
-            continue
-        label = f"{target} after {name} · {encoder} {replicate}"
-        training = oracle = ""
-        if task.type in FINE_TUNED and entry.training:
+        if entry.training and (not arm.mask_column or arm.mask_column in FINE_TUNED[task.type].MASKABLE):
             seed = derive(study.seed, randomness, entry.training.task, "target")  # targets of one training share it
-            training = _target_training(result, target, model, seed, label, arm.mask_column, longer)
+            trained[target] = _target_training(result, target, model, seed, labels[target], arm.mask_column, longer)
+    for target, entry in study.targets.items():
+        if arm.mask_column and target not in trained:
+            continue
+        label, oracle = labels[target], ""
+        if training := trained.get(target, ""):
             scored = _prediction(result, target, training, f"score {label}", arm.mask_column)
             if entry.oracle and not result.retried:  # the oracle is compared with the run's first tries
                 oracle = _prediction(result, target, training, f"oracle of {label}", arm.mask_column, ORACLE)
         else:
-            scored = _prediction(result, target, model, f"score {label}")
+            training = trained.get(entry.after, "")
+            scored = _prediction(result, target, training or model, f"score {label}")
         result.cells.append(Cell(target, name, encoder, replicate, scored, intermediate, training, oracle))
 
 

@@ -24,8 +24,8 @@ def encoder_names(study: Study) -> list[str]:
 
 def replicate_names(study: Study, arm: Arm) -> list[tuple[str, int, str]]:
     """(encoder, replicate, name of its randomness) of an arm: equal names share all randomness."""
-    shift = INDEPENDENT if arm.independent else 0
-    return [(e, r, f"{e}:{r + shift}") for e in encoder_names(study) for r in range(1, study.replicates + 1)]
+    shift, count = INDEPENDENT if arm.independent else 0, min(study.replicates, arm.replicates or study.replicates)
+    return [(e, r, f"{e}:{r + shift}") for e in encoder_names(study) for r in range(1, count + 1)]
 
 
 def parts_of(study: Study, name: str) -> dict[str, Training]:

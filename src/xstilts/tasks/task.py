@@ -40,7 +40,8 @@ class Task(Entry):
     in all languages. unanswerable: questions may have no answer (SQuAD v2), and only then may a prediction be empty.
     mining: pairs of translations are mined among sentences of which most have none (BUCC). on_bad_row: `skip` leaves
     bad rows out and lists them, `error` refuses the data. version: raised when examples or scores change meaning.
-    verified: whether the entry's data have been loaded from where it says.
+    breakdown: names of further `columns` of the source (a domain, a phenomenon), by whose values scores are broken
+    down. verified: whether the entry's data have been loaded from where it says.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Task(Entry):
     mining: bool = False
     max_length: Annotated[int, Field(ge=8)] = 128
     source: Source
+    breakdown: tuple[str, ...] = ()
     on_bad_row: Literal["error", "skip"] = "error"
     defaults: Defaults | None = None
     licence: str = ""
@@ -89,9 +91,13 @@ class Task(Entry):
             raise ValueError("mined pairs are judged by `metrics: [f1]`")
         if self.metrics[:1] == ("calibration_error",):
             raise ValueError("less of `calibration_error` is better: it cannot be the first metric, which judges")
+        if lacking := [name for name in self.breakdown if name not in getattr(self.source, "columns", ())]:
+            raise ValueError(f"`breakdown` names '{lacking[0]}', which is not among the `columns` of the source")
         return self
 
 
+BREAKDOWN = "breakdown:"
+"""What stands before the name of a `breakdown` column in tables of examples and predictions."""
 WITHHELD = (None, "", -1, "-1")
 """Values of a gold label that is withheld."""
 

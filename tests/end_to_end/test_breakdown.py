@@ -1,0 +1,91 @@
+"""A study whose scores are broken down by a column, with a target in English alone and retrieval after a training."""
+
+import json
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pytest
+import yaml
+
+from support import changed, invoke
+from xstilts.config.load import load_study
+from xstilts.errors import XstiltsError
+from xstilts.runs.reader import read_run
+from xstilts.study.freeze import freeze
+from xstilts.study.plan import build_plan
+
+LABELS = ["entailment", "neutral", "contradiction"]
+SMALL = {"examples": 16, "epochs": 1, "recipe": {"learning_rate": 0.001}}
+
+
+def study(folder, encoder, **changes):
+    rows = [f"{label}\tthe king {i}\tthe wall {i}\t{'old' if i % 3 else 'new'}" for i in range(8) for label in LABELS]
+    (folder / "domains.tsv").write_text("\n".join(rows))
+    columns = {"label": 0, "text_a": 1, "text_b": 2, "domain": 3}
+    source = {"format": "table", "files": {"test": "domains.tsv"}, "languages": ["en"], "columns": columns}
+    domains = {"type": "classification", "labels": LABELS, "breakdown": ["domain"], "source": source}
+    settings = {
+        "replicates": 2, "encoders": {"mine": {"load": str(encoder)}}, "tasks": {"domains": domains},
+        "languages": {"candidates": ["de", "nl", "tr", "ja", "sw", "ar"], "minimum": 2},
+        "intermediate": {"nli": {"task": "pocket-nli-hard", **SMALL}},
+        "arms": {"none": {}, "near": {"intermediate": "nli", "languages": "near", "count": 2},
+                 "once": {"intermediate": "nli", "replicates": 1}},
+        "targets": {"domains": {"training": {"task": "pocket-nli", **SMALL}}, "pocket-nli": {"training": SMALL},
+                    "pairs": {"task": "pocket-tatoeba", "layers": [1]},
+                    "pairs-after": {"task": "pocket-tatoeba", "layers": [1], "after": "pocket-nli"}},
+        "contrasts": ["near - none"], "controls": [],
+    }  # fmt: skip
+    return changed(folder, **settings | changes)
+
+
+def test_scores_are_broken_down_by_the_values_of_a_column(tmp_path, encoder_folder):
+    path, out = study(tmp_path, encoder_folder("bert")), tmp_path / "run"
+    invoke("study", path, "--data", tmp_path, "--out", out)
+    rows = json.loads((out / "analysis.json").read_text())["breakdowns"]
+    assert [(row["column"], row["value"], row["examples"]) for row in rows] == [
+        ("domain", "new", 9),
+        ("domain", "old", 15),
+    ]
+
+    run = read_run(out)
+    for row in rows:
+        assert row["languages"] == ["en"] and row["contrasts"]["near - none"]["low"] is not None
+        correct = []
+        for replicate in (1, 2):
+            table = run.predictions("domains", "near", replicate=replicate)
+            table = table.filter(pc.field("breakdown:domain") == row["value"])
+            correct += pc.equal(table["prediction"].cast("string"), table["gold"].cast("string")).to_pylist()
+        assert row["arms"]["near"] == pytest.approx(100 * sum(correct) / len(correct))
+    assert all(row["value"] in (out / "report.html").read_text() for row in rows)
+
+
+def test_an_arm_can_have_fewer_replicates_and_retrieval_can_follow_a_training(tmp_path, encoder_folder):
+    planned = build_plan(freeze(load_study(study(tmp_path, encoder_folder("bert"))), tmp_path, "cpu"))
+    replicates = {arm: {cell.replicate for cell in planned.cells if cell.arm == arm} for arm in ("near", "once")}
+    assert replicates == {"near": {1, 2}, "once": {1}}
+    cells = {cell.target: cell for cell in planned.cells if (cell.arm, cell.replicate) == ("near", 1)}
+    models = {target: planned.plan.steps[cell.predictions].inputs["model"] for target, cell in cells.items()}
+    assert models["pairs"] == cells["pocket-nli"].intermediate
+    assert models["pairs-after"] == models["pocket-nli"] == cells["pocket-nli"].training == cells["domains"].training
+
+
+def test_a_target_in_english_alone_cannot_be_judged(tmp_path, encoder_folder):
+    judged = study(tmp_path, encoder_folder("bert"), contrasts=["near - none on domains"])
+    with pytest.raises(XstiltsError) as caught:
+        freeze(load_study(judged), tmp_path, "cpu")
+    assert caught.value.kind == "too-few"
+
+
+def test_a_breakdown_needs_a_column_of_its_source(tmp_path, encoder_folder):
+    path = study(tmp_path, encoder_folder("bert"))
+    domains = yaml.safe_load(Path(path).read_text())["tasks"]["domains"] | {"breakdown": ["genre"]}
+    with pytest.raises(XstiltsError) as caught:
+        load_study(study(tmp_path, encoder_folder("bert"), tasks={"domains": domains}))
+    assert caught.value.kind == "bad-setting" and "genre" in caught.value.why
+
+
+def test_retrieval_follows_only_a_target_with_a_training(tmp_path, encoder_folder):
+    targets = {"pocket-nli": {"training": SMALL}, "pairs": {"task": "pocket-tatoeba", "layers": [1], "after": "pairs"}}
+    with pytest.raises(XstiltsError) as caught:
+        load_study(study(tmp_path, encoder_folder("bert"), targets=targets))
+    assert caught.value.kind == "bad-setting" and "after" in caught.value.why
