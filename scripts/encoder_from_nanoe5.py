@@ -5,7 +5,9 @@
 
 The package (MIT licence) ships `intfloat/multilingual-e5-small` (12 layers of width 384, the vocabulary of XLM-R) with
 4-bit weights, in blocks of 32 that share a float16 scale. The folder holds these weights as float32. The file has no
-pooler: `BertModel` initialises one at random, which E5, a mean-pooling encoder, never had a use for.
+pooler, which E5, a mean-pooling encoder, never had a use for, but classification in `transformers` goes through it. The
+folder gets one that passes on the state of the first token (identity weights, then tanh): with the random one that
+`BertModel` would initialise, fine-tuning learns nothing for its first hundred updates.
 
 E5 was trained contrastively on multilingual retrieval data and on English NLI pairs, among others (Wang et al. 2024,
 arxiv.org/abs/2402.05672): scores on NLI and on retrieval may profit from that.
@@ -140,6 +142,8 @@ def convert(data: bytes, out: Path) -> None:
         raise ValueError(f"blocks of {block} weights, expected 32")
     tokenizer = make_tokenizer(read_pieces(reader))
     weights = read_weights(reader, config)
+    weights["pooler.dense.weight"] = np.eye(config["hidden_size"], dtype=np.float32)
+    weights["pooler.dense.bias"] = np.zeros(config["hidden_size"], np.float32)
     out.mkdir(parents=True, exist_ok=True)
     save_file(weights, out / "model.safetensors", {"format": "pt"})
     settings = {

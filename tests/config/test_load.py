@@ -88,6 +88,13 @@ def test_a_study_has_a_form_whose_data_come_from_files(tmp_path):
     assert caught.value.kind == "bad-setting" and "files" in caught.value.why
 
 
+def test_what_an_inherited_small_form_removes_stays_removed(tmp_path):
+    base = write(tmp_path, {"extends": "pocket", "quick": {"targets": {"pocket-paws": None}}}, "base.yaml")
+    small = {"targets": {"pocket-nli": {"training": {"examples": 7}}}}
+    study = load_study(write(tmp_path, {"extends": base, "quick": small}), quick=True)
+    assert "pocket-paws" not in study.targets and study.targets["pocket-nli"].training.examples == 7
+
+
 def test_a_source_is_replaced_as_a_whole():
     assert merge({"source": {"hub": "a/b"}}, {"source": {"format": "table"}}) == {"source": {"format": "table"}}
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from support import changed
@@ -25,13 +26,16 @@ def test_the_offline_studies_load_and_plan_without_data():
             assert planned.plan.requested > len(planned.plan.steps), "equal steps are shared"
 
 
-def test_the_real_studies_plan_on_real_files(real_data):
-    for name in ("real-mini", "real-larger"):
-        frozen = freeze(load_study(name), real_data, "cpu")
-        assert build_plan(frozen).cells
-        for target, languages in frozen.evaluated.items():
-            held_out = set(languages) & set(frozen.held_out)
-            assert len(held_out) >= 5, target
+@pytest.mark.parametrize("name", ["laptop", "laptop-arms"])
+def test_the_real_studies_plan_on_real_files(name, real_data, encoder_folder, tmp_path):
+    encoders = {"e5": {"load": str(encoder_folder("bert"))}}
+    path = tmp_path / "offline.yaml"
+    path.write_text(yaml.safe_dump({"extends": name, "files": {"encoders": encoders}}))
+    frozen = freeze(load_study(str(path), data_source="files"), real_data, "cpu")
+    assert build_plan(frozen).cells
+    for target, fewest in (("xnli", 8), ("pawsx", 6), ("tatoeba", 6)):
+        assert len(set(frozen.evaluated[target]) & set(frozen.held_out)) >= fewest
+    assert frozen.evaluated["taxinli"] == ("en",)
 
 
 def test_languages_are_split_before_arms_choose():
@@ -172,7 +176,7 @@ def test_too_few_held_out_languages_are_refused_unless_allowed(tmp_path):
 
 def test_missing_data_are_an_error_that_names_the_option():
     with pytest.raises(XstiltsError) as error:
-        freeze(load_study("real-mini"), None, "cpu")
+        freeze(load_study("laptop", data_source="files"), None, "cpu")
     assert error.value.kind == "missing-data" and "--data" in error.value.hint
 
 

@@ -203,7 +203,9 @@ def _distance(run: Run, contrast: Result, encoders: list[str]) -> Result:
         "points": [rounded(point, None) for point in points],
         "permutations": permutations,
         **rounded({"rho": rho, "p": p}, None),
-        "slopes": [rounded(slope(comparison, {name: each})) | {"measure": name} for name, each in distances.items()],
+        "slopes": [
+            rounded(slope(comparison, {name: each})) | {"measure": name} for name, each in (distances | more).items()
+        ],
         "adjusted": [rounded(slope(comparison, {primary: distance, name: each})) for name, each in more.items()],
         "joint": rounded(slope(comparison, {primary: distance, **more})),
     }

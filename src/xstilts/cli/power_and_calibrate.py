@@ -70,7 +70,7 @@ def _print_world(rows: list[Row]) -> None:
 @app.command(
     epilog="Examples:\n\n  xstilts power pocket\n\n  xstilts power mine.yaml --from runs/pilot --picture power.svg\n\n"
     "  xstilts power distant-sources --device h200         what it costs on such a GPU\n\n"
-    "  xstilts power real-mini --data data --items 5010 --json"
+    "  xstilts power laptop --items 5010 --json"
 )
 def power(
     name: options.STUDY = "pocket",

@@ -17,7 +17,7 @@ from xstilts.report.console import say
 @app.command(
     epilog="Examples:\n\n  xstilts study                                   the offline study 'pocket'\n\n"
     "  xstilts study pocket --quick                    its small form, in about a minute\n\n"
-    "  xstilts study real-mini --data data             the same on real data\n\n"
+    "  xstilts study laptop --data-source files --data DIR --discard-models\n\n"
     "  xstilts study mine.yaml --out runs/mine --jobs 4\n\n"
     "  xstilts study mine.yaml --engine ray --store s3://bucket/store --device cuda"
 )
@@ -40,7 +40,7 @@ def study(
     address: Annotated[str, typer.Option("--address", help="The Ray cluster's address.")] = "auto",
     ranks: Annotated[int, typer.Option("--ranks", min=1, help="Processes (GPUs) that share each training.")] = 1,
     discard: Annotated[
-        bool, typer.Option("--discard-weights", help="Delete the weights of a training once its predictions are made.")
+        bool, typer.Option("--discard-models", help="Delete a trained model once its predictions are made.")
     ] = False,
 ) -> None:
     """Run a study: train what is missing, analyse, report. An interrupted study resumes."""
@@ -57,8 +57,8 @@ def study(
         why, hint = "the local engine runs on this machine", "add --engine ray, or leave --address out"
         raise XstiltsError("bad-argument", "--address is for --engine ray", why, hint)
     if discard and (engine == "ray" or "://" in (store or "")):
-        why = "a store that other machines use keeps all weights"
-        raise XstiltsError("bad-argument", "--discard-weights is for a store on this machine", why, "leave it out")
+        why = "a store that other machines use keeps all models"
+        raise XstiltsError("bad-argument", "--discard-models is for a store on this machine", why, "leave it out")
     changes: Row = {"quick": quick, "replicates": replicates, "seed": seed, "data_source": source}
     planned = options.planned_study(name, data, device, allow_few, resolved=True, ranks=ranks, **changes)
     out = out or Path("runs") / (planned.frozen.study.name + ("-quick" if quick else ""))

@@ -114,7 +114,12 @@ def _read(name: str, above: tuple[str, ...] = ()) -> YamlFile:
         for name_of_form in FORMS:
             if isinstance(form := base.settings.get(name_of_form), dict):
                 base.settings[name_of_form] = _without_removed(form, settings)
-        file.settings = merge(base.settings, settings)
+        merged = merge(base.settings, settings)
+        for name_of_form in FORMS:
+            inherited, form = base.settings.get(name_of_form), settings.get(name_of_form)
+            if isinstance(inherited, dict) and isinstance(form, dict):
+                merged[name_of_form] = merge(inherited, form, keep=True)
+        file.settings = merged
     return file
 
 
@@ -128,9 +133,11 @@ def _is_task_entry(entry: Any) -> bool:
     return isinstance(entry, dict) and bool(entry.keys() & {"type", "extends", "source"})
 
 
-def merge(base: Settings, over: Settings) -> Settings:
+def merge(base: Settings, over: Settings, keep: bool = False) -> Settings:
     """`base` with the settings of `over` on top, mapping by mapping; a null removes a setting. The `source` of a task
     is replaced as a whole, because what one kind of source has makes no sense in another.
+
+    keep: whether nulls stay, for a form whose nulls remove settings of the study later.
 
     >>> merge({"arms": {"near": {}, "far": {}}, "seed": 1}, {"arms": {"near": None}, "seed": 2})
     {'arms': {'far': {}}, 'seed': 2}
@@ -138,8 +145,8 @@ def merge(base: Settings, over: Settings) -> Settings:
     result = dict(base)
     for key, value in over.items():
         both = isinstance(value, dict) and isinstance(base.get(key), dict) and key != "source"
-        result[key] = merge(base[key], value) if both else value
-    return {key: value for key, value in result.items() if value is not None}
+        result[key] = merge(base[key], value, keep) if both else value
+    return {key: value for key, value in result.items() if keep or value is not None}
 
 
 def _without_removed(form: Settings, over: Settings) -> Settings:

@@ -30,7 +30,7 @@ def execute(
         threads: threads of each worker; results depend on this number, never on `jobs`.
         devices: ids of the available GPUs, as in CUDA_VISIBLE_DEVICES; a step sees as many as its `resources` say, and
             no other step uses them meanwhile.
-        discard: whether the weights of trainings are deleted once no step of the plan needs them any more.
+        discard: whether a trained model is deleted once no step of the plan needs it any more.
 
     A failed step stops only the steps that need it. A step whose worker dies (killed, out of memory) is retried once,
     alone. A step waits until its memory (as planned, corrected by finished steps of its kind) is available; one that

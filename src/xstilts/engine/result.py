@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -43,15 +43,13 @@ def parse_manifest(text: str | bytes, origin: object) -> dict[str, Any]:
     return record | {"files": files, "folder": folder}
 
 
-def discard(folder: Path, suffix: str) -> None:
-    """Deletes the files of a result whose names end so; the manifest, rewritten first, lists them as `discarded`."""
+def discard(folder: Path, kept: Collection[str]) -> None:
+    """Deletes the other files of a result; the manifest, rewritten first, lists them as `discarded`."""
     record = parse_manifest((folder / MANIFEST).read_bytes(), folder / MANIFEST)
-    names = [name for name in record["files"] if name.endswith(suffix)]
-    kept = {name: entry for name, entry in record["files"].items() if name not in names}
-    discarded = [*record.get("discarded", []), *names]
-    write_atomically(
-        folder / MANIFEST, json.dumps(record | {"files": kept, "discarded": discarded}, ensure_ascii=False)
-    )
+    names = [name for name in record["files"] if name not in kept]
+    files = {name: entry for name, entry in record["files"].items() if name in kept}
+    changes = {"files": files, "discarded": [*record.get("discarded", []), *names]}
+    write_atomically(folder / MANIFEST, json.dumps(record | changes, ensure_ascii=False))
     for name in names:
         (folder / name).unlink(missing_ok=True)
 

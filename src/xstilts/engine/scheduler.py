@@ -30,7 +30,7 @@ class Scheduler:
     Args:
         tries: how often a step may start if its worker dies.
         alone: whether such a step is retried alone, which identifies the cause and frees all memory for it.
-        discard: whether the weights of a training are deleted once no step of the plan needs them any more.
+        discard: whether a trained model is deleted once no step of the plan needs it any more.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Scheduler:
     def _discard_unneeded(self, fingerprints: Iterable[str]) -> None:
         for fingerprint in fingerprints:
             if self.discard and self.plan.steps[fingerprint].kind == "train" and not self._users[fingerprint]:
-                self.store.discard_weights(fingerprint)
+                self.store.discard_model(fingerprint)
 
     def lose(self, fingerprint: str, why: str) -> None:
         """Records that the step's worker died, and queues the step again unless it died too often."""

@@ -56,12 +56,12 @@ class Store:
         with ThreadPoolExecutor(16) as threads:
             return {name for name, done in zip(names, threads.map(self.has, names), strict=True) if done}
 
-    def discard_weights(self, fingerprint: str) -> None:
-        """Deletes the weights of a finished training; what is known of it stays."""
-        discard(self.path(fingerprint), ".safetensors")
+    def discard_model(self, fingerprint: str) -> None:
+        """Deletes the model that a finished training made; the record of the training stays."""
+        discard(self.path(fingerprint), kept=("history.json",))
 
     def discarded(self, fingerprints: Iterable[str]) -> set[str]:
-        """The finished trainings among these whose weights were deleted: no other step can read them."""
+        """The finished trainings among these whose models were deleted: no other step can read them."""
         files = {name: self.path(name) / MANIFEST for name in fingerprints}
         present = {name: file for name, file in files.items() if file.is_file()}
         return {name for name, file in present.items() if parse_manifest(file.read_bytes(), file).get("discarded")}

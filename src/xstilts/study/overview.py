@@ -26,7 +26,7 @@ def bill(
 ) -> dict[str, Any]:  # fmt: skip
     """The study's cost as a JSON object: of all its steps, and of those that `finished` leaves to run.
 
-    discarded: finished trainings without weights, which run again if a step that is left needs them.
+    discarded: finished trainings without their models, which run again if a step that is left needs them.
 
     Naive runs and FLOPs are those of one pipeline per cell, each with its own intermediate and target training. Device
     hours count every device; hours of the makespan and the critical path are those of a clock.
