@@ -137,6 +137,17 @@ def without(folder, out, part):
     return out
 
 
+def test_the_pooler_of_an_encoder_is_kept_and_each_training_draws_a_missing_one(encoder_folder, tokenizer, tmp_path):
+    base = transformers.AutoModel.from_pretrained(encoder_folder("bert"))
+    for name, has_pooler in (("with", True), ("without", False)):
+        base.pooler = base.pooler if has_pooler else None
+        save(base, tokenizer, tmp_path / name)
+        out = fetched(tmp_path / name, tmp_path / f"{name}-out")
+        poolers = [with_head(out, HEAD, LABELS, seed=seed).bert.pooler.dense.weight for seed in (5, 6)]
+        assert torch.equal(*poolers) == has_pooler
+        assert not has_pooler or torch.equal(poolers[0], base.pooler.dense.weight)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_encoder_without_a_masked_language_model_head_gets_none(kind, encoder_folder, tokenizer, tmp_path):
     """A sentence encoder: it can be fine-tuned as before, and masked language modelling refuses it."""

@@ -62,7 +62,7 @@ def load_tokenizer(encoder: str | Path) -> Any:
 
 
 def load_model(auto_class: str, place: str | Path, **options: Any) -> tuple[Any, list[str]]:
-    """A model in float32, and the names of those weights of its head that the files lack: these are random.
+    """A model in float32, and the names of those weights of its head or pooler that the files lack: these are random.
 
     Raises XstiltsError if the files cannot be loaded, lack weights of the encoder (its pooler aside) or hold weights
     that are not finite.
@@ -72,9 +72,9 @@ def load_model(auto_class: str, place: str | Path, **options: Any) -> tuple[Any,
     if any(name.startswith("lm_predictions.") for name in info["unexpected_keys"]) and auto_class == MASKED_LM:
         # DeBERTa-v3 stores its head under a name that `transformers` reads only with this setting
         model, info = load_pretrained(auto_class, place, legacy=False, **options)
-    missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)
+    missing = sorted(info["missing_keys"])
     prefix = "" if model.base_model is model else f"{model.base_model_prefix}."
-    if absent := [name for name in missing if name.startswith(prefix)]:
+    if absent := [name for name in missing if name.startswith(prefix) and "pooler" not in name]:
         why = f"{len(absent)} of its weights are missing, such as {absent[0]}"
         hint = "download it again, or check that its configuration belongs to its weights"
         raise XstiltsError("bad-file", f"the encoder in '{place}' is incomplete", why, hint)
@@ -117,7 +117,10 @@ def fetch(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context
         model = getattr(transformers, auto_class).from_config(config)
     else:
         model, missing = load_model(auto_class, place, revision=revision)
-        model = model.base_model if missing else model
+        if missing and auto_class == MASKED_LM:  # the class of the head may lack the pooler that the files have
+            model, missing = load_model("AutoModel", place, revision=revision)
+        if missing:  # each training draws a pooler of its own
+            model.pooler = None
     save(model, tokenizer, out)
 
 

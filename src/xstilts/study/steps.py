@@ -16,7 +16,7 @@ from xstilts.tasks.task import Task
 VERSIONS = {
     "xstilts.data.prepare:prepare": 3,
     "xstilts.models.vocabulary:train_vocabulary": 2,
-    "xstilts.models.encoders:fetch": 2,
+    "xstilts.models.encoders:fetch": 3,
     "xstilts.translation.models:fetch": 1,
     "xstilts.translation.translate:translate": 2,
     "xstilts.training.phases:pretrain": 2,
