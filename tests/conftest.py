@@ -65,8 +65,8 @@ def finished_study(tmp_path_factory, encoder_folder):
     planned, store = build_plan(freeze(load_study(path), None, "cpu")), Store(folder / "store")
     for step in planned.plan.steps.values():
         run_step(step, store)
-    gather(planned, store, folder)
     freeze_plan(planned, folder)
+    gather(planned, store, folder)
     return planned, store, folder
 
 

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 
 from xstilts.claims import NINE
 from xstilts.runs.reader import read_run
+from xstilts.runs.verify import plan_hash, seal
 from xstilts.tasks.xtreme import TARGETS
 
 HELD_OUT = ["fi", "tr", "sw"]
@@ -92,7 +93,15 @@ def make_run(
         if baseline is not None:
             scores["baseline", "", 0] = baseline
         pq.write_table(predictions(scores, difficulty), folder / "predictions" / f"{target}.parquet")
-    return read_run(folder)
+    return read_run(sealed(folder))
+
+
+def sealed(folder):
+    """A run folder that was changed, with the hashes of what it holds now, as if the study had written it so."""
+    plan = json.loads((folder / "plan.json").read_text())
+    (folder / "plan.json").write_text(json.dumps(plan | {"hash": plan_hash(plan)}))
+    seal(folder)
+    return folder
 
 
 def predictions(scores, difficulty):

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from made_runs import sealed
 from xstilts.analysis import analyse
 from xstilts.analysis.components import pilot_components
 from xstilts.analysis.effects import compare_arms
@@ -60,7 +61,7 @@ def write_run(folder, replicates=10, languages=LANGUAGES):
     }  # fmt: skip
     for name, content in (("study", study), ("plan", plan), ("cells", [])):
         (folder / f"{name}.json").write_text(json.dumps(content))
-    return folder
+    return sealed(folder)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +108,7 @@ def test_second_tries_are_judged_next_to_the_run_as_it_was(small, tmp_path):
         if row["arm"] == "far" and row["replicate"] == 1:
             row["prediction"] = "x"
     pq.write_table(pa.Table.from_pylist(rows), file)
-    result = analyse(again)
+    result = analyse(sealed(again))
     assert result["after_retry"]["verdicts"][0]["estimate"] > result["verdicts"][0]["estimate"]
     assert write_page(result, again).is_file()
 
@@ -121,7 +122,7 @@ def test_the_checkpoints_of_an_oracle_are_scored_next_to_those_kept(small, tmp_p
         if row["arm"] == "far":
             row["prediction"] = row["gold"]
     pq.write_table(pa.Table.from_pylist(rows), again / "predictions-by-oracle" / "one.parquet")
-    result = analyse(again)
+    result = analyse(sealed(again))
     rows = {row["arm"]: row for row in result["by_oracle"]["checkpoints"]}
     assert rows["far"]["oracle"] == 100 > rows["far"]["kept"]
     assert rows["english"]["oracle"] == rows["english"]["kept"]
@@ -136,7 +137,7 @@ def test_an_oracle_that_failed_in_part_hides_nothing_of_the_run(small, tmp_path)
     rows = pq.read_table(again / "predictions" / "one.parquet").to_pylist()
     left = [row for row in rows if row["arm"] == "english" or row["replicate"] == 1]
     pq.write_table(pa.Table.from_pylist(left), again / "predictions-by-oracle" / "one.parquet")
-    result = analyse(again)
+    result = analyse(sealed(again))
     assert result["verdicts"] == analyse(small)["verdicts"]
     assert result["by_oracle"]["verdicts"] == [], "one replicate gives no interval"
     replicates = {row["arm"]: row["replicates"] for row in result["by_oracle"]["checkpoints"]}
@@ -180,7 +181,7 @@ def test_one_replicate_neither_beats_a_baseline_nor_fails_to(tmp_path):
     first = [row for row in rows if (row["arm"], row["encoder"]) == ("english", "xlmr-1")]
     rows += [row | {"arm": "baseline", "encoder": "", "replicate": 0, "prediction": "y"} for row in first]
     pq.write_table(pa.Table.from_pylist(rows), run / "predictions" / "one.parquet")
-    result = analyse(run)
+    result = analyse(sealed(run))
     assert [row["beaten"] for row in result["baselines"]] == [None, None]
     assert "no arm scores better than the baseline" not in result["answer"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import xstilts
-from made_runs import EVERYTHING, make_run
+from made_runs import EVERYTHING, make_run, sealed
 from support import changed, invoke
 from xstilts.cli import root
 from xstilts.errors import XstiltsError
@@ -78,6 +78,7 @@ def test_arms_of_a_report_and_of_claims(tmp_path):
     facts = json.loads((run / "study.json").read_text())
     contrast = {"contrast": f"{ARM} - none", "left": ARM, "right": "none", "targets": ["xnli"]}
     (run / "study.json").write_text(json.dumps(facts | {"contrasts": [contrast], "question": HOSTILE}))
+    sealed(run)
     printed = flat(invoke("report", run))
     assert f"{ARM_SHOWN} - none" in printed and SHOWN in printed
 

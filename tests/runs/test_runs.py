@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from made_runs import EVERYTHING, make_run
+from made_runs import EVERYTHING, make_run, sealed
 from xstilts.analysis import analyse
 from xstilts.analysis.covariates import covariates
 from xstilts.claims import judge_claims
@@ -31,6 +31,7 @@ def sound(tmp_path_factory):
     plan["sources"] = {arm: {f"enc:{r}": codes for r in (1, 2, 3) if codes} for arm, codes in taken.items()}
     for name, content in (("study", facts), ("plan", plan)):
         (folder / f"{name}.json").write_text(json.dumps(content))
+    sealed(folder)
     assert analyse(folder)["verdicts"] and judge_claims(read_run(folder))
     return folder
 
@@ -118,6 +119,7 @@ def column(name, change):
 def test_predictions_that_would_be_scored_wrongly_are_an_error(run, change, says):
     file = run / "predictions" / "xnli.parquet"
     pq.write_table(change(pq.read_table(file)), file)
+    sealed(run)
     for read in (analyse, lambda folder: judge_claims(read_run(folder))):
         with pytest.raises(XstiltsError) as error:
             read(run)
@@ -127,6 +129,7 @@ def test_predictions_that_would_be_scored_wrongly_are_an_error(run, change, says
 def test_half_a_table_of_predictions_is_an_error(run):
     file = run / "predictions" / "xnli.parquet"
     file.write_bytes(file.read_bytes()[:500])
+    sealed(run)
     with pytest.raises(XstiltsError) as error:
         analyse(run)
     assert error.value.kind == "bad-file"
@@ -135,6 +138,7 @@ def test_half_a_table_of_predictions_is_an_error(run):
 def test_without_budgets_the_number_of_examples_is_unknown(run):
     assert "cells.json" not in predict_transfer([read_run(run)])["absent"]["log_examples"]
     (run / "cells.json").write_text("[]")
+    sealed(run)
     assert "cells.json" in predict_transfer([read_run(run)])["absent"]["log_examples"]
 
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import optimize, stats
 
-from made_runs import make_run
+from made_runs import make_run, sealed
 from xstilts.engine import Plan, Step, write_steps
 from xstilts.errors import XstiltsError
 from xstilts.languages import distance_matrix, read_scores, select
@@ -110,7 +110,7 @@ def run_of(tmp_path, arms, sources, **options):
         shift = 1000 * bool(arms[arm].get("independent"))
         plan["sources"][arm] = {f"enc:{r + shift}": sources[arm] for r in (1, 2, 3)}
     (run.folder / "plan.json").write_text(json.dumps(plan))
-    return read_run(run.folder)
+    return read_run(sealed(run.folder))
 
 
 ARMS = {
@@ -299,6 +299,7 @@ def test_a_wanted_language_is_not_learnt_from(run, tmp_path):
     for row in table:
         row["prediction"] = "x" if row["language"] == "fi" and row["arm"] == "de" else row["prediction"]
     pq.write_table(pa.Table.from_pylist(table), other / "predictions" / "xnli.parquet")
+    sealed(other)
     after = predict_transfer([read_run(other)], ["fi"], ["de", "hi", "zh"])
     assert after["rankings"] == before["rankings"]
     assert predict_transfer([read_run(other)], ["ta"], ["de", "hi"])["weights"] != before["weights"]

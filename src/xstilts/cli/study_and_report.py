@@ -81,6 +81,18 @@ def report(run: options.RUN = Path("runs/pocket")) -> None:
     _report(run, warnings=True)
 
 
+@app.command(epilog="Example:\n\n  xstilts verify runs/pocket")
+def verify(run: options.RUN = Path("runs/pocket")) -> None:
+    """Check that a run folder is what its study wrote: plan, design and predictions against their hashes.
+
+    Exit status: 0 if it is, 4 if not. `report`, `claims`, `predict-transfer` and `submit` check the same first.
+    """
+    from xstilts.runs.reader import read_run
+
+    plan = read_run(run).plan
+    say(f"{run} is what its study wrote; the hash of its plan is {plan['hash']}")
+
+
 def _report(run: Path, warnings: bool) -> None:
     from xstilts.analysis import analyse
     from xstilts.report.page import write_page

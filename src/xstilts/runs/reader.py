@@ -15,6 +15,7 @@ from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.randomness import INDEPENDENT
 from xstilts.runs.run_files import AGAIN, CELLS, PLAN, PREDICTIONS, STEPS, STUDY, read_json
 from xstilts.runs.score_table import ScoreTable, breakdown, read_predictions, read_score_table
+from xstilts.runs.verify import require_verified
 from xstilts.tasks.xtreme import TARGETS
 
 BASELINE = "baseline"
@@ -206,7 +207,8 @@ def kinds_of_encoders(seeds: Mapping[str, int]) -> dict[str, str]:
 
 
 def read_run(folder: Path) -> Run:
-    """The run in a folder; raises XstiltsError if it holds none, one that is not finished, or files of several runs."""
+    """The run in a folder; raises XstiltsError if it holds none, one that is not finished, files of several runs, or
+    files that are not what the study wrote (`xstilts.runs.verify`)."""
     if not folder.is_dir():
         why = "it is a file" if folder.exists() else "there is no such folder"
         raise XstiltsError("missing-file", f"{folder} is not a run folder", why, "give one, such as runs/pocket")
@@ -224,4 +226,5 @@ def read_run(folder: Path) -> Run:
         if absent := [name for name in names if name not in known]:
             why = f"its files are of different runs: {file} does not have the {kind} '{absent[0]}'"
             raise XstiltsError("not-a-run", f"{folder} holds no run that can be read", why, AGAIN)
+    require_verified(folder)
     return run

@@ -22,6 +22,8 @@ LEFT_OUT, TRANSLATIONS, ESTIMATES = "left-out.json", "translations.json", "estim
 """Examples that no step uses, the quality of translations, and estimated next to measured seconds."""
 SUBWORDS, FEATURES = "subwords.json", "transfer-features.json"
 """Features of languages: measured by the study itself, and measured or written by hand for `predict-transfer`."""
+CHECKSUMS = "checksums.json"
+"""The SHA-256 of every file that results are computed from."""
 PREDICTIONS, AFTER_RETRY, BY_ORACLE = "predictions", "predictions-after-retry", "predictions-by-oracle"
 """Folders of tables of predictions, one file a target."""
 ANALYSIS, REPORT, TABLES, CHARTS = "analysis.json", "report.html", "tables.csv", "charts"

@@ -13,6 +13,7 @@ from xstilts.config.schema import parse_contrast
 from xstilts.engine import Step, Store
 from xstilts.evaluation.subwords import measure_subwords
 from xstilts.runs import run_files
+from xstilts.runs.verify import seal
 from xstilts.study.freeze import confounded
 from xstilts.study.steps import Cell, StudyPlan, some
 from xstilts.tasks.task_types import main_metric
@@ -42,6 +43,7 @@ def gather(planned: StudyPlan, store: Store, out: Path, second: StudyPlan | None
     run_files.write_json(out, run_files.LEFT_OUT, _step_files(planned, store, "left-out.json", "rows", "translate"))
     run_files.write_json(out, run_files.SUBWORDS, measure_subwords(facts, planned.plan.steps, store))
     run_files.write_json(out, run_files.STUDY, facts)
+    seal(out)
 
 
 def study_facts(planned: StudyPlan, store: Store) -> dict[str, Any]:

@@ -1,0 +1,81 @@
+"""Whether a run folder still is what its study wrote: the plan, the design and the predictions against their hashes."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from xstilts.config.schema import parse_contrast
+from xstilts.engine import checksum, digest, write_atomically
+from xstilts.errors import XstiltsError
+from xstilts.runs import run_files
+
+SEALED = tuple(f"{name}.json" for name in ("study", "plan", "cells", "left-out", "translations", "subwords"))
+FOLDERS = (run_files.PREDICTIONS, run_files.AFTER_RETRY, run_files.BY_ORACLE)
+COPIED = ("name", "seed", "equivalence", "level", "measure", "primary")
+"""Settings that `study.json` repeats from the plan."""
+
+
+def seal(run: Path) -> None:
+    """Write `checksums.json`: the SHA-256 of every file of a run that results are computed from."""
+    checksums = {name: checksum(file) for name, file in _files(run).items()}
+    write_atomically(run / run_files.CHECKSUMS, json.dumps(checksums, indent=1))
+
+
+def verify(run: Path) -> list[str]:
+    """How a run folder differs from what its study wrote, each difference in words; none if it does not.
+
+    The plan must have the hash of its content, the design must be the plan's, and every file that results are computed
+    from must have the checksum that was recorded when the study wrote it. Who also changes the recorded hashes is not
+    noticed: compare the plan's hash with a published one.
+    """
+    try:
+        recorded = dict(json.loads((run / run_files.CHECKSUMS).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return [f"{run_files.CHECKSUMS} is missing or broken, so nothing shows what the study wrote"]
+    files, found = _files(run), []
+    for name in dict.fromkeys([*recorded, *files]):
+        if name not in files:
+            found.append(f"{name} is missing")
+        elif name not in recorded:
+            found.append(f"{name} was not written by the study")
+        elif checksum(files[name]) != recorded[name]:
+            found.append(f"{name} was changed after the study wrote it")
+    try:
+        study, plan = (json.loads((run / name).read_bytes()) for name in (run_files.STUDY, run_files.PLAN))
+        return [*found, *_design_differences(study, plan)]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return [*found, f"{run_files.STUDY} and {run_files.PLAN} cannot be compared: {error!r}"]
+
+
+def require_verified(run: Path) -> None:
+    """Raise XstiltsError of kind "damaged" if a run folder differs from what its study wrote, with all differences."""
+    if found := verify(run):
+        what = f"{run} is not what its study wrote"
+        hint = "no result is computed from it; " + run_files.AGAIN
+        raise XstiltsError("damaged", what, "\n".join(found), hint)
+
+
+def plan_hash(plan: Mapping[str, Any]) -> str:
+    """The hash of everything that a plan decides: all of it but its steps and the hash itself."""
+    return digest({name: value for name, value in plan.items() if name not in ("hash", "steps")})
+
+
+def _files(run: Path) -> dict[str, Path]:
+    """The files of a run that results are computed from, by their path below it."""
+    tables = [file for folder in FOLDERS for file in sorted((run / folder).glob("*.parquet"))]
+    present = [run / name for name in SEALED if (run / name).is_file()]
+    return {file.relative_to(run).as_posix(): file for file in [*present, *tables]}
+
+
+def _design_differences(study: Mapping[str, Any], plan: Mapping[str, Any]) -> Iterator[str]:
+    if plan_hash(plan) != plan["hash"]:
+        yield f"{run_files.PLAN} does not have the hash that it names, {plan['hash'][:8]}"
+    frozen = plan["study"]
+    expected = {name: frozen[name] for name in COPIED if name in frozen}
+    for name in {"contrasts", "controls"} & frozen.keys():
+        primary = tuple(frozen["primary"])
+        expected[name] = [parse_contrast(text, primary).model_dump(mode="json") for text in frozen[name]]
+    for name, value in expected.items():
+        if study[name] != value:
+            yield f"{run_files.STUDY} has other {name} than the plan"

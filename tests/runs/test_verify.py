@@ -1,0 +1,81 @@
+"""A run folder that was changed after its study wrote it is refused, whatever was changed."""
+
+import json
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from support import invoke
+from xstilts.errors import XstiltsError
+from xstilts.runs.reader import read_run
+from xstilts.runs.verify import seal
+
+
+@pytest.fixture
+def run(finished_study, tmp_path):
+    return shutil.copytree(finished_study[2], tmp_path / "run", ignore=shutil.ignore_patterns("store"))
+
+
+def edit(run, name, change):
+    content = json.loads((run / name).read_text())
+    change(content)
+    (run / name).write_text(json.dumps(content))
+
+
+def better_predictions(run):
+    file = run / "predictions" / "pocket-nli.parquet"
+    rows = pq.read_table(file).to_pylist()
+    for row in rows:
+        row["prediction"] = row["gold"] if row["arm"] == "near" else row["prediction"]
+    pq.write_table(pa.Table.from_pylist(rows), file)
+
+
+def other_contrast(study):
+    study["contrasts"] = [{"contrast": "none - near", "left": "none", "right": "near", "targets": ["pocket-nli"]}]
+
+
+def unexpected_table(run):
+    (run / "predictions-by-oracle").mkdir()
+    shutil.copy(run / "predictions" / "pocket-nli.parquet", run / "predictions-by-oracle")
+
+
+CHANGES = {
+    "predictions": better_predictions,
+    "margin": lambda run: edit(run, "study.json", lambda study: study.update(equivalence=0.5)),
+    "contrasts": lambda run: edit(run, "study.json", other_contrast),
+    "held-out": lambda run: edit(run, "plan.json", lambda plan: plan["held_out"].pop()),
+    "budgets": lambda run: edit(run, "cells.json", lambda cells: cells.pop()),
+    "unexpected": unexpected_table,
+    "missing": lambda run: (run / "predictions" / "pocket-tatoeba.parquet").unlink(),
+    "checksums": lambda run: (run / "checksums.json").unlink(),
+}
+
+
+def test_a_run_is_what_its_study_wrote(run):
+    assert read_run(run).plan["hash"] in invoke("verify", run)
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_no_result_is_computed_from_a_run_that_was_changed(run, name):
+    CHANGES[name](run)
+    with pytest.raises(XstiltsError) as caught:
+        read_run(run)
+    assert caught.value.kind == "damaged"
+    for verb in ("verify", "report", "claims"):
+        invoke(verb, run, code=4)
+    assert not (run / "report.html").exists()
+
+
+@pytest.mark.parametrize("name", ["margin", "contrasts", "held-out"])
+def test_a_design_that_is_not_the_plans_is_refused_even_if_its_checksum_was_changed_too(run, name):
+    CHANGES[name](run)
+    seal(run)
+    invoke("verify", run, code=4)
+
+
+def test_what_users_may_add_to_a_run_changes_nothing(run):
+    (run / "covariates.csv").write_text("language,size\nde,1\n")
+    (run / "report.html").write_text("")
+    invoke("verify", run)
