@@ -183,7 +183,52 @@ def test_one_replicate_neither_beats_a_baseline_nor_fails_to(tmp_path):
     pq.write_table(pa.Table.from_pylist(rows), run / "predictions" / "one.parquet")
     result = analyse(sealed(run))
     assert [row["beaten"] for row in result["baselines"]] == [None, None]
-    assert "no arm scores better than the baseline" not in result["answer"]
+    assert result["verdicts"][0]["verdict"] == "undetermined"
+
+
+def test_arms_that_did_not_learn_get_no_verdict(small, tmp_path):
+    run = shutil.copytree(small, tmp_path / "run")
+    rows = pq.read_table(run / "predictions" / "one.parquet").to_pylist()
+    first = [row for row in rows if (row["arm"], row["encoder"], row["replicate"]) == ("english", "xlmr-1", 1)]
+    rows += [row | {"arm": "baseline", "encoder": "", "replicate": 0, "prediction": "x"} for row in first]
+    pq.write_table(pa.Table.from_pylist(rows), run / "predictions" / "one.parquet")
+    result = analyse(sealed(run))
+    (row,) = result["verdicts"]
+    assert row["verdict"] == "not interpretable" and "baseline" in row["sentence"] and row["decision"] is None
+    assert row["low"] == analyse(small)["verdicts"][0]["low"] and "cannot show" in result["answer"]
+    assert "not interpretable" in write_page(result, run).read_text(encoding="utf-8")
+
+
+def test_no_verdict_is_given_if_a_control_failed(small, tmp_path):
+    run = shutil.copytree(small, tmp_path / "run")
+    study = json.loads((run / "study.json").read_text())
+    study["arms"]["again"] = study["arms"]["english"] | {"independent": True}
+    study["roles"]["again"] = "control"
+    study["controls"] = [{"contrast": "again - english", "left": "again", "right": "english", "targets": ["one"]}]
+    (run / "study.json").write_text(json.dumps(study))
+    plan = json.loads((run / "plan.json").read_text())
+    plan["sources"]["again"] = plan["sources"]["english"]
+    (run / "plan.json").write_text(json.dumps(plan))
+    for target in ("one", "two"):
+        rows = pq.read_table(run / "predictions" / f"{target}.parquet").to_pylist()
+        rows += [row | {"arm": "again"} for row in rows if row["arm"] == "far"]
+        pq.write_table(pa.Table.from_pylist(rows), run / "predictions" / f"{target}.parquet")
+    result = analyse(sealed(run))
+    assert result["controls"][0]["verdict"] == "better"
+    assert (
+        result["verdicts"][0]["verdict"] == "not interpretable"
+        and "again - english" in result["verdicts"][0]["sentence"]
+    )
+
+
+def test_a_difference_that_may_be_within_the_margin_is_said_to_be_perhaps_negligible(small, tmp_path):
+    run = shutil.copytree(small, tmp_path / "run")
+    study = json.loads((run / "study.json").read_text())
+    (before,) = analyse(run)["verdicts"]
+    assert before["verdict"] == "better" and "negligible" not in before["sentence"]
+    (run / "study.json").write_text(json.dumps(study | {"equivalence": before["low"] + 0.1}))
+    (row,) = analyse(sealed(run))["verdicts"]
+    assert row["verdict"] == "better" and "may be negligible" in row["sentence"]
 
 
 def test_one_language_is_judged_by_fixed_language_inference_alone(tmp_path):

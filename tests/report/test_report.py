@@ -41,8 +41,8 @@ def judged(contrast: str, word: str, estimate: float, half: float) -> dict[str, 
     sentence = f"'{left}' against '{right}' is {word}: {estimate:+.1f} points, for this encoder."
     decision = {"half": 0.25, "replicates": 40, "floor": 0.1, "clusters": None, "text": "It takes 40 replicates."}
     runs = {"probability": 0.75, "sd_left": 1.0, "sd_right": 1.0, "sd_difference": 1.5}
-    return effect(estimate, half, contrast=contrast, left=left, right=right, verdict=word, sentence=sentence,
-                  parts=parts, random_languages={"refused": "3 families"}, bootstrap=None, runs=runs,
+    return effect(estimate, half, contrast=contrast, left=left, right=right, targets=["xnli"], verdict=word,
+                  sentence=sentence, parts=parts, random_languages={"refused": "3 families"}, bootstrap=None, runs=runs,
                   decision=decision if word == "undetermined" else None)  # fmt: skip
 
 
@@ -99,7 +99,7 @@ def result() -> dict[str, Any]:
              "english - none": None}},
         ],
         "distance": [
-            {"contrast": v["contrast"], "rho": 0.5, "p": 0.31, "permutations": 6, "points": [
+            {"contrast": v["contrast"], "targets": ["xnli"], "rho": 0.5, "p": 0.31, "permutations": 6, "points": [
                 {"language": code, "gain": 2.0, "distance": DISTANCES[code], "from_anchor": DISTANCES[code]}
                 for code in HELD_OUT], "measure": "syntax", "adjusted": [], "slopes": [
                     {"measure": "syntax", "with": [], "languages": 3, "missing": "3 languages are not enough"}],
@@ -120,6 +120,18 @@ def result() -> dict[str, Any]:
              "intermediate": {**trained, "updates": 25, "dev_score": None}, "training": trained},
         ],
     }  # fmt: skip
+
+
+def test_artificial_languages_are_named_as_such_wherever_a_score_stands(result, tmp_path, capsys):
+    assert "rtificial" not in page_of(result, tmp_path / "real", draw=True)
+    result["study"]["artificial"] = ["xnli"]
+    page = page_of(result, tmp_path / "made", draw=True)
+    print_report(result, tmp_path)
+    assert "Artificial languages" in page[: page.index("<nav")] and "Artificial languages" in capsys.readouterr().out
+    for part in re.findall(r"<h3>xnli.*?</h3>", page) + re.findall(r"<svg.*?</svg>", page, re.S):
+        assert "artificial languages" in part
+    rows = csv.DictReader(io.StringIO((tmp_path / "made" / "tables.csv").read_text()))
+    assert {row["data"] for row in rows} == {"artificial"}
 
 
 def page_of(result: dict[str, Any], run: Path, draw: bool = False) -> str:
@@ -304,7 +316,7 @@ def test_charts_show_held_out_languages_near_to_far(result: dict[str, Any]) -> N
     assert by_distance(["qu", "tr", "en"], result) == ["en", "tr", "qu"]
     drawn = svg(heat_map(result, "xnli"))
     assert "Turkish (tr) *" in drawn and "German (de)<" in drawn and "±1.5" in drawn
-    assert "rho +0.50, p 0.310 (6 permutations" in svg(distance_chart(result["distance"][0]))
+    assert "rho +0.50, p 0.310 (6 permutations" in svg(distance_chart(result["distance"][0], result))
 
 
 def test_one_very_wide_interval_does_not_flatten_the_others(result: dict[str, Any]) -> None:

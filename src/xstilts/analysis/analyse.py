@@ -15,8 +15,18 @@ from xstilts.analysis.covariates import covariates, families_of
 from xstilts.analysis.diagnostics import checkpoints, degenerate_runs, improvement, selection
 from xstilts.analysis.effects import compare_arms, effect, paired_cells, random_language_effect
 from xstilts.analysis.gain_by_distance import distance_to_sources, gains_by_language, rank_correlation, slope
+from xstilts.analysis.interpretation import doubt_about
 from xstilts.analysis.power import decision
-from xstilts.analysis.verdicts import UNDETERMINED, answer, as_json, rounded, sentence, verdict
+from xstilts.analysis.verdicts import (
+    NOT_INTERPRETABLE,
+    UNDETERMINED,
+    answer,
+    as_json,
+    figures,
+    rounded,
+    sentence,
+    verdict,
+)
 from xstilts.errors import XstiltsError
 from xstilts.languages import MEASURES
 from xstilts.runs.reader import BASELINE, Run, read_run
@@ -36,10 +46,12 @@ def analyse(folder: Path) -> Result:
     study, budgets, held_out = run.study, run.budgets, list(run.plan["held_out"])
     tables = {target: run.score_table(target) for target in run.labelled}
     encoders = sorted({cell[1] for table in tables.values() for cell in table.cluster_stats if cell[1]})
-    verdicts, controls = ([_judge(run, each, encoders) for each in study[kind]] for kind in ("contrasts", "controls"))
     baselines = [row for table in tables.values() for row in _against_baseline(run, table, encoders)]
+    controls = [_judge(run, each, encoders) for each in study["controls"]]
+    doubts = {each["contrast"]: doubt_about(study, each, baselines, controls) for each in study["contrasts"]}
+    verdicts = [_judge(run, each, encoders, doubts[each["contrast"]]) for each in study["contrasts"]]
     retried, chosen = (replace(run, tables=name, score_tables={}) for name in (AFTER_RETRY, BY_ORACLE))
-    if oracle := _judge_variant(chosen, encoders):
+    if oracle := _judge_variant(chosen, encoders, doubts):
         oracles = {target: chosen.score_table(target) for target in chosen.scored}
         oracle["checkpoints"] = checkpoints(tables, oracles, held_out)
     also = [run.score_table(target, metric) for target in run.labelled for metric in study["also"][target]]
@@ -49,7 +61,7 @@ def analyse(folder: Path) -> Result:
         "plan": run.plan,
         "encoders": encoders,
         "held_out": held_out,
-        "answer": _answer(run, verdicts, baselines),
+        "answer": _answer(run, verdicts),
         "verdicts": verdicts,
         "controls": controls,
         "scores": _scores(tables.values(), held_out),
@@ -60,7 +72,7 @@ def analyse(folder: Path) -> Result:
         "distance": [_distance(run, contrast, encoders) for contrast in study["contrasts"]],
         "selection": selection(tables.values(), budgets, held_out),
         "degenerate_runs": degenerate_runs(budgets),
-        "after_retry": _judge_variant(retried, encoders),
+        "after_retry": _judge_variant(retried, encoders, doubts),
         "by_oracle": oracle,
         "budgets": budgets,
         "estimates": read_json(folder, ESTIMATES, []),
@@ -68,7 +80,7 @@ def analyse(folder: Path) -> Result:
     }
 
 
-def _judge_variant(run: Run, encoders: list[str]) -> Result | None:
+def _judge_variant(run: Run, encoders: list[str], doubts: dict[str, str]) -> Result | None:
     """Verdicts and scores by other predictions of the run's cells, as far as these go; None if there are none.
 
     A contrast that they give no interval for is left out: a failed step of theirs must not hide the run's own verdicts.
@@ -79,14 +91,15 @@ def _judge_variant(run: Run, encoders: list[str]) -> Result | None:
     for contrast in run.study["contrasts"]:
         if set(contrast["targets"]) <= set(run.scored):
             with suppress(XstiltsError):
-                verdicts.append(_judge(run, contrast, encoders))
+                verdicts.append(_judge(run, contrast, encoders, doubts[contrast["contrast"]]))
     scores = _scores([run.score_table(target) for target in run.scored], run.plan["held_out"])
     return {"verdicts": [row for row in verdicts if row["low"] is not None], "scores": scores}
 
 
-def _judge(run: Run, contrast: Result, encoders: list[str]) -> Result:
+def _judge(run: Run, contrast: Result, encoders: list[str], doubt: str = "") -> Result:
     """The verdict on the primary targets together, random-language inference, and parts of the same contrast.
 
+    doubt: why the contrast cannot be interpreted, "" if it can.
     The parts (per encoder, per target, and on the classification tasks together) are at the study's level each.
     """
     study, margin = run.study, run.study["equivalence"]
@@ -94,7 +107,7 @@ def _judge(run: Run, contrast: Result, encoders: list[str]) -> Result:
     compare = partial(compare_arms, run, contrast["left"], contrast["right"], encoders=encoders)
     comparison = compare(contrast["targets"], level=1 - (1 - study["level"]) / len(declared))
     whole = effect(comparison)
-    word = verdict(whole, margin)
+    word = NOT_INTERPRETABLE if doubt else verdict(whole, margin)
     settles = None
     if word == UNDETERMINED and whole.low is not None:
         settles = rounded(decision(whole, margin, len(encoders)))
@@ -117,7 +130,7 @@ def _judge(run: Run, contrast: Result, encoders: list[str]) -> Result:
         whole,
         **contrast,
         verdict=word,
-        sentence=sentence(contrast["left"], contrast["right"], whole, margin, scope),
+        sentence=sentence(contrast["left"], contrast["right"], whole, margin, scope, doubt),
         decision=settles,
         random_languages=random,
         bootstrap=bootstrap,
@@ -126,16 +139,18 @@ def _judge(run: Run, contrast: Result, encoders: list[str]) -> Result:
     )
 
 
-def _answer(run: Run, verdicts: list[Result], baselines: list[Result]) -> str:
-    """The answer to the study's question, with a caveat if no compared arm beats the baseline."""
+def _answer(run: Run, verdicts: list[Result]) -> str:
+    """The answer to the study's question, as far as its contrasts ask about distance, and the numbers of the first."""
     arms = run.study["arms"].items()
     strategies = {name: arm.get("languages", "english") for name, arm in arms if "intermediate" in arm}
     text = answer([(row["left"], row["right"], row["verdict"]) for row in verdicts], strategies)
-    compared = {(target, row[side]) for row in verdicts for side in ("left", "right") for target in row["targets"]}
-    beaten = [row["beaten"] for row in baselines if (row["target"], row["arm"]) in compared]
-    if text and beaten and all(each is False for each in beaten):
-        text += " But no arm scores better than the baseline, so this is no evidence about transfer."
-    return text
+    if not verdicts:
+        return text
+    first, artificial = verdicts[0], set(run.study.get("artificial", ()))
+    scored = {code for target in first["targets"] for code in run.score_table(target).languages}
+    languages = len(scored & set(run.plan["held_out"]))
+    numbers = figures(first, languages, len(run.encoders), bool(artificial & set(first["targets"])))
+    return " ".join(filter(None, [text, numbers]))
 
 
 def _scores(tables: Iterable[ScoreTable], held_out: list[str]) -> list[Result]:
@@ -199,6 +214,7 @@ def _distance(run: Run, contrast: Result, encoders: list[str]) -> Result:
     more = covariates(run.folder, list(gains), sources)
     return {
         "contrast": contrast["contrast"],
+        "targets": contrast["targets"],
         "measure": primary,
         "points": [rounded(point, None) for point in points],
         "permutations": permutations,

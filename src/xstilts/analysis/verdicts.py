@@ -6,6 +6,8 @@ from typing import Any
 from xstilts.analysis.effects import Effect
 
 BETTER, WORSE, EQUIVALENT, UNDETERMINED = "better", "worse", "equivalent", "undetermined"
+NOT_INTERPRETABLE = "not interpretable"
+"""In place of a verdict, if the interval of a difference is sound but means nothing."""
 
 
 def verdict(effect: Effect, equivalence: float) -> str:
@@ -23,18 +25,23 @@ def verdict(effect: Effect, equivalence: float) -> str:
     return WORSE if effect.high < 0 else UNDETERMINED
 
 
-def sentence(left: str, right: str, effect: Effect, equivalence: float, scope: str = "") -> str:
-    """The verdict in words, with the interval that it rests on; `scope` says what it holds for."""
+def sentence(left: str, right: str, effect: Effect, equivalence: float, scope: str = "", doubt: str = "") -> str:
+    """The verdict in words, with the interval that it rests on; `scope` says what it holds for, `doubt` why it cannot
+    be interpreted. A difference that may be within the equivalence margin is said to be perhaps negligible."""
+    word = NOT_INTERPRETABLE if doubt else verdict(effect, equivalence)
+    ends = [abs(end) for end in (effect.low, effect.high) if end is not None]
+    small = "; may be negligible" if word in (BETTER, WORSE) and min(ends) < equivalence else ""
     says = {
-        BETTER: f"'{left}' is better than '{right}'",
-        WORSE: f"'{left}' is worse than '{right}'",
+        BETTER: f"'{left}' is better than '{right}'{small}",
+        WORSE: f"'{left}' is worse than '{right}'{small}",
         EQUIVALENT: f"'{left}' and '{right}' are equivalent within ±{equivalence:g} points",
         UNDETERMINED: f"no conclusion about '{left}' and '{right}'",
-    }[verdict(effect, equivalence)]
+        NOT_INTERPRETABLE: f"no conclusion about '{left}' and '{right}', because {doubt}",
+    }[word]
     numbers = (effect.estimate, effect.low, effect.high)
-    estimate, *ends = (f"{round(number, 1) + 0.0:+.1f}" for number in numbers if number is not None)
+    estimate, *shown = (f"{round(number, 1) + 0.0:+.1f}" for number in numbers if number is not None)
     missing = "without an interval (one replicate does not show how much runs vary)"
-    interval = f"[{', '.join(ends)}]" if ends else missing
+    interval = f"[{', '.join(shown)}]" if shown else missing
     return f"{says}: {estimate} points {interval}{scope and f', {scope}'}."
 
 
@@ -58,18 +65,38 @@ def answer(verdicts: Sequence[tuple[str, str, str]], strategies: Mapping[str, st
         EQUIVALENT: "Intermediate training in distant languages and in English only are practically equivalent here",
         UNDETERMINED: "It remains undetermined whether distant languages or English alone are better for "
         "intermediate training",
+        NOT_INTERPRETABLE: "This run cannot show whether distant languages or English alone are better for "
+        "intermediate training",
     }[english]
     if near is None:
         return f"{opening}; without an arm of near languages, the effect of distance itself is unknown."
     if english == near == BETTER:
         return f"{opening}, and distant sources also beat near ones, so distance itself matters."
     closing = {
+        NOT_INTERPRETABLE: "nor can it compare distant sources with near ones",
         BETTER: "distant sources do better than near ones",
         WORSE: "near sources do better than distant ones",
         EQUIVALENT: "distant and near sources are practically equivalent",
         UNDETERMINED: f"the comparison of distant with near sources is {'also ' * (english == near)}undetermined",
     }[near]
     return f"{opening}; {closing}{', so the gain cannot be attributed to distance' if english == BETTER else ''}."
+
+
+def figures(judged: Mapping[str, Any], languages: int, encoders: int, artificial: bool) -> str:
+    """The numbers behind a judged contrast in one sentence: difference, interval, targets, languages, encoders and
+    replicates, and the differences on other targets.
+
+    judged: a row of the analysis with `left`, `right`, `estimate`, `low`, `high`, `targets`, `replicates`, `parts`.
+    """
+    ends = f" [{judged['low']:.1f}, {judged['high']:.1f}]" if judged["low"] is not None else ""
+    each = judged["replicates"] // encoders
+    runs = f"{encoders} encoder{'s' * (encoders > 1)} × {each} replicate{'s' * (each > 1)}"
+    others = [part for part in judged["parts"] if part.get("target", judged["targets"][0]) not in judged["targets"]]
+    parts = [f"{part['estimate']:+.1f} on {part['target']}" for part in others if " " not in part["target"]]
+    where = "On artificial languages, " if artificial else ""
+    text = f"{where}'{judged['left']}' minus '{judged['right']}': {judged['estimate']:+.1f} points{ends}"
+    text += f" on {' and '.join(judged['targets'])}, {languages} held-out languages, {runs}"
+    return "; ".join([text, ", ".join(parts)] if parts else [text]) + "."
 
 
 def as_json(effect: Effect, **more: Any) -> dict[str, Any]:

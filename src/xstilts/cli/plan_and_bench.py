@@ -66,7 +66,7 @@ def plan(
     facts |= {"planned_steps": len(planned.plan.steps), "requested_steps": planned.plan.requested}
     facts |= {"steps_to_run": cost["to_run"]["steps"], "rates": {"device": speed.name, "ground": speed.ground}}
     facts |= {"steps_by_kind": dict(Counter(step.kind for step in planned.plan.steps.values()))}
-    facts |= {"device_memory_warning": _memory_warning(cost, speed)}
+    facts |= {"artificial": planned.frozen.artificial, "device_memory_warning": _memory_warning(cost, speed)}
     if emit(facts, as_json):
         return
     _print_design(facts)
@@ -80,6 +80,8 @@ def plan(
 def _print_design(facts: Row) -> None:
     study = facts["study"]
     say((study["name"], "bold"), f"  plan {facts['hash'][:8]}, {facts['device']}, {facts['precision']}")
+    if facts["artificial"]:
+        say(f"targets in artificial languages: {', '.join(facts['artificial'])}")
     say(f"source pool, near to far: {', '.join(facts['pool'])}")
     say(f"held out, near to far:    {', '.join(facts['held_out'])}")
     for code, why in facts["excluded"].items():

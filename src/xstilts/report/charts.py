@@ -7,13 +7,20 @@ import vl_convert
 
 from xstilts.report.console import interval, number, signed, visible
 from xstilts.report.sentences import correlation
-from xstilts.report.tables import by_distance, language_name, target_table
+from xstilts.report.tables import artificial, by_distance, language_name, target_table
 
 Result = dict[str, Any]
 
 # Okabe and Ito's palette, which all kinds of colour vision can tell apart; shapes say the same without colour.
-COLOURS = {"better": "#0072B2", "worse": "#D55E00", "equivalent": "#009E73", "undetermined": "#7a7a7a"}
-SHAPES = {"better": "triangle-right", "worse": "triangle-left", "equivalent": "square", "undetermined": "circle"}
+GREY = "#7a7a7a"
+COLOURS = {
+    "better": "#0072B2",
+    "worse": "#D55E00",
+    "equivalent": "#009E73",
+    "undetermined": GREY,
+    "not interpretable": GREY,
+}
+SHAPES = dict(zip(COLOURS, ("triangle-right", "triangle-left", "square", "circle", "cross"), strict=True))
 MARK = "#0072B2"
 INK = "#1d1d1f"
 FAINT = "#88888855"
@@ -118,6 +125,7 @@ def contrasts_chart(result: Result, family: str = "verdicts") -> Any:
         layers.append(text.encode(x=alt.value(WIDTH + 14), text=name, color=alt.value("currentColor")))
     level = f"{result[family][0]['level']:.1%}"
     title = f"Simultaneous intervals ({level} each)" if len(rows) > 1 else f"Interval ({level})"
+    title += artificial(result, (target for row in result[family] for target in row["targets"]))
     return layered(title, *background, *layers, height=alt.Step(46))
 
 
@@ -137,10 +145,11 @@ def languages_chart(result: Result, contrast: str, target: str) -> Any:
     x, background = _differences(rows, result)
     _, layers = forest(rows, "language", x, 60, color=alt.value(MARK))
     subtitle = f"{result['study']['level']:.0%} intervals, not adjusted for multiple comparisons"
-    return layered(f"{contrast} on {target}", *background, *layers, subtitle=subtitle, height=alt.Step(24))
+    title = f"{contrast} on {target}{artificial(result, [target])}"
+    return layered(title, *background, *layers, subtitle=subtitle, height=alt.Step(24))
 
 
-def distance_chart(gains: Result) -> Any:
+def distance_chart(gains: Result, result: Result) -> Any:
     """Gain of each held-out language against its distance from the sources of a contrast's left arm.
 
     A label stands on the left of its point if it would cover a neighbour's on the right.
@@ -159,7 +168,8 @@ def distance_chart(gains: Result) -> Any:
     for side, align, dx in (("right", "left", 7), ("left", "right", -7)):
         text = base.mark_text(align=align, dx=dx, fontSize=12, color="currentColor").encode(text="language:N")
         layers.append(text.transform_filter(alt.datum.side == side))
-    return layered(gains["contrast"], *layers, subtitle=correlation(gains), height=280)
+    title = gains["contrast"] + artificial(result, gains["targets"])
+    return layered(title, *layers, subtitle=correlation(gains), height=280)
 
 
 def heat_map(result: Result, target: str) -> Any:
@@ -184,7 +194,7 @@ def heat_map(result: Result, target: str) -> Any:
     base = chart_of(rows, x=x, y=y)
     cells = base.mark_rect().encode(color=alt.Color("mean:Q", scale=scale, legend=None))
     text = base.mark_text(fontSize=11, color=INK).encode(text="text:N")
-    title = f"{target}: mean {table['metric']} ± standard deviation over replicates"
+    title = f"{table['title']}: mean {table['metric']} ± standard deviation over replicates"
     return layered(title, cells, text, subtitle="* held out", width=alt.Step(74), height=alt.Step(24))
 
 

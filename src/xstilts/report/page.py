@@ -68,7 +68,7 @@ def _charts(result: Result) -> Iterator[tuple[str, Any, str, str]]:
     for position, gains in enumerate(result["distance"], 1):
         if any(point["distance"] is not None for point in gains["points"]):
             name = f"distance-{position:02d}-{tables.slug(gains['contrast'])}"
-            yield "distance", gains["contrast"], name, charts.svg(charts.distance_chart(gains))
+            yield "distance", gains["contrast"], name, charts.svg(charts.distance_chart(gains, result))
     for position, target in enumerate(tables.targets(result), 1):
         name = f"scores-{position:02d}-{tables.slug(target)}"
         yield "scores", target, name, charts.svg(charts.heat_map(result, target))

@@ -2,11 +2,22 @@
 
 from typing import Any
 
+from xstilts.analysis.interpretation import IN_LANGUAGE, SAME_ARM, control_kind
 from xstilts.analysis.verdicts import BETTER, EQUIVALENT, UNDETERMINED, WORSE
 from xstilts.report.console import interval, number, signed
 from xstilts.report.tables import target_table, targets
 
 Result = dict[str, Any]
+
+
+def artificial_note(result: Result) -> str:
+    """What artificial data mean for the results; "" if there are none."""
+    targets = result["study"].get("artificial", [])
+    if not targets:
+        return ""
+    where = "" if len(targets) == len(result["study"]["types"]) else f" on {', '.join(targets)}"
+    meaning = "each has the grammar of the real language of its name, and the results say nothing about the real ones"
+    return f"Artificial languages{where}: {meaning}."
 
 
 def scope(result: Result) -> list[str]:
@@ -102,23 +113,19 @@ def expectation(result: Result, control: Result) -> tuple[str, str]:
     """
     if control["contrast"] in result["study"].get("confounded", ()):
         return "Secondary comparison: its arms differ in their data set as well as in their language.", ""
-    arms, word = result["study"]["arms"], control["verdict"]
-    left, right = (
-        {name: value for name, value in arms.get(control[side], {}).items() if name not in ("role", "independent")}
-        for side in ("left", "right")
-    )
-    if left == right:
+    kind = control_kind(result["study"], control)
+    if kind == SAME_ARM:
         expected = "The same arm twice, with independent randomness: no difference is expected."
         other = "Failed: look for a bug, or run more replicates, before believing any verdict."
         outcomes = {EQUIVALENT: "Passed.", UNDETERMINED: "No difference is shown, but one cannot be excluded."}
-    elif left.get("languages") == "held-out":
+    elif kind == IN_LANGUAGE:
         expected = "Trained on the held-out languages themselves: a gain is expected."
         other = "Not shown: this setup may also miss the gains of other arms."
         worse = "Failed: look for a bug before believing any verdict."
         outcomes = {BETTER: "Passed: this setup can detect a gain.", WORSE: worse}
     else:
         return "A sanity check declared by the study.", ""
-    return expected, outcomes.get(word, other)
+    return expected, outcomes.get(control["verdict"], other)
 
 
 def correlation(gains: Result) -> str:

@@ -31,6 +31,14 @@ def language_name(code: str) -> str:
         return code
 
 
+ARTIFICIAL = "artificial languages"
+
+
+def artificial(result: Result, targets: Iterable[str]) -> str:
+    """What titles of these targets' scores end in: " (artificial languages)" if one of them is in such, else ""."""
+    return f" ({ARTIFICIAL})" if set(targets) & set(result["study"].get("artificial", ())) else ""
+
+
 def anchor(result: Result) -> str:
     """The language of the target's training, from which distances are counted."""
     return str(result["plan"]["study"]["languages"]["anchor"])
@@ -60,10 +68,10 @@ def role(result: Result, arm: str) -> str:
 def target_table(result: Result, target: str) -> Row:
     """What is shown of a target's scores.
 
-    `metric`, for retrieval with the embeddings that are compared; `languages`: held-out ones, near to far; `baseline`:
-    its name or ""; `rows`: per arm, baselines first and controls last, mean held-out and English score, `gain` over the
-    baseline and whether it is `beaten` (None without a baseline or an interval); `unbeaten`: the arms that are not
-    shown to beat it; `also`: rows per other metric and arm.
+    `title`; `metric`, for retrieval with the embeddings that are compared; `languages`: held-out ones, near to far;
+    `baseline`: its name or ""; `rows`: per arm, baselines first and controls last, mean held-out and English score,
+    `gain` over the baseline and whether it is `beaten` (None without a baseline or an interval); `unbeaten`: the arms
+    that are not shown to beat it; `also`: rows per other metric and arm.
     """
     scores, other = ([row for row in result[kind] if row["target"] == target] for kind in ("scores", "also"))
     gains = {row["arm"]: row for row in result["baselines"] if row["target"] == target}
@@ -91,6 +99,7 @@ def target_table(result: Result, target: str) -> Row:
     embedding = _embedding(result, target)
     return {
         "target": target,
+        "title": f"{target}{artificial(result, [target])}",
         "metric": scores[0]["metric"] + (f" ({embedding})" if embedding else ""),
         "languages": by_distance({row["language"] for row in scores if row["held_out"]}, result),
         "baseline": next((row["baseline"] for row in gains.values()), ""),
@@ -146,7 +155,8 @@ def breakdown_tables(result: Result) -> list[Row]:
     found = []
     for target in dict.fromkeys(row["target"] for row in result["breakdowns"]):
         rows = [row for row in result["breakdowns"] if row["target"] == target]
-        facts = {"target": target, "metric": result["study"]["metrics"][target], "languages": rows[0]["languages"]}
+        title = f"{target}{artificial(result, [target])}"
+        facts = {"title": title, "metric": result["study"]["metrics"][target], "languages": rows[0]["languages"]}
         facts |= {"columns": list(dict.fromkeys(row["column"] for row in rows)), "rows": rows}
         found.append(facts | {"arms": list(arms), "contrasts": [row["contrast"] for row in judged]})
     return found
@@ -168,11 +178,13 @@ def source_table(result: Result) -> list[Row]:
 
 def scores_csv(result: Result) -> str:
     """All scores as one tidy CSV: a row per target, metric, arm and language."""
-    names = ("target", "metric", "embedding", "arm", "role", "language", "held_out", "distance", "mean", "sd")
+    names = ("target", "data", "metric", "embedding", "arm", "role", "language", "held_out", "distance", "mean", "sd")
     text = io.StringIO()
     writer = csv.DictWriter(text, [*names, "replicates"], lineterminator="\n")
     writer.writeheader()
     for row in [*result["scores"], *result["also"]]:
         distance, embedding = result["plan"]["distances"].get(row["language"]), _embedding(result, row["target"])
-        writer.writerow(row | {"role": role(result, row["arm"]), "distance": distance, "embedding": embedding})
+        data = "artificial" if artificial(result, [row["target"]]) else "real"
+        facts = {"data": data, "role": role(result, row["arm"]), "distance": distance, "embedding": embedding}
+        writer.writerow(row | facts)
     return text.getvalue()

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from xstilts.report.console import interval, number, print_table, say, signed
-from xstilts.report.sentences import caveats, expectation, footnote, purpose
+from xstilts.report.sentences import artificial_note, caveats, expectation, footnote, purpose
 from xstilts.report.tables import target_table, targets
 from xstilts.runs.run_files import REPORT
 
@@ -18,8 +18,8 @@ def print_report(result: Result, run: Path, warnings: bool = True) -> None:
     warnings: whether to print the design warnings too, which `study` has printed before.
     """
     say((result["study"]["question"], "bold"), wrap=True)
-    if result["answer"]:
-        say(result["answer"], wrap=True)
+    for line in filter(None, [artificial_note(result), result["answer"]]):
+        say(line, wrap=True)
     _print_family(result["verdicts"], "Verdicts (simultaneous intervals)")
     for row in result["verdicts"]:
         if row["decision"]:
@@ -51,7 +51,7 @@ def _print_scores(table: Result, level: float) -> None:
         gain = f"{signed(row['gain']['estimate'])} {interval(row['gain'])}" if row["gain"] else ""
         held_out = number(row["held_out"]) + (" †" if row["beaten"] is False else "")
         cells.append((name + " (control)" * (row["role"] == "control"), held_out, number(row["english"]), gain))
-    title = f"{table['target']}: mean {table['metric']}, {len(table['languages'])} held-out languages and English"
+    title = f"{table['title']}: mean {table['metric']}, {len(table['languages'])} held-out languages and English"
     print_table(("arm", ">held-out", ">English", f">above baseline ({level:.0%})"), cells, title)
     if not table["baseline"]:
         say("No baseline was scored for this target.")

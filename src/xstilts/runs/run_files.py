@@ -57,8 +57,9 @@ class Arm(Part):
 class StudyFacts(Part):
     """The design, as analysis and report need it, and where to find what the predictions were made from.
 
-    `store` is the folder or URL of finished steps; `examples` and `encoder_steps` are fingerprints in it: of the
-    examples of a target in a language, and of the step that fetched or pretrained an encoder.
+    `artificial` names the targets in artificial languages. `store` is the folder or URL of finished steps; `examples`
+    and `encoder_steps` are fingerprints in it: of the examples of a target in a language, and of the step that fetched
+    or pretrained an encoder.
     """
 
     name: str
@@ -71,6 +72,7 @@ class StudyFacts(Part):
     contrasts: list[Contrast]
     controls: list[Contrast]
     confounded: list[str] = []
+    artificial: list[str] = []
     arms: dict[str, Arm]
     roles: dict[str, Literal["arm", "control", "baseline"]]
     types: dict[str, str]

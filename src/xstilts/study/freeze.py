@@ -21,7 +21,7 @@ from xstilts.languages.split import Split
 from xstilts.models.hardware import choose_precision
 from xstilts.randomness import derive
 from xstilts.study.source_languages import Sources, draw_sources, parts_of, side_of, translatable
-from xstilts.tasks.data_source import FileSource, HubSource
+from xstilts.tasks.data_source import FileSource, HubSource, WorldSource
 from xstilts.tasks.task import Task, find_task, from_xtreme_folder
 from xstilts.translation.codes import known_targets
 
@@ -53,6 +53,11 @@ class Frozen:
     def task_of(self, target: str) -> Task:
         """The task that a target is scored on."""
         return self.tasks[self.study.targets[target].task]
+
+    @property
+    def artificial(self) -> list[str]:
+        """The targets in artificial languages, which say nothing about the real languages of the same names."""
+        return [target for target in self.study.targets if isinstance(self.task_of(target).source, WorldSource)]
 
     def describe(self) -> dict[str, Any]:
         """Everything that was decided, as a JSON object with its own hash: what a run is checked against."""

@@ -61,6 +61,7 @@ def study_facts(planned: StudyPlan, store: Store) -> dict[str, Any]:
         "contrasts": [parse_contrast(text, study.primary).model_dump() for text in study.contrasts],
         "controls": [parse_contrast(text, study.primary).model_dump() for text in study.controls],
         "confounded": confounded(study),
+        "artificial": frozen.artificial,
         "roles": {name: arm.role for name, arm in study.arms.items()},
         "labels_withheld": [target for target, entry in study.targets.items() if entry.labels_withheld],
         "tasks": {target: task.name for target, task in tasks.items()},
