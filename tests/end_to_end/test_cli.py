@@ -113,7 +113,7 @@ def test_every_command_of_the_readme_works(quick_run, command):
 def test_every_verb_of_the_readme_has_help_with_an_example():
     verbs = set(re.findall(r"^\| `xstilts ([\w-]+)", (ROOT / "README.md").read_text(), re.M))
     assert verbs == {
-        "study", "plan", "report", "score", "submit", "tasks", "data", "languages", "distances", "sources", "claims",
+        "study", "plan", "report", "verify", "score", "submit", "tasks", "data", "languages", "distances", "sources", "claims",
         "predict-transfer", "bench", "step", "watch", "power", "calibrate",
     }  # fmt: skip
     for verb in verbs:
