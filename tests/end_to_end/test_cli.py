@@ -113,8 +113,8 @@ def test_every_command_of_the_readme_works(quick_run, command):
 def test_every_verb_of_the_readme_has_help_with_an_example():
     verbs = set(re.findall(r"^\| `xstilts ([\w-]+)", (ROOT / "README.md").read_text(), re.M))
     assert verbs == {
-        "study", "plan", "report", "verify", "score", "submit", "tasks", "data", "languages", "distances", "sources", "claims",
-        "predict-transfer", "bench", "step", "watch", "power", "calibrate",
+        "study", "studies", "plan", "report", "verify", "score", "submit", "tasks", "data", "languages", "distances",
+        "sources", "claims", "predict-transfer", "bench", "step", "watch", "power", "calibrate", "doctor",
     }  # fmt: skip
     for verb in verbs:
         assert f"xstilts {verb}" in run(verb, "--help", cwd=ROOT).split("Example")[1]

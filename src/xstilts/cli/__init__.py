@@ -7,6 +7,7 @@ from xstilts.cli import (  # noqa: F401  (importing a module adds its verbs to t
     power_and_calibrate,
     score_and_submit,
     step_and_watch,
+    studies_and_doctor,
     study_and_report,
     tasks_and_data,
 )

@@ -11,7 +11,7 @@ from xstilts.cli import options
 from xstilts.cli.options import Row
 from xstilts.cli.root import app, group
 from xstilts.errors import XstiltsError
-from xstilts.report.console import NONE, emit, print_table, say
+from xstilts.report.console import NONE, emit, print_table, say, short
 
 
 @app.command(
@@ -150,15 +150,3 @@ def device(
     entry = measure(kind, lambda text: None if as_json else say(text))
     if not emit(entry, as_json):
         say(f"saved as '{kind}' in {keep(entry)}; `xstilts plan` reads it")
-
-
-def short(value: float) -> str:
-    """Format a large number with three digits and a prefix.
-
-    >>> short(12_300), short(4.56e15)
-    ('12.3 k', '4.56 P')
-    """
-    for power, prefix in ((18, "E"), (15, "P"), (12, "T"), (9, "G"), (6, "M"), (3, "k")):
-        if value >= 10**power:
-            return f"{value / 10**power:.3g} {prefix}"
-    return f"{value:.3g} " if value else NONE

@@ -66,6 +66,18 @@ def number(value: float | None, digits: int = 1) -> str:
     return NONE if value is None else f"{value:.{digits}f}"
 
 
+def short(value: float) -> str:
+    """Format a large number with three digits and a prefix.
+
+    >>> short(12_300), short(4.56e15)
+    ('12.3 k', '4.56 P')
+    """
+    for power, prefix in ((18, "E"), (15, "P"), (12, "T"), (9, "G"), (6, "M"), (3, "k")):
+        if value >= 10**power:
+            return f"{value / 10**power:.3g} {prefix}"
+    return f"{value:.3g} " if value else NONE
+
+
 def signed(value: float | None, digits: int = 2) -> str:
     """Format a difference with its sign; what rounds to zero has none."""
     if value is None:
