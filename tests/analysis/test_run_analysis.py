@@ -199,6 +199,29 @@ def test_arms_that_did_not_learn_get_no_verdict(small, tmp_path):
     assert "not interpretable" in write_page(result, run).read_text(encoding="utf-8")
 
 
+def test_a_partly_finished_run_reports_what_it_has_and_what_it_lacks(small, tmp_path, capsys):
+    run = shutil.copytree(small, tmp_path / "run")
+    study = json.loads((run / "study.json").read_text())
+    whole = study["contrasts"][0]
+    study["contrasts"].append(whole | {"contrast": "far - english on two", "targets": ["two"]})
+    (run / "study.json").write_text(json.dumps(study))
+    rows = pq.read_table(run / "predictions" / "two.parquet").to_pylist()
+    left = [row for row in rows if row["arm"] == "english"]
+    pq.write_table(pa.Table.from_pylist(left), run / "predictions" / "two.parquet")
+    result = analyse(sealed(run))
+    assert [row["contrast"] for row in result["verdicts"]] == ["far - english"]
+    assert len(result["missing"]) == 1 and "far - english on two" in result["missing"][0]
+    assert {row["target"] for row in result["scores"]} == {"one", "two"}
+    assert result["missing"][0] in write_page(result, run).read_text(encoding="utf-8").replace("&#39;", "'")
+    print_report(result, run)
+    assert "incomplete" in capsys.readouterr().out
+    for target in ("one", "two"):
+        (run / "predictions" / f"{target}.parquet").unlink()
+    with pytest.raises(XstiltsError) as caught:
+        analyse(sealed(run))
+    assert caught.value.kind == "unfinished"
+
+
 def test_no_verdict_is_given_if_a_control_failed(small, tmp_path):
     run = shutil.copytree(small, tmp_path / "run")
     study = json.loads((run / "study.json").read_text())

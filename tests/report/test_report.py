@@ -72,7 +72,7 @@ def result() -> dict[str, Any]:
             "evaluated": {"xnli": list(DISTANCES)}, "warnings": ["both are NLI"], "hash": "0123abcd",
             "steps": ["a", "b"],
         },
-        "encoders": ["tiny"], "held_out": HELD_OUT, "answer": "Distance matters here.",
+        "encoders": ["tiny"], "held_out": HELD_OUT, "missing": [], "answer": "Distance matters here.",
         "verdicts": verdicts, "controls": controls,
         "scores": [
             {"target": "xnli", "metric": "accuracy", "arm": arm, "language": code, "held_out": code in HELD_OUT,

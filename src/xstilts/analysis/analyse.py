@@ -15,7 +15,7 @@ from xstilts.analysis.covariates import covariates, families_of
 from xstilts.analysis.diagnostics import checkpoints, degenerate_runs, improvement, selection
 from xstilts.analysis.effects import compare_arms, effect, paired_cells, random_language_effect
 from xstilts.analysis.gain_by_distance import distance_to_sources, gains_by_language, rank_correlation, slope
-from xstilts.analysis.interpretation import doubt_about
+from xstilts.analysis.interpretation import doubt_about, missing_cells
 from xstilts.analysis.power import decision
 from xstilts.analysis.verdicts import (
     NOT_INTERPRETABLE,
@@ -39,37 +39,42 @@ Result = dict[str, Any]
 def analyse(folder: Path) -> Result:
     """Scores, effects, verdicts and the relation to distance of a finished (or partly finished) run.
 
-    With one replicate, differences have no intervals and every verdict is undetermined. Raises XstiltsError if the
-    folder holds no run, or a declared contrast has no replicate of both arms.
+    With one replicate, differences have no intervals and every verdict is undetermined. `missing` of the result lists
+    what a partly finished run lacks; contrasts that lack an arm or a target are in it, and not among the verdicts.
+    Raises XstiltsError if the folder holds no run, or none of its predictions.
     """
     run = read_run(folder)
     study, budgets, held_out = run.study, run.budgets, list(run.plan["held_out"])
-    tables = {target: run.score_table(target) for target in run.labelled}
+    tables = {target: run.score_table(target) for target in run.scored}
     encoders = sorted({cell[1] for table in tables.values() for cell in table.cluster_stats if cell[1]})
+    if not encoders:
+        hint = "finish the study: run it again, and it computes what is missing"
+        raise XstiltsError("unfinished", f"{folder} has no predictions to analyse", "no target was scored", hint)
     baselines = [row for table in tables.values() for row in _against_baseline(run, table, encoders)]
-    controls = [_judge(run, each, encoders) for each in study["controls"]]
+    missing = missing_cells(run, tables)
+    controls = _judged(run, study["controls"], encoders, {}, missing)
     doubts = {each["contrast"]: doubt_about(study, each, baselines, controls) for each in study["contrasts"]}
-    verdicts = [_judge(run, each, encoders, doubts[each["contrast"]]) for each in study["contrasts"]]
+    verdicts = _judged(run, study["contrasts"], encoders, doubts, missing)
     retried, chosen = (replace(run, tables=name, score_tables={}) for name in (AFTER_RETRY, BY_ORACLE))
     if oracle := _judge_variant(chosen, encoders, doubts):
         oracles = {target: chosen.score_table(target) for target in chosen.scored}
         oracle["checkpoints"] = checkpoints(tables, oracles, held_out)
-    also = [run.score_table(target, metric) for target in run.labelled for metric in study["also"][target]]
-    declared = [*study["contrasts"], *study["controls"]]
+    also = [run.score_table(target, metric) for target in run.scored for metric in study["also"][target]]
     return {
         "study": study,
         "plan": run.plan,
         "encoders": encoders,
         "held_out": held_out,
+        "missing": missing,
         "answer": _answer(run, verdicts),
         "verdicts": verdicts,
         "controls": controls,
         "scores": _scores(tables.values(), held_out),
         "also": _scores(also, held_out),
         "baselines": baselines,
-        "languages": [row for contrast in declared for row in _per_language(run, contrast, encoders)],
+        "languages": [row for contrast in [*verdicts, *controls] for row in _per_language(run, contrast, encoders)],
         "breakdowns": list(breakdowns(run, encoders)),
-        "distance": [_distance(run, contrast, encoders) for contrast in study["contrasts"]],
+        "distance": [_distance(run, contrast, encoders) for contrast in verdicts],
         "selection": selection(tables.values(), budgets, held_out),
         "degenerate_runs": degenerate_runs(budgets),
         "after_retry": _judge_variant(retried, encoders, doubts),
@@ -78,6 +83,21 @@ def analyse(folder: Path) -> Result:
         "estimates": read_json(folder, ESTIMATES, []),
         "translations": read_json(folder, TRANSLATIONS, []),
     }
+
+
+def _judged(
+    run: Run, contrasts: list[Result], encoders: list[str], doubts: dict[str, str], missing: list[str]
+) -> list[Result]:
+    """The verdicts on those contrasts that can be judged; why not, for the others, is added to `missing`."""
+    rows = []
+    for contrast in contrasts:
+        try:
+            rows.append(_judge(run, contrast, encoders, doubts.get(contrast["contrast"], "")))
+        except XstiltsError as error:
+            if error.kind not in ("too-few", "missing-file"):
+                raise
+            missing.append(f"'{contrast['contrast']}' cannot be judged: {error.what}; {error.why}")
+    return rows
 
 
 def _judge_variant(run: Run, encoders: list[str], doubts: dict[str, str]) -> Result | None:
@@ -121,7 +141,11 @@ def _judge(run: Run, contrast: Result, encoders: list[str], doubt: str = "") -> 
         bootstrap = rounded(multi_bootstrap(comparison, resample_arms(comparison), whole.degrees))
     parts = [as_json(effect(compare(contrast["targets"], encoders=[name])), encoder=name) for name in encoders]
     held_out = [name for name in run.scored if set(run.plan["held_out"]) & set(run.score_table(name).languages)]
-    parts += [as_json(effect(compare([target])), target=target) for target in held_out]
+    for target in list(held_out):
+        try:
+            parts.append(as_json(effect(compare([target])), target=target))
+        except XstiltsError:  # not finished, and the contrast is not judged on it
+            held_out.remove(target)
     together = [target for target in held_out if study["types"][target] == "classification"]
     if len(together) > 1:
         parts.append(as_json(effect(compare(together)), target=f"classification tasks: {', '.join(together)}"))
@@ -176,7 +200,8 @@ def _against_baseline(run: Run, table: ScoreTable, encoders: list[str]) -> list[
     held_out = set(run.plan["held_out"]) & set(table.languages)
     cells = table.cells(BASELINE) if held_out else []
     for arm in dict.fromkeys(cell[0] for cell in table.cluster_stats if cell[0] != BASELINE) if cells else ():
-        comparison = compare_arms(run, arm, BASELINE, [table.target], encoders=encoders)
+        ran = [name for name in encoders if table.cells(arm, name)]
+        comparison = compare_arms(run, arm, BASELINE, [table.target], encoders=ran)
         gain = effect(comparison)
         floor = float(np.mean([table.scores(cells, code) for code in comparison.languages[0]]))
         beaten = None if gain.low is None else gain.low > 0
@@ -187,13 +212,14 @@ def _against_baseline(run: Run, table: ScoreTable, encoders: list[str]) -> list[
 
 def _per_language(run: Run, contrast: Result, encoders: list[str]) -> list[Result]:
     """Paired effect in each language of each target, without correction for their number: exploratory."""
-    compare = partial(compare_arms, run, contrast["left"], contrast["right"], encoders=encoders)
-    return [
-        {"contrast": contrast["contrast"], "target": target, "language": code, "held_out": code in run.plan["held_out"]}
-        | as_json(effect(compare([target], languages=[code])))
-        for target in run.scored
-        for code in run.score_table(target).languages
-    ]
+    compare, rows = partial(compare_arms, run, contrast["left"], contrast["right"], encoders=encoders), []
+    for target in run.scored:
+        for code in run.score_table(target).languages:
+            facts = {"contrast": contrast["contrast"], "target": target, "language": code}
+            with suppress(XstiltsError):  # an arm has not been scored on a target that the contrast is not judged on
+                gain = as_json(effect(compare([target], languages=[code])))
+                rows.append({**facts, "held_out": code in run.plan["held_out"], **gain})
+    return rows
 
 
 def _distance(run: Run, contrast: Result, encoders: list[str]) -> Result:

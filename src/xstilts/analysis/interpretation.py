@@ -1,9 +1,14 @@
-"""What makes a verdict meaningless although its interval is sound: arms that did not learn, failed controls."""
+"""What limits a run: arms that did not learn, controls that failed, and what a partly finished run lacks."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from xstilts.analysis.verdicts import BETTER, WORSE
+from xstilts.engine import read_steps
+from xstilts.runs.events import read_events
+from xstilts.runs.reader import Run
+from xstilts.runs.run_files import STEPS
+from xstilts.runs.score_table import ScoreTable
 
 Row = Mapping[str, Any]
 SAME_ARM, IN_LANGUAGE = "same arm", "in-language"
@@ -41,3 +46,30 @@ def doubt_about(study: Row, contrast: Row, baselines: Sequence[Row], controls: I
     if all(beaten.get((target, arm)) is False for target in contrast["targets"] for arm in arms):
         return f"neither arm is shown to beat the baseline on {' or '.join(contrast['targets'])}"
     return ""
+
+
+def missing_cells(run: Run, tables: Mapping[str, ScoreTable]) -> list[str]:
+    """What a partly finished run lacks, in words: targets, replicates of arms, and the steps that failed last."""
+    frozen, lacking = run.plan["study"], []
+    for target in run.labelled:
+        if target not in tables:
+            lacking.append(f"'{target}' is not scored yet")
+            continue
+        for arm, entry in frozen.get("arms", {}).items():
+            planned = min(frozen["replicates"], entry.get("replicates") or frozen["replicates"]) * len(run.encoders)
+            scored = len(tables[target].cells(arm))
+            if scored < planned and (scored or not entry.get("mask_column")):
+                lacking.append(f"'{target}' has {scored} of {planned} runs of arm '{arm}'")
+    return lacking + _failures(run)
+
+
+def _failures(run: Run) -> list[str]:
+    """The steps that failed when the study was last started, each with the reason."""
+    events = read_events(run.folder)
+    last = [event for event in events if event["session"] == events[-1]["session"]]
+    failed = {event["step"]: event["why"] for event in last if event["event"] == "failed"}
+    if not failed:
+        return []
+    steps = read_steps(run.folder / STEPS)[0].steps
+    labels = {name: steps[name].label if name in steps else name for name in failed}
+    return [f"step '{labels[name]}' failed: {why}" for name, why in failed.items()]

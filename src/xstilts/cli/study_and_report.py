@@ -67,12 +67,23 @@ def study(
     for warning in planned.frozen.warnings:
         say(f"warning: {warning}")
     executor = _on_ray(address, threads) if engine == "ray" else _local(jobs, threads, planned.frozen.device, discard)
+    failure = None
     with Watcher(planned.plan) as watcher:
-        run_study(planned, Store(store or out.parent / "store"), out, executor, watcher)
+        try:
+            run_study(planned, Store(store or out.parent / "store"), out, executor, watcher)
+        except XstiltsError as error:
+            if error.kind != "step-failed":
+                raise
+            failure = error
     for part in read_json(out, LEFT_OUT):
         say(f"warning: {describe_left_out(part)}")
-    _report(out, warnings=False)
+    try:
+        _report(out, warnings=False)
+    except XstiltsError as error:
+        raise failure or error from None
     say(watcher.summary())
+    if failure:
+        raise failure
 
 
 @app.command(epilog="Example:\n\n  xstilts report runs/pocket")

@@ -18,6 +18,8 @@ def print_report(result: Result, run: Path, warnings: bool = True) -> None:
     warnings: whether to print the design warnings too, which `study` has printed before.
     """
     say((result["study"]["question"], "bold"), wrap=True)
+    for line in (f"incomplete: {lack}" for lack in result["missing"]):
+        say((line, "bold red"), wrap=True)
     for line in filter(None, [artificial_note(result), result["answer"]]):
         say(line, wrap=True)
     _print_family(result["verdicts"], "Verdicts (simultaneous intervals)")

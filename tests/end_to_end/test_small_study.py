@@ -1,4 +1,4 @@
-"""A study whose scores are broken down by a column, with a target in English alone and retrieval after a training."""
+"""A small study: scores by a column, a target in English alone, retrieval after a training, and a step that fails."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from support import changed, invoke
+from xstilts.cli import study_and_report
 from xstilts.config.load import load_study
 from xstilts.errors import XstiltsError
 from xstilts.runs.reader import read_run
@@ -89,3 +90,25 @@ def test_retrieval_follows_only_a_target_with_a_training(tmp_path, encoder_folde
     with pytest.raises(XstiltsError) as caught:
         load_study(study(tmp_path, encoder_folder("bert"), targets=targets))
     assert caught.value.kind == "bad-setting" and "after" in caught.value.why
+
+
+def test_a_failed_step_leaves_a_report_that_names_it(tmp_path, encoder_folder, monkeypatch):
+    local = study_and_report._local
+
+    def failing(*settings):
+        execute = local(*settings)
+
+        def run(plan, store, wanted, report):
+            [lost] = [f for f, step in plan.steps.items() if step.label == "score pocket-nli after near · mine 2"]
+            outcome = execute(plan, store, [f for f in wanted if f != lost], report)
+            report({"event": "failed", "step": lost, "why": "the disk of its node broke"})
+            outcome.failed[lost] = "the disk of its node broke"
+            return outcome
+
+        return run
+
+    monkeypatch.setattr(study_and_report, "_local", failing)
+    path, out = study(tmp_path, encoder_folder("bert")), tmp_path / "run"
+    printed = " ".join(invoke("study", path, "--data", tmp_path, "--out", out, code=4).split())
+    assert "'pocket-nli' has 1 of 2 runs of arm 'near'" in printed
+    assert "the disk of its node broke" in (out / "report.html").read_text()
