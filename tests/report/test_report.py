@@ -18,6 +18,7 @@ from xstilts.report import charts
 from xstilts.report.charts import contrasts_chart, distance_chart, heat_map, languages_chart, svg
 from xstilts.report.console import interval, signed
 from xstilts.report.page import write_page
+from xstilts.report.paper import COLUMNS, write_paper
 from xstilts.report.sentences import expectation, remarks
 from xstilts.report.tables import budget_table, by_distance, slug, target_table
 from xstilts.report.terminal import print_report
@@ -59,7 +60,7 @@ def result() -> dict[str, Any]:
     return {
         "study": {
             "name": "tiny", "question": "Does distance help?", "seed": 7, "equivalence": 0.5, "level": 0.95,
-            "primary": ["xnli"], "contrasts": [v["contrast"] for v in verdicts],
+            "measure": "syntax", "primary": ["xnli"], "contrasts": [v["contrast"] for v in verdicts],
             "controls": [v["contrast"] for v in controls], "metrics": {"xnli": "accuracy"},
             "roles": {name: arm.get("role", "arm") for name, arm in arms.items()},
             "types": {"xnli": "classification"}, "labels_withheld": [], "arms": arms,
@@ -132,6 +133,22 @@ def test_artificial_languages_are_named_as_such_wherever_a_score_stands(result, 
         assert "artificial languages" in part
     rows = csv.DictReader(io.StringIO((tmp_path / "made" / "tables.csv").read_text()))
     assert {row["data"] for row in rows} == {"artificial"}
+
+
+def test_a_run_writes_what_goes_into_a_paper(result, tmp_path):
+    result["scores"] = [{**row, "arm": row["arm"].replace("far", "fa_r & 50%")} for row in result["scores"]]
+    out = write_paper(result, tmp_path)
+    table, markdown = ((out / f"scores-xnli.{kind}").read_text() for kind in ("tex", "md"))
+    assert r"fa\_r \& 50\%" in table and "fa_r & 50%" in markdown and r"\toprule" in table
+    assert len({line.count(" & ") for line in table.splitlines() if line.endswith(r"\\")}) == 1, "rows are equally long"
+    assert "+3.25" in (out / "contrasts.md").read_text() and "better" in (out / "contrasts.tex").read_text()
+    keys = set(re.findall(r"\\citep{(\w+)}", (out / "methods.tex").read_text()))
+    assert keys and keys <= set(re.findall(r"@\w+{(\w+),", (out / "references.bib").read_text()))
+    assert "[@" not in (out / "methods.md").read_text()
+    for columns, points in COLUMNS.items():
+        figures = sorted(out.glob(f"*-{columns}.pdf"))
+        widths = [float(re.search(rb"MediaBox \[0 0 ([\d.]+)", file.read_bytes())[1]) for file in figures]
+        assert figures and all(width <= points + 1 for width in widths)
 
 
 def page_of(result: dict[str, Any], run: Path, draw: bool = False) -> str:

@@ -107,12 +107,14 @@ def verify(run: options.RUN = Path("runs/pocket")) -> None:
 def _report(run: Path, warnings: bool) -> None:
     from xstilts.analysis import analyse
     from xstilts.report.page import write_page
+    from xstilts.report.paper import write_paper
     from xstilts.report.terminal import print_report
     from xstilts.runs.run_files import ANALYSIS, write_json
 
     result = analyse(run)
     write_json(run, ANALYSIS, result)
     write_page(result, run)
+    write_paper(result, run)
     print_report(result, run, warnings)
 
 

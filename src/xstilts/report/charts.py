@@ -1,5 +1,6 @@
 """The figures, as Altair charts made from the result of an analysis."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import altair as alt
@@ -7,7 +8,7 @@ import vl_convert
 
 from xstilts.report.console import interval, number, signed, visible
 from xstilts.report.sentences import correlation
-from xstilts.report.tables import artificial, by_distance, language_name, target_table
+from xstilts.report.tables import artificial, by_distance, language_name, slug, target_table, targets
 
 Result = dict[str, Any]
 
@@ -214,3 +215,26 @@ def power_chart(result: Result) -> Any:
     asked = chart_of([{"share": result["share"]}], y="share:Q").mark_rule(strokeDash=[5, 4], color="currentColor")
     title = f"{result['design']['languages']} held-out languages, {result['design']['clusters']:,} item clusters"
     return layered(title, asked, base.mark_line(), base.mark_point(filled=True, size=60, opacity=1), height=260)
+
+
+def charts_of(result: Result) -> Iterator[tuple[str, Any, str, Any]]:
+    """Kind, key, file name and chart of everything that a run has to show.
+
+    File names are numbered, because names in the study may differ only in characters that a file name cannot hold.
+    """
+    for family in ("verdicts", "controls"):
+        if result[family]:
+            yield "contrasts", family, f"contrasts-{family}", contrasts_chart(result, family)
+    judged = [row["contrast"] for row in result["verdicts"]]
+    rows = [row for row in result["languages"] if row["held_out"] and row["contrast"] in judged]
+    shown = dict.fromkeys((row["contrast"], row["target"]) for row in rows)
+    for position, (contrast, target) in enumerate(shown, 1):
+        name = f"languages-{position:02d}-{slug(contrast)}-{slug(target)}"
+        yield "languages", (contrast, target), name, languages_chart(result, contrast, target)
+    for position, gains in enumerate(result["distance"], 1):
+        if any(point["distance"] is not None for point in gains["points"]):
+            name = f"distance-{position:02d}-{slug(gains['contrast'])}"
+            yield "distance", gains["contrast"], name, distance_chart(gains, result)
+    for position, target in enumerate(targets(result), 1):
+        name = f"scores-{position:02d}-{slug(target)}"
+        yield "scores", target, name, heat_map(result, target)

@@ -1,6 +1,5 @@
 """The report as one HTML file that loads nothing from elsewhere."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +23,8 @@ def write_page(result: Result, run: Path) -> Path:
     """Write `report.html`, `tables.csv` and `charts/*.svg` into a run folder; the path of the page."""
     drawn: dict[str, dict[Any, Markup]] = {}
     (run / CHARTS).mkdir(parents=True, exist_ok=True)
-    for kind, key, name, text in _charts(result):
+    for kind, key, name, chart in charts.charts_of(result):
+        text = charts.svg(chart)
         write_atomically(run / CHARTS / f"{name}.svg", charts.standalone(text))
         drawn.setdefault(kind, {})[key] = Markup(text)
     write_atomically(run / TABLES, tables.scores_csv(result))
@@ -49,29 +49,6 @@ def write_page(result: Result, run: Path) -> Path:
     )
     write_atomically(run / REPORT, page)
     return run / REPORT
-
-
-def _charts(result: Result) -> Iterator[tuple[str, Any, str, str]]:
-    """Kind, key, file name and SVG of every chart with something to show.
-
-    File names are numbered, because names in the study may differ only in characters that a file name cannot hold.
-    """
-    for family in ("verdicts", "controls"):
-        if result[family]:
-            yield "contrasts", family, f"contrasts-{family}", charts.svg(charts.contrasts_chart(result, family))
-    judged = [row["contrast"] for row in result["verdicts"]]
-    rows = [row for row in result["languages"] if row["held_out"] and row["contrast"] in judged]
-    shown = dict.fromkeys((row["contrast"], row["target"]) for row in rows)
-    for position, (contrast, target) in enumerate(shown, 1):
-        name = f"languages-{position:02d}-{tables.slug(contrast)}-{tables.slug(target)}"
-        yield "languages", (contrast, target), name, charts.svg(charts.languages_chart(result, contrast, target))
-    for position, gains in enumerate(result["distance"], 1):
-        if any(point["distance"] is not None for point in gains["points"]):
-            name = f"distance-{position:02d}-{tables.slug(gains['contrast'])}"
-            yield "distance", gains["contrast"], name, charts.svg(charts.distance_chart(gains, result))
-    for position, target in enumerate(tables.targets(result), 1):
-        name = f"scores-{position:02d}-{tables.slug(target)}"
-        yield "scores", target, name, charts.svg(charts.heat_map(result, target))
 
 
 def _languages(result: Result) -> list[Result]:
