@@ -95,7 +95,11 @@ def test_a_plan_merges_equal_steps_and_knows_what_is_still_needed():
     assert plan.needed([], [c]) == [a, b, c]
     assert plan.needed([b], [c, d]) == [a, c, d]
     assert plan.needed([a, b, c], [c]) == []
-    assert plan.priority() == {a: 8.0, b: 7.0, c: 2.0, d: 1.0}
+    assert plan.needed([a, b], [c], unusable=[a]) == [c]
+    assert plan.needed([a, b], [c], unusable=[b]) == [b, c]
+    longer = plan.add(step("es", {"longer": b}))
+    assert plan.needed([a, b], [longer], unusable=[b]) == [longer], "it reads the record alone"
+    assert plan.priority() == {a: 8.0, b: 7.0, c: 2.0, d: 1.0, longer: 1.0}
     with pytest.raises(KeyError):
         Plan().add(second)
 

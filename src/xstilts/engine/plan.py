@@ -11,6 +11,9 @@ from typing import Any
 from xstilts.engine.result import write_atomically
 from xstilts.errors import XstiltsError
 
+RECORD = "longer"
+"""The name of an input of which a step reads the record alone, not the model."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -74,13 +77,16 @@ class Plan:
     def needed(self, finished: Iterable[str], wanted: Iterable[str], unusable: Iterable[str] = ()) -> list[str]:
         """The steps still to run for `wanted`, in order; what only a finished step needs is left out.
 
-        unusable: finished steps that run again if a step that is not finished needs them.
+        unusable: finished trainings whose models are gone; they run again if a step that is not finished needs a model.
         """
         done = set(finished)
-        needed, usable = set(wanted) - done, done.difference(unusable)
+        needed, gone = set(wanted) - done, set(unusable)
         for f in reversed(self.steps):
             if f in needed:
-                needed.update(set(self.steps[f].inputs.values()) - usable)
+                inputs = self.steps[f].inputs.items()
+                needed |= {
+                    source for name, source in inputs if source not in done or (source in gone and name != RECORD)
+                }
         return [f for f in self.steps if f in needed]
 
     def ready(self, finished: Iterable[str], todo: Iterable[str]) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from xstilts.context import Context, Progress
-from xstilts.engine.plan import Plan, Step
+from xstilts.engine.plan import RECORD, Plan, Step
 from xstilts.engine.store import Store
 from xstilts.errors import STEP_FAILED, XstiltsError
 
@@ -52,7 +52,7 @@ def run_alone(plan: Plan, fingerprint: str, store: Store) -> float | None:
     if store.has(fingerprint) and not store.discarded([fingerprint]) and not store.inspect(fingerprint):
         return None
     sources = dict.fromkeys(step.inputs.values())
-    discarded = store.discarded(sources)
+    discarded = store.discarded(source for name, source in step.inputs.items() if name != RECORD)
     missing = [f for f in sources if not store.has(f) or store.inspect(f) or f in discarded]
     if missing:
         named = "; ".join(f"{plan.steps[f].label} ({f[:12]})" for f in missing[:3])
