@@ -1,6 +1,7 @@
 """Progress of a study: while it runs, after it was killed, and when it is finished, with the times of its events."""
 
 import json
+import re
 import socket
 import threading
 import time
@@ -70,6 +71,15 @@ def test_time_left_follows_from_the_times_of_events(plan):
     assert watcher.position() == "20/40 steps, 3:20 left" and watcher.share() == pytest.approx(0.5)
     assert watcher.summary() == "20 steps took 200 s of compute, 5.00 times the estimate"
     assert clock(None) == "?"
+
+
+def test_without_a_terminal_a_line_a_minute_says_how_far_a_study_is(plan, capsys):
+    watcher = Watcher(plan)
+    for event in session(plan, "a", 1000.0, 10.0):
+        watcher(event)
+    lines = [line for line in capsys.readouterr().out.splitlines() if " left" in line]
+    assert 4 <= len(lines) <= 7, "forty steps of ten seconds take less than seven minutes"
+    assert all(re.match(r"\d+/40 steps, \d+:\d\d left", line) for line in lines)
 
 
 def test_half_a_line_and_steps_of_another_plan_are_skipped(tmp_path):

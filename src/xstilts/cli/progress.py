@@ -11,9 +11,12 @@ from xstilts.costs.estimate import compared, comparison
 from xstilts.engine import Plan
 from xstilts.report.console import say, visible
 
+LINE_SECONDS = 60.0
+"""How often a line is printed if there is no terminal to draw a bar in."""
+
 
 class Watcher:
-    """Draws a bar with the time left from the events of a run; prints a line every 20 steps if there is no terminal.
+    """Draws a bar with the time left from the events of a run; prints a line a minute if there is no terminal.
 
     Time left is the estimated cost of the remaining steps, at the pace of the finished steps of the same kind. All
     times are those of the events, so that the log of a run can be replayed: with `replay`, progress is not printed.
@@ -28,7 +31,7 @@ class Watcher:
         """Steps that run now: when each began, and the share of it that is done."""
         self.seconds: dict[str, float] = {}
         """Seconds of each step that finished in this session."""
-        self.begin = self.now = time.time()
+        self.begin = self.now = self.printed = time.time()
         name, percent = TextColumn("{task.description}", markup=False), TextColumn("{task.percentage:>3.0f} %")
         columns = (name, BarColumn(), percent, TimeElapsedColumn(), TextColumn("{task.fields[left]}"))
         self.progress = Progress(*columns, console=self.console, transient=True)
@@ -49,7 +52,7 @@ class Watcher:
         self.now = event.get("time", time.time())
         if name == "plan":
             if event.get("session", "") != self.session:
-                self.session, self.begin = event.get("session", ""), self.now
+                self.session, self.begin, self.printed = event.get("session", ""), self.now, self.now
                 self.seconds, self.running = {}, {}
                 self.progress.tasks[0].start_time = time.monotonic() - (time.time() - self.begin)
             self.todo, self.steps, self.jobs = set(event["todo"]), len(event["todo"]), event["slots"]
@@ -72,10 +75,13 @@ class Watcher:
                 say(f"{name}: {step.label}: {': '.join(event['why'].splitlines()[:2])}", console=self.console)
             else:
                 self.seconds[fingerprint] = event["seconds"]
-                noteworthy = (self.steps - len(self.todo)) % 20 == 0 or step.kind == "pretrain"
-                if noteworthy and not self.replay and not self.console.is_terminal:
-                    say(f"{self.position()} · {step.label}", console=self.console)
-        if self.console.is_terminal and not self.replay:
+        if self.replay:
+            return
+        if not self.console.is_terminal and self.now - self.printed >= LINE_SECONDS:
+            self.printed = self.now
+            now = [f"{self.plan.steps[f].label} {share:.0%}" for f, (_, share) in self.running.items()]
+            say(" · ".join([self.position(), *now]), console=self.console)
+        elif self.console.is_terminal:
             label = visible(next((self.plan.steps[f].label[:44] for f in self.running), ""))
             description, left = f"{self.steps - len(self.todo)}/{self.steps} steps · {label}", clock(self.left())
             self.progress.update(self.bar, description=description, completed=self.share(), left=f"{left} left")
