@@ -279,7 +279,8 @@ def test_missing_pieces_do_not_crash(result: dict[str, Any], tmp_path: Path) -> 
     assert "no rank correlation" in html and not re.search(r"\b(None|nan)\b", html)
     assert "No baseline was scored" in printed and "Controls" not in printed
     empty = bare | {"verdicts": [], "scores": [], "languages": [], "distance": []}
-    assert "there is no verdict" in page_of(empty, tmp_path) and terminal_of(empty, tmp_path)
+    assert "can be judged yet" in page_of(empty, tmp_path) and terminal_of(empty, tmp_path)
+    assert "there is no verdict" in page_of(empty | {"study": empty["study"] | {"contrasts": []}}, tmp_path)
 
 
 def test_excluded_languages_budgets_and_provenance(result: dict[str, Any], tmp_path: Path) -> None:
