@@ -9,8 +9,10 @@ import signal
 import socketserver
 import subprocess
 import sys
+import tarfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,9 @@ from xstilts.engine.scheduler import Scheduler
 from xstilts.errors import MISSING, STEP_FAILED, XstiltsError
 from xstilts.tasks.data_source import WorldSource
 from xstilts.tasks.task import Task
+
+sys.path.insert(0, str(ROOT / "scripts"))
+import pack_store
 
 
 def text_task(rows):
@@ -682,3 +687,17 @@ def test_models_are_discarded_once_nothing_needs_them_and_come_back_if_something
     outcome, _ = run(later, store)
     assert set(outcome.seconds) == {trained.fingerprint, list(later.steps)[-1]}
     assert weights.exists() and not store.discarded(later.steps)
+
+
+def test_a_packed_store_continues_elsewhere_without_models(store, encoder_folder, tmp_path):
+    trained = training(encoder_folder("bert"))
+    rows = step(inputs={"model": trained.fingerprint})
+    scored = replace(rows, kind="predict")
+    plan = plan_of(trained, scored)
+    run(plan, store)
+    pack_store.pack(store.root, tmp_path / "packed.tar.xz")
+    with tarfile.open(tmp_path / "packed.tar.xz") as archive:
+        archive.extractall(tmp_path / "elsewhere", filter="data")
+    there = Store(tmp_path / "elsewhere")
+    assert not run(plan, there)[0].seconds and there.discarded(plan.steps) == {trained.fingerprint}
+    assert not (there.path(trained.fingerprint) / "model.safetensors").exists()

@@ -18,6 +18,8 @@ from xstilts.engine.result import MANIFEST, damage, differs, discard, manifest, 
 from xstilts.errors import XstiltsError
 
 FINGERPRINT = re.compile(r"[0-9a-f]{32}")
+KEPT = ("history.json",)
+"""What remains of a training whose model is deleted: its record."""
 NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.ENOTDIR)
 
 
@@ -58,7 +60,7 @@ class Store:
 
     def discard_model(self, fingerprint: str) -> None:
         """Deletes the model that a finished training made; the record of the training stays."""
-        discard(self.path(fingerprint), kept=("history.json",))
+        discard(self.path(fingerprint), KEPT)
 
     def discarded(self, fingerprints: Iterable[str]) -> set[str]:
         """The finished trainings among these whose models were deleted: no other step can read them."""
