@@ -1,7 +1,8 @@
 """Pack what a study has finished into an archive, without models, so that it continues on another machine.
 
     python scripts/pack_store.py runs/store finished.tar.xz
-    mkdir -p elsewhere/store && tar -xf finished.tar.xz -C elsewhere/store       # then `xstilts study … --store elsewhere/store`
+    mkdir -p elsewhere/store && tar -xf finished.tar.xz -C elsewhere/store
+    xstilts study … --store elsewhere/store
 
 The archive holds predictions and the records of trainings, which is all that scores are computed from. A training whose
 model a later step needs runs again. Prepared data, tokens and encoders are left out: they are quickly made again.
