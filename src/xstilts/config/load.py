@@ -1,4 +1,4 @@
-"""Read studies, with everything that they extend, and files of tasks; all mistakes in a file are reported at once."""
+"""Read studies, with everything that they extend, and task files; all mistakes in a file are reported at once."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -66,14 +66,14 @@ def load_study(name: str, quick: bool = False, **changes: Any) -> Study:
 def read_task_file(path: Path) -> dict[str, Task]:
     """Read the tasks of a YAML file, by name; raises XstiltsError that lists every mistake with its line."""
     if not path.is_file():
-        why = "a file of tasks has entries like those of the catalogue"
-        raise XstiltsError("missing-file", f"there is no file of tasks {path}", why, "check the path")
+        why = "a task file has entries like those of the catalogue"
+        raise XstiltsError("missing-file", f"there is no task file {path}", why, "check the path")
     file = parse(path.read_text(encoding="utf-8", errors="replace"), str(path))
     of_studies = file.settings.keys() & (Study.model_fields.keys() - Task.model_fields.keys())
     if marks := [key for key in of_studies if not _is_task_entry(file.settings[key])]:
         why = f"it has the settings of a study: {', '.join(sorted(marks))}"
         hint = "give a file of task entries, like those that a study has under `tasks:`; see docs/tasks.md"
-        raise XstiltsError("bad-file", f"{path} is a study, not a file of tasks", why, hint)
+        raise XstiltsError("bad-file", f"{path} is a study, not a task file", why, hint)
     tasks, mistakes = _read_tasks(file.settings)
     file.check(mistakes)
     return tasks

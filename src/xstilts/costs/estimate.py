@@ -126,6 +126,7 @@ class _Pricing:
         return Estimate(0, 0, seconds, stored, size.assumed > 0, (TORCH + EXAMPLE * size.examples) / 1e9)
 
     def fine_tune(self, step: Step) -> Estimate:
+        """A training on one or several tasks, with its evaluations."""
         arguments, batch, mlm = step.arguments, step.arguments["batch_size"], step.arguments["mlm"]
         shape = self.shapes[step.fingerprint] = self.shapes[step.inputs["encoder"]]
         tasks, sampling, oracle = arguments["tasks"], arguments["sampling"], self.read(step, "oracle")
@@ -187,6 +188,8 @@ def compared(plan: Plan, measured: Mapping[str, float]) -> list[dict[str, Any]]:
 def record(plan: Plan, device: str, measured: Mapping[str, float]) -> list[dict[str, Any]]:
     """The rows of `compared`; what the steps took is added to the user's file, for later plans on this device.
     A study does not fail because that file, or the user's rates, cannot be read or written."""
+    if not measured:
+        return []
     with suppress(OSError, XstiltsError):
         base, uncorrected = rates(device).model_copy(update={"ratios": {}}), Plan({**plan.steps})
         table = measured_steps()

@@ -69,7 +69,8 @@ def _drain(scheduler: Scheduler, threads: int, events: Queue) -> None:
             with suppress(Empty, RayError):
                 while True:
                     event = events.get_nowait()
-                    started |= {event["step"]} if event["event"] == "started" else set()
+                    if event["event"] == "started":
+                        started.add(event["step"])
                     scheduler.report(event)
             for reference in done:
                 fingerprint = running.pop(reference)[0].fingerprint
@@ -78,8 +79,9 @@ def _drain(scheduler: Scheduler, threads: int, events: Queue) -> None:
                     scheduler.settle(fingerprint, ray.get(reference))
                 except RayError as error:
                     scheduler.lose(fingerprint, f"{type(error).__name__}: {str(error).splitlines()[0]}")
+            nodes = ray.nodes()
             for reference, (step, memory) in list(running.items()):
-                if step.fingerprint not in started and memory > _memory(step, scheduler, threads):
+                if step.fingerprint not in started and memory > _memory(step, scheduler, threads, nodes):
                     del running[reference]  # the machine that had so much left before the step could start
                     ray.cancel(reference, force=True)
                     running |= _submit(step, scheduler, threads, events)
@@ -91,7 +93,8 @@ def _drain(scheduler: Scheduler, threads: int, events: Queue) -> None:
 def _total(threads: int) -> dict[str, float]:
     """The cluster's resources for `Scheduler.take`, at least one step: tasks without room wait in Ray's queue, so that
     an autoscaling cluster grows."""
-    cores, gpus, memory = (float(ray.cluster_resources().get(name, 0.0)) for name in ("CPU", "GPU", "memory"))
+    resources = ray.cluster_resources()
+    cores, gpus, memory = (float(resources.get(name, 0.0)) for name in ("CPU", "GPU", "memory"))
     return {"steps": max(1.0, cores // threads), "gpus": gpus, "memory": memory / 1e9}
 
 
@@ -122,14 +125,15 @@ def largest(nodes: list[Mapping[str, Any]], resources: Resources, threads: int) 
     return max((r.get("memory", 0.0) / 1e9 for r in fitting), default=0.0)
 
 
-def _memory(step: Step, scheduler: Scheduler, threads: int) -> float:
+def _memory(step: Step, scheduler: Scheduler, threads: int, nodes: list[Mapping[str, Any]]) -> float:
     """GB that a step asks for: what it needs, and at most what the largest machine has."""
     resources = scheduler.running[step.fingerprint]
-    return min(resources.get("memory", 0), largest(ray.nodes(), resources, threads))
+    return min(resources.get("memory", 0), largest(nodes, resources, threads))
 
 
 def _submit(step: Step, scheduler: Scheduler, threads: int, events: Queue) -> dict[Any, tuple[Step, float]]:
-    resources, memory = scheduler.running[step.fingerprint], _memory(step, scheduler, threads)
+    resources = scheduler.running[step.fingerprint]
+    memory = _memory(step, scheduler, threads, ray.nodes())
     cores, gpus = _cores(resources, threads), round(resources.get("gpus", 0))
     amounts = {"num_cpus": cores, "num_gpus": gpus, "memory": int(1e9 * memory) or None}
     task = _task.options(name=step.label, max_retries=0, scheduling_strategy="SPREAD", **amounts)

@@ -80,7 +80,7 @@ class Store:
             return folder
         if broken and not self.url:
             raise _damaged(fingerprint, broken)
-        if not self.has(fingerprint):
+        if not self.url or not self.has(fingerprint):
             why, hint = f"it is not in {self.place}", "run the study again: it computes what is missing"
             raise XstiltsError("missing-data", f"step {fingerprint} has no result", why, hint)
         with self._placing(fingerprint) as copy:
