@@ -148,6 +148,16 @@ def test_the_pooler_of_an_encoder_is_kept_and_each_training_draws_a_missing_one(
         assert not has_pooler or torch.equal(poolers[0], base.pooler.dense.weight)
 
 
+def test_a_study_can_replace_settings_of_a_loaded_configuration(encoder_folder, tmp_path):
+    folder = encoder_folder("bert")
+    out = fetched(folder, tmp_path / "out", config={"hidden_dropout_prob": 0.0})
+    assert with_head(out, HEAD, LABELS, seed=1).config.hidden_dropout_prob == 0
+    assert equal_weights(load_file(out / "model.safetensors"), load_file(folder / "model.safetensors"))
+    with pytest.raises(XstiltsError) as error:
+        fetched(folder, tmp_path / "other", config={"hidden_dropout": 0.0})
+    assert error.value.kind == "bad-setting" and "hidden_dropout_prob" in error.value.hint
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_encoder_without_a_masked_language_model_head_gets_none(kind, encoder_folder, tokenizer, tmp_path):
     """A sentence encoder: it can be fine-tuned as before, and masked language modelling refuses it."""

@@ -138,15 +138,22 @@ class Pretraining(Entry):
 
 
 class Encoder(Checked):
-    """An encoder: loaded from a folder or a hub repository, or pretrained here `seeds` times."""
+    """An encoder: loaded from a folder or a hub repository, or pretrained here `seeds` times.
+
+    config: settings that replace those of the loaded model's configuration, such as its dropout.
+    """
 
     load: str = ""
     revision: str = ""
+    config: dict[str, Any] = {}
     pretrain: Pretraining | None = None
     seeds: Positive = 1
 
     def rules(self) -> Rules:
-        return [(bool(self.load) == bool(self.pretrain), "", "give either `load` or `pretrain`")]
+        return [
+            (bool(self.load) == bool(self.pretrain), "", "give either `load` or `pretrain`"),
+            (bool(self.config and self.pretrain), "config", "is for a loaded encoder: `pretrain` has its own `config`"),
+        ]
 
 
 class Translator(Entry):

@@ -12,7 +12,7 @@ import transformers
 from safetensors import SafetensorError
 
 from xstilts.context import Context
-from xstilts.errors import Kind, XstiltsError
+from xstilts.errors import Kind, XstiltsError, did_you_mean
 from xstilts.tasks.task_types import TRAINED
 
 logging.getLogger("transformers").setLevel(logging.ERROR)
@@ -106,19 +106,27 @@ def fetch(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context
     """Writes an encoder from a folder or the hub, with its masked-language-model head if it has one, and its tokenizer.
 
     arguments: `load` (folder or repository), `revision` (a commit of the repository), `random_weights` (keeps only
-    the configuration, as a baseline), `seed` (of those weights), `content` (checksum of a local folder).
+    the configuration, as a baseline), `seed` (of those weights), `content` (checksum of a local folder), `config`
+    (settings that replace those of the configuration; none if it is missing).
     """
-    place, revision = arguments["load"], arguments["revision"] or None
+    place, revision, settings = arguments["load"], arguments["revision"] or None, arguments.get("config", {})
     config = load_pretrained("AutoConfig", place, revision=revision)
+    if unknown := [name for name in settings if not hasattr(config, name)]:
+        what, hint = (
+            f"the configuration of '{place}' has no setting '{unknown[0]}'",
+            did_you_mean(unknown[0], vars(config)),
+        )
+        raise XstiltsError("bad-setting", what, "`config` replaces settings", hint or "see its config.json")
+    config.update(settings)
     tokenizer = load_pretrained("AutoTokenizer", place, revision=revision)
     auto_class = "AutoModel" if missing_heads(config.model_type, ["mlm"]) else MASKED_LM
     torch.manual_seed(arguments["seed"])
     if arguments["random_weights"]:
         model = getattr(transformers, auto_class).from_config(config)
     else:
-        model, missing = load_model(auto_class, place, revision=revision)
+        model, missing = load_model(auto_class, place, revision=revision, config=config)
         if missing and auto_class == MASKED_LM:  # the class of the head may lack the pooler that the files have
-            model, missing = load_model("AutoModel", place, revision=revision)
+            model, missing = load_model("AutoModel", place, revision=revision, config=config)
         if missing:  # each training draws a pooler of its own
             model.pooler = None
     save(model, tokenizer, out)

@@ -121,6 +121,7 @@ class StudyPlan:
             step_kind, function, inputs = "fetch", "xstilts.models.encoders:fetch", {}
             seed = derive(study.seed, name, "random weights")
             arguments = {**model_of(entry), "random_weights": random_weights, "seed": seed}
+            arguments |= {"config": entry.config} if entry.config else {}
         else:
             step_kind, function = "pretrain", "xstilts.training.phases:pretrain"
             corpus = frozen.tasks[pretraining.corpus]
