@@ -148,7 +148,7 @@ def test_help_and_look_ups_do_not_import_torch(tmp_path):
     ("words", "code", "says"),
     [
         (["study", "pockett"], 3, "did you mean 'pocket'"),
-        (["study", "laptop", "--data-source", "files"], 3, "--data"),
+        (["study", "laptop", "--data-source", "files"], 3, "there is no folder ./models/e5-small"),
         (["study", "laptop", "--data", "nowhere"], 3, "there is no data folder nowhere"),
         (["report", "nothing"], 3, "nothing is not a run folder"),
         (["languages", "Swahilli"], 2, "Swahili"),

@@ -79,7 +79,7 @@ def test_embeddings_equal_those_of_the_package(package, e5_folder, sentences):
     mask = batch["attention_mask"][:, :, None]
     means = ((states * mask).sum(1) / mask.sum(1)).numpy()
     cosines = (means / np.linalg.norm(means, axis=1, keepdims=True) * package.passage(texts)).sum(1)
-    assert cosines.min() > 0.9985 and np.median(cosines) > 0.9999
+    assert cosines.min() > 0.998 and np.median(cosines) > 0.9999
 
 
 @pytest.mark.parametrize("data", [b"", b"E5S1", b"GGUF" + bytes(200)])

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from made_runs import make_run
+from made_runs import make_run, sealed
 from support import invoke
 from xstilts.config.load import load_study
 from xstilts.errors import XstiltsError
@@ -188,7 +188,7 @@ def run_folder(folder, task, kind, predictions, problems):
     record = {"label": "any", "step": "f", "task": task, "split": "test", "language": "sw", "translator": ""}
     left_out = [{**record, "unlabelled": 0, "problems": problems}] if problems else []
     (folder / "left-out.json").write_text(json.dumps(left_out))
-    return folder
+    return sealed(folder)
 
 
 def problem(line):

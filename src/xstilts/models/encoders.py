@@ -71,7 +71,11 @@ def load_model(auto_class: str, place: str | Path, **options: Any) -> tuple[Any,
     model, info = load_pretrained(auto_class, place, **options)
     if any(name.startswith("lm_predictions.") for name in info["unexpected_keys"]) and auto_class == MASKED_LM:
         # DeBERTa-v3 stores its head under a name that `transformers` reads only with this setting
-        model, info = load_pretrained(auto_class, place, legacy=False, **options)
+        if "config" in options:
+            options["config"].update({"legacy": False})
+        else:
+            options["legacy"] = False
+        model, info = load_pretrained(auto_class, place, **options)
     missing = sorted(info["missing_keys"])
     prefix = "" if model.base_model is model else f"{model.base_model_prefix}."
     if absent := [name for name in missing if name.startswith(prefix) and "pooler" not in name]:
@@ -118,15 +122,16 @@ def fetch(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context
         )
         raise XstiltsError("bad-setting", what, "`config` replaces settings", hint or "see its config.json")
     config.update(settings)
+    options = {"revision": revision, "config": config}
     tokenizer = load_pretrained("AutoTokenizer", place, revision=revision)
     auto_class = "AutoModel" if missing_heads(config.model_type, ["mlm"]) else MASKED_LM
     torch.manual_seed(arguments["seed"])
     if arguments["random_weights"]:
         model = getattr(transformers, auto_class).from_config(config)
     else:
-        model, missing = load_model(auto_class, place, revision=revision, config=config)
+        model, missing = load_model(auto_class, place, **options)
         if missing and auto_class == MASKED_LM:  # the class of the head may lack the pooler that the files have
-            model, missing = load_model("AutoModel", place, revision=revision, config=config)
+            model, missing = load_model("AutoModel", place, **options)
         if missing:  # each training draws a pooler of its own
             model.pooler = None
     save(model, tokenizer, out)

@@ -169,8 +169,8 @@ def some(settings: Any, *names: str) -> dict[str, Any]:
 
 def model_of(entry: Encoder | Translator) -> dict[str, str]:
     """What identifies the files of a model: its repository and revision, or the checksums of a local folder's files."""
-    content = ""
-    if not on_hub(entry.load):
-        files = sorted(path for path in Path(entry.load).iterdir() if path.is_file())
-        content = digest([[path.name, checksum(path)] for path in files])
-    return {"load": entry.load, "revision": entry.revision, "content": content}
+    if on_hub(entry.load):
+        return {"load": entry.load, "revision": entry.revision, "content": ""}
+    files = sorted(path for path in Path(entry.load).iterdir() if path.is_file())
+    content = digest([[path.name, checksum(path)] for path in files])
+    return {"load": str(Path(entry.load)), "revision": entry.revision, "content": content}
