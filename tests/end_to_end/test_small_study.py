@@ -42,7 +42,9 @@ def study(folder, encoder, **changes):
 def test_scores_are_broken_down_by_the_values_of_a_column(tmp_path, encoder_folder):
     path, out = study(tmp_path, encoder_folder("bert")), tmp_path / "run"
     invoke("study", path, "--data", tmp_path, "--out", out)
-    rows = json.loads((out / "analysis.json").read_text())["breakdowns"]
+    result = json.loads((out / "analysis.json").read_text())
+    assert {row["arm"] for row in result["baselines"] if row["target"] == "domains"} == {"none", "near", "once"}
+    rows = result["breakdowns"]
     assert [(row["column"], row["value"], row["examples"]) for row in rows] == [
         ("domain", "new", 9),
         ("domain", "old", 15),

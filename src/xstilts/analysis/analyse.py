@@ -192,16 +192,17 @@ def _scores(tables: Iterable[ScoreTable], held_out: list[str]) -> list[Result]:
 
 
 def _against_baseline(run: Run, table: ScoreTable, encoders: list[str]) -> list[Result]:
-    """Each arm against the baseline of its target over the held-out languages: is it better at all?
+    """Each arm against the baseline of its target over the held-out languages (over all if it has none of these): is it
+    better at all?
 
     `beaten` is None if there is no interval to tell.
     """
     rows = []
-    held_out = set(run.plan["held_out"]) & set(table.languages)
-    cells = table.cells(BASELINE) if held_out else []
+    codes = [code for code in table.languages if code in run.plan["held_out"]] or table.languages
+    cells = table.cells(BASELINE)
     for arm in dict.fromkeys(cell[0] for cell in table.cluster_stats if cell[0] != BASELINE) if cells else ():
         ran = [name for name in encoders if table.cells(arm, name)]
-        comparison = compare_arms(run, arm, BASELINE, [table.target], encoders=ran)
+        comparison = compare_arms(run, arm, BASELINE, [table.target], encoders=ran, languages=codes)
         gain = effect(comparison)
         floor = float(np.mean([table.scores(cells, code) for code in comparison.languages[0]]))
         beaten = None if gain.low is None else gain.low > 0
