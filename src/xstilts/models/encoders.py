@@ -116,11 +116,9 @@ def fetch(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context
     place, revision, settings = arguments["load"], arguments["revision"] or None, arguments.get("config", {})
     config = load_pretrained("AutoConfig", place, revision=revision)
     if unknown := [name for name in settings if not hasattr(config, name)]:
-        what, hint = (
-            f"the configuration of '{place}' has no setting '{unknown[0]}'",
-            did_you_mean(unknown[0], vars(config)),
-        )
-        raise XstiltsError("bad-setting", what, "`config` replaces settings", hint or "see its config.json")
+        what = f"the configuration of '{place}' has no setting '{unknown[0]}'"
+        hint = did_you_mean(unknown[0], vars(config)) or "see its config.json"
+        raise XstiltsError("bad-setting", what, "`config` replaces settings", hint)
     config.update(settings)
     options = {"revision": revision, "config": config}
     tokenizer = load_pretrained("AutoTokenizer", place, revision=revision)

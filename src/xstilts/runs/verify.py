@@ -10,7 +10,8 @@ from xstilts.engine import checksum, digest, write_atomically
 from xstilts.errors import XstiltsError
 from xstilts.runs import run_files
 
-SEALED = tuple(f"{name}.json" for name in ("study", "plan", "cells", "left-out", "translations", "subwords"))
+SEALED = (run_files.STUDY, run_files.PLAN, run_files.CELLS,
+          run_files.LEFT_OUT, run_files.TRANSLATIONS, run_files.SUBWORDS)  # fmt: skip
 FOLDERS = (run_files.PREDICTIONS, run_files.AFTER_RETRY, run_files.BY_ORACLE)
 COPIED = ("name", "seed", "equivalence", "level", "measure", "primary")
 """Settings that `study.json` repeats from the plan."""

@@ -14,12 +14,12 @@ from typing import Any
 from xstilts.config.schema import Arm, Study, parse_contrast
 from xstilts.data.examples import available, required_tasks
 from xstilts.data.hub import mirror, resolve
-from xstilts.engine import digest
 from xstilts.errors import XstiltsError
 from xstilts.languages import distance_matrix, split_languages
 from xstilts.languages.split import Split
 from xstilts.models.hardware import choose_precision
 from xstilts.randomness import derive
+from xstilts.runs.verify import plan_hash
 from xstilts.study.source_languages import Sources, draw_sources, parts_of, side_of, translatable
 from xstilts.tasks.data_source import FileSource, HubSource, WorldSource
 from xstilts.tasks.task import Task, find_task, from_xtreme_folder
@@ -65,7 +65,7 @@ class Frozen:
         revisions = {name: getattr(task.source, "revision", "") for name, task in self.tasks.items()}
         facts = {"study": self.study.model_dump(mode="json"), **{name: getattr(self, name) for name in names}}
         facts["revisions"] = {name: revision for name, revision in revisions.items() if revision}
-        return {**facts, "hash": digest(facts)}
+        return {**facts, "hash": plan_hash(facts)}
 
 
 def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False, resolved: bool = False) -> Frozen:
