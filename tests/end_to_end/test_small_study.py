@@ -33,7 +33,8 @@ def study(folder, encoder, **changes):
                  "once": {"intermediate": "nli", "replicates": 1}},
         "targets": {"domains": {"training": {"task": "pocket-nli", **SMALL}}, "pocket-nli": {"training": SMALL},
                     "pairs": {"task": "pocket-tatoeba", "layers": [1]},
-                    "pairs-after": {"task": "pocket-tatoeba", "layers": [1], "after": "pocket-nli"}},
+                    "pairs-after": {"task": "pocket-tatoeba", "layers": [1], "after": "pocket-nli",
+                                    "arms": ["none", "near"]}},
         "contrasts": ["near - none"], "controls": [],
     }  # fmt: skip
     return changed(folder, **settings | changes)
@@ -44,6 +45,8 @@ def test_scores_are_broken_down_by_the_values_of_a_column(tmp_path, encoder_fold
     invoke("study", path, "--data", tmp_path, "--out", out)
     result = json.loads((out / "analysis.json").read_text())
     assert {row["arm"] for row in result["baselines"] if row["target"] == "domains"} == {"none", "near", "once"}
+    assert {row["arm"] for row in result["scores"] if row["target"] == "pairs-after"} == {"none", "near", "baseline"}
+    assert not result["missing"]
     rows = result["breakdowns"]
     assert [(row["column"], row["value"], row["examples"]) for row in rows] == [
         ("domain", "new", 9),
@@ -70,6 +73,21 @@ def test_an_arm_can_have_fewer_replicates_and_retrieval_can_follow_a_training(tm
     models = {target: planned.plan.steps[cell.predictions].inputs["model"] for target, cell in cells.items()}
     assert models["pairs"] == cells["pocket-nli"].intermediate
     assert models["pairs-after"] == models["pocket-nli"] == cells["pocket-nli"].training == cells["domains"].training
+
+
+def test_a_target_with_arms_of_its_own_is_compared_between_them_alone(tmp_path, encoder_folder):
+    path = study(tmp_path, encoder_folder("bert"))
+    planned = build_plan(freeze(load_study(path), tmp_path, "cpu"))
+    assert {cell.arm for cell in planned.cells if cell.target == "pairs-after"} == {"none", "near", "baseline"}
+
+    with pytest.raises(XstiltsError) as caught:
+        load_study(study(tmp_path, encoder_folder("bert"), contrasts=["once - none on pairs-after"]))
+    assert caught.value.kind == "bad-setting" and "once" in caught.value.why
+    targets = yaml.safe_load(Path(path).read_text())["targets"]
+    targets["pocket-nli"]["arms"] = ["none"]  # pairs-after follows it in arm `near` as well
+    with pytest.raises(XstiltsError) as caught:
+        load_study(study(tmp_path, encoder_folder("bert"), targets=targets, contrasts=["near - none on domains"]))
+    assert caught.value.kind == "bad-setting" and "pairs-after" in caught.value.why
 
 
 def test_a_target_in_english_alone_cannot_be_judged(tmp_path, encoder_folder):

@@ -56,6 +56,8 @@ def missing_cells(run: Run, tables: Mapping[str, ScoreTable]) -> list[str]:
             lacking.append(f"'{target}' is not scored yet")
             continue
         for arm, entry in frozen.get("arms", {}).items():
+            if (only := frozen["targets"].get(target, {}).get("arms")) and arm not in only:
+                continue
             planned = min(frozen["replicates"], entry.get("replicates") or frozen["replicates"]) * len(run.encoders)
             scored = len(tables[target].cells(arm))
             if scored < planned and (scored or not entry.get("mask_column")):

@@ -60,6 +60,9 @@ def _target_mistakes(name: str, study: Study, tasks: Tasks) -> Iterator[Mistake]
             yield below, "trains on a task with other labels than the target's, or in another order"
     if target.after in study.targets and not study.targets[target.after].training:
         yield (*place, "after"), f"'{target.after}' has no training, after which this target could be scored"
+    first = study.targets.get(target.after)
+    if first and first.arms and not (target.arms and set(target.arms) <= set(first.arms)):
+        yield (*place, "arms"), f"names other arms than '{target.after}' has: {', '.join(first.arms)}"
     if not task:
         return
     tuned = task.type in FINE_TUNED
@@ -134,6 +137,10 @@ def _contrast_mistakes(study: Study) -> Iterator[Mistake]:
         if len(arms) == 2 and arms[0] == arms[1] and contrast.left != contrast.right:
             yield place, "its arms are equal by definition: give one of them `independent: true`"
         judged += [(place, target) for target in parse_contrast(text, ()).targets]
+        for target in contrast.targets:
+            lacking = [arm for arm in key[:2] if arm in study.arms and target not in study.targets_of(arm)]
+            if target in study.targets and lacking:
+                yield place, f"target '{target}' has no arm '{lacking[0]}': write `{' - '.join(key[:2])} on TARGET`"
     for setting, name in judged:
         if name in study.targets and study.targets[name].labels_withheld:
             yield setting, f"the labels of '{name}' are withheld: it cannot be judged"

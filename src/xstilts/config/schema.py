@@ -205,11 +205,13 @@ class Training(Checked):
 class Target(Checked):
     """A task that is scored in all languages: after training in the anchor language, or by retrieval.
 
-    after: another target, after whose training the encoder of a retrieval is scored, not before.
+    after: another target, after whose training the encoder of a retrieval is scored, not before. arms: those that have
+    this target; all if empty.
     """
 
     task: TaskName = ""
     training: Training | None = None
+    arms: Annotated[tuple[ArmName, ...], AfterValidator(_check_unique)] = ()
     after: Annotated[str, _reference("target")] = ""
     test: str = "test"
     labels_withheld: bool = False
@@ -322,6 +324,10 @@ class Study(Checked):
 
     def rules(self) -> Rules:
         return [(not self.primary, "primary", "must name at least 1 target")]
+
+    def targets_of(self, arm: str) -> dict[str, Target]:
+        """The targets that an arm has."""
+        return {name: target for name, target in self.targets.items() if not target.arms or arm in target.arms}
 
 
 class Contrast(Entry):

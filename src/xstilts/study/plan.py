@@ -45,14 +45,15 @@ def _replicate(result: StudyPlan, name: str, encoder: str, base: str, replicate:
         first_tries = replace(result, retried=frozenset())  # a second try has as many updates
         longer = _intermediate(first_tries, arm.match_updates_of, base, randomness, f"{encoder} {replicate}")
     model = intermediate or base
-    labels = {target: f"{target} after {name} · {encoder} {replicate}" for target in study.targets}
+    targets = study.targets_of(name)
+    labels = {target: f"{target} after {name} · {encoder} {replicate}" for target in targets}
     trained: dict[str, str] = {}
-    for target, entry in study.targets.items():
+    for target, entry in targets.items():
         task = frozen.task_of(target)
         if entry.training and (not arm.mask_column or arm.mask_column in FINE_TUNED[task.type].MASKABLE):
             seed = derive(study.seed, randomness, entry.training.task, "target")  # targets of one training share it
             trained[target] = _target_training(result, target, model, seed, labels[target], arm.mask_column, longer)
-    for target, entry in study.targets.items():
+    for target, entry in targets.items():
         if arm.mask_column and target not in trained:
             continue
         label, oracle = labels[target], ""
