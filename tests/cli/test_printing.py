@@ -3,11 +3,13 @@
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 import xstilts
 from made_runs import EVERYTHING, make_run, sealed
@@ -159,10 +161,20 @@ def test_usage_errors_look_like_all_others(words, says):
     assert [line[:6] for line in printed.splitlines()] == ["error:", "why:  ", "hint: "] and says in printed
 
 
-@pytest.mark.parametrize("words", [["data", "check"], ["submit"], ["submit", "check"],
-                                   ["bench", "device"], ["tasks"], ["tasks", "show"], []])  # fmt: skip
-def test_help_of_sub_commands_has_an_example(words):
-    assert f"xstilts {' '.join(words)}".strip() in invoke(*words, "--help").split("Example")[1]
+def commands(command, path="xstilts"):
+    """Every command and group of the command line, with the words that call it."""
+    yield path, command
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from commands(inner, f"{path} {name}")
+
+
+def test_help_of_every_command_has_an_example_and_says_what_each_option_takes():
+    found = dict(commands(typer.main.get_command(root.app)))
+    assert {"xstilts study", "xstilts data check", "xstilts bench device"} <= found.keys()
+    for path, command in found.items():
+        examples = (command.epilog or "").partition("Example")[2]
+        assert command.help and re.search(rf"{path}\b", examples), path
+        assert not [option.name for option in command.params if not option.help], path
 
 
 def test_a_closed_pipe_ends_quietly():

@@ -1,18 +1,22 @@
 """Progress of a study: while it runs, after it was killed, and when it is finished, with the times of its events."""
 
+import io
 import json
 import re
 import socket
 import threading
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
 from support import invoke
-from xstilts.cli import step_and_watch
-from xstilts.cli.progress import Watcher, clock
+from xstilts.cli import progress, step_and_watch
+from xstilts.cli.progress import Watcher
 from xstilts.engine import Plan, Step, write_steps
+from xstilts.report.console import clock
 from xstilts.runs.events import lock
 
 HERE = socket.gethostname()
@@ -68,7 +72,7 @@ def test_time_left_follows_from_the_times_of_events(plan):
     watcher = Watcher(plan)
     for event in list(session(plan, "a", 1000.0, 10.0))[:41]:
         watcher(event)
-    assert watcher.position() == "20/40 steps, 3:20 left" and watcher.share() == pytest.approx(0.5)
+    assert watcher.position() == "20/40 steps, 3:20 left" and watcher.state.share() == pytest.approx(0.5)
     assert watcher.summary() == "20 steps took 200 s of compute, 5.00 times the estimate"
     assert clock(None) == "?"
 
@@ -139,4 +143,68 @@ def test_a_study_is_watched_from_its_latest_session_while_a_line_is_being_writte
         lines = invoke("watch", tmp_path).splitlines()
         end.join()
     assert lines[0] == "40 steps, 38 of them already in the store"
-    assert lines[1].startswith("failed: ") and "no room" in lines[1]
+    assert lines[1].startswith("0/2 steps"), "what ran when the command was given"
+    assert lines[2].startswith("failed: ") and "no room" in lines[2]
+
+
+KEYS = {"time", "event", "step", "label", "share", "examples_per_second", "bytes", "seconds_left",
+        "finished", "total", "study_seconds_left"}  # fmt: skip
+
+
+def half_done(plan, examples=100.0):
+    """Events of a session in which a step is finished and the next one has done half in 50 seconds."""
+    second = list(plan.steps)[1]
+    plan.steps[second] = replace(plan.steps[second], examples=examples)
+    yield from list(session(plan, "a", 1000.0, 10.0))[:4]
+    for time_, share in ((1020.0, 0.1), (1070.0, 0.6)):
+        yield {"event": "progress", "step": second, "share": share, "time": time_}
+
+
+def test_a_line_says_how_far_each_running_step_is_how_fast_and_how_long_it_will_take(plan, capsys):
+    watcher = Watcher(plan, "lines")
+    for event in half_done(plan):
+        watcher(event)
+    assert re.search(r" · .* 60%, 1 examples/s, 0:40 left$", capsys.readouterr().out.rstrip())
+
+
+def test_json_lines_have_the_same_keys_for_every_event_and_a_minute(plan, capsys):
+    watcher = Watcher(plan, "json")
+    for event in half_done(plan):
+        watcher(event)
+    watcher({"event": "failed", "step": list(plan.steps)[1], "why": "no room"})
+    printed = capsys.readouterr()
+    records = [json.loads(line) for line in printed.err.splitlines()]
+    assert printed.out == "" and all(record.keys() - {"why"} == KEYS for record in records)
+    assert [record["event"] for record in records] == ["plan", "started", "finished", "started", "progress", "failed"]
+    facts = {"share": 0.6, "examples_per_second": 1.0, "seconds_left": 40, "finished": 1, "total": 40}
+    assert facts.items() <= records[4].items() and records[5]["why"] == "no room" and records[5]["finished"] == 2
+
+
+def test_quiet_prints_nothing(plan, capsys):
+    watcher = Watcher(plan, "quiet")
+    for event in [*half_done(plan), {"event": "note", "why": "seen"}]:
+        watcher(event)
+    printed = capsys.readouterr()
+    assert printed.out == printed.err == ""
+
+
+def test_a_terminal_shows_a_bar_for_the_study_and_one_for_each_running_step(plan, monkeypatch):
+    terminal = Console(force_terminal=True, width=100, file=io.StringIO())
+    monkeypatch.setattr(progress, "Console", lambda: terminal)
+    monkeypatch.setattr(progress, "REDRAW_SECONDS", 0.0)
+    watcher = Watcher(plan)
+    for event in half_done(plan):
+        watcher(event)
+    drawn = Console(width=100, file=io.StringIO())
+    drawn.print(watcher.display.get_renderable())
+    lines = drawn.file.getvalue().splitlines()
+    assert len(lines) == 2 and lines[0].startswith("1/40 steps")
+    assert "60%" in lines[1] and "1 examples/s" in lines[1] and "0:40 left" in lines[1]
+
+
+def test_a_program_can_watch_a_study(tmp_path, plan):
+    write_steps(tmp_path / "steps.jsonl", plan, [])
+    write_log(tmp_path, *session(plan, "a", 1000.0, 10.0))
+    records = [json.loads(line) for line in invoke("watch", tmp_path, "--json").splitlines()]
+    assert len(records) == 82 and all(record.keys() == KEYS for record in records)
+    assert records[-1]["event"] == "ended" and records[-1]["finished"] == records[-1]["total"] == 40

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from xstilts.config import schema
 from xstilts.config.load import builtin_studies, load_study, merge, read_task_file
 from xstilts.errors import XstiltsError
 from xstilts.tasks.task import catalogue
@@ -228,19 +227,6 @@ def test_a_file_of_tasks_in_place_of_a_study_is_one_error(tmp_path):
     with pytest.raises(XstiltsError) as caught:
         load_study(path)
     assert caught.value.kind == "bad-file" and "task file" in caught.value.what and caught.value.hint
-
-
-def settings_below(model):
-    """The names of all settings of a model and of the models in its fields, tasks excepted."""
-    for name, field in model.model_fields.items():
-        yield name
-        for part in re.findall(r"xstilts\.config\.schema\.(\w+)", str(field.annotation)):
-            yield from settings_below(getattr(schema, part))
-
-
-def test_every_setting_is_documented():
-    tables = re.findall(r"^\|.*\|$", (DOCS / "studies.md").read_text(encoding="utf-8"), re.M)
-    assert not {name for name in settings_below(schema.Study) if not any(f"`{name}`" in row for row in tables)}
 
 
 def test_the_other_examples_of_the_documentation_load(tmp_path):

@@ -51,6 +51,16 @@ def chain(*seconds):
     return plan, dict(zip(names, seconds, strict=True))
 
 
+def test_a_step_knows_how_many_examples_it_trains_on_or_predicts(pocket):
+    steps = {step.function.rpartition(":")[2]: step for step in pocket.plan.steps.values()}
+    training, prediction = steps["fine_tune"], steps["predict"]
+    rows = [pocket.plan.steps[f].arguments for name, f in prediction.inputs.items() if name.startswith("rows.")]
+    assert prediction.examples == sum(row["task"]["source"]["rows"][row["split"]] for row in rows)
+    (part,), batch = training.arguments["tasks"].values(), training.arguments["batch_size"]
+    assert training.examples == math.ceil(part["examples"] * part["epochs"] / batch) * batch
+    assert steps["prepare"].examples == 0, "it reports no progress"
+
+
 def test_operations_and_weights_of_published_encoders_are_what_their_cards_say():
     base, large = shape_of("FacebookAI/xlm-roberta-base"), shape_of("FacebookAI/xlm-roberta-large")
     assert base.parameters == pytest.approx(278e6, rel=0.01)

@@ -629,6 +629,8 @@ def test_a_step_alone_says_what_it_did_by_its_status(frozen):
     assert "3 of its 3 inputs" in invoke("step", "--run", folder, last, code=MISSING)
     assert "finished: en" in invoke("step", "--run", folder, first[:10])
     assert "already there: en" in invoke("step", "--run", folder, first)
+    printed = invoke("step", "--run", folder, first, "--progress", "json").splitlines()
+    assert [json.loads(line)["event"] for line in printed[1:]] == ["started", "finished"]
     listed = [line.split() for line in invoke("step", "--run", folder, "--list").splitlines()]
     assert listed == [[f] for f in list(plan.steps)[1:3]] + [[last, *list(plan.steps)[1:3]]]
     file = Store(folder.parent / "store").path(first) / "examples.parquet"

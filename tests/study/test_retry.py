@@ -18,7 +18,7 @@ def planned():
 
 
 def finish(store, planned, fingerprint, first, last, score):
-    entries = [{"loss": first}, {"loss": last, "score": score}]
+    entries = [{"update": 1, "loss": first}, {"update": 2, "loss": last, "score": score}]
     record = {"history": entries, "examples": 9, "updates": 2, "tokens": 99, "dev_score": score}
     with store.writing(planned.plan.steps[fingerprint]) as out:
         (out / "history.json").write_text(json.dumps(record))

@@ -71,6 +71,7 @@ def analyse(folder: Path) -> Result:
         "controls": controls,
         "scores": _scores(tables.values(), held_out),
         "also": _scores(also, held_out),
+        "runs": [row for table in tables.values() for row in _runs(table, held_out)],
         "baselines": baselines,
         "languages": [row for contrast in [*verdicts, *controls] for row in _per_language(run, contrast, encoders)],
         "breakdowns": list(breakdowns(run, encoders)),
@@ -191,6 +192,20 @@ def _scores(tables: Iterable[ScoreTable], held_out: list[str]) -> list[Result]:
     return rows
 
 
+def _runs(table: ScoreTable, held_out: list[str]) -> list[Result]:
+    """Every replicate's mean over the held-out languages of a target; [] if it has none."""
+    codes = [code for code in table.languages if code in held_out]
+    if not codes:
+        return []
+    rows = []
+    for arm, encoder, replicate in table.cluster_stats:
+        if arm != BASELINE:
+            score = np.mean([table.scores([(arm, encoder, replicate)], code) for code in codes])
+            facts = {"target": table.target, "arm": arm, "encoder": encoder, "replicate": replicate}
+            rows.append({**facts, "score": round(float(score), 4)})
+    return rows
+
+
 def _against_baseline(run: Run, table: ScoreTable, encoders: list[str]) -> list[Result]:
     """Each arm against the baseline of its target over the held-out languages (over all if it has none of these): is it
     better at all?
@@ -227,16 +242,21 @@ def _distance(run: Run, contrast: Result, encoders: list[str]) -> Result:
     """Gain of each held-out language on the primary targets against its distance from the left arm's sources."""
     sources = [list(codes) for codes in run.plan["sources"][contrast["left"]].values()]
     primary = run.study["measure"]
-    comparison = compare_arms(run, contrast["left"], contrast["right"], contrast["targets"], encoders=encoders)
+    compare = partial(compare_arms, run, contrast["left"], contrast["right"], encoders=encoders)
+    comparison = compare(contrast["targets"])
     gained = gains_by_language(comparison)
     gains = {code: gained[code] for code in run.plan["held_out"] if code in gained}
     measures = dict.fromkeys((primary, *MEASURES))
     distances = {name: {code: distance_to_sources(code, sources, name) for code in gains} for name in measures}
     distance = distances[primary]
-    points = [
-        {"language": code, "gain": gain, "distance": distance[code], "from_anchor": run.plan["distances"].get(code)}
-        for code, gain in gains.items()
-    ]
+    points = []
+    for code, gain in gains.items():
+        facts = {"language": code, "gain": gain, "distance": distance[code]}
+        scored = [
+            table.target for table, codes in zip(comparison.tables, comparison.languages, strict=True) if code in codes
+        ]
+        alone = effect(compare(scored, languages=[code]))
+        points.append({**facts, "low": alone.low, "high": alone.high, "from_anchor": run.plan["distances"].get(code)})
     rho, p, permutations = rank_correlation(np.array(list(distance.values())), np.array(list(gains.values())))
     more = covariates(run.folder, list(gains), sources)
     return {

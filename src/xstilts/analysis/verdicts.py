@@ -69,7 +69,7 @@ def answer(verdicts: Sequence[tuple[str, str, str]], strategies: Mapping[str, st
         "intermediate training",
     }[english]
     if near is None:
-        return f"{opening}; without an arm of near languages, the effect of distance itself is unknown."
+        return f"{opening}; no contrast with near languages shows what distance itself does."
     if english == near == BETTER:
         return f"{opening}, and distant sources also beat near ones, so distance itself matters."
     closing = {

@@ -29,6 +29,15 @@ SOURCE = Annotated[
     Literal["hub", "xtreme", "files"] | None,
     typer.Option("--data-source", help="The hub, XTREME's own folder, or the files that the study's `files:` names."),
 ]
+Form = Literal["auto", "lines", "json", "quiet"]
+PROGRESS = Annotated[
+    Form,
+    typer.Option(
+        "--progress",
+        help="auto: a live display, or a line a minute without a terminal; lines: always lines; json: JSON lines on "
+        "standard error; quiet: nothing.",
+    ),
+]
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 CSV = Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")]
 

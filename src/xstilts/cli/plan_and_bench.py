@@ -11,7 +11,7 @@ from xstilts.cli import options
 from xstilts.cli.options import Row
 from xstilts.cli.root import app, group
 from xstilts.errors import XstiltsError
-from xstilts.report.console import NONE, emit, print_table, say, short
+from xstilts.report.console import NONE, clock, emit, print_table, say, short
 
 
 @app.command(
@@ -38,11 +38,13 @@ def plan(
 ) -> None:
     """Show what a study would do and cost: arms, steps, what is shared, what is in the store, FLOPs, hours, disk.
 
-    Nothing is trained, fetched or loaded: sizes come from a table, and from the data if they are on this machine.
+    Nothing is trained, fetched or loaded: sizes come from a table, and from the data if they are on this machine. The
+    licence and access of each task are shown, with a warning if its files or a token are missing.
     """
     from xstilts.costs.devices import rates
     from xstilts.costs.estimate import estimates
     from xstilts.engine import Store
+    from xstilts.study.data_access import access_warnings, data_access
     from xstilts.study.overview import bill, draw
     from xstilts.study.run import freeze_plan
 
@@ -67,9 +69,12 @@ def plan(
     facts |= {"steps_to_run": cost["to_run"]["steps"], "rates": {"device": speed.name, "ground": speed.ground}}
     facts |= {"steps_by_kind": dict(Counter(step.kind for step in planned.plan.steps.values()))}
     facts |= {"artificial": planned.frozen.artificial, "device_memory_warning": _memory_warning(cost, speed)}
+    facts["data"] = data_access(planned)
+    facts["warnings"] = [*facts["warnings"], *access_warnings(facts["data"])]
     if emit(facts, as_json):
         return
     _print_design(facts)
+    _print_data(facts["data"])
     _print_cost(facts)
     for warning in filter(None, [facts["device_memory_warning"], *facts["warnings"]]):
         say(f"warning: {warning}")
@@ -93,9 +98,15 @@ def _print_design(facts: Row) -> None:
     print_table(("arm", "intermediate", "languages", "role"), rows, "Arms")
 
 
-def _print_cost(facts: Row) -> None:
-    from xstilts.cli.progress import clock
+def _print_data(rows: list[Row]) -> None:
+    cells: list[tuple[Any, ...]] = []
+    for row in rows:
+        here = ("no: see the warnings", "bold red") if row["missing"] else NONE if row["access"] == "open" else "yes"
+        cells.append((row["task"], row["licence"], row["access"], here))
+    print_table(("task", "licence", "access", "on this machine"), cells, "Data")
 
+
+def _print_cost(facts: Row) -> None:
     unit, todo = "core" if facts["device"] == "cpu" else "GPU", facts["to_run"]
     memory = ["memory_gb"] + ["device_memory_gb"] * (facts["device_memory_gb"] > 0)
     total = {"kind": "all", "steps": facts["planned_steps"], "cached": facts["cached_steps"]}

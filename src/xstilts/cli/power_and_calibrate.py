@@ -11,7 +11,7 @@ from xstilts.cli import options
 from xstilts.cli.options import Row
 from xstilts.cli.root import app
 from xstilts.errors import XstiltsError, did_you_mean
-from xstilts.report.console import NONE, emit, print_table, say
+from xstilts.report.console import NONE, clock, emit, print_table, say
 
 
 @app.command(
@@ -145,7 +145,6 @@ def _design(
 
 
 def _print_power(name: str, result: Row) -> None:
-    from xstilts.cli.progress import clock
     from xstilts.report.sentences import components_line
 
     design = result["design"]

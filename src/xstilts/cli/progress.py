@@ -1,131 +1,138 @@
-"""What is shown while a study runs."""
+"""What is shown while a study runs: a live display, a line a minute, or JSON lines."""
 
+import json
+import sys
 import time
-from collections import defaultdict
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from xstilts.cli.options import Form, Row
 from xstilts.costs.estimate import compared, comparison
 from xstilts.engine import Plan
-from xstilts.report.console import say, visible
+from xstilts.report.console import clock, say, short, visible
+from xstilts.runs.study_progress import StudyProgress
 
-LINE_SECONDS = 60.0
-"""How often a line is printed if there is no terminal to draw a bar in."""
+LINE_SECONDS, REDRAW_SECONDS = 60.0, 0.5
+"""How often a line is printed if there is no terminal, and the live display is brought up to date if there is one."""
+SHOWN = 12
+"""Running steps that are shown one by one; there may be hundreds on a cluster."""
 
 
 class Watcher:
-    """Draws a bar with the time left from the events of a run; prints a line a minute if there is no terminal.
+    """Shows the progress of a study from its events: call it with each.
 
-    Time left is the estimated cost of the remaining steps, at the pace of the finished steps of the same kind. All
-    times are those of the events, so that the log of a run can be replayed: with `replay`, progress is not printed.
+    With `replay`, the events of a log up to now are taken in, and progress of long ago is not printed.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan, self.jobs, self.console = plan, 1.0, Console()
-        self.session, self.replay = "none yet", False
-        self.todo: set[str] = set()
-        self.steps = 0
-        self.running: dict[str, tuple[float, float]] = {}
-        """Steps that run now: when each began, and the share of it that is done."""
-        self.seconds: dict[str, float] = {}
-        """Seconds of each step that finished in this session."""
-        self.begin = self.now = self.printed = time.time()
-        name, percent = TextColumn("{task.description}", markup=False), TextColumn("{task.percentage:>3.0f} %")
-        columns = (name, BarColumn(), percent, TimeElapsedColumn(), TextColumn("{task.fields[left]}"))
-        self.progress = Progress(*columns, console=self.console, transient=True)
-        self.bar = self.progress.add_task("planning", total=1.0, left="")
+    def __init__(self, plan: Plan, form: Form = "auto", json_stream: TextIO | None = None) -> None:
+        self.state, self.console, self.replay = StudyProgress(plan), Console(), False
+        self.form = "live" if form == "auto" and self.console.is_terminal else form
+        self.json_stream = json_stream or sys.stderr
+        self.printed, self.drawn = self.state.begin, 0.0
+        fields = ("share", "speed", "left")
+        columns = [TextColumn(f"{{task.fields[{name}]}}", markup=False, justify="right") for name in fields]
+        label = TextColumn("{task.description}", markup=False)
+        bar, elapsed = BarColumn(bar_width=10), TimeElapsedColumn()
+        self.display = Progress(label, bar, columns[0], elapsed, *columns[1:], console=self.console, transient=True)
+        self.bars: dict[str, TaskID] = {"": self._bar(self.state.begin)} if self.form == "live" else {}
+        """The bar of each step that is shown, and under "" that of the study."""
 
     def __enter__(self) -> "Watcher":
-        if self.console.is_terminal:
-            self.progress.start()
+        if self.form == "live":
+            self.display.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self.console.is_terminal:
-            self.progress.stop()
+        if self.form == "live":
+            self.display.stop()
 
-    def __call__(self, event: dict[str, Any]) -> None:
-        """Take in an event, of now or with the `time` at which it was logged."""
-        name, fingerprint = event["event"], event.get("step", "")
-        self.now = event.get("time", time.time())
+    def __call__(self, event: Row) -> None:
+        """Take in an event and show what it changes."""
+        name, state = event["event"], self.state
+        state.take(event)
         if name == "plan":
-            if event.get("session", "") != self.session:
-                self.session, self.begin, self.printed = event.get("session", ""), self.now, self.now
-                self.seconds, self.running = {}, {}
-                self.progress.tasks[0].start_time = time.monotonic() - (time.time() - self.begin)
-            self.todo, self.steps, self.jobs = set(event["todo"]), len(event["todo"]), event["slots"]
-            say(
-                f"{event['steps']} steps, {event['steps'] - self.steps} of them already in the store",
-                console=self.console,
-            )
-        elif name == "note":
-            say(event["why"], console=self.console)
-        elif name == "started":
-            self.running[fingerprint] = (self.now, 0.0)
-        elif name == "progress" and fingerprint in self.running:
-            self.running[fingerprint] = (self.running[fingerprint][0], event["share"])
-        elif name in ("finished", "failed", "damaged", "retried"):
-            self.running.pop(fingerprint, None)
-            step = self.plan.steps[fingerprint]
-            if name in ("finished", "failed"):
-                self.todo.discard(fingerprint)
-            if name != "finished":
-                say(f"{name}: {step.label}: {': '.join(event['why'].splitlines()[:2])}", console=self.console)
-            else:
-                self.seconds[fingerprint] = event["seconds"]
-        if self.replay:
+            self.printed = state.now
+        if self.form == "json":
+            if name != "progress":
+                reason = {"why": event["why"]} if "why" in event else {}
+                self._write(state.snapshot(name, event.get("step", "")) | reason)
+        elif self.form != "quiet" and (text := self._announcement(event)):
+            say(text, console=self.console)
+        if self.replay or self.form == "quiet":
             return
-        if not self.console.is_terminal and self.now - self.printed >= LINE_SECONDS:
-            self.printed = self.now
-            now = [f"{self.plan.steps[f].label} {share:.0%}" for f, (_, share) in self.running.items()]
-            say(" · ".join([self.position(), *now]), console=self.console)
-        elif self.console.is_terminal:
-            label = visible(next((self.plan.steps[f].label[:44] for f in self.running), ""))
-            description, left = f"{self.steps - len(self.todo)}/{self.steps} steps · {label}", clock(self.left())
-            self.progress.update(self.bar, description=description, completed=self.share(), left=f"{left} left")
+        if self.form == "live" or state.now - self.printed >= LINE_SECONDS:
+            self.report()
+
+    def report(self) -> None:
+        """Show how far the study and the steps that run are: live, in a line or as JSON."""
+        self.printed = self.state.now
+        if self.form == "json":
+            for fingerprint in self.state.running:
+                self._write(self.state.snapshot("progress", fingerprint))
+        elif self.form in ("auto", "lines"):
+            rows = self.state.rows()
+            steps = [" ".join([row["label"], ", ".join(filter(None, _words(row)))]) for row in rows[:SHOWN]]
+            more = [f"{len(rows) - SHOWN} more"] if len(rows) > SHOWN else []
+            say(" · ".join([self.position(), *steps, *more]), console=self.console)
+        elif self.form == "live" and time.monotonic() - self.drawn >= REDRAW_SECONDS:
+            self._redraw()
 
     def position(self) -> str:
         """How many steps are finished, and how long the others will take."""
-        return f"{self.steps - len(self.todo)}/{self.steps} steps, {clock(self.left())} left"
-
-    def left(self) -> float | None:
-        """Seconds left, by what steps of each kind took against their estimates; None before anything was measured."""
-        steps = self.plan.steps
-        measured = [(steps[f], seconds, 1.0) for f, seconds in self.seconds.items() if f in steps]
-        measured += [(steps[f], self.now - begin, share) for f, (begin, share) in self.running.items() if share > 0.02]
-        spent: defaultdict[str, float] = defaultdict(float)
-        cost = spent.copy()
-        for step, seconds, share in measured:
-            for kind in (step.kind, ""):
-                spent[kind] += seconds
-                cost[kind] += share * step.cost
-        pace = {kind: spent[kind] / cost[kind] for kind in cost if cost[kind]}
-        if not pace:
-            return None
-        unfinished = {f: steps[f].cost * (1 - self.running.get(f, (0.0, 0.0))[1]) for f in self.todo}
-        return sum(cost * pace.get(steps[f].kind, pace[""]) for f, cost in unfinished.items()) / self.jobs
-
-    def share(self) -> float:
-        """The share of the whole time that has passed, 0 to 1."""
-        left, elapsed = self.left(), self.now - self.begin
-        return elapsed / (elapsed + left) if left is not None and elapsed + left > 0 else 0.0
+        return f"{self.state.finished}/{self.state.total} steps, {clock(self.state.seconds_left())} left"
 
     def summary(self) -> str:
         """What ran in this session, and how long it took."""
-        if not self.seconds:
-            return f"all {len(self.plan.steps):,} steps were in the store"
-        return comparison(compared(self.plan, self.seconds)) or f"{len(self.seconds):,} steps ran"
+        if not self.state.seconds:
+            return f"all {len(self.state.plan.steps):,} steps were in the store"
+        return comparison(compared(self.state.plan, self.state.seconds)) or f"{len(self.state.seconds):,} steps ran"
+
+    def _announcement(self, event: Row) -> str:
+        """The line that an event is worth; "" if it is worth none."""
+        name, todo = event["event"], self.state.total
+        if name == "plan":
+            return f"{event['steps']} steps, {event['steps'] - todo} of them already in the store"
+        if name == "note":
+            return str(event["why"])
+        if name in ("failed", "damaged", "retried"):
+            label = self.state.plan.steps[event["step"]].label
+            return f"{name}: {label}: {': '.join(event['why'].splitlines()[:2])}"
+        return ""
+
+    def _write(self, record: Row) -> None:
+        print(json.dumps(record, ensure_ascii=False), file=self.json_stream, flush=True)
+
+    def _bar(self, begin: float) -> TaskID:
+        """A new bar in the live display, of something that began at a time."""
+        bar = self.display.add_task("", total=1.0, share="", speed="", left="")
+        self.display.tasks[-1].start_time = time.monotonic() - (time.time() - begin)
+        return bar
+
+    def _redraw(self) -> None:
+        """Bring the live display up to date: a bar for the study and one for each running step."""
+        self.drawn, state = time.monotonic(), self.state
+        self.display.tasks[0].start_time = time.monotonic() - (time.time() - state.begin)
+        rows = {row["step"]: row for row in state.rows()[:SHOWN]}
+        for fingerprint in self.bars.keys() - rows.keys() - {""}:
+            self.display.remove_task(self.bars.pop(fingerprint))
+        more = f", {len(state.running)} running" if len(state.running) > SHOWN else ""
+        share, left = state.share(), f"{clock(state.seconds_left())} left"
+        facts: dict[str, Any] = {"description": f"{state.finished}/{state.total} steps{more}", "completed": share}
+        self.display.update(self.bars[""], **facts, share=f"{share:.0%}", left=left)
+        width = max(12, self.console.width - 58)  # the other columns take so much
+        for fingerprint, row in rows.items():
+            if fingerprint not in self.bars:
+                self.bars[fingerprint] = self._bar(state.running[fingerprint].begin)
+            total = None if row["share"] is None else 1.0  # a bar that moves to and fro: the step reports no share
+            facts = {"description": visible(row["label"][:width]), "total": total, "completed": row["share"] or 0.0}
+            facts |= zip(("share", "speed", "left"), _words(row), strict=True)
+            self.display.update(self.bars[fingerprint], **facts)
 
 
-def clock(seconds: float | None) -> str:
-    """Minutes and seconds, or hours and minutes; `?` if unknown.
-
-    >>> clock(438), clock(4000)
-    ('7:18', '1 h 06 min')
-    """
-    if seconds is None:
-        return "?"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+def _words(row: Row) -> tuple[str, str, str]:
+    """Share, speed and time left of a running step, "" for what is not known."""
+    share, rate, left = row["share"], row["examples_per_second"], row["seconds_left"]
+    speed = f"{short(row['bytes'])}B" if row["bytes"] else f"{rate:,g} examples/s" if rate else ""
+    return "" if share is None else f"{share:.0%}", speed, "" if left is None else f"{clock(left)} left"

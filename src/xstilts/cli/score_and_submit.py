@@ -60,7 +60,8 @@ class SubmitGroup(Group):
 
 
 _EXAMPLES = (
-    "Examples:\n\n  xstilts submit runs/mine --arm far --out submission     the same as `submit write`\n\n"
+    "Examples:\n\n  xstilts submit write runs/mine --arm far --out submission\n\n"
+    "  xstilts submit runs/mine --arm far --out submission     the same\n\n"
     "  xstilts submit check submission --labels labels"
 )
 submit = group(

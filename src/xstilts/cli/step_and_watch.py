@@ -2,16 +2,21 @@
 
 import json
 import os
+import sys
 import time
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from xstilts.cli.options import RUN, STORE, Row
+from xstilts.cli.options import JSON, PROGRESS, RUN, STORE, Form, Row
 from xstilts.cli.root import app
-from xstilts.errors import STEP_FAILED, XstiltsError
-from xstilts.report.console import say
+from xstilts.errors import XstiltsError
+from xstilts.report.console import clock, say
+
+if TYPE_CHECKING:
+    from xstilts.cli.progress import Watcher
+    from xstilts.engine import Plan, Store
 
 POLL, QUIET = 1.0, 60.0
 """Seconds between looks at the log; seconds without an event before `watch` says so, and again as they double."""
@@ -31,12 +36,13 @@ def step(
     ready: Annotated[bool, typer.Option("--ready", help="Print the steps that could run now.")] = False,
     listed: Annotated[bool, typer.Option("--list", help="Print the remaining steps and what each waits for.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print steps as JSON lines.")] = False,
+    progress: PROGRESS = "auto",
 ) -> None:
     """Run single steps of a frozen plan, or print which remain; for Slurm arrays, Makefiles and other schedulers.
 
     Exit status: 0 if all named steps are finished, 2 for an unknown step, 3 if inputs are missing, 4 if a step failed.
     """
-    from xstilts.engine import Store, find, read_steps, run_alone
+    from xstilts.engine import Store, environment, find, read_steps
     from xstilts.runs.run_files import STEPS
 
     if bool(fingerprints) + ready + listed != 1:
@@ -54,26 +60,48 @@ def step(
             line = json.dumps(facts | {"waits_for": waits}, ensure_ascii=False)
             typer.echo(line if as_json else " ".join([planned.fingerprint, *waits]))
         return
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = str(threads)
-    asked, failure = {find(plan, name).fingerprint for name in fingerprints}, None
-    for fingerprint in [f for f in plan.steps if f in asked]:
-        label = plan.steps[fingerprint].label
-        try:
-            seconds = run_alone(plan, fingerprint, place)
-        except XstiltsError as error:  # the other steps run, and the first error is raised at the end
-            say(f"{'failed' if error.code == STEP_FAILED else 'not run'}: {label}")
-            failure = failure or error
-        else:
-            say(f"already there: {label}" if seconds is None else f"finished: {label}, {seconds:.1f} s")
-    if failure:
-        raise failure
+    os.environ.update(environment(threads))
+    asked = {find(plan, name).fingerprint for name in fingerprints}
+    _run_alone(plan, [f for f in plan.steps if f in asked], place, progress)
 
 
-@app.command(epilog="Example:\n\n  xstilts watch runs/pocket          in a second terminal, or on another machine")
-def watch(run: RUN = Path("runs/pocket")) -> None:
+def _run_alone(plan: "Plan", fingerprints: list[str], store: "Store", form: Form) -> None:
+    """Run steps one after the other; if some fail, the others run, and then the first error is raised."""
+    from xstilts.cli.progress import Watcher
+
+    with Watcher(plan, form) as watcher:
+        watcher.state.take({"event": "plan", "todo": fingerprints, "slots": 1})
+        errors = [_run_shown(watcher, fingerprint, store) for fingerprint in fingerprints]
+    for error in filter(None, errors):
+        raise error
+
+
+def _run_shown(watcher: "Watcher", fingerprint: str, store: "Store") -> XstiltsError | None:
+    """Run a step and show its progress; returns the error if it fails."""
+    from xstilts.engine import run_alone, throttled
+
+    plan, event = watcher.state.plan, {"step": fingerprint}
+    label = plan.steps[fingerprint].label
+    watcher({"event": "started", **event})
+    progress = throttled(lambda share: watcher({"event": "progress", **event, "share": share}), POLL / 2)
+    try:
+        seconds = run_alone(plan, fingerprint, store, progress)
+    except XstiltsError as error:
+        watcher({"event": "failed", **event, "why": str(error)})
+        return error
+    watcher({"event": "finished", **event, "seconds": seconds})
+    text = f"already there: {label}" if seconds is None else f"finished: {label}, {seconds:.1f} s"
+    say(text, console=watcher.console)
+    return None
+
+
+@app.command(
+    epilog="Examples:\n\n  xstilts watch runs/pocket          in a second terminal, or on another machine\n\n"
+    "  xstilts watch runs/pocket --json   for a program"
+)
+def watch(run: RUN = Path("runs/pocket"), as_json: JSON = False) -> None:
     """Show the progress of a study that runs elsewhere, until it ends."""
-    from xstilts.cli.progress import Watcher, clock
+    from xstilts.cli.progress import Watcher
     from xstilts.engine import read_steps
     from xstilts.runs.events import abandoned
     from xstilts.runs.run_files import EVENTS, REPORT, STEPS
@@ -82,24 +110,24 @@ def watch(run: RUN = Path("runs/pocket")) -> None:
     if not (run / EVENTS).is_file():
         why = f"{run / EVENTS} does not exist"
         raise XstiltsError("missing-file", "nothing to watch", why, "start the study first")
-    with (run / EVENTS).open("rb") as log, Watcher(plan) as watcher:
+    with (run / EVENTS).open("rb") as log, Watcher(plan, "json" if as_json else "auto", sys.stdout) as watcher:
         host, last, patience, watcher.replay = "", time.time(), QUIET, True
         while True:
             gone = abandoned(log, host)
-            events = _new_events(log, watcher.session)
+            events = _new_events(log, watcher.state.session)
             plans = [event for event in events if event["event"] == "plan"]
             if plans:  # a second try adds steps to the plan
-                watcher.plan, _ = read_steps(run / STEPS)
+                watcher.state.plan, _ = read_steps(run / STEPS)
                 host = plans[0].get("host", "")
             for event in events:
-                if "step" not in event or event["step"] in watcher.plan.steps:
+                if "step" not in event or event["step"] in watcher.state.plan.steps:
                     watcher(event)
             if events:
                 last, patience = events[-1].get("time", last), QUIET
                 if events[-1]["event"] == "ended":
                     break
-            if watcher.replay and watcher.seconds:
-                say(watcher.position())
+            if watcher.replay and (watcher.state.seconds or watcher.state.running):
+                watcher.report()
             watcher.replay, silent = False, time.time() - last
             if gone and not events:
                 why = f"it was killed: its last event was {clock(silent)} ago, and no process writes its log"
@@ -109,9 +137,15 @@ def watch(run: RUN = Path("runs/pocket")) -> None:
                 watcher({"event": "note", "why": f"no event for {clock(silent)}{f' from {host}' if host else ''}"})
                 patience = 2 * silent
             time.sleep(POLL)
-    failed, page = events[-1].get("failed", 0), run / REPORT
+    if not as_json:
+        _print_end(run / REPORT, watcher, events[-1].get("failed", 0), last)
+
+
+def _print_end(page: Path, watcher: "Watcher", failed: int, last: float) -> None:
+    """Print how and when a study ended, and where its report is."""
+    seconds = watcher.state.seconds
     outcome = f"ended with {failed} failed step{'s' * (failed != 1)}" if failed else "finished"
-    ran = f"{len(watcher.seconds):,} steps in {clock(last - watcher.begin)}" if watcher.seconds else watcher.summary()
+    ran = f"{len(seconds):,} steps in {clock(last - watcher.state.begin)}" if seconds else watcher.summary()
     say(f"{outcome} {clock(time.time() - last)} ago: {ran}")
     say(f"report: {page}" if page.is_file() else "there is no report yet")
 

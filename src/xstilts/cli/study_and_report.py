@@ -19,7 +19,8 @@ from xstilts.report.console import say
     "  xstilts study pocket --quick                    its small form, in about a minute\n\n"
     "  xstilts study laptop --data-source files --data DIR --discard-models\n\n"
     "  xstilts study mine.yaml --out runs/mine --jobs 4\n\n"
-    "  xstilts study mine.yaml --engine ray --store s3://bucket/store --device cuda"
+    "  xstilts study mine.yaml --engine ray --store s3://bucket/store --device cuda\n\n"
+    "  xstilts study mine.yaml --progress json 2> progress.jsonl"
 )
 def study(
     name: options.STUDY = "pocket",
@@ -42,11 +43,13 @@ def study(
     discard: Annotated[
         bool, typer.Option("--discard-models", help="Delete a trained model once its predictions are made.")
     ] = False,
+    progress: options.PROGRESS = "auto",
 ) -> None:
     """Run a study: train what is missing, analyse, report. An interrupted study resumes."""
     from xstilts.cli.progress import Watcher
     from xstilts.engine import Store
     from xstilts.runs.run_files import LEFT_OUT, read_json
+    from xstilts.study.data_access import access_warnings, data_access
     from xstilts.study.results import describe_left_out
     from xstilts.study.run import run_study
 
@@ -64,11 +67,11 @@ def study(
     out = out or Path("runs") / (planned.frozen.study.name + ("-quick" if quick else ""))
     if quick:
         say("smoke test (--quick): scores are meaningless")
-    for warning in planned.frozen.warnings:
+    for warning in [*planned.frozen.warnings, *access_warnings(data_access(planned))]:
         say(f"warning: {warning}")
     executor = _on_ray(address, threads) if engine == "ray" else _local(jobs, threads, planned.frozen.device, discard)
     failure = None
-    with Watcher(planned.plan) as watcher:
+    with Watcher(planned.plan, progress) as watcher:
         try:
             run_study(planned, Store(store or out.parent / "store"), out, executor, watcher)
         except XstiltsError as error:
@@ -86,10 +89,30 @@ def study(
         raise failure
 
 
-@app.command(epilog="Example:\n\n  xstilts report runs/pocket")
-def report(run: options.RUN = Path("runs/pocket")) -> None:
-    """Analyse a run's predictions again and write its report; nothing is trained."""
-    _report(run, warnings=True)
+@app.command(
+    epilog="Examples:\n\n  xstilts report runs/pocket\n\n"
+    "  xstilts report runs/base runs/large --page both.html     several runs side by side"
+)
+def report(
+    runs: Annotated[
+        list[Path] | None, typer.Argument(help="Run folders of studies.", show_default="runs/pocket")
+    ] = None,
+    page: Annotated[Path | None, typer.Option("--page", help="Write several runs side by side to this page.")] = None,
+) -> None:
+    """Analyse the predictions of a run again and write its report, or of several side by side; nothing is trained."""
+    from xstilts.report.side_by_side import print_side_by_side, write_side_by_side
+
+    folders = runs or [Path("runs/pocket")]
+    if len(folders) == 1:
+        if page:
+            what, hint = "--page needs several runs", "name another run folder, or leave --page out"
+            raise XstiltsError("bad-argument", what, "it shows runs side by side", hint)
+        _report(folders[0], warnings=True)
+        return
+    results = {str(folder): _write_report(folder) for folder in folders}
+    print_side_by_side(results)
+    if page:
+        write_side_by_side(results, page)
 
 
 @app.command(epilog="Example:\n\n  xstilts verify runs/pocket")
@@ -105,17 +128,23 @@ def verify(run: options.RUN = Path("runs/pocket")) -> None:
 
 
 def _report(run: Path, warnings: bool) -> None:
+    from xstilts.report.terminal import print_report
+
+    print_report(_write_report(run), run, warnings)
+
+
+def _write_report(run: Path) -> Row:
+    """Analyse a run and write its page, tables and paper; the analysis."""
     from xstilts.analysis import analyse
     from xstilts.report.page import write_page
     from xstilts.report.paper import write_paper
-    from xstilts.report.terminal import print_report
     from xstilts.runs.run_files import ANALYSIS, write_json
 
     result = analyse(run)
     write_json(run, ANALYSIS, result)
     write_page(result, run)
     write_paper(result, run)
-    print_report(result, run, warnings)
+    return result
 
 
 def _local(jobs: int | None, threads: int | None, device: str, discard: bool) -> Any:

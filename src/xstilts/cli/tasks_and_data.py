@@ -27,7 +27,7 @@ def list_tasks(context: typer.Context, file: TASKS = None, as_json: JSON = False
     if context.invoked_subcommand:
         return
     entries = list(known_tasks(file, "hub").values())
-    if emit([task.model_dump(mode="json") for task in entries], as_json):
+    if emit([_facts(task) for task in entries], as_json):
         return
     rows = []
     for task in entries:
@@ -46,7 +46,7 @@ def show(
     """Show everything about a task: its type, columns, labels, source and licence."""
     from xstilts.tasks.task import find_task
 
-    entry = find_task(name, known_tasks(file, "hub")).model_dump(mode="json")
+    entry = _facts(find_task(name, known_tasks(file, "hub")))
     if emit(entry, as_json):
         return
     for key, value in entry.items():
@@ -57,6 +57,12 @@ def show(
                     say(f"{setting}: {_words(content)}", indent=2)
         elif value not in ("", None, []):
             say((key, "bold"), f": {_words(value)}")
+
+
+def _facts(task: Any) -> Row:
+    from xstilts.tasks.task import access_of
+
+    return dict(task.model_dump(mode="json")) | {"access": access_of(task)}
 
 
 def known_tasks(file: Path | None, source: str | None) -> Row:

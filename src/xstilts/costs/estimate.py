@@ -28,7 +28,8 @@ DISK, EXAMPLES_PER_SECOND = 5e8, 50_000
 class Estimate:
     """The cost of a step: tokens it computes on (without padding), FLOPs (with padding), seconds on one device, bytes
     it leaves in the store; `assumed` if a size or shape behind it is not known; `memory` and `device_memory`, the GB
-    that its worker process and each of its GPUs hold at their peak."""
+    that its worker process and each of its GPUs hold at their peak; `examples` that it trains on or predicts, each as
+    often as it does, 0 if their number is assumed or the step has no model."""
 
     tokens: float = 0.0
     flops: float = 0.0
@@ -37,6 +38,7 @@ class Estimate:
     assumed: bool = False
     memory: float = 0.0
     device_memory: float = 0.0
+    examples: float = 0.0
 
 
 def estimates(plan: Plan, rates: Rates, store: Store | None = None, padded: bool = False) -> dict[str, Estimate]:
@@ -50,11 +52,12 @@ def estimates(plan: Plan, rates: Rates, store: Store | None = None, padded: bool
 
 
 def price(plan: Plan, rates: Rates) -> dict[str, Estimate]:
-    """`estimates`, also written into the steps: seconds decide the order of work, memory what runs at the same time."""
+    """`estimates`, also written into the steps: seconds decide the order of work, memory what runs at the same time,
+    and examples tell the speed of a step from the share of it that is done."""
     result = estimates(plan, rates)
     for f, step in plan.steps.items():
         resources = {**step.resources, "memory": round(result[f].memory, 3)}
-        plan.steps[f] = replace(step, cost=result[f].seconds, resources=resources)
+        plan.steps[f] = replace(step, cost=result[f].seconds, resources=resources, examples=result[f].examples)
     return result
 
 
@@ -171,7 +174,9 @@ class _Pricing:
         seconds += updates * self.rates.update_seconds[precision] + (stored + 4 * shape.parameters) / DISK
         assumed = not shape.known or total(sizes).assumed > 0 or step.kind == "translate"
         memory = peak(shape, step, sizes, update, max(part.masked for part in passes))
-        return Estimate(tokens, flops, seconds, stored, assumed, *memory)
+        batch = max(part.batch for part in passes)  # a training reports the share of its updates that is done
+        examples = updates * batch if batch else total(sizes).examples
+        return Estimate(tokens, flops, seconds, stored, assumed, *memory, 0.0 if total(sizes).assumed else examples)
 
 
 def compared(plan: Plan, measured: Mapping[str, float]) -> list[dict[str, Any]]:

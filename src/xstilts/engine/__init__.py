@@ -5,7 +5,7 @@ from xstilts.engine.plan import Plan, Step, digest, find, read_steps, write_step
 from xstilts.engine.result import checksum, write_atomically
 from xstilts.engine.scheduler import Outcome, Report
 from xstilts.engine.store import Store
-from xstilts.engine.work import run_alone, run_step
+from xstilts.engine.work import environment, run_alone, run_step, throttled
 
 __all__ = [
     "Outcome",
@@ -15,11 +15,13 @@ __all__ = [
     "Store",
     "checksum",
     "digest",
+    "environment",
     "execute",
     "find",
     "read_steps",
     "run_alone",
     "run_step",
+    "throttled",
     "write_atomically",
     "write_steps",
 ]

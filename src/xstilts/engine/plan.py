@@ -21,8 +21,9 @@ class Step:
 
     `function` is the dotted name `package.module:function`, called as `function(arguments, inputs, out, context)`;
     `inputs` maps a name to the fingerprint of another step. The fingerprint leaves out `location` (where data are, not
-    what they are), `label`, `cost` (estimated seconds on one core, for order and time left) and `resources`: what the
-    step occupies while it runs, `gpus` (devices of one machine), `memory` (GB) and `ranks` (processes that share it).
+    what they are), `label`, `cost` (estimated seconds on one core, for order and time left), `examples` (how many it
+    computes on, each as often as it does, to show its speed; 0 if that is not known) and `resources`: what the step
+    occupies while it runs, `gpus` (devices of one machine), `memory` (GB) and `ranks` (processes that share it).
     """
 
     kind: str
@@ -34,6 +35,7 @@ class Step:
     label: str = ""
     cost: float = 1.0
     resources: Mapping[str, float] = field(default_factory=dict)
+    examples: float = 0.0
 
     @cached_property
     def fingerprint(self) -> str:

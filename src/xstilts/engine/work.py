@@ -43,7 +43,7 @@ def run_step(
     return time.monotonic() - begin
 
 
-def run_alone(plan: Plan, fingerprint: str, store: Store) -> float | None:
+def run_alone(plan: Plan, fingerprint: str, store: Store, progress: Progress = lambda _: None) -> float | None:
     """Runs one step of a plan without an executor and returns its seconds; None if it was already finished.
 
     Raises XstiltsError of kind "unfinished" if an input is missing or damaged, else with exit status 4.
@@ -60,7 +60,7 @@ def run_alone(plan: Plan, fingerprint: str, store: Store) -> float | None:
         hint = "run these first; `xstilts step --ready --run RUN` prints what can run now"
         raise XstiltsError("unfinished", f"'{step.label}' cannot run yet", why, hint)
     try:
-        return run_step(step, store)
+        return run_step(step, store, progress)
     except XstiltsError as error:
         if error.code == STEP_FAILED:
             raise
@@ -98,9 +98,11 @@ def kernel_memory(file: str, name: str) -> float | None:
 
 
 def environment(threads: int) -> dict[str, str]:
-    """Environment variables of a process that runs steps: results depend on the number of threads."""
+    """Environment variables of a process that runs steps: results depend on the number of threads, and bars of the
+    hub's client would be drawn over those of the study."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    return {**dict.fromkeys(names, str(threads)), "TOKENIZERS_PARALLELISM": "false"}
+    others = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    return {**dict.fromkeys(names, str(threads)), **others}
 
 
 def throttled(send: Progress, seconds: float) -> Progress:

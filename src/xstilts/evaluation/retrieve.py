@@ -55,17 +55,23 @@ def retrieve(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, cont
     model = load_base(inputs["model"]).to(choose_device(arguments["device"]))
     tokenizer, pooling = load_tokenizer(inputs["model"]), arguments["pooling"]
 
-    def embedded(languages: list[str], prefix: str) -> Embedded:
+    total = len(arguments["languages"]) + len(arguments["dev_languages"])
+
+    def embedded(languages: list[str], prefix: str, done: int = 0) -> Embedded:
+        def progress(share: float) -> None:
+            context.progress((done + share * len(languages)) / total)
+
         folders = [inputs[f"{prefix}.{code}"] for code in languages]
         table, encoded = encode_examples(folders, arguments, tokenizer, context.store)
         pad_id, device = tokenizer.pad_token_id, model.device
         with autocast(device, arguments["precision"]):
-            return Embedded(table, embed(model, encoded, pad_id, device, layers, pooling, context.progress))
+            return Embedded(table, embed(model, encoded, pad_id, device, layers, pooling, progress))
 
     test = embedded(arguments["languages"], "rows")
     position, thresholds, choice = 0, dict[str, float](), dict[str, Any]()
     if arguments["dev_languages"]:
-        position, thresholds, choice = _choose(embedded(arguments["dev_languages"], "dev"), task, arguments)
+        dev = embedded(arguments["dev_languages"], "dev", len(arguments["languages"]))
+        position, thresholds, choice = _choose(dev, task, arguments)
     parts = []
     for code in arguments["languages"]:
         queries, columns = test.language(code).predict(task, position)

@@ -66,6 +66,18 @@ def number(value: float | None, digits: int = 1) -> str:
     return NONE if value is None else f"{value:.{digits}f}"
 
 
+def clock(seconds: float | None) -> str:
+    """Minutes and seconds, or hours and minutes; `?` if unknown.
+
+    >>> clock(438), clock(4000)
+    ('7:18', '1 h 06 min')
+    """
+    if seconds is None:
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
 def short(value: float) -> str:
     """Format a large number with three digits and a prefix.
 

@@ -1,43 +1,46 @@
 """The report as one HTML file that loads nothing from elsewhere."""
 
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from xstilts import __version__
 from xstilts.engine import write_atomically
-from xstilts.report import charts, sentences, tables
-from xstilts.report.console import interval, number, signed, visible
+from xstilts.report import chart_basics, sentences, tables
+from xstilts.report.charts import figures_of
+from xstilts.report.console import number
+from xstilts.report.glossary import GLOSSARY
+from xstilts.report.next_step import last_start, next_step
+from xstilts.report.paper import bibliography, cited, methods
+from xstilts.report.render import render
 from xstilts.runs.events import read_events
 from xstilts.runs.run_files import CHARTS, REPORT, TABLES
 
 Result = dict[str, Any]
-PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
+SECTIONS = ("contrasts", "languages", "distance", "map", "gains", "scores", "spread", "curves", "plan")
 
 
 def write_page(result: Result, run: Path) -> Path:
     """Write `report.html`, `tables.csv` and `charts/*.svg` into a run folder; the path of the page."""
-    drawn: dict[str, dict[Any, Markup]] = {}
+    figures: dict[str, list[Result]] = {section: [] for section in SECTIONS}
     (run / CHARTS).mkdir(parents=True, exist_ok=True)
-    for kind, key, name, chart in charts.charts_of(result):
-        text = charts.svg(chart)
-        write_atomically(run / CHARTS / f"{name}.svg", charts.standalone(text))
-        drawn.setdefault(kind, {})[key] = Markup(text)
-    write_atomically(run / TABLES, tables.scores_csv(result))
-    loader = FileSystemLoader(Path(__file__).parent)
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
-    environment.trim_blocks = environment.lstrip_blocks = True
-    environment.finalize = lambda text: text if isinstance(text, Markup) else visible(text, "\n")
-    environment.globals |= {"sentences": sentences, "number": number, "signed": signed, "interval": interval}
-    page = environment.get_template("page.html.j2").render(
+    for figure in figures_of(result):
+        text = chart_basics.svg(figure.chart)
+        write_atomically(run / CHARTS / f"{figure.name}.svg", chart_basics.standalone(text))
+        shown = {name: getattr(figure, name) for name in ("name", "title", "caption", "rows", "about")}
+        figures[figure.section].append({**shown, "svg": Markup(text)})
+    write_atomically(run / TABLES, tables.results_csv(result))
+    page = render(
+        "page.html.j2",
         result=result,
         study=result["study"],
         plan=result["plan"],
-        charts=drawn,
+        figures=figures,
+        level=f"{result['study']['level']:.0%}",
+        summary=_summary(result),
+        next_step=next_step(result, run),
         anchor=tables.language_name(tables.anchor(result)),
         targets=[tables.target_table(result, target) for target in tables.targets(result)],
         breakdowns=tables.breakdown_tables(result),
@@ -46,9 +49,28 @@ def write_page(result: Result, run: Path) -> Path:
         sources=tables.source_table(result),
         languages=_languages(result),
         provenance=_provenance(result, run),
+        methods=cited(methods(result)),
+        bibliography=bibliography(),
+        glossary=GLOSSARY,
     )
     write_atomically(run / REPORT, page)
     return run / REPORT
+
+
+def _summary(result: Result) -> dict[str, str]:
+    """What the first screen says next to the first contrast: data, encoders, languages, controls."""
+    study, verdicts = result["study"], result["verdicts"]
+    judged = verdicts[0]["targets"] if verdicts else tables.targets(result)
+    facts = {"task": " and ".join(judged) + tables.artificial(result, judged)}
+    runs = [row["replicates"] // len(result["encoders"]) for row in verdicts[:1]]
+    facts["encoders"] = ", ".join(result["encoders"]) + "".join(f" × {n} replicate{'s' * (n > 1)}" for n in runs)
+    scored = {row["language"] for row in result["scores"] if row["target"] in judged and row["held_out"]}
+    facts["held-out languages"] = f"{len(scored)}: {', '.join(tables.by_distance(scored, result))}"
+    if outcomes := [" ".join(sentences.expectation(result, row)) for row in result["controls"]]:
+        passed, failed = (sum(word in outcome for outcome in outcomes) for word in ("Passed", "Failed"))
+        facts["controls"] = f"{passed} of {len(outcomes)} passed, {failed or 'none'} failed"
+    facts["equivalence margin"] = f"±{study['equivalence']:g} points"
+    return facts
 
 
 def _languages(result: Result) -> list[Result]:
@@ -67,17 +89,24 @@ def _languages(result: Result) -> list[Result]:
 
 
 def _provenance(result: Result, run: Path) -> dict[str, str]:
-    """Where the numbers come from: plan, seed, encoders, device, what ran in this folder, and versions of packages."""
-    plan = result["plan"]
-    facts = {"study": result["study"]["name"], "plan": plan["hash"], "seed": str(result["study"]["seed"])}
-    facts |= {"encoders": ", ".join(result["encoders"]), "device": plan["device"], "precision": plan["precision"]}
-    facts |= {"steps": str(len(plan["steps"]))}
+    """Where the numbers come from: command, plan, seed, data, machine, what ran in this folder, and versions."""
+    study, plan, start = result["study"], result["plan"], last_start(run)
+    facts = {
+        "study": study["name"],
+        "command": start.get("command", ""),
+        "plan": plan["hash"],
+        "seed": str(study["seed"]),
+    }
+    facts |= {"encoders": ", ".join(result["encoders"])}
+    facts |= {"device": f"{plan['device']}, {plan['precision']}", "machine": start.get("machine", "")}
+    facts["licences of the data"] = "; ".join(f"{name}: {text}" for name, text in study.get("licences", {}).items())
     if events := read_events(run):
         seconds = [event["seconds"] for event in events if event["event"] == "finished"]
         first, last = (f"{datetime.fromtimestamp(events[i]['time'], UTC):%Y-%m-%d %H:%M}" for i in (0, -1))
         failed = sum(event["event"] == "failed" for event in events)
-        facts["run"] = f"{first} to {last} UTC"
-        facts["steps run"] = f"{len(seconds)} steps, {sum(seconds):,.0f} s of compute"
-        facts["steps run"] += f"; {failed} failed attempts" * bool(failed)
-    packages = ", ".join([f"xstilts {__version__}", *(f"{name} {version(name)}" for name in PACKAGES)])
-    return facts | {"report written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, with {packages}"}
+        ran = f"{len(seconds)} steps, {sum(seconds):,.0f} s of compute"
+        facts["run"] = f"{first} to {last} UTC, {ran}"
+        facts["run"] += f"; {failed} failed attempts" * bool(failed)
+    facts["versions"] = start.get("versions", "")
+    facts["report"] = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, with xstilts {__version__}"
+    return {name: value for name, value in facts.items() if value}

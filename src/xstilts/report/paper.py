@@ -10,7 +10,8 @@ from typing import Any
 import vl_convert
 
 from xstilts.engine import write_atomically
-from xstilts.report import charts
+from xstilts.report import chart_basics
+from xstilts.report.charts import figures_of
 from xstilts.report.console import interval, number, signed, visible
 from xstilts.report.tables import artificial, slug, target_table, targets
 from xstilts.runs.run_files import PAPER
@@ -39,13 +40,14 @@ class Table:
     rows: Sequence[Sequence[str]]
 
     def latex(self) -> str:
-        """As LaTeX, for the package booktabs."""
+        """As LaTeX, for the package booktabs; as wide as the page of a paper in two columns."""
         lines = [" & ".join(map(latex, row)) + r" \\" for row in (self.headings, *self.rows)]
         columns = "l" + "r" * (len(self.headings) - 1)
         return "\n".join([
-            r"\begin{table}", r"\centering\small", rf"\begin{{tabular}}{{{columns}}}",
+            r"\begin{table*}", r"\centering\footnotesize", r"\setlength{\tabcolsep}{3pt}",
+            rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", r"\end{tabular}",
-            rf"\caption{{{latex(self.caption)}}}", rf"\label{{tab:{self.name}}}", r"\end{table}", "",
+            rf"\caption{{{latex(self.caption)}}}", rf"\label{{tab:{self.name}}}", r"\end{table*}", "",
         ])  # fmt: skip
 
     def markdown(self) -> str:
@@ -72,16 +74,26 @@ def write_paper(result: Result, run: Path) -> Path:
     for table in [_contrasts(result), *(_scores(result, target) for target in targets(result))]:
         write_atomically(out / f"{table.name}.tex", table.latex())
         write_atomically(out / f"{table.name}.md", table.markdown())
-    for _, _, name, chart in charts.charts_of(result):
-        drawn = vl_convert.vegalite_to_svg(charts.specification(chart, charts.INK))
-        write_atomically(out / f"{name}.svg", charts.standalone(drawn))
+    for figure in figures_of(result):
+        drawn = vl_convert.vegalite_to_svg(chart_basics.specification(figure.chart, chart_basics.INK))
+        write_atomically(out / f"{figure.name}.svg", chart_basics.standalone(drawn))
         for columns, points in COLUMNS.items():
-            write_atomically(out / f"{name}-{columns}.pdf", vl_convert.svg_to_pdf(_fitted(drawn, points)))
+            write_atomically(out / f"{figure.name}-{columns}.pdf", vl_convert.svg_to_pdf(_fitted(drawn, points)))
     text = methods(result)
-    write_atomically(out / "methods.md", re.sub(r"\[@(\w+)\]", lambda key: CITED[key[1]], text) + "\n")
+    write_atomically(out / "methods.md", cited(text) + "\n")
     write_atomically(out / "methods.tex", re.sub(r"\[@(\w+)\]", r"\\citep{\1}", latex_prose(text)) + "\n")
-    write_atomically(out / "references.bib", files("xstilts.report").joinpath("references.bib").read_text())
+    write_atomically(out / "references.bib", bibliography())
     return out
+
+
+def bibliography() -> str:
+    """The works that `methods` cites, in BibTeX."""
+    return files("xstilts.report").joinpath("references.bib").read_text(encoding="utf-8")
+
+
+def cited(text: str) -> str:
+    """A text with author and year in place of citations `[@key]`."""
+    return re.sub(r"\[@(\w+)\]", lambda key: CITED[key[1]], text)
 
 
 def _fitted(svg: str, points: float) -> str:
@@ -145,7 +157,7 @@ def _scores(result: Result, target: str) -> Table:
     rows = []
     for row in table["rows"]:
         name = f"baseline ({table['baseline'] or 'trivial'})" if row["arm"] == "baseline" else row["arm"]
-        gain = f"{signed(row['gain']['estimate'])} {interval(row['gain'])}" if row["gain"] else ""
+        gain = f"{signed(row['gain']['estimate'], 1)} {interval(row['gain'], 1)}" if row["gain"] else ""
         numbers = [number(means.get((row["arm"], code))) for code in table["languages"]]
         rows.append((name, *numbers, number(row["held_out"]), gain, number(row["english"])))
     caption = (

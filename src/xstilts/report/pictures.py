@@ -11,11 +11,22 @@ import vl_convert
 
 from xstilts.errors import XstiltsError
 from xstilts.languages import Distances, Selection, distance_matrix, language
-from xstilts.report import charts
-from xstilts.report.charts import FAINT, INK, MARK, chart_of, layered
+from xstilts.report import chart_basics
+from xstilts.report.chart_basics import (
+    BLUE,
+    GREEN,
+    INK,
+    VERMILION,
+    chart_of,
+    forest,
+    free_labels,
+    layered,
+    map_layers,
+    standalone,
+)
+from xstilts.report.score_charts import power_chart
 from xstilts.report.sentences import components_line
 
-CHOSEN = "#D55E00"
 PNG_SCALE = 2.0
 MAP, INTERVALS, MATRIX = "Where the languages are", "Distances and their intervals", "All distances"
 PAGE = """<!doctype html>
@@ -64,9 +75,9 @@ def intervals_chart(distances: Distances, chosen: tuple[str, ...] = ()) -> Any:
     unit = " (km)" if distances.measure == "geographic" else ""
     title = f"Distance from {language(distances.codes[0]).name}"
     x = alt.X("low:Q", title=f"{title[:1].lower()}{title[1:]} by {distances.measure}{unit}")
-    colour = alt.condition(alt.datum.chosen, alt.value(CHOSEN), alt.value(MARK))
+    colour = alt.condition(alt.datum.chosen, alt.value(VERMILION), alt.value(BLUE))
     shape = alt.condition(alt.datum.chosen, alt.value("diamond"), alt.value("circle"))
-    _, layers = charts.forest(rows, "language", x, 60, shape, color=colour)
+    _, layers = forest(rows, "language", x, 60, shape, color=colour)
     missing = ", ".join(pair.b for pair in pairs if np.isnan(pair.value))
     subtitle = "95 % intervals" if distances.low is not None else "no intervals for this measure"
     subtitle += f"; not known: {missing}" * bool(missing)
@@ -111,22 +122,23 @@ def dendrogram_order(values: np.ndarray) -> list[int]:
 
 
 def world_map(origin: str, chosen: tuple[str, ...], others: Sequence[str]) -> Any:
-    """The languages as points on a graticule: the origin, those chosen and the other candidates."""
+    """The languages as points on a map: the origin, those chosen and the other candidates."""
     roles = {origin: "origin"} | dict.fromkeys(chosen, "chosen")
     roles |= {code: "candidate" for code in others if code not in roles}
-    width, height = 8.0, 5.5  # degrees that a label takes
-    rows: list[dict[str, Any]] = []
-    for code, role in roles.items():  # the most important first; a label may not cover an earlier one
-        place = language(code)
-        if place.latitude is None or place.longitude is None:
-            continue
-        labels = [row for row in rows if row["label"]]
-        shifts = [(row["longitude"] - place.longitude, row["latitude"] - place.latitude) for row in labels]
-        free = all(abs(x) > width or abs(y) > height for x, y in shifts)
-        row = {"language": code, "role": role, "latitude": place.latitude, "longitude": place.longitude}
-        rows.append(row | {"label": code if free or role != "candidate" else ""})
+    places = {code: language(code) for code in roles}
+    known = [code for code in roles if places[code].latitude is not None and places[code].longitude is not None]
+    rows = free_labels(
+        (
+            {"language": code, "role": roles[code], "label": code}
+            | {"latitude": places[code].latitude, "longitude": places[code].longitude}
+            for code in known
+        ),
+        8.0,
+        5.5,
+        always=(origin, *chosen),
+    )
     present = [role for role in ("origin", "chosen", "candidate") if role in roles.values()]
-    marks = {"origin": ("#009E73", "square"), "chosen": (CHOSEN, "diamond"), "candidate": (MARK, "circle")}
+    marks = {"origin": (GREEN, "square"), "chosen": (VERMILION, "diamond"), "candidate": (BLUE, "circle")}
     colours, shapes = (alt.Scale(domain=present, range=[marks[role][i] for role in present]) for i in (0, 1))
     legend = alt.Legend(title=None, orient="bottom", labelColor="currentColor", labelFontSize=12)
     base = chart_of(rows[::-1], latitude="latitude:Q", longitude="longitude:Q")
@@ -136,29 +148,27 @@ def world_map(origin: str, chosen: tuple[str, ...], others: Sequence[str]) -> An
         size=alt.condition(alt.datum.role == "candidate", alt.value(45), alt.value(140)),
     )
     text = base.mark_text(fontSize=11, dy=-10, color="currentColor").encode(text="label:N")
-    sphere = alt.Chart(alt.sphere()).mark_geoshape(fill="#88888811", stroke=FAINT)
-    lines = alt.Chart(alt.graticule(step=[30, 15])).mark_geoshape(filled=False, stroke=FAINT, strokeWidth=0.7)
     subtitle = "one point in the middle of each area; labels that would overlap are left out"
-    chart = layered(MAP, sphere, lines, points, text, subtitle=subtitle, width=760, height=390)
+    chart = layered(MAP, *map_layers(), points, text, subtitle=subtitle, width=760, height=390)
     return chart.project("equirectangular")
 
 
 def write_power(result: dict[str, Any], path: Path) -> None:
     """Write a study's power against its replicates, a line for each difference, as SVG, PNG or an HTML page."""
-    _write(path, "Power", {"Power": lambda: charts.power_chart(result)}, "Power", components_line(result))
+    _write(path, "Power", {"Power": lambda: power_chart(result)}, "Power", components_line(result))
 
 
 def _write(path: Path, title: str, pictures: dict[str, Callable[[], Any]], single: str, note: str) -> None:
     """Write the chart named `single` to an SVG or PNG file, or all charts to an HTML page."""
     kind = path.suffix.lower()
     if kind == ".html":
-        drawn = {escape(name): charts.svg(chart()) for name, chart in pictures.items()}
+        drawn = {escape(name): chart_basics.svg(chart()) for name, chart in pictures.items()}
         figures = "".join(f"<figure aria-label='{name}'>{text}</figure>\n" for name, text in drawn.items())
         path.write_text(PAGE.format(title=escape(title), figures=figures, note=escape(note)), encoding="utf-8")
     elif kind == ".svg":
-        path.write_text(charts.standalone(charts.svg(pictures[single]())), encoding="utf-8")
+        path.write_text(standalone(chart_basics.svg(pictures[single]())), encoding="utf-8")
     elif kind == ".png":
-        spec = charts.specification(pictures[single](), INK) | {"background": "white"}
+        spec = chart_basics.specification(pictures[single](), INK) | {"background": "white"}
         path.write_bytes(vl_convert.vegalite_to_png(spec, scale=PNG_SCALE))
     else:
         what, why = f"cannot draw '{path.name}'", "a picture is SVG, PNG, or an HTML page"

@@ -30,18 +30,15 @@ def scope(result: Result) -> list[str]:
         replicates = " to ".join(map(str, sorted({row["replicates"] for row in verdicts})))
         chosen = "this encoder, which was" if encoders == 1 else f"these {encoders} encoders, which were"
         lines += [
-            f"{contrasts} declared before the run. Their intervals hold simultaneously with {study['level']:.0%} "
-            f"confidence{each}, and a verdict follows from its interval alone.",
-            f"Intervals account for variation between {replicates} paired replicates over all encoders and between "
-            f"test items. They hold for {chosen} chosen, not sampled.",
+            f"{contrasts} declared before the run; the intervals hold together with {study['level']:.0%} confidence"
+            f"{each}. They cover {replicates} paired replicates and the test items, for {chosen} chosen, not sampled.",
         ]
     primary = [target_table(result, target) for target in targets(result) if target in study["primary"]]
     languages = "; ".join(f"{table['target']}: {', '.join(table['languages']) or 'none'}" for table in primary)
     return [
         *lines,
-        f"The score is the mean over held-out languages, on which no compared arm is trained ({languages}).",
-        f"Differences within ±{study['equivalence']:g} points count as equivalent. Undetermined does not mean "
-        "equivalent: the interval includes differences that matter.",
+        f"Scores are means over held-out languages, in which no compared arm is trained ({languages}).",
+        f"Within ±{study['equivalence']:g} points counts as equivalent; undetermined includes more than that.",
     ]
 
 

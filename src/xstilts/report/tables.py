@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from statistics import fmean
 from typing import Any
 
@@ -42,6 +42,32 @@ def artificial(result: Result, targets: Iterable[str]) -> str:
 def anchor(result: Result) -> str:
     """The language of the target's training, from which distances are counted."""
     return str(result["plan"]["study"]["languages"]["anchor"])
+
+
+def columns_of(rows: Iterable[Row], names: Iterable[str]) -> list[Row]:
+    """Some columns of rows, with numbers rounded to four digits.
+
+    >>> columns_of([{"arm": "far", "mean": 61.23456, "text": "61.2"}], ("arm", "mean"))
+    [{'arm': 'far', 'mean': 61.2346}]
+    """
+    names = list(names)
+    return [{n: round(row[n], 4) if isinstance(row[n], float) else row[n] for n in names} for row in rows]
+
+
+def reference_arm(result: Result) -> str:
+    """The first arm without an intermediate training, which gains are measured against; "" if there is none."""
+    arms = result["study"]["arms"]
+    return next((arm for arm in arms if role(result, arm) == "arm" and not arms[arm].get("intermediate")), "")
+
+
+def sources_of(result: Result, arm: str) -> str:
+    """The source languages of an arm, in words: those of all replicates if they are equal, else how they were chosen.
+
+    >>> sources_of({"plan": {"sources": {"far": {"e5:1": ["ar", "tr"], "e5:2": ["ar", "tr"]}}}}, "far")
+    'ar, tr'
+    """
+    draws = list(dict.fromkeys(", ".join(codes) for codes in result["plan"]["sources"].get(arm, {}).values()))
+    return draws[0] if len(draws) == 1 else f"{len(draws)} draws of languages" if draws else ""
 
 
 def by_distance(codes: Iterable[str], result: Result) -> list[str]:
@@ -176,15 +202,55 @@ def source_table(result: Result) -> list[Row]:
     return rows
 
 
-def scores_csv(result: Result) -> str:
-    """All scores as one tidy CSV: a row per target, metric, arm and language."""
-    names = ("target", "data", "metric", "embedding", "arm", "role", "language", "held_out", "distance", "mean", "sd")
+def results_csv(result: Result) -> str:
+    """All results as one tidy CSV.
+
+    By its `kind`, a row is the score of an arm in a language; the mean of an arm over the held-out languages, with how
+    far it is above the baseline; or a contrast, over all held-out languages or in one language.
+    """
+    names = (
+        "kind",
+        "target",
+        "data",
+        "metric",
+        "embedding",
+        "arm",
+        "role",
+        "contrast",
+        "language",
+        "held_out",
+        "distance",
+    )
     text = io.StringIO()
-    writer = csv.DictWriter(text, [*names, "replicates"], lineterminator="\n")
+    columns = [*names, "mean", "sd", "difference", "low", "high", "level", "verdict", "replicates"]
+    writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
+    for row in [*_score_rows(result), *_mean_rows(result), *_contrast_rows(result)]:
+        made = artificial(result, row["target"].split(" + "))
+        writer.writerow(row | {"data": "artificial" if made else "real"})
+    return text.getvalue()
+
+
+def _score_rows(result: Result) -> Iterator[Row]:
     for row in [*result["scores"], *result["also"]]:
         distance, embedding = result["plan"]["distances"].get(row["language"]), _embedding(result, row["target"])
-        data = "artificial" if artificial(result, [row["target"]]) else "real"
-        facts = {"data": data, "role": role(result, row["arm"]), "distance": distance, "embedding": embedding}
-        writer.writerow(row | facts)
-    return text.getvalue()
+        yield row | {"kind": "score", "role": role(result, row["arm"]), "distance": distance, "embedding": embedding}
+
+
+def _mean_rows(result: Result) -> Iterator[Row]:
+    for target in targets(result):
+        table = target_table(result, target)
+        for row in table["rows"]:
+            gain = row["gain"] or {}
+            facts = {"kind": "held-out mean", "target": target, "metric": result["study"]["metrics"][target]}
+            facts |= {"arm": row["arm"], "role": row["role"], "mean": row["held_out"], "replicates": row["replicates"]}
+            yield facts | {"difference": gain.get("estimate"), **{n: gain.get(n) for n in ("low", "high", "level")}}
+
+
+def _contrast_rows(result: Result) -> Iterator[Row]:
+    for family, use in (("verdicts", "arm"), ("controls", "control")):
+        for row in result[family]:
+            facts = {"kind": "contrast", "role": use, "target": " + ".join(row["targets"])}
+            yield {**row, **facts, "difference": row["estimate"]}
+    for row in result["languages"]:
+        yield {"kind": "contrast in a language", "difference": row["estimate"], **row}

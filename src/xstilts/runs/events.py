@@ -2,17 +2,24 @@
 
 import fcntl
 import json
+import os
+import platform
+import shlex
 import socket
+import sys
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
 
 from xstilts.engine import Report
 from xstilts.runs.run_files import EVENTS
 
+PACKAGES = ("xstilts", "torch", "transformers", "tokenizers", "numpy")
+"""Those whose versions can change results."""
 PROGRESS_SECONDS = 10.0
 """How often the progress of a step is logged: more often would fill the log of a study that runs for days."""
 
@@ -22,7 +29,7 @@ def event_log(run: Path, watch: Report) -> Iterator[Report]:
     """Open a run's log for appending; yields a function that logs an event and then hands it to `watch`.
 
     In the log each event has its `time` (seconds since 1970) and its `session`, which is another one whenever a study
-    is started; the event `plan` also names the `host`. The last event of a session is `ended`, with the number of
+    is started; the event `plan` also has `origin()`. The last event of a session is `ended`, with the number of
     steps that failed, unless the process was killed.
     """
     session, logged, failed = uuid.uuid4().hex[:8], dict[str, float](), set[str]()
@@ -40,8 +47,8 @@ def event_log(run: Path, watch: Report) -> Iterator[Report]:
             if name != "progress" or now - logged.get(step, 0.0) > PROGRESS_SECONDS:
                 if name == "progress":
                     logged[step] = now
-                host = {"host": socket.gethostname()} if name == "plan" else {}
-                log.write(json.dumps({"time": round(now, 2), "session": session, **event, **host}) + "\n")
+                start = origin() if name == "plan" else {}
+                log.write(json.dumps({"time": round(now, 2), "session": session, **event, **start}) + "\n")
                 log.flush()
             watch(event)
 
@@ -50,6 +57,25 @@ def event_log(run: Path, watch: Report) -> Iterator[Report]:
         finally:
             with suppress(OSError):  # a full disk, perhaps: the error that is being raised says so
                 report({"event": "ended", "failed": len(failed)})
+
+
+def origin() -> dict[str, str]:
+    """What this process is: its `command`, the `host` and `machine` that it runs on, and `versions` of packages."""
+    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    models = [line for line in _processor().splitlines() if line.startswith("model name")]
+    processor = models[0].partition(": ")[2] if models else platform.processor()
+    machine = f"{os.cpu_count()} × {processor or platform.machine()}, {platform.system()}"
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    versions = f"Python {platform.python_version()}, {versions}"
+    return {"command": command, "host": socket.gethostname(), "machine": machine, "versions": versions}
+
+
+def _processor() -> str:
+    """How Linux describes the processors; "" on other systems."""
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def read_event(line: str | bytes) -> dict[str, Any] | None:

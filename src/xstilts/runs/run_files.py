@@ -57,9 +57,9 @@ class Arm(Part):
 class StudyFacts(Part):
     """The design, as analysis and report need it, and where to find what the predictions were made from.
 
-    `artificial` names the targets in artificial languages. `store` is the folder or URL of finished steps; `examples`
-    and `encoder_steps` are fingerprints in it: of the examples of a target in a language, and of the step that fetched
-    or pretrained an encoder.
+    `artificial` names the targets in artificial languages; `licences` are those of the tasks' data. `store` is the
+    folder or URL of finished steps; `examples` and `encoder_steps` are fingerprints in it: of the examples of a target
+    in a language, and of the step that fetched or pretrained an encoder.
     """
 
     name: str
@@ -78,6 +78,7 @@ class StudyFacts(Part):
     types: dict[str, str]
     tasks: dict[str, str]
     metrics: dict[str, str]
+    licences: dict[str, str] = {}
     also: dict[str, list[str]]
     labels_withheld: list[str]
     store: str
@@ -137,7 +138,10 @@ class PlanFacts(Part):
 
 
 class Phase(Part):
-    """What one training had, and how it went; the loss of a training that diverged is NaN or infinite."""
+    """What one training had, and how it went; the loss of a training that diverged is NaN or infinite.
+
+    curve: pairs of the number of updates and the mean loss since the pair before.
+    """
 
     languages: list[str]
     comparison_group: str
@@ -146,6 +150,7 @@ class Phase(Part):
     tokens: Count
     first_loss: Loss
     loss: Loss
+    curve: list[tuple[Count, Loss]] = []
     dev_score: float | None
 
 

@@ -36,7 +36,8 @@ def bill(
         kinds[step.kind].append(fingerprint)
 
     def sums(steps: Collection[str]) -> dict[str, Any]:
-        columns = {name: [getattr(estimates[f], name) for f in steps] for name in Estimate.__annotations__}
+        names = (name for name in Estimate.__annotations__ if name != "examples")  # not known for every step
+        columns = {name: [getattr(estimates[f], name) for f in steps] for name in names}
         most = {f"{name}_gb": max(columns.pop(name), default=0.0) for name in ("memory", "device_memory")}
         return {name: sum(column) for name, column in columns.items()} | most
 

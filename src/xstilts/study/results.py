@@ -67,6 +67,7 @@ def study_facts(planned: StudyPlan, store: Store) -> dict[str, Any]:
         "tasks": {target: task.name for target, task in tasks.items()},
         "metrics": {target: main_metric(task) for target, task in tasks.items()},
         "also": {target: list(task.metrics[1:]) for target, task in tasks.items()},
+        "licences": {name: task.licence for name, task in frozen.tasks.items() if task.licence},
         "types": {target: task.type for target, task in tasks.items()},
         "arms": {name: arm.model_dump(mode="json", exclude_defaults=True) for name, arm in study.arms.items()},
         "store": store.place,
@@ -147,13 +148,14 @@ def _budget(planned: StudyPlan, store: Store, cell: Cell) -> dict[str, Any]:
 
 
 def training_summary(store: Store, fingerprint: str) -> dict[str, Any] | None:
-    """Examples, updates, tokens, first and last loss of a finished training, and the English-dev score of the weights
-    that it left; None if it is not finished."""
+    """Examples, updates, tokens, first and last loss and the curve between of a finished training, and the English-dev
+    score of the weights that it left; None if it is not finished."""
     file = store.find(fingerprint, "history.json")
     if not file:
         return None
     record = json.loads(file.read_text(encoding="utf-8"))
     losses = {"first_loss": record["history"][0]["loss"], "loss": record["history"][-1]["loss"]}
+    losses["curve"] = [(row["update"], round(row["loss"], 4)) for row in record["history"]]
     return {name: record[name] for name in ("examples", "updates", "tokens", "dev_score")} | losses
 
 

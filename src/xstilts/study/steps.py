@@ -154,10 +154,10 @@ class StudyPlan:
 def entry_of(task: Task) -> dict[str, Any]:
     """What identifies a task for a step.
 
-    Left out are what only describes it (licence, citation, title), its list of languages, so that another language
-    needs only its own steps, metrics that it is not judged by, and settings left at their defaults.
+    Left out are what only describes it (licence, access, citation, title), its list of languages, so that another
+    language needs only its own steps, metrics that it is not judged by, and settings left at their defaults.
     """
-    described = {"licence", "citation", "title", "defaults", "verified", "languages"}
+    described = {"licence", "access", "citation", "title", "defaults", "verified", "languages"}
     entry = task.model_dump(mode="json", exclude=described, exclude_defaults=True)
     return {**entry, "metrics": entry["metrics"][:1]} if "metrics" in entry else entry
 

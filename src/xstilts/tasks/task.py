@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.languages import language
-from xstilts.tasks.data_source import Entry, Source
+from xstilts.tasks.data_source import Entry, FileSource, RestrictedSource, Source, TextSource
 
 Record = dict[str, Any]
 """The values of one example under the column names of its task type, as a reader finds them."""
@@ -41,7 +41,9 @@ class Task(Entry):
     mining: pairs of translations are mined among sentences of which most have none (BUCC). on_bad_row: `skip` leaves
     bad rows out and lists them, `error` refuses the data. version: raised when examples or scores change meaning.
     breakdown: names of further `columns` of the source (a domain, a phenomenon), by whose values scores are broken
-    down. verified: whether the entry's data have been loaded from where it says.
+    down. access: `gated` if the hub gives the data only to accounts that accepted their terms (`access_of` has the
+    other cases); neither plans nor steps record it. verified: whether the entry's data have been loaded from where it
+    says.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Task(Entry):
     on_bad_row: Literal["error", "skip"] = "error"
     defaults: Defaults | None = None
     licence: str = ""
+    access: Literal["open", "gated"] = Field("open", exclude=True)
     citation: str = ""
     version: int = 1
     verified: bool = True
@@ -91,9 +94,22 @@ class Task(Entry):
             raise ValueError("mined pairs are judged by `metrics: [f1]`")
         if self.metrics[:1] == ("calibration_error",):
             raise ValueError("less of `calibration_error` is better: it cannot be the first metric, which judges")
+        if self.access == "gated" and not getattr(self.source, "hub", ""):
+            raise ValueError("only data of the hub can be `access: gated`")
         if lacking := [name for name in self.breakdown if name not in getattr(self.source, "columns", ())]:
             raise ValueError(f"`breakdown` names '{lacking[0]}', which is not among the `columns` of the source")
         return self
+
+
+def access_of(task: Task) -> Literal["open", "files", "gated"]:
+    """What a task's data take: nothing (`open`), files that the user must have (`files`), or a token of the hub's.
+
+    >>> access_of(find_task("xnli")), access_of(find_task("ccg"))
+    ('open', 'files')
+    """
+    source = task.source
+    of_user = isinstance(source, RestrictedSource) or (isinstance(source, FileSource) and not source.hub)
+    return "files" if of_user or (isinstance(source, TextSource) and source.files) else task.access
 
 
 BREAKDOWN = "breakdown:"
