@@ -9,14 +9,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from xstilts.workflows.compare import Difference, compare
+    from xstilts.workflows.compare_files import FileComparison, compare_files
+    from xstilts.workflows.evaluate import evaluate
+    from xstilts.workflows.model import Model, load
+    from xstilts.workflows.push import push
+    from xstilts.workflows.train import train
 
-__all__ = ["Difference", "compare"]
+__all__ = ["Difference", "FileComparison", "Model", "compare", "compare_files", "evaluate", "load", "push", "train"]
 __version__ = version("xstilts")
 
-_MODULES = {"Difference": "xstilts.workflows.compare", "compare": "xstilts.workflows.compare"}
+_MODULES = {
+    "Difference": "compare",
+    "FileComparison": "compare_files",
+    "Model": "model",
+    "compare": "compare",
+    "compare_files": "compare_files",
+    "evaluate": "evaluate",
+    "load": "model",
+    "push": "push",
+    "train": "train",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return getattr(import_module(_MODULES[name]), name)
+        return getattr(import_module(f"xstilts.workflows.{_MODULES[name]}"), name)
     raise AttributeError(f"module 'xstilts' has no attribute '{name}'")

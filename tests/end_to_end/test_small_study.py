@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from support import changed, invoke
-from xstilts.cli import study_and_report
 from xstilts.config.load import load_study
 from xstilts.errors import XstiltsError
 from xstilts.runs.reader import read_run
+from xstilts.study import executors
 from xstilts.study.freeze import freeze
 from xstilts.study.plan import build_plan
 
@@ -113,7 +113,7 @@ def test_retrieval_follows_only_a_target_with_a_training(tmp_path, encoder_folde
 
 
 def test_a_failed_step_leaves_a_report_that_names_it(tmp_path, encoder_folder, monkeypatch):
-    local = study_and_report._local
+    local = executors.local_executor
 
     def failing(*settings):
         execute = local(*settings)
@@ -127,7 +127,7 @@ def test_a_failed_step_leaves_a_report_that_names_it(tmp_path, encoder_folder, m
 
         return run
 
-    monkeypatch.setattr(study_and_report, "_local", failing)
+    monkeypatch.setattr(executors, "local_executor", failing)
     path, out = study(tmp_path, encoder_folder("bert")), tmp_path / "run"
     printed = " ".join(invoke("study", path, "--data", tmp_path, "--out", out, code=4).split())
     assert "'pocket-nli' has 1 of 2 runs of arm 'near'" in printed

@@ -2,14 +2,17 @@
 
 from xstilts.cli import (  # noqa: F401  (importing a module adds its verbs to the app)
     claims_and_transfer,
+    compare,
     language_tables,
     plan_and_bench,
     power_and_calibrate,
+    push,
     score_and_submit,
     step_and_watch,
     studies_and_doctor,
     study_and_report,
     tasks_and_data,
+    train_and_predict,
 )
 from xstilts.cli.root import app, main
 

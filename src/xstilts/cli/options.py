@@ -1,6 +1,5 @@
 """Options that several verbs share, and the plan of the study that they describe."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -47,6 +46,7 @@ def planned_study(
 ) -> Any:
     """Plan a study by its name or file, with `changes` of its settings; raises XstiltsError."""
     from xstilts.config.load import load_study
+    from xstilts.models.hardware import device_class
     from xstilts.study.freeze import freeze
     from xstilts.study.plan import build_plan
 
@@ -56,22 +56,6 @@ def planned_study(
     folder = data.resolve() if data else None
     frozen = freeze(load_study(name, **changes), folder, device_class(device), allow_few, resolved)
     return build_plan(frozen, ranks=ranks)
-
-
-def device_class(name: str) -> str:
-    """Resolve `auto` to `cuda` or `cpu`, whichever this machine has; other names are returned as they are."""
-    from xstilts.models.hardware import has_gpu
-
-    if name != "auto" or not has_gpu():
-        return "cpu" if name == "auto" else name
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def cores() -> int:
-    """Count the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def codes(text: str) -> list[str]:

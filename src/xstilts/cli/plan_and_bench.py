@@ -11,6 +11,7 @@ from xstilts.cli import options
 from xstilts.cli.options import Row
 from xstilts.cli.root import app, group
 from xstilts.errors import XstiltsError
+from xstilts.models.hardware import cores, device_class
 from xstilts.report.console import NONE, clock, emit, print_table, say, short
 
 
@@ -51,7 +52,7 @@ def plan(
     if as_dot + as_mermaid + as_json > 1:
         why = "several of --dot, --mermaid and --json are given"
         raise XstiltsError("bad-argument", "output has one format", why, "give one of them")
-    speed = rates("cuda" if device == "auto" and gpus else options.device_class(device))
+    speed = rates("cuda" if device == "auto" and gpus else device_class(device))
     changes: Row = {"quick": quick, "replicates": replicates, "seed": seed, "data_source": source}
     planned = options.planned_study(name, data, speed.kind, allow_few, resolved=run is not None, **changes)
     for change in freeze_plan(planned, run) if run else ():
@@ -62,7 +63,7 @@ def plan(
     place = Store(store or (run.parent if run else Path("runs")) / "store")
     finished = place.finished(planned.plan.steps)
     prices = estimates(planned.plan, speed, place)
-    devices = gpus or (options.cores() if speed.kind == "cpu" else 1)
+    devices = gpus or (cores() if speed.kind == "cpu" else 1)
     cost = bill(planned, prices, finished, devices, place.discarded(finished))
     facts = planned.frozen.describe() | cost
     facts |= {"planned_steps": len(planned.plan.steps), "requested_steps": planned.plan.requested}
@@ -157,7 +158,7 @@ def device(
     """Measure how fast this machine is, and save the rates for `xstilts plan`; cpu is one core."""
     from xstilts.costs.bench import keep, measure
 
-    kind = options.device_class(name)
+    kind = device_class(name)
     entry = measure(kind, lambda text: None if as_json else say(text))
     if not emit(entry, as_json):
         say(f"saved as '{kind}' in {keep(entry)}; `xstilts plan` reads it")

@@ -11,6 +11,7 @@ from xstilts.cli import options
 from xstilts.cli.options import Row
 from xstilts.cli.root import app
 from xstilts.errors import XstiltsError, did_you_mean
+from xstilts.models.hardware import device_class
 from xstilts.report.console import NONE, clock, emit, print_table, say
 
 
@@ -92,7 +93,7 @@ def power(
     from xstilts.runs.reader import read_run
 
     parts, clusters, contrasts = pilot_components(run) if run else (ASSUMED, None, [])
-    speed = rates(options.device_class(device))
+    speed = rates(device_class(device))
     facts, design, cost = _design(name, data, source, allow_few, items or clusters, speed)
     result = table(parts, design, facts["level"], cost, facts["gains"]) | facts
     result |= {"from": str(run) if run else "assumed", "contrasts": contrasts, "items_assumed": not (items or run)}

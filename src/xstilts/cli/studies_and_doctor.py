@@ -13,6 +13,7 @@ from xstilts import __version__
 from xstilts.cli import options
 from xstilts.cli.options import Row
 from xstilts.cli.root import app
+from xstilts.models.hardware import cores, device_class
 from xstilts.report.console import emit, print_table, short
 
 PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "numpy")
@@ -27,7 +28,7 @@ def studies(device: options.ANY_DEVICE = "auto", as_json: options.JSON = False) 
     from xstilts.costs.devices import rates
     from xstilts.study.overview import bill
 
-    speed = rates(options.device_class(device))
+    speed = rates(device_class(device))
     rows: list[Row] = []
     for name in sorted(builtin_studies()):
         planned = options.planned_study(name, None, speed.kind, allow_few=False)
@@ -68,7 +69,7 @@ def _findings(store: str | None, hub: bool) -> list[tuple[str, str, str]]:
     from xstilts.engine.work import kernel_memory
     from xstilts.models.hardware import choose_precision
 
-    kind = options.device_class("auto")
+    kind = device_class("auto")
     speed = rates(kind)
     precision: Precision = "bf16" if choose_precision(kind) == "bf16" else "fp32"
     memory = kernel_memory("/proc/meminfo", "MemAvailable:")
@@ -85,7 +86,7 @@ def _findings(store: str | None, hub: bool) -> list[tuple[str, str, str]]:
         ),
         (
             "device",
-            f"{kind}, {options.cores()} cores",
+            f"{kind}, {cores()} cores",
             "a CPU study runs a step on each core; a GPU study one on each GPU",
         ),
         ("precision", precision, "what `precision: auto` chooses on this device; it is part of a study's plan"),

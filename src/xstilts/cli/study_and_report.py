@@ -1,6 +1,5 @@
 """The verbs that run and report studies: study, report."""
 
-import os
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -50,6 +49,7 @@ def study(
     from xstilts.engine import Store
     from xstilts.runs.run_files import LEFT_OUT, read_json
     from xstilts.study.data_access import access_warnings, data_access
+    from xstilts.study.executors import local_executor
     from xstilts.study.results import describe_left_out
     from xstilts.study.run import run_study
 
@@ -69,7 +69,10 @@ def study(
         say("smoke test (--quick): scores are meaningless")
     for warning in [*planned.frozen.warnings, *access_warnings(data_access(planned))]:
         say(f"warning: {warning}")
-    executor = _on_ray(address, threads) if engine == "ray" else _local(jobs, threads, planned.frozen.device, discard)
+    if engine == "ray":
+        executor = _on_ray(address, threads)
+    else:
+        executor = local_executor(jobs, threads, planned.frozen.device, discard)
     failure = None
     with Watcher(planned.plan, progress) as watcher:
         try:
@@ -145,23 +148,6 @@ def _write_report(run: Path) -> Row:
     write_page(result, run)
     write_paper(result, run)
     return result
-
-
-def _local(jobs: int | None, threads: int | None, device: str, discard: bool) -> Any:
-    """Run a step on each core, with one thread; or one on each GPU and as many that need none."""
-    from xstilts.engine import execute
-
-    devices = []
-    if device == "cuda":
-        import torch
-
-        visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
-        devices = visible or [str(place) for place in range(torch.cuda.device_count())]
-        if not devices:
-            raise XstiltsError("unsupported", "no CUDA device here", "the study asks for one", "give --device cpu")
-    jobs = jobs or 2 * len(devices) or options.cores()
-    threads = threads or (max(1, options.cores() // jobs) if devices else 1)
-    return partial(execute, jobs=jobs, threads=threads, devices=devices, discard=discard)
 
 
 def _on_ray(address: str, threads: int | None) -> Any:

@@ -42,7 +42,8 @@ def split_languages(
     consecutive strata (pairs for one half), each of which gives its share to both sides; a forced language counts
     towards its stratum, and later strata compensate an excess. Within these bounds every script is split as evenly as
     possible, ties by a draw seeded by `seed`. Raises XstiltsError for a share out of range, a forced language that is
-    not a candidate or is forced to both sides, and an empty side.
+    not a candidate or is forced to both sides, and an empty side; the pool may be empty if
+    every candidate is forced to be held out.
 
     >>> split_languages(["ar", "de", "hi", "sw", "tr", "zh"]).held_out
     ('zh', 'hi', 'tr')
@@ -65,7 +66,7 @@ def split_languages(
     unmeasured = tuple(code for code in known.excluded if code not in keep)
     pool = tuple(code for code in measured if code not in picked)
     held = tuple(code for code in measured if code in picked)
-    if not pool or not held:
+    if not (held or unmeasured) or not (pool or out.issuperset(measured)):
         what = f"the {'held-out set' if pool else 'source pool'} would be empty"
         reasons = "".join(f" {code}: {reason}." for code, reason in known.excluded.items())
         why = f"there are {len(measured)} candidates with a measured distance from '{known.anchor}'.{reasons}"

@@ -1,6 +1,7 @@
 """What a device can do and how it is used: precision, attention kernels, memory, tokens per forward pass, packing."""
 
 import ctypes
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +46,20 @@ def choose_device(name: str) -> "torch.device":
             library.mallopt(-3, 2**30)  # M_MMAP_THRESHOLD of malloc.h
             library.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
     return torch.device(name)
+
+
+def device_class(name: str) -> str:
+    """Resolve `auto` to `cuda` or `cpu`, whichever this machine has; other names are returned as they are."""
+    if name != "auto" or not has_gpu():
+        return "cpu" if name == "auto" else name
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def has_gpu() -> bool:

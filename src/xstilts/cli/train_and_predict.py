@@ -1,0 +1,158 @@
+"""The verbs for one's own data: train, predict, evaluate."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from xstilts.cli import options
+from xstilts.cli.root import app
+from xstilts.report.console import clock, emit, interval, number, print_table, say
+
+TEXT = Annotated[list[str] | None, typer.Option("--text", help="Column of texts; twice for pairs.")]
+MODEL = Annotated[Path, typer.Argument(help="The folder of a model that `train` wrote.")]
+PATTERN = "Labelled rows to score on: a path in which {lang} stands for the language's code."
+
+
+@app.command(
+    epilog="Examples:\n\n  xstilts train reviews.csv --for sw,th -o model         infers, plans, trains\n\n"
+    "  xstilts train reviews.csv --for sw --dry-run           only says what it would do\n\n"
+    "  xstilts train reviews.csv --for sw,th --test test-{lang}.csv --compare none,mnli --seeds 3\n\n"
+    "  xstilts train nli.tsv --for sw --intermediate mnli_translated --sources near:3 --encoder ./e5-small"
+)
+def train(
+    data: Annotated[Path, typer.Argument(help="Labelled rows: CSV, TSV, JSONL, JSON or Parquet.")],
+    for_: Annotated[str, typer.Option("--for", help="Languages that the model is for, as codes or names.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the model.")] = Path("model"),
+    text: TEXT = None,
+    label: Annotated[str | None, typer.Option("--label", help="Column of labels.")] = None,
+    language: Annotated[str | None, typer.Option("--language", help="Column of languages, or the code of all.")] = None,
+    kind: Annotated[str | None, typer.Option("--kind", help="classification or pair, if it is not inferred.")] = None,
+    test: Annotated[str | None, typer.Option("--test", help=PATTERN)] = None,
+    intermediate: Annotated[str, typer.Option("--intermediate", help="A task to train on first.")] = "",
+    sources: Annotated[str, typer.Option("--sources", help="Languages of the intermediate task, such as near:3.")] = "",
+    compare: Annotated[
+        str, typer.Option("--compare", help="Trainings to compare: none or TASK[@STRATEGY[:COUNT]], with commas.")
+    ] = "",
+    encoder: Annotated[
+        str, typer.Option("--encoder", help="A folder, or OWNER/NAME[@REVISION].", show_default="multilingual-e5-small")
+    ] = "",
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Runs of each training.")] = 1,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="Passes over the data.", show_default="about 300 updates")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", help="Peak learning rate.", show_default="by the encoder's size")
+    ] = None,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Examples of an update.")] = 32,
+    max_length: Annotated[int, typer.Option("--max-length", min=8, help="Tokens of a text that are read.")] = 128,
+    seed: options.SEED = 1,
+    store: Annotated[Path, typer.Option("--store", help="Folder of finished steps.")] = Path("runs/store"),
+    device: options.DEVICE = "auto",
+    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Steps at once.", show_default="cores")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
+    progress: options.PROGRESS = "auto",
+    as_json: options.JSON = False,
+) -> None:
+    """Train a model on your own labelled data in one language, for use in others."""
+    from xstilts.cli.progress import Watcher
+    from xstilts.engine import Store
+    from xstilts.study.executors import local_executor
+    from xstilts.workflows.own_study import DEFAULT_ENCODER, Wishes
+    from xstilts.workflows.train import codes_of, estimate, finish, prepare, single_arm
+
+    console = Console(stderr=as_json)
+    arms = tuple(part.strip() for part in compare.split(",") if part.strip()) or (single_arm(intermediate, sources),)
+    wishes = Wishes(
+        codes_of(for_.split(",")), arms, encoder or DEFAULT_ENCODER, seeds=seeds, epochs=epochs,
+        learning_rate=learning_rate, batch_size=batch_size, max_length=max_length, seed=seed or 1,
+    )  # fmt: skip
+    columns: dict[str, Any] = {"text": text, "label": label, "language_": language, "kind": kind}
+    prepared = prepare(data, wishes, out, test=test, device=device, **columns)
+    for line in prepared.notes:
+        say(line, console=console)
+    cost = estimate(prepared, Store(store))
+    runs = f"{cost['runs']} training{'s' * (cost['runs'] > 1)}"
+    took = clock(3600 * cost["hours"])
+    say(f"plan: {wishes.encoder.partition('@')[0]}, {', '.join(arms)}, {runs}, about {took} here", console=console)
+    if not encoder:
+        say("the encoder is a download of 471 MB, unless it is in the hub's cache", console=console)
+    if dry_run:
+        emit({"notes": prepared.notes, "study": prepared.study, **cost}, as_json)
+        return
+    executor = local_executor(jobs, None, prepared.planned.frozen.device)
+    with Watcher(prepared.planned.plan, progress) as watcher:
+        model = finish(prepared, Store(store), out, executor, watcher)
+    if emit({"model": str(out), **model.facts}, as_json):
+        return
+    _print_scores(model.scores)
+    dev = model.facts["dev"]["score"]
+    say(f"dev rows ({model.facts['language']}): {number(dev)}")
+    if model.recommendation:
+        say(f"recommended: {model.recommendation}", wrap=True)
+    say(f"Model: {out}; next: xstilts predict {out} new.csv -o predictions.jsonl")
+
+
+@app.command(
+    epilog="Examples:\n\n  xstilts predict model new.csv -o predictions.jsonl     a JSON line a row; resumes\n\n"
+    "  cat texts.txt | xstilts predict model -                one text a line"
+)
+def predict(
+    model: MODEL,
+    data: Annotated[str, typer.Argument(help="CSV, TSV, JSONL, Parquet, .txt (a text a line), or -.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File of predictions.", show_default="print")] = None,
+    text: TEXT = None,
+    device: options.DEVICE = "auto",
+) -> None:
+    """Predict the label of each row of a file, of any length."""
+    from xstilts.workflows.model import load
+    from xstilts.workflows.predict_file import predict_file, predict_rows
+
+    loaded = load(model)
+    if out is None:
+        for row in predict_rows(loaded, data, tuple(text or ()), device=device):
+            print(json.dumps(row, ensure_ascii=False))
+        return
+    begin, console = time.monotonic(), Console(stderr=True)
+
+    def progress(rows: int) -> None:
+        if console.is_terminal:
+            print(f"\r{rows:,} rows, {rows / (time.monotonic() - begin):,.0f} a second", end="", file=sys.stderr)
+
+    rows = predict_file(loaded, data, out, tuple(text or ()), device, progress)
+    say(f"\n{rows:,} predictions in {out}" if console.is_terminal else f"{rows:,} predictions in {out}")
+
+
+@app.command(
+    epilog="Examples:\n\n  xstilts evaluate model test-{lang}.csv\n\n"
+    "  xstilts evaluate model test-{lang}.csv --for sw,th --metric macro_f1 --json"
+)
+def evaluate(
+    model: MODEL,
+    test: Annotated[str, typer.Argument(help=PATTERN)],
+    for_: Annotated[str, typer.Option("--for", help="Languages to look for.", show_default="those of the model")] = "",
+    metric: Annotated[str, typer.Option("--metric", help="accuracy, macro_f1 or calibration_error.")] = "",
+    device: options.DEVICE = "auto",
+    as_json: options.JSON = False,
+) -> None:
+    """Score a trained model on labelled rows, with intervals and baselines."""
+    from xstilts.workflows.evaluate import evaluate as score
+    from xstilts.workflows.model import load
+
+    names = tuple(name.strip() for name in for_.split(",") if name.strip())
+    result = score(load(model), test, names, metric, device)
+    if not emit(result, as_json):
+        _print_scores(result)
+
+
+def _print_scores(scores: dict[str, Any]) -> None:
+    cells = [
+        (code, number(row["score"]), interval(row, 1).replace("+", ""), number(row["baseline"]), f"{row['examples']:,}")
+        for code, row in scores.items()
+    ]
+    if cells:
+        print_table(("language", ">score", ">95% interval over rows", ">baseline", ">rows"), cells, "Scores")

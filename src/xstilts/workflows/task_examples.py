@@ -1,0 +1,166 @@
+"""Build examples from the columns of a table whose roles are known."""
+
+from collections import Counter
+from typing import Any
+
+import pyarrow as pa
+
+from xstilts.errors import XstiltsError
+from xstilts.tasks.data_source import FileSource
+from xstilts.tasks.task import BadRow, Task
+from xstilts.tasks.task_types import READ, SCHEMAS
+from xstilts.workflows.column_roles import IDS, MAX_LABELS, Roles, by_name, natural, word
+
+TYPES = {"tagging": "tagging", "qa": "qa", "choice": "multiple_choice"}
+"""Kinds whose examples are checked by the task type itself."""
+GOLD = ("label", "tags", "answers")
+MIN_ROWS, MIN_ROWS_PER_LABEL = 10, 2
+Cells = dict[str, list[Any]]
+"""Column of the task → value of each row."""
+
+
+def cells_of(table: pa.Table, role: str, names: list[str], kind: str) -> list[Any]:
+    """The value of each row for one column of the task: texts and label words, lists of them, or None."""
+    columns = [table[name].to_pylist() for name in names]
+    if role == "answers" or (role == "context" and kind == "qa"):
+        return columns[0]  # answers have offsets into the context as it is
+    if role == "choices" and len(columns) > 1:
+        return [[word(value) for value in row] for row in zip(*columns, strict=True)]
+    if role in ("tokens", "tags", "choices"):
+        lists = [[word(part) for part in row or ()] for row in columns[0]]
+        return lists if role != "tags" else [row if any(row) else None for row in lists]
+    if role != "label" or kind != "multilabel":
+        return [word(value) or None for value in columns[0]]
+    if len(columns) > 1:
+        rows = (map(word, row) for row in zip(*columns, strict=True))
+        return [[name for name, value in zip(names, row, strict=True) if value in ("1", "1.0", "true")] for row in rows]
+    lists = [word(row).split("|") if not isinstance(row, list) else row for row in columns[0]]
+    return [None if row is None else list(dict.fromkeys(filter(None, map(word, row)))) for row in lists]
+
+
+def rows_with_text(cells: Cells) -> list[int]:
+    """The numbers of rows whose texts are not empty; of context and question of a choice, one may be."""
+    texts = [values for role, values in cells.items() if role not in GOLD]
+    if "choices" in cells:
+        first, *second = (cells[role] for role in ("context", "question") if role in cells)
+        texts = [cells["choices"], [a or b for a, b in zip(first, second[0], strict=True)] if second else first]
+
+    def filled(value: Any) -> bool:
+        return bool(value) and all(map(str.strip, value if isinstance(value, list) else [value]))
+
+    return [i for i, row in enumerate(zip(*texts, strict=True)) if all(map(filled, row))]
+
+
+def class_examples(
+    kind: str, cells: Cells, rows: list[int], given: tuple[str, ...] | None
+) -> tuple[tuple[str, ...], list[int], Cells]:
+    """Label words, numbers of the rows used, and their columns, for tasks that label a text or a pair."""
+    columns = {role: [values[i] for i in rows] for role, values in cells.items()}
+    found = {name for value in columns["label"] for name in (value if isinstance(value, list) else [value])}
+    words = tuple(sorted(found, key=natural)) if given is None else given
+    if unknown := sorted(found - set(words), key=natural):
+        first = next(i for i in rows if unknown[0] == cells["label"][i] or unknown[0] in (cells["label"][i] or ()))
+        what, why = f"row {first + 1:,} has the label '{unknown[0]:.60}'", f"the labels are {', '.join(words)}"
+        raise XstiltsError("bad-row", what, why, "write labels as in the training data")
+    return words, rows, columns
+
+
+def checked_examples(
+    kind: str, cells: Cells, rows: list[int], given: tuple[str, ...] | None
+) -> tuple[tuple[str, ...], list[int], Cells]:
+    """The same for tasks whose type checks its examples; raises XstiltsError for those that are wrong."""
+    words: tuple[str, ...] = ()
+    if kind == "tagging":
+        words = tuple(sorted({tag for i in rows for tag in cells["tags"][i]} - {""}, key=natural))
+    elif kind == "choice":
+        words = _choice_words(cells, rows)
+    words = words if given is None else given
+    data = FileSource(format="table", files={})
+    fields: dict[str, Any] = {"name": "own", "type": TYPES[kind], "labels": words, "unanswerable": kind == "qa"}
+    task = Task(**fields, source=data)
+    task_type, bad_rows, examples = READ[task.type], [], []
+    for i in rows:
+        record = {"id": str(i + 1), "cluster_id": "", "language": ""}
+        try:
+            examples += task_type.complete(record | {role: values[i] for role, values in cells.items()}, task)
+        except BadRow as bad:
+            bad_rows.append((i + 1, bad))
+    if bad_rows:
+        row, reason = bad_rows[0]
+        more = f" (and {len(bad_rows) - 1:,} more such rows)" if len(bad_rows) > 1 else ""
+        raise XstiltsError(
+            "bad-row", f"row {row:,}: {reason.found}{more}", f"expected {reason.expected}", "fix these rows"
+        )
+    examples = [example for example in examples if example[task_type.GOLD] is not None]
+    names = [name for name in task_type.SCHEMA.names if name not in ("id", "cluster_id", "language")]
+    return words, [int(e["id"]) - 1 for e in examples], {name: [e[name] for e in examples] for name in names}
+
+
+def _choice_words(cells: Cells, rows: list[int]) -> tuple[str, ...]:
+    """How the data name choices: numbers from 0 or 1, letters, or their texts, which become numbers."""
+    most = max((len(cells["choices"][i]) for i in rows), default=0)
+    found, numbers = {cells["label"][i] for i in rows}, tuple(map(str, range(most)))
+    letters = tuple(chr(ord("A") + i) for i in range(most))
+    for words in (numbers, tuple(map(str, range(1, most + 1))), letters, tuple(map(str.lower, letters))):
+        if found <= set(words):
+            return words
+    for i in rows:
+        if cells["label"][i] not in cells["choices"][i]:
+            what, why = (
+                f"row {i + 1:,} has the label '{cells['label'][i]:.60}'",
+                "it does not name any of the row's choices",
+            )
+            raise XstiltsError("bad-row", what, why, "write the number of the right choice, its letter or its text")
+        cells["label"][i] = str(cells["choices"][i].index(cells["label"][i]))
+    return numbers
+
+
+def schema_of(roles: Roles) -> pa.Schema:
+    """The columns of the examples of a kind."""
+    start = [("id", pa.string()), ("language", pa.string())]
+    if roles.kind in TYPES:
+        fields = [field for field in SCHEMAS[TYPES[roles.kind]] if field.name not in ("id", "cluster_id", "language")]
+        return pa.schema([*start, *fields])
+    texts = [(role, pa.string()) for role in roles.columns if role != "label"]
+    return pa.schema([*start, *texts, ("label", pa.list_(pa.string()) if roles.kind == "multilabel" else pa.string())])
+
+
+def ids_of(table: pa.Table) -> tuple[list[str], list[str]]:
+    """The id of each row, from a column of different ids or the number of the row, and a note."""
+    for name in by_name(table, IDS):
+        ids = list(map(word, table[name].to_pylist()))
+        if len(set(ids)) == len(ids) and all(ids):
+            return ids, [f"id ← {name}"]
+    return list(map(str, range(1, len(table) + 1))), []
+
+
+def counted(count: int, what: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "row"), counted(2000, "row")
+    ('1 row', '2,000 rows')
+    """
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def check_enough(roles: Roles, words: tuple[str, ...], gold: list[Any], is_test: bool) -> None:
+    """Raise XstiltsError if labels cannot be learned, or if rows are too few; test data need one row."""
+    if not is_test and roles.kind not in ("qa", "choice"):
+        column = f"column '{', '.join(roles.columns.get('label') or roles.columns['tags'])}'"
+        counts = Counter(name for value in gold for name in (value if isinstance(value, list) else [value]))
+        hint = "name another column with --label COLUMN"
+        if len(words) > MAX_LABELS:
+            why = f"at most {MAX_LABELS:,} labels can be learned"
+            raise XstiltsError("bad-argument", f"{column} has {counted(len(words), 'label')}", why, hint)
+        if len(words) < 2 - (roles.kind == "multilabel"):
+            what = f"{column} has one label, '{words[0]:.60}'" if words else f"{column} has no labels"
+            raise XstiltsError("too-few", what, "at least 2 labels are needed", hint)
+        rare = [name for name in words if counts[name] < MIN_ROWS_PER_LABEL]
+        if rare and roles.kind != "tagging":
+            what = f"{counted(len(rare), 'label')} with one row: {', '.join(rare[:5])}{', …' if len(rare) > 5 else ''}"
+            why = f"each label needs at least {MIN_ROWS_PER_LABEL} rows, to train on and to evaluate on"
+            raise XstiltsError("too-few", what, why, f"add or remove rows of these labels, or {hint}")
+    needed = 1 if is_test else MIN_ROWS
+    if len(gold) < needed:
+        why = f"at least {needed} are needed, and hundreds for a useful result"
+        raise XstiltsError("too-few", counted(len(gold), "labelled row"), why, "add rows with texts and labels")

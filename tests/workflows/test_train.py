@@ -1,0 +1,181 @@
+"""From a table to a model and back: what a person with labels in one language does."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+import xstilts
+from support import invoke
+from xstilts.config.load import load_study
+from xstilts.errors import XstiltsError
+from xstilts.workflows.own_study import DEFAULT_ENCODER, Wishes, own_study, parse_arm
+from xstilts.workflows.predict_file import predict_file
+
+WORDS = {"good": "the king sees a house", "bad": "the wall was old and cold"}
+FAST = {"epochs": 2, "learning_rate": 1e-3, "device": "cpu", "jobs": 1}
+
+
+def rows(count, start=0):
+    return [{"review": f"{WORDS[label]} {i}", "stars": label} for i in range(start, start + count) for label in WORDS]
+
+
+def write(path, records):
+    names = list(records[0])
+    lines = [",".join(names), *(",".join(f'"{row[name]}"' for name in names) for row in records)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, encoder_folder):
+    """A model, the folder that it was trained in, and what `train` said."""
+    folder, said = tmp_path_factory.mktemp("own"), []
+    for code in ("sw", "tr"):
+        write(folder / f"test-{code}.csv", rows(12, start=100))
+    model = xstilts.train(
+        write(folder / "reviews.csv", rows(40)), ["sw", "Turkish", "th"], folder / "model",
+        encoder=str(encoder_folder("bert")), test=str(folder / "test-{lang}.csv"), store=folder / "store", seeds=2,
+        note=said.append, **FAST,
+    )  # fmt: skip
+    return model, folder, said
+
+
+def test_what_was_inferred_is_said_and_so_is_what_cannot_be_measured(trained):
+    _, _, said = trained
+    text = "\n".join(said)
+    assert "review" in text and "stars" in text and "warning: 'th' has no labelled rows" in text
+
+
+def test_scores_have_intervals_and_baselines_where_there_are_rows(trained):
+    model, folder, _ = trained
+    assert set(model.scores) == {"sw", "tr"}
+    for row in model.scores.values():
+        assert row["low"] <= row["score"] <= row["high"] and row["baseline"] == 50.0 and row["examples"] == 24
+    card = (folder / "model" / "README.md").read_text()
+    front = yaml.safe_load(card.split("---")[1])
+    assert front["language"] == ["en", "sw", "tr", "th"] and front["pipeline_tag"] == "text-classification"
+    assert [r["dataset"]["config"] for r in front["model-index"][0]["results"]] == ["tr", "sw"]
+    assert "Never tested: Thai" in card
+
+
+def test_a_model_predicts_label_words_and_is_read_back(trained):
+    model, folder, _ = trained
+    texts = [row["review"] for row in rows(5, start=200)]
+    words = model.predict(texts)
+    assert set(words) <= set(WORDS) and model.predict([]) == []
+    again = xstilts.load(folder / "model").predict(texts, scores=True)
+    assert [word for word, _ in again] == words and all(0.5 <= share <= 1 for _, share in again)
+    with pytest.raises(XstiltsError) as caught:
+        model.predict([None])
+    assert caught.value.kind == "bad-argument"
+
+
+def test_transformers_alone_predicts_the_same(trained):
+    model, folder, _ = trained
+    texts = [row["review"] for row in rows(4, start=300)]
+    code = (
+        "import json, sys; from transformers import pipeline; texts = json.loads(sys.argv[2]);"
+        "p = pipeline('text-classification', model=sys.argv[1]); print(json.dumps([r['label'] for r in p(texts)]));"
+        "assert 'xstilts' not in sys.modules"
+    )
+    command = [sys.executable, "-c", code, str(folder / "model"), json.dumps(texts)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert json.loads(printed.strip().splitlines()[-1]) == model.predict(texts)
+
+
+def test_the_study_in_the_folder_repeats_the_training(trained, tmp_path):
+    _, folder, _ = trained
+    model = folder / "model"
+    arguments = ["--data", model / "run" / "data", "--store", folder / "store", "--out", tmp_path / "run"]
+    printed = invoke("study", model / "xstilts.json", "--allow-few", *arguments)
+    assert "were in the store" in printed
+
+
+def test_a_file_is_predicted_row_by_row_and_goes_on_where_it_was_killed(trained, tmp_path):
+    model, _, _ = trained
+    source, out = write(tmp_path / "new.csv", rows(10, start=400)), tmp_path / "out.jsonl"
+    assert predict_file(model, source, out) == 20
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [line["row"] for line in lines] == list(range(20))
+    assert [line["label"] for line in lines] == model.predict([row["review"] for row in rows(10, start=400)])
+    with pytest.raises(XstiltsError):
+        predict_file(model, source, out)
+
+    half, partial = tmp_path / "half.jsonl", tmp_path / "half.jsonl.partial"
+
+    def stop(count):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predict_file(model, source, half, progress=stop)
+    partial.write_text("".join(f"{json.dumps(line)}\n" for line in lines[:7]) + '{"row": 7, "la')
+    assert predict_file(model, source, half) == 20 and half.read_text() == out.read_text()
+    assert not partial.exists()
+
+
+def test_another_file_is_not_continued(trained, tmp_path):
+    model, _, _ = trained
+    source, out = write(tmp_path / "new.csv", rows(3)), tmp_path / "out.jsonl"
+    (tmp_path / "out.jsonl.partial").write_text('{"row": 0, "label": "wrong", "score": 1}\n')
+    (tmp_path / "out.jsonl.state").write_text("of another file")
+    predict_file(model, source, out)
+    assert "wrong" not in out.read_text()
+
+
+def test_evaluation_of_other_rows(trained, tmp_path):
+    model, folder, _ = trained
+    write(tmp_path / "new-sw.csv", rows(12, start=100))
+    result = json.loads(invoke("evaluate", folder / "model", tmp_path / "new-{lang}.csv", "--json"))
+    assert result["sw"]["score"] == model.scores["sw"]["score"] and set(result) == {"sw"}
+    write(tmp_path / "bad-sw.csv", [{**row, "stars": "awful"} for row in rows(3)])
+    with pytest.raises(XstiltsError) as caught:
+        xstilts.evaluate(model, str(tmp_path / "bad-{lang}.csv"))
+    assert caught.value.kind == "bad-row"
+
+
+def test_compared_arms_become_contrasts(trained, tmp_path, encoder_folder):
+    _, folder, _ = trained
+    command = ["train", folder / "reviews.csv", "--for", "sw,tr", "--test", folder / "test-{lang}.csv", "--epochs", 1,
+               "--compare", "none,pocket-nli", "--seeds", 2, "--encoder", encoder_folder("bert"), "--device", "cpu",
+               "--store", folder / "store", "-o", tmp_path / "model"]  # fmt: skip
+    dry = invoke(*command, "--dry-run")
+    assert "none, pocket-nli" in dry and not (tmp_path / "model" / "config.json").exists()
+    study = load_study(str(tmp_path / "model" / "xstilts.json"))
+    assert study.contrasts == ("pocket-nli - none",) and study.replicates == 2
+
+
+@pytest.mark.parametrize(
+    ("arm", "kind"), [("mnli@farthest", "bad-argument"), ("mnli@far:0", "bad-argument"), ("nmli", "unknown-name")]
+)
+def test_arms_that_cannot_be_read(arm, kind):
+    with pytest.raises(XstiltsError) as caught:
+        parse_arm(arm)
+    assert caught.value.kind == kind
+
+
+def test_a_study_of_own_data_loads_with_every_form_of_arm(tmp_path):
+    wishes = Wishes(("sw", "th"), ("none", "mnli", "mnli_translated@far:2"), DEFAULT_ENCODER, seeds=3)
+    study = own_study("My reviews!", "pair", ("no", "yes"), "en", 500, wishes)
+    (tmp_path / "xstilts.json").write_text(json.dumps(study))
+    loaded = load_study(str(tmp_path / "xstilts.json"))
+    assert loaded.name == "my-reviews" and loaded.arms["mnli_translated@far:2"].count == 2
+    assert set(loaded.languages.always_held_out) == {"sw", "th"} and "en" not in loaded.languages.candidates
+    with pytest.raises(XstiltsError) as caught:
+        own_study("x", "multilabel", ("a",), "en", 9, wishes)
+    assert caught.value.kind == "unsupported"
+    with pytest.raises(XstiltsError) as caught:
+        own_study("x", "classification", ("-1", "1"), "en", 9, wishes)
+    assert caught.value.kind == "bad-row"
+
+
+def test_a_data_frame_and_no_labelled_rows(tmp_path, encoder_folder):
+    pandas = pytest.importorskip("pandas")
+    model = xstilts.train(
+        pandas.DataFrame(rows(30)), ["sw"], tmp_path / "model", encoder=str(encoder_folder("bert")),
+        store=tmp_path / "store", **FAST,
+    )  # fmt: skip
+    assert model.scores == {} and model.facts["dev"]["score"] is not None
+    assert "Never tested: Swahili" in (tmp_path / "model" / "README.md").read_text()
