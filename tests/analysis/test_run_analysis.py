@@ -17,6 +17,7 @@ from xstilts.analysis.effects import compare_arms
 from xstilts.config.schema import Measured
 from xstilts.errors import XstiltsError
 from xstilts.languages import MEASURES
+from xstilts.report.charts import figures_of
 from xstilts.report.page import write_page
 from xstilts.report.terminal import print_report
 from xstilts.runs.reader import read_run
@@ -110,7 +111,7 @@ def test_second_tries_are_judged_next_to_the_run_as_it_was(small, tmp_path):
     pq.write_table(pa.Table.from_pylist(rows), file)
     result = analyse(sealed(again))
     assert result["after_retry"]["verdicts"][0]["estimate"] > result["verdicts"][0]["estimate"]
-    assert write_page(result, again).is_file()
+    assert write_page(result, again, list(figures_of(result))).is_file()
 
 
 def test_the_checkpoints_of_an_oracle_are_scored_next_to_those_kept(small, tmp_path):
@@ -127,7 +128,7 @@ def test_the_checkpoints_of_an_oracle_are_scored_next_to_those_kept(small, tmp_p
     assert rows["far"]["oracle"] == 100 > rows["far"]["kept"]
     assert rows["english"]["oracle"] == rows["english"]["kept"]
     assert result["by_oracle"]["verdicts"][0]["estimate"] > result["verdicts"][0]["estimate"]
-    page = write_page(result, again).read_text(encoding="utf-8")
+    page = write_page(result, again, list(figures_of(result))).read_text(encoding="utf-8")
     assert "by the oracle" in page
 
 
@@ -142,7 +143,7 @@ def test_an_oracle_that_failed_in_part_hides_nothing_of_the_run(small, tmp_path)
     assert result["by_oracle"]["verdicts"] == [], "one replicate gives no interval"
     replicates = {row["arm"]: row["replicates"] for row in result["by_oracle"]["checkpoints"]}
     assert replicates["far"] < replicates["english"]
-    assert write_page(result, again).is_file()
+    assert write_page(result, again, list(figures_of(result))).is_file()
 
 
 def test_a_pilot_run_gives_components_unless_it_has_one_language_or_one_replicate(run, tmp_path):
@@ -169,7 +170,7 @@ def test_one_replicate_gives_scores_and_differences_without_intervals(tmp_path, 
     assert slopes and all(line["low"] is None and line["p"] is not None for line in slopes)
     assert row["random_languages"]["estimate"] == pytest.approx(row["estimate"])
     assert row["random_languages"]["low"] is None
-    page = write_page(result, run).read_text(encoding="utf-8")
+    page = write_page(result, run, list(figures_of(result))).read_text(encoding="utf-8")
     assert "no interval" in page and not re.search(r"\b(None|nan)\b", page)
     print_report(result, run)
     assert "no interval" in capsys.readouterr().out
@@ -196,7 +197,7 @@ def test_arms_that_did_not_learn_get_no_verdict(small, tmp_path):
     (row,) = result["verdicts"]
     assert row["verdict"] == "not interpretable" and "baseline" in row["sentence"] and row["decision"] is None
     assert row["low"] == analyse(small)["verdicts"][0]["low"] and "cannot show" in result["answer"]
-    assert "not interpretable" in write_page(result, run).read_text(encoding="utf-8")
+    assert "not interpretable" in write_page(result, run, list(figures_of(result))).read_text(encoding="utf-8")
 
 
 def test_a_partly_finished_run_reports_what_it_has_and_what_it_lacks(small, tmp_path, capsys):
@@ -212,7 +213,9 @@ def test_a_partly_finished_run_reports_what_it_has_and_what_it_lacks(small, tmp_
     assert [row["contrast"] for row in result["verdicts"]] == ["far - english"]
     assert len(result["missing"]) == 1 and "far - english on two" in result["missing"][0]
     assert {row["target"] for row in result["scores"]} == {"one", "two"}
-    assert result["missing"][0] in write_page(result, run).read_text(encoding="utf-8").replace("&#39;", "'")
+    assert result["missing"][0] in write_page(result, run, list(figures_of(result))).read_text(
+        encoding="utf-8"
+    ).replace("&#39;", "'")
     print_report(result, run)
     assert "incomplete" in capsys.readouterr().out
     for target in ("one", "two"):

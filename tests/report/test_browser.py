@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from made_results import HOSTILE
+from xstilts.report.charts import figures_of
 from xstilts.report.page import write_page
 
 AXE = Path(os.environ.get("XSTILTS_AXE", ""))
@@ -44,7 +45,7 @@ def page(browser, result, tmp_path):
     text = json.dumps(result).replace("english-again", json.dumps(HOSTILE)[1:-1])
     hostile = json.loads(text)
     hostile["study"]["question"] = hostile["answer"] = hostile["plan"]["warnings"][0] = HOSTILE
-    browser.get(write_page(hostile, tmp_path).as_uri())
+    browser.get(write_page(hostile, tmp_path, list(figures_of(hostile))).as_uri())
     return browser
 
 

@@ -44,7 +44,7 @@ def test_artificial_languages_are_named_as_such_wherever_a_score_stands(result, 
 
 def test_a_run_writes_what_goes_into_a_paper(result, tmp_path):
     result["scores"] = [{**row, "arm": row["arm"].replace("far", "fa_r & 50%")} for row in result["scores"]]
-    out = write_paper(result, tmp_path)
+    out = write_paper(result, tmp_path, list(figures_of(result)))
     table, markdown = ((out / f"scores-xnli.{kind}").read_text() for kind in ("tex", "md"))
     assert r"fa\_r \& 50\%" in table and "fa_r & 50%" in markdown and r"\toprule" in table
     assert len({line.count(" & ") for line in table.splitlines() if line.endswith(r"\\")}) == 1, "rows are equally long"
@@ -61,7 +61,7 @@ def test_a_run_writes_what_goes_into_a_paper(result, tmp_path):
 def page_of(result: dict[str, Any], run: Path, draw: bool = False) -> str:
     """The page; most tests do without the charts, which take seconds to draw."""
     with nullcontext() if draw else mock.patch.object(chart_basics, "svg", lambda chart: "<svg >"):
-        return write_page(result, run).read_text(encoding="utf-8")
+        return write_page(result, run, list(figures_of(result))).read_text(encoding="utf-8")
 
 
 def terminal_of(result: dict[str, Any], run: Path) -> str:
@@ -243,7 +243,7 @@ def test_excluded_languages_budgets_and_provenance(result: dict[str, Any], tmp_p
 
 
 def test_tables_are_one_tidy_csv(result: dict[str, Any], tmp_path: Path) -> None:
-    write_page(result, tmp_path)
+    write_page(result, tmp_path, list(figures_of(result)))
     rows = list(csv.DictReader((tmp_path / "tables.csv").open(encoding="utf-8")))
     kinds = [row["kind"] for row in rows]
     assert kinds.count("score") == len(result["scores"]) + len(result["also"])

@@ -29,6 +29,7 @@ from xstilts.engine.store import Store
 from xstilts.engine.work import run_step
 from xstilts.errors import MISSING, STEP_FAILED, XstiltsError
 from xstilts.languages import all_languages
+from xstilts.report.charts import figures_of
 from xstilts.report.page import write_page
 from xstilts.study.freeze import freeze
 from xstilts.study.plan import build_plan
@@ -624,6 +625,6 @@ def test_a_study_trains_and_scores_arms_on_translations_of_its_anchor_rows(tmp_p
     left_out = {part["label"]: part["problems"] for part in json.loads((run / "left-out.json").read_text())}
     result = analyse(run)
     assert {row["arm"] for row in result["scores"]} == {*study["arms"], "baseline"}
-    html = write_page(result, run).read_text()
+    html = write_page(result, run, list(figures_of(result))).read_text()
     for label, entry in told.items():
         assert label in html and len(left_out[label]) == 60 - entry["kept"]

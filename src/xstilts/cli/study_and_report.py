@@ -139,14 +139,16 @@ def _report(run: Path, warnings: bool) -> None:
 def _write_report(run: Path) -> Row:
     """Analyse a run and write its page, tables and paper; the analysis."""
     from xstilts.analysis import analyse
+    from xstilts.report.charts import figures_of
     from xstilts.report.page import write_page
     from xstilts.report.paper import write_paper
     from xstilts.runs.run_files import ANALYSIS, write_json
 
     result = analyse(run)
     write_json(run, ANALYSIS, result)
-    write_page(result, run)
-    write_paper(result, run)
+    figures = list(figures_of(result))
+    write_page(result, run, figures)
+    write_paper(result, run, figures)
     return result
 
 

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -42,6 +42,11 @@ class Figure:
     caption: str
     rows: list[Row] = field(default_factory=list)
     about: str = ""
+
+    @cached_property
+    def svg(self) -> str:
+        """The chart as SVG text in the colour of the text around it, drawn once."""
+        return svg(self.chart)
 
     @property
     def title(self) -> str:

@@ -1,5 +1,6 @@
 """The report as one HTML file that loads nothing from elsewhere."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,8 @@ from markupsafe import Markup
 
 from xstilts import __version__
 from xstilts.engine import write_atomically
-from xstilts.report import chart_basics, sentences, tables
-from xstilts.report.charts import figures_of
+from xstilts.report import sentences, tables
+from xstilts.report.chart_basics import Figure, standalone
 from xstilts.report.console import number
 from xstilts.report.glossary import GLOSSARY
 from xstilts.report.next_step import last_start, next_step
@@ -22,22 +23,21 @@ Result = dict[str, Any]
 SECTIONS = ("contrasts", "languages", "distance", "map", "gains", "scores", "spread", "curves", "plan")
 
 
-def write_page(result: Result, run: Path) -> Path:
+def write_page(result: Result, run: Path, figures: Sequence[Figure]) -> Path:
     """Write `report.html`, `tables.csv` and `charts/*.svg` into a run folder; the path of the page."""
-    figures: dict[str, list[Result]] = {section: [] for section in SECTIONS}
+    sections: dict[str, list[Result]] = {section: [] for section in SECTIONS}
     (run / CHARTS).mkdir(parents=True, exist_ok=True)
-    for figure in figures_of(result):
-        text = chart_basics.svg(figure.chart)
-        write_atomically(run / CHARTS / f"{figure.name}.svg", chart_basics.standalone(text))
+    for figure in figures:
+        write_atomically(run / CHARTS / f"{figure.name}.svg", standalone(figure.svg))
         shown = {name: getattr(figure, name) for name in ("name", "title", "caption", "rows", "about")}
-        figures[figure.section].append({**shown, "svg": Markup(text)})
+        sections[figure.section].append({**shown, "svg": Markup(figure.svg)})
     write_atomically(run / TABLES, tables.results_csv(result))
     page = render(
         "page.html.j2",
         result=result,
         study=result["study"],
         plan=result["plan"],
-        figures=figures,
+        figures=sections,
         level=f"{result['study']['level']:.0%}",
         summary=_summary(result),
         next_step=next_step(result, run),

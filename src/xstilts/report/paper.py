@@ -10,8 +10,7 @@ from typing import Any
 import vl_convert
 
 from xstilts.engine import write_atomically
-from xstilts.report import chart_basics
-from xstilts.report.charts import figures_of
+from xstilts.report.chart_basics import INK, Figure, standalone
 from xstilts.report.console import interval, number, signed, visible
 from xstilts.report.tables import artificial, slug, target_table, targets
 from xstilts.runs.run_files import PAPER
@@ -67,16 +66,16 @@ def latex(text: str) -> str:
     return "".join(SPECIAL.get(character, character) for character in visible(text))
 
 
-def write_paper(result: Result, run: Path) -> Path:
+def write_paper(result: Result, run: Path, figures: Sequence[Figure]) -> Path:
     """Write tables, figures, methods and references into the folder `paper` of a run; its path."""
     out = run / PAPER
     out.mkdir(parents=True, exist_ok=True)
     for table in [_contrasts(result), *(_scores(result, target) for target in targets(result))]:
         write_atomically(out / f"{table.name}.tex", table.latex())
         write_atomically(out / f"{table.name}.md", table.markdown())
-    for figure in figures_of(result):
-        drawn = vl_convert.vegalite_to_svg(chart_basics.specification(figure.chart, chart_basics.INK))
-        write_atomically(out / f"{figure.name}.svg", chart_basics.standalone(drawn))
+    for figure in figures:
+        drawn = figure.svg.replace("currentColor", INK)
+        write_atomically(out / f"{figure.name}.svg", standalone(drawn))
         for columns, points in COLUMNS.items():
             write_atomically(out / f"{figure.name}-{columns}.pdf", vl_convert.svg_to_pdf(_fitted(drawn, points)))
     text = methods(result)
