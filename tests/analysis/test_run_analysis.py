@@ -213,9 +213,8 @@ def test_a_partly_finished_run_reports_what_it_has_and_what_it_lacks(small, tmp_
     assert [row["contrast"] for row in result["verdicts"]] == ["far - english"]
     assert len(result["missing"]) == 1 and "far - english on two" in result["missing"][0]
     assert {row["target"] for row in result["scores"]} == {"one", "two"}
-    assert result["missing"][0] in write_page(result, run, list(figures_of(result))).read_text(
-        encoding="utf-8"
-    ).replace("&#39;", "'")
+    page = write_page(result, run, list(figures_of(result))).read_text(encoding="utf-8")
+    assert result["missing"][0] in page.replace("&#39;", "'")
     print_report(result, run)
     assert "incomplete" in capsys.readouterr().out
     for target in ("one", "two"):
