@@ -97,7 +97,9 @@ def children(parent: int) -> list[int]:
 
 def readme_commands() -> list[str]:
     text = (ROOT / "README.md").read_text()
-    return [line.split("#")[0].strip() for line in text.splitlines() if line.startswith(".venv/bin/xstilts")]
+    lines = [line.split("#")[0].strip() for line in text.splitlines() if line.startswith("xstilts ")]
+    of_own_files = ("train", "predict", "compare")  # tests/workflows runs them on files that it makes
+    return [line for line in lines if line.split()[1] not in of_own_files and "--data DIR" not in line]
 
 
 @pytest.mark.parametrize("command", readme_commands())

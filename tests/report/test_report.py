@@ -77,7 +77,6 @@ def plain(html: str) -> str:
 def test_page_says_the_verdicts_with_the_numbers_of_the_result(result: dict[str, Any], tmp_path: Path) -> None:
     html = plain(page_of(result, tmp_path, draw=True))
     assert result["answer"] in html and result["study"]["question"] in html
-    assert all(row["sentence"][1:] in html for row in result["verdicts"])
     for row in [*result["verdicts"], *result["controls"]]:
         table_row = re.search(rf'<th scope="row">{row["contrast"]}</th><td>(.*?)</td><td>(.*?)</td>', html)
         assert table_row and table_row.groups() == (signed(row["estimate"]), interval(row))
@@ -89,10 +88,18 @@ def test_page_says_the_verdicts_with_the_numbers_of_the_result(result: dict[str,
 def test_the_first_screen_has_effect_data_languages_and_controls(result: dict[str, Any], tmp_path: Path) -> None:
     html = page_of(result, tmp_path)
     card = plain(html[html.index('class="card"') : html.index("<nav")])
-    for text in ("far - english", "+3.25", "[+2.12, +4.38]", "xnli", "tiny × 6 replicates", "3: es, tr, qu", "1 of 2"):
+    for text in (
+        "far - english",
+        "+3.25",
+        "[+2.12, +4.38]",
+        "xnli",
+        "tiny; 6 replicates each",
+        "3: es, tr, qu",
+        "in-language - english: passed",
+    ):
         assert text in card
     verdicts, _, controls = html.partition('<h3 id="controls">')
-    assert "in-language - english" not in verdicts and "a gain is expected" in controls
+    assert "a gain is expected" not in verdicts and "a gain is expected" in controls
 
 
 def test_nothing_is_fetched(result: dict[str, Any], tmp_path: Path) -> None:
@@ -173,9 +180,8 @@ def test_a_score_no_better_than_its_baseline_is_marked(result: dict[str, Any], t
 
 
 def test_wide_intervals_and_encoders_that_did_not_learn(result: dict[str, Any], tmp_path: Path) -> None:
-    sure, unsure = result["verdicts"]
+    sure = result["verdicts"][0]
     assert any("'far' scores higher than 'english' in 75% of the pairs of runs" in line for line in remarks(sure))
-    assert "It takes 40 replicates." in remarks(unsure) and "It takes 40 replicates." not in remarks(sure)
     assert "did not learn" not in terminal_of(result, tmp_path)
     sure["parts"][0] |= {"estimate": 0.0, "low": 0.0, "high": 0.0}
     assert "far - english: encoder 'tiny' scores the same" in plain(page_of(result, tmp_path))

@@ -66,7 +66,7 @@ def analyse(folder: Path) -> Result:
         "encoders": encoders,
         "held_out": held_out,
         "missing": missing,
-        "answer": _answer(run, verdicts),
+        "answer": _answer(run, verdicts, baselines),
         "verdicts": verdicts,
         "controls": controls,
         "scores": _scores(tables.values(), held_out),
@@ -164,7 +164,7 @@ def _judge(run: Run, contrast: Result, encoders: list[str], doubt: str = "") -> 
     )
 
 
-def _answer(run: Run, verdicts: list[Result]) -> str:
+def _answer(run: Run, verdicts: list[Result], baselines: list[Result]) -> str:
     """The answer to the study's question, as far as its contrasts ask about distance, and the numbers of the first."""
     arms = run.study["arms"].items()
     strategies = {name: arm.get("languages", "english") for name, arm in arms if "intermediate" in arm}
@@ -174,7 +174,11 @@ def _answer(run: Run, verdicts: list[Result]) -> str:
     first, artificial = verdicts[0], set(run.study.get("artificial", ()))
     scored = {code for target in first["targets"] for code in run.score_table(target).languages}
     languages = len(scored & set(run.plan["held_out"]))
-    numbers = figures(first, languages, len(run.encoders), bool(artificial & set(first["targets"])))
+    beaten = {(row["target"], row["arm"]): row["beaten"] for row in baselines}
+    arms = first["left"], first["right"]
+    not_learned = {target for target, _ in beaten if all(beaten.get((target, arm)) is False for arm in arms)}
+    made = bool(artificial & set(first["targets"]))
+    numbers = figures(first, languages, len(run.encoders), made, not_learned)
     return " ".join(filter(None, [text, numbers]))
 
 

@@ -1,6 +1,6 @@
 """From an interval to a verdict, and from the verdicts of a study to its answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from xstilts.analysis.effects import Effect
@@ -82,17 +82,22 @@ def answer(verdicts: Sequence[tuple[str, str, str]], strategies: Mapping[str, st
     return f"{opening}; {closing}{', so the gain cannot be attributed to distance' if english == BETTER else ''}."
 
 
-def figures(judged: Mapping[str, Any], languages: int, encoders: int, artificial: bool) -> str:
+def figures(
+    judged: Mapping[str, Any], languages: int, encoders: int, artificial: bool, not_learned: Collection[str] = ()
+) -> str:
     """The numbers behind a judged contrast in one sentence: difference, interval, targets, languages, encoders and
     replicates, and the differences on other targets.
 
-    judged: a row of the analysis with `left`, `right`, `estimate`, `low`, `high`, `targets`, `replicates`, `parts`.
+    judged: a row of the analysis with `left`, `right`, `estimate`, `low`, `high`, `targets`, `replicates`, `parts`;
+    not_learned: targets on which neither arm is shown to beat the baseline, so that their difference means nothing.
     """
     ends = f" [{judged['low']:.1f}, {judged['high']:.1f}]" if judged["low"] is not None else ""
     each = judged["replicates"] // encoders
     runs = f"{encoders} encoder{'s' * (encoders > 1)} × {each} replicate{'s' * (each > 1)}"
     others = [part for part in judged["parts"] if part.get("target", judged["targets"][0]) not in judged["targets"]]
-    parts = [f"{part['estimate']:+.1f} on {part['target']}" for part in others if " " not in part["target"]]
+    shown = {part["target"]: part["estimate"] for part in others if " " not in part["target"]}
+    parts = [f"{gain:+.1f} on {target}" for target, gain in shown.items() if target not in not_learned]
+    parts += [f"not interpretable on {target}" for target in shown if target in not_learned]
     where = "On artificial languages, " if artificial else ""
     text = f"{where}'{judged['left']}' minus '{judged['right']}': {judged['estimate']:+.1f} points{ends}"
     text += f" on {' and '.join(judged['targets'])}, {languages} held-out languages, {runs}"

@@ -1,4 +1,4 @@
-"""Nine claims about Phang et al. 2020 and the leading question of this project, each in one function.
+"""Nine claims about Phang et al. 2020 and the main question of this project, each in one function.
 
 The paper is "English Intermediate-Task Training Improves Zero-Shot Cross-Lingual Transfer Too" (arXiv 2005.13013: v1 of
 May 2020, v2 the AACL paper). The docstring of a function is the claim; claims.yaml says what is known of it.

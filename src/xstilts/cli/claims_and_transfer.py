@@ -23,7 +23,7 @@ def claims(
     published: Annotated[str, typer.Option("--published", help="Show scores of the paper (v1, v2) or FILE.csv.")] = "",
     as_json: JSON = False,
 ) -> None:
-    """Check a run against nine published claims about English intermediate training, and the leading question."""
+    """Check a run against nine published claims about English intermediate training, and the main question."""
     from xstilts.claims import NINE, judge_claims, published_table
     from xstilts.runs.reader import read_run
 

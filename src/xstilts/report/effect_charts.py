@@ -37,7 +37,7 @@ def contrasts_figure(result: Result, family: str = "verdicts") -> Figure:
     """Forest plot of the declared contrasts (or of the `controls`): the intervals that the verdicts rest on."""
     judged = result[family]
     level = f"{judged[0]['level']:.1%}"
-    title = f"Simultaneous intervals ({level} each)" if len(judged) > 1 else f"Interval ({level})"
+    title = f"Simultaneous {level} intervals" if len(judged) > 1 else f"{level} interval"
     title += artificial(result, (target for row in judged for target in row["targets"]))
     chart = labelled_forest(judged, result["study"]["equivalence"], title)
     kind = "declared contrasts" if family == "verdicts" else "controls"
@@ -148,7 +148,10 @@ def distance_figure(gains: Result, result: Result, position: int = 1) -> Figure:
 
 
 def map_figure(gains: Result, result: Result) -> Figure | None:
-    """A map of the held-out languages, coloured by their gain, with the sources; None if no place is known."""
+    """A map of the held-out languages, coloured by their gain, with the sources; None if no place is known, or if the
+    languages are artificial."""
+    if artificial(result, gains["targets"]):
+        return None
     sources = {
         code for codes in result["plan"]["sources"][gains["contrast"].split(" - ")[0]].values() for code in codes
     }
@@ -169,10 +172,13 @@ def map_figure(gains: Result, result: Result) -> Figure | None:
     shape = alt.Shape("role:N", legend=alt.Legend(title=None, orient="bottom"), scale=alt.Scale(
         domain=["held out", "source of the left arm"], range=["circle", "diamond"]))  # fmt: skip
     base = chart_of(rows, latitude="latitude:Q", longitude="longitude:Q")
-    points = base.mark_point(filled=True, size=110, opacity=1, stroke="currentColor", strokeWidth=0.7)
+    points = base.mark_point(filled=True, size=110, opacity=1, stroke="currentColor", strokeWidth=0.7).encode(
+        shape=shape
+    )
+    sources_, held_out = (points.transform_filter(f"datum.gain {sign} null") for sign in ("===", "!=="))
     text = base.mark_text(fontSize=11, dy=-11, color="currentColor").encode(text="label:N")
     title = f"Where '{gains['contrast']}' gains{artificial(result, gains['targets'])}"
-    layers = (*map_layers(), points.encode(color=colour, shape=shape), text)
+    layers = (*map_layers(), sources_.encode(color=alt.value(GREY)), held_out.encode(color=colour), text)
     chart = layered(title, *layers, width=760, height=390).project("equirectangular")
     caption = "One point in the middle of each language's area; the coastline is from Natural Earth."
     return Figure("map", "map", chart, caption, columns_of(rows, ("language", "role", "gain")))

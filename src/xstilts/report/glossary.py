@@ -19,5 +19,5 @@ GLOSSARY = {
     "source pool": "the languages that arms choose their sources from",
     "target": "the task that is scored, after training on it in the anchor language",
     "verdict": "better or worse: the interval excludes zero; equivalent: it lies inside the margin; else undetermined; "
-    "not interpretable: both arms are no better than the baseline, or a control failed",
+    "not interpretable: neither arm is shown to beat the baseline, or a control failed",
 }

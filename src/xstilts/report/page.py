@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from markupsafe import Markup
@@ -63,12 +64,20 @@ def _summary(result: Result) -> dict[str, str]:
     judged = verdicts[0]["targets"] if verdicts else tables.targets(result)
     facts = {"task": " and ".join(judged) + tables.artificial(result, judged)}
     runs = [row["replicates"] // len(result["encoders"]) for row in verdicts[:1]]
-    facts["encoders"] = ", ".join(result["encoders"]) + "".join(f" × {n} replicate{'s' * (n > 1)}" for n in runs)
+    each = "".join(f"; {n} replicate{'s' * (n > 1)} each" for n in runs)
+    facts["encoders"] = ", ".join(result["encoders"]) + each
     scored = {row["language"] for row in result["scores"] if row["target"] in judged and row["held_out"]}
     facts["held-out languages"] = f"{len(scored)}: {', '.join(tables.by_distance(scored, result))}"
-    if outcomes := [" ".join(sentences.expectation(result, row)) for row in result["controls"]]:
-        passed, failed = (sum(word in outcome for outcome in outcomes) for word in ("Passed", "Failed"))
-        facts["controls"] = f"{passed} of {len(outcomes)} passed, {failed or 'none'} failed"
+    for arm in dict.fromkeys(row[side] for row in verdicts[:1] for side in ("left", "right")):
+        scores = [tables.target_table(result, target)["rows"] for target in judged]
+        held_out = [row["held_out"] for rows in scores for row in rows if row["arm"] == arm]
+        trained = study["arms"].get(arm, {}).get("intermediate")
+        phase = f"{trained} in {tables.sources_of(result, arm)}" if trained else "no intermediate training"
+        facts[arm] = f"{number(fmean(held_out))}, {phase}" if None not in held_out and held_out else phase
+    outcomes = {row["contrast"]: sentences.expectation(result, row)[1] for row in result["controls"]}
+    if outcomes:
+        facts["controls"] = "; ".join(f"{name}: {text.partition(':')[0].rstrip('.').lower()}"
+                                      for name, text in outcomes.items() if text)  # fmt: skip
     facts["equivalence margin"] = f"±{study['equivalence']:g} points"
     return facts
 

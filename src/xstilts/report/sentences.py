@@ -20,6 +20,11 @@ def artificial_note(result: Result) -> str:
     return f"Artificial languages{where}: {meaning}."
 
 
+def verdict_words(judged: Result) -> str:
+    """A verdict, and that it may be negligible if its sentence says so."""
+    return str(judged["verdict"]) + ", may be negligible" * ("may be negligible" in judged["sentence"])
+
+
 def scope(result: Result) -> list[str]:
     """The scope of the conclusions that all verdicts share."""
     study, verdicts, encoders = result["study"], result["verdicts"], len(result["encoders"])
@@ -30,21 +35,23 @@ def scope(result: Result) -> list[str]:
         replicates = " to ".join(map(str, sorted({row["replicates"] for row in verdicts})))
         chosen = "this encoder, which was" if encoders == 1 else f"these {encoders} encoders, which were"
         lines += [
-            f"{contrasts} declared before the run; the intervals hold together with {study['level']:.0%} confidence"
-            f"{each}. They cover {replicates} paired replicates and the test items, for {chosen} chosen, not sampled.",
+            f"{contrasts} declared before the run; the intervals hold simultaneously with {study['level']:.0%} "
+            f"confidence{each}. They cover {replicates} paired replicates and the test items, for {chosen} chosen, "
+            "not sampled.",
         ]
     primary = [target_table(result, target) for target in targets(result) if target in study["primary"]]
     languages = "; ".join(f"{table['target']}: {', '.join(table['languages']) or 'none'}" for table in primary)
     return [
         *lines,
         f"Scores are means over held-out languages, in which no compared arm is trained ({languages}).",
-        f"Within ±{study['equivalence']:g} points counts as equivalent; undetermined includes more than that.",
+        f"Differences within ±{study['equivalence']:g} points count as equivalent; undetermined does not mean "
+        "equivalent.",
     ]
 
 
 def remarks(judged: Result) -> list[str]:
-    """Notes on one verdict: what would settle it, how single runs compare, and the multi-bootstrap's interval."""
-    lines = [judged["decision"]["text"]] if judged["decision"] else []
+    """Notes on one verdict: how single runs compare, and the multi-bootstrap's interval."""
+    lines = []
     sd, probability, bootstrap = judged["runs"]["sd_difference"], judged["runs"]["probability"], judged["bootstrap"]
     spread = "" if sd is None else f"; the standard deviation of the difference over replicates is {sd:.1f} points"
     pair = f"'{judged['left']}' scores higher than '{judged['right']}'"
@@ -114,7 +121,7 @@ def expectation(result: Result, control: Result) -> tuple[str, str]:
     if kind == SAME_ARM:
         expected = "The same arm twice, with independent randomness: no difference is expected."
         other = "Failed: look for a bug, or run more replicates, before believing any verdict."
-        outcomes = {EQUIVALENT: "Passed.", UNDETERMINED: "No difference is shown, but one cannot be excluded."}
+        outcomes = {EQUIVALENT: "Passed.", UNDETERMINED: "Inconclusive: no difference is shown, and none is excluded."}
     elif kind == IN_LANGUAGE:
         expected = "Trained on the held-out languages themselves: a gain is expected."
         other = "Not shown: this setup may also miss the gains of other arms."

@@ -276,7 +276,8 @@ def _remark(whole: Effect, equivalence: float) -> str:
     settles = decision(whole, equivalence, 1)
     if settles["replicates"] is None:
         if settles["clusters"] <= whole.clusters:
-            return "Not even 10,000 seeds would settle this, because scores vary so much between seeds."
+            half = f"±{settles['half']:.2g} points"
+            return f"To settle this whatever the difference is takes an interval of {half}: over 10,000 seeds."
         more = f"more than {settles['clusters']:,} items, or more languages, would"
         return (
             f"More seeds alone cannot settle this: the test items leave an interval of ±{settles['floor']:.2g}; {more}."
