@@ -61,6 +61,11 @@ def test_scores_have_intervals_and_baselines_where_there_are_rows(trained):
     assert "Never tested: Thai" in card
 
 
+def test_the_run_has_its_report(trained):
+    _, folder, _ = trained
+    assert (folder / "model" / "run" / "report.html").is_file()
+
+
 def test_a_model_predicts_label_words_and_is_read_back(trained):
     model, folder, _ = trained
     texts = [row["review"] for row in rows(5, start=200)]

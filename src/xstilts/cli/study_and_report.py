@@ -104,6 +104,7 @@ def report(
 ) -> None:
     """Analyse the predictions of a run again and write its report, or of several side by side; nothing is trained."""
     from xstilts.report.side_by_side import print_side_by_side, write_side_by_side
+    from xstilts.report.write import write_report
 
     folders = runs or [Path("runs/pocket")]
     if len(folders) == 1:
@@ -112,7 +113,7 @@ def report(
             raise XstiltsError("bad-argument", what, "it shows runs side by side", hint)
         _report(folders[0], warnings=True)
         return
-    results = {str(folder): _write_report(folder) for folder in folders}
+    results = {str(folder): write_report(folder) for folder in folders}
     print_side_by_side(results)
     if page:
         write_side_by_side(results, page)
@@ -132,24 +133,9 @@ def verify(run: options.RUN = Path("runs/pocket")) -> None:
 
 def _report(run: Path, warnings: bool) -> None:
     from xstilts.report.terminal import print_report
+    from xstilts.report.write import write_report
 
-    print_report(_write_report(run), run, warnings)
-
-
-def _write_report(run: Path) -> Row:
-    """Analyse a run and write its page, tables and paper; the analysis."""
-    from xstilts.analysis import analyse
-    from xstilts.report.charts import figures_of
-    from xstilts.report.page import write_page
-    from xstilts.report.paper import write_paper
-    from xstilts.runs.run_files import ANALYSIS, write_json
-
-    result = analyse(run)
-    write_json(run, ANALYSIS, result)
-    figures = list(figures_of(result))
-    write_page(result, run, figures)
-    write_paper(result, run, figures)
-    return result
+    print_report(write_report(run), run, warnings)
 
 
 def _on_ray(address: str, threads: int | None) -> Any:

@@ -50,7 +50,7 @@ def train(
     ] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Examples of an update.")] = 32,
     max_length: Annotated[int, typer.Option("--max-length", min=8, help="Tokens of a text that are read.")] = 128,
-    seed: options.SEED = 1,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of all randomness.")] = 1,
     store: Annotated[Path, typer.Option("--store", help="Folder of finished steps.")] = Path("runs/store"),
     device: options.DEVICE = "auto",
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Steps at once.", show_default="cores")] = None,
@@ -69,7 +69,7 @@ def train(
     arms = tuple(part.strip() for part in compare.split(",") if part.strip()) or (single_arm(intermediate, sources),)
     wishes = Wishes(
         codes_of(for_.split(",")), arms, encoder or DEFAULT_ENCODER, seeds=seeds, epochs=epochs,
-        learning_rate=learning_rate, batch_size=batch_size, max_length=max_length, seed=seed or 1,
+        learning_rate=learning_rate, batch_size=batch_size, max_length=max_length, seed=seed,
     )  # fmt: skip
     columns: dict[str, Any] = {"text": text, "label": label, "language_": language, "kind": kind}
     prepared = prepare(data, wishes, out, test=test, device=device, **columns)
@@ -85,6 +85,8 @@ def train(
         emit({"notes": prepared.notes, "study": prepared.study, **cost}, as_json)
         return
     executor = local_executor(jobs, None, prepared.planned.frozen.device)
+    if as_json and progress == "auto":  # standard output is for the result
+        progress = "quiet"
     with Watcher(prepared.planned.plan, progress) as watcher:
         model = finish(prepared, Store(store), out, executor, watcher)
     if emit({"model": str(out), **model.facts}, as_json):

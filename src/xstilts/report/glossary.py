@@ -13,7 +13,7 @@ GLOSSARY = {
     "held-out language": "a language in which no compared arm is trained on any task",
     "intermediate training": "training on another task between pretraining and the target task",
     "item cluster": "test examples that belong together, such as translations of one sentence",
-    "oracle": "a choice that uses held-out labels, which nobody has in practice",
+    "oracle": "a choice that uses held-out labels, which are not available in practice",
     "replicate": "all phases once more with their own randomness and source languages",
     "simultaneous interval": "intervals of all declared contrasts that hold together at the study's confidence",
     "source pool": "the languages that arms choose their sources from",

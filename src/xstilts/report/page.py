@@ -68,9 +68,9 @@ def _summary(result: Result) -> dict[str, str]:
     facts["encoders"] = ", ".join(result["encoders"]) + each
     scored = {row["language"] for row in result["scores"] if row["target"] in judged and row["held_out"]}
     facts["held-out languages"] = f"{len(scored)}: {', '.join(tables.by_distance(scored, result))}"
+    scores = [row for target in judged for row in tables.target_table(result, target)["rows"]]
     for arm in dict.fromkeys(row[side] for row in verdicts[:1] for side in ("left", "right")):
-        scores = [tables.target_table(result, target)["rows"] for target in judged]
-        held_out = [row["held_out"] for rows in scores for row in rows if row["arm"] == arm]
+        held_out = [row["held_out"] for row in scores if row["arm"] == arm]
         trained = study["arms"].get(arm, {}).get("intermediate")
         phase = f"{trained} in {tables.sources_of(result, arm)}" if trained else "no intermediate training"
         facts[arm] = f"{number(fmean(held_out))}, {phase}" if None not in held_out and held_out else phase

@@ -208,7 +208,7 @@ def results_csv(result: Result) -> str:
     By its `kind`, a row is the score of an arm in a language; the mean of an arm over the held-out languages, with how
     far it is above the baseline; or a contrast, over all held-out languages or in one language.
     """
-    names = (
+    names = [
         "kind",
         "target",
         "data",
@@ -220,7 +220,7 @@ def results_csv(result: Result) -> str:
         "language",
         "held_out",
         "distance",
-    )
+    ]
     text = io.StringIO()
     columns = [*names, "mean", "sd", "difference", "low", "high", "level", "verdict", "replicates"]
     writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from xstilts.analysis.effects import Comparison, effect
+from xstilts.analysis.effects import Comparison, Effect, effect
 from xstilts.analysis.verdicts import sentence, verdict
 from xstilts.errors import XstiltsError
 from xstilts.runs.score_table import Cell, ScoreTable
@@ -71,14 +71,24 @@ def compare(
     >>> print(result)
     'far' is better than 'english': +9.3 points [+6.4, +12.2].
     """
+    check_margin(level, equivalence)
+    table = _score_table(_by_language(left), _by_language(right), clusters)
+    whole = effect(Comparison((table,), "left", "right", (tuple(table.languages),), ("",), level))
+    return judged(whole, names, equivalence)
+
+
+def check_margin(level: float, equivalence: float) -> None:
+    """Raises XstiltsError for a level or an equivalence margin out of range."""
     if not (0 < level < 1 and equivalence > 0):
         what = f"cannot compare at level {level} with an equivalence margin of {equivalence}"
         why = "a level lies between 0 and 1, a margin is above 0 points"
-        raise XstiltsError("bad-argument", what, why, "give for example level=0.95, equivalence=0.5")
-    table = _score_table(_by_language(left), _by_language(right), clusters)
-    whole = effect(Comparison((table,), "left", "right", (tuple(table.languages),), ("",), level))
-    word, text = verdict(whole, equivalence), sentence(*names, whole, equivalence)
-    interval = (whole.estimate, whole.low, whole.high, level, equivalence)
+        raise XstiltsError("bad-argument", what, why, "give for example a level of 0.95 and a margin of 0.5")
+
+
+def judged(whole: Effect, names: tuple[str, str], equivalence: float, scope: str = "") -> Difference:
+    """An effect with its verdict, and both in a sentence about the systems of these names."""
+    word, text = verdict(whole, equivalence), sentence(*names, whole, equivalence, scope)
+    interval = (whole.estimate, whole.low, whole.high, whole.level, equivalence)
     return Difference(*interval, word, text, whole.replicates, whole.clusters)
 
 

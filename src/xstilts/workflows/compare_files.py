@@ -9,11 +9,11 @@ import pyarrow as pa
 
 from xstilts.analysis.effects import Comparison, Effect, effect
 from xstilts.analysis.power import decision
-from xstilts.analysis.verdicts import UNDETERMINED, rounded, sentence, verdict
+from xstilts.analysis.verdicts import UNDETERMINED, rounded, verdict
 from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.runs.score_table import ScoreTable, score_table
 from xstilts.tasks.task_types import SCORED
-from xstilts.workflows.compare import Difference
+from xstilts.workflows.compare import Difference, check_margin, judged
 from xstilts.workflows.gold_differences import Options, TaskItems, check_labels, label_words
 from xstilts.workflows.prediction_files import Paths, list_files, read_names, system_names
 from xstilts.workflows.prediction_formats import COLUMNS
@@ -143,7 +143,8 @@ def compare_files(
     >>> [(row.left, row.right) for row in result.languages], result.verdict
     ([(87.5, 87.5)], 'undetermined')
     """
-    _check_options(level, equivalence, task_type, columns or {})
+    check_margin(level, equivalence)
+    _check_names(task_type, columns or {})
     names = names or system_names(left, right)
     if names[0] == names[1]:
         why = "results are shown under the systems' names"
@@ -173,11 +174,7 @@ def compare_files(
     return _result(tasks, tables, metrics, names, seeds, level, equivalence)
 
 
-def _check_options(level: float, equivalence: float, task_type: str, columns: Mapping[str, str]) -> None:
-    if not (0 < level < 1 and equivalence > 0):
-        what = f"cannot compare at level {level} with an equivalence margin of {equivalence}"
-        why = "a level lies between 0 and 1, a margin is above 0 points"
-        raise XstiltsError("bad-argument", what, why, "give for example level 0.95 and margin 0.5")
+def _check_names(task_type: str, columns: Mapping[str, str]) -> None:
     for what, word, known in (
         *(("column", column, COLUMNS) for column in columns),
         *(("task type", word, TASK_TYPES) for word in filter(None, [task_type])),
@@ -238,7 +235,7 @@ def _result(
             of_language = effect(Comparison((table,), *SIDES, ((code,),), ("",), level))
             where = " in ".join(filter(None, (task.task and f"on {task.task}", code)))
             scope = f"in {code}" if code and not task.task else where
-            difference = _difference(of_language, names, equivalence, scope)
+            difference = judged(of_language, names, equivalence, scope)
             rows.append(LanguageDifference(task.task, code, left, right, difference, len(items.gold), items.left_out))
     languages = tuple(tuple(table.languages) for table in tables)
     whole = effect(Comparison(tuple(tables), *SIDES, languages, ("",), level))
@@ -255,18 +252,13 @@ def _result(
         dict(metrics),
         left,
         right,
-        _difference(whole, names, equivalence, scope),
+        judged(whole, names, equivalence, scope),
         tuple(rows),
         tuple(zip(*seeds, strict=True)),
         tuple(files),
         _remark(whole, equivalence),
         tuple(dict.fromkeys(notes)),
     )
-
-
-def _difference(whole: Effect, names: tuple[str, str], equivalence: float, scope: str) -> Difference:
-    numbers = (whole.estimate, whole.low, whole.high, whole.level, equivalence, verdict(whole, equivalence))
-    return Difference(*numbers, sentence(*names, whole, equivalence, scope), whole.replicates, whole.clusters)
 
 
 def _remark(whole: Effect, equivalence: float) -> str:

@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from xstilts.config.load import load_study
 from xstilts.engine import Report, Store, write_atomically
@@ -16,9 +18,11 @@ from xstilts.evaluation.item_intervals import score_with_interval
 from xstilts.languages import language
 from xstilts.models.hardware import cores, device_class
 from xstilts.report.model_card import model_card
+from xstilts.report.write import write_report
 from xstilts.runs.reader import BASELINE, read_run
 from xstilts.study.executors import local_executor
 from xstilts.study.freeze import freeze
+from xstilts.study.overview import bill
 from xstilts.study.plan import build_plan
 from xstilts.study.results import training_summary
 from xstilts.study.run import run_study
@@ -120,10 +124,8 @@ def finish(prepared: Prepared, store: Store, out: Path, executor: Any, watch: Re
     """Run what was planned, choose a training, and write its model with card and scores into `out`."""
     planned, result = prepared.planned, None
     if prepared.tested:
-        from xstilts.analysis import analyse
-
         run_study(planned, store, out / RUN, executor, watch)
-        result = analyse(out / RUN)
+        result = write_report(out / RUN)
     else:
         wanted = [cell.training for cell in planned.cells if cell.training]
         outcome = executor(planned.plan, store, wanted, watch)
@@ -177,10 +179,7 @@ def codes_of(names: Sequence[str]) -> tuple[str, ...]:
 
 def _of_one_language(own: OwnTask) -> tuple[str, pa.Table]:
     """The language with most rows, and its examples."""
-    import pyarrow.compute as pc
-
-    codes = own.examples["language"].to_pylist()
-    most = max(dict.fromkeys(codes), key=codes.count)
+    [(most, _)] = Counter(own.examples["language"].to_pylist()).most_common(1)
     return most, own.examples.filter(pc.equal(own.examples["language"], most))
 
 
@@ -240,8 +239,6 @@ def _best_run(planned: StudyPlan, store: Store, arm: str) -> tuple[Cell, float |
 
 def _scores(run_folder: Path, cell: Cell) -> dict[str, Row]:
     """Per tested language the chosen run's score with its interval, and that of the baseline."""
-    import pyarrow.compute as pc
-
     run, scores = read_run(run_folder), {}
     kind = run.study["types"][OWN]
     table = run.predictions(OWN, cell.arm, cell.encoder, cell.replicate)
@@ -256,12 +253,7 @@ def _scores(run_folder: Path, cell: Cell) -> dict[str, Row]:
 
 def estimate(prepared: Prepared, store: Store) -> Row:
     """What a prepared training costs: `runs`, and the `hours` that this machine needs."""
-    from xstilts.costs.devices import rates
-    from xstilts.costs.estimate import estimates
-    from xstilts.study.overview import bill
-
-    planned = prepared.planned
+    planned, device = prepared.planned, prepared.planned.frozen.device
     finished = store.finished(planned.plan.steps)
-    priced = estimates(planned.plan, rates(planned.frozen.device))
-    facts = bill(planned, priced, finished, cores() if planned.frozen.device == "cpu" else 1)
+    facts = bill(planned, planned.estimates, finished, cores() if device == "cpu" else 1)
     return {"runs": facts["training_runs"], "hours": facts["to_run"]["makespan_hours"]}
