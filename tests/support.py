@@ -1,6 +1,7 @@
 """What several test files need that is no fixture: texts, tiny encoders, studies on disk, and the command line."""
 
 import io
+import json
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -8,7 +9,9 @@ from unittest import mock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import sentencepiece
 import torch
+import transformers
 import yaml
 
 from xstilts.cli import main
@@ -38,6 +41,7 @@ TEXTS = [
     "国王在老城附近修建了城墙，河很宽。谁修建了城墙？",
     "بنى الملك الجدار قرب المدينة القديمة والنهر واسع. من بنى الجدار؟",
 ]
+ENGLISH = "the old river runs past town king built wide wall near who is a and of"
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
 CONFIGS = {
     "xlm-roberta": {**SMALL, "max_position_embeddings": 130},
@@ -45,6 +49,46 @@ CONFIGS = {
     "modernbert": {**SMALL, "max_position_embeddings": 128, "global_attn_every_n_layers": 2, "local_attention": 16},
     "deberta-v2": {**SMALL, "max_position_embeddings": 128, "relative_attention": True, "pos_att_type": ["p2c", "c2p"]},
 }
+
+
+def make_translator(folder: Path, kind: str = "m2m") -> Path:
+    """A small random model of a family in the hub's own format."""
+    (folder / "text").write_text("\n".join([ENGLISH, ENGLISH.upper()] * 20))
+    spm = str(folder / "spm.model")
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(folder / "text"), model_prefix=spm.removesuffix(".model"), vocab_size=90, model_type="bpe",
+        bos_id=0, pad_id=1, eos_id=2, unk_id=3, minloglevel=2,
+    )  # fmt: skip
+    pieces = [trained.id_to_piece(i) for trained in [sentencepiece.SentencePieceProcessor(spm)] for i in range(90)]
+    special = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "decoder_start_token_id": 2}
+    if kind == "opus":
+        pieces = ["</s>", "<unk>", ">>tha<<", ">>zho_Hant<<", ">>cmn_Hans<<", ">>deu<<", *pieces[4:], "<pad>"]
+        special = {"eos_token_id": 0, "pad_token_id": len(pieces) - 1, "decoder_start_token_id": len(pieces) - 1}
+    (folder / "vocab.json").write_text(json.dumps({piece: i for i, piece in enumerate(pieces)}))
+    vocab = str(folder / "vocab.json")
+    tokenizer = {
+        "m2m": lambda: transformers.M2M100Tokenizer(vocab, spm),
+        "mbart": lambda: transformers.MBart50Tokenizer([(piece, -1.0) for piece in ["<unk>", "<s>", *pieces[2:]]]),
+        "opus": lambda: transformers.MarianTokenizer(spm, spm, vocab, source_lang="en+fr_BE", target_lang="mul"),
+    }[kind]()
+    config = {"m2m": transformers.M2M100Config, "mbart": transformers.MBartConfig, "opus": transformers.MarianConfig}
+    size = {"d_model": 32, "init_std": 0.5, "max_position_embeddings": 64}
+    size |= {f"{side}_{name}": n for side in ("encoder", "decoder")
+             for name, n in (("layers", 1), ("attention_heads", 2), ("ffn_dim", 32))}  # fmt: skip
+    torch.manual_seed(1)
+    placeholders = 108 if kind == "m2m" else 0  # languages and made-up words, beyond the tokenizer's count
+    model = transformers.AutoModelForSeq2SeqLM.from_config(
+        config[kind](
+            vocab_size=len(tokenizer) + placeholders,
+            forced_eos_token_id=special["eos_token_id"],
+            **special,
+            **size,
+        )
+    )
+    model.generation_config.exponential_decay_length_penalty = (3, 3.0)
+    model.save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
+    return folder / "model"
 
 
 def make_tokenizer(folder: Path, texts: list[str], size: int, model: str = "bpe"):

@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-import sentencepiece
 import tokenizers
 import torch
 import transformers
 
+from support import ENGLISH, make_translator
 from xstilts.analysis import analyse
 from xstilts.config.load import load_study, read_task_file
 from xstilts.context import Context
@@ -45,7 +45,6 @@ from xstilts.translation.models import fetch, load_translator
 from xstilts.translation.projection import AMBIGUOUS, SHARED_WORD, words
 from xstilts.translation.translate import EMPTY, translate
 
-ENGLISH = "the old river runs past town king built wide wall near who is a and of"
 LONGEST = 24
 
 
@@ -174,7 +173,7 @@ def test_out_and_back_leaves_the_language_and_tells_the_codes_of_both_ways(toy, 
 
 
 def test_a_model_of_one_pair_needs_another_for_the_way_back(tmp_path):
-    raw = family(tmp_path, "opus")
+    raw = make_translator(tmp_path, "opus")
     (tmp_path / "fetched").mkdir()
     inputs = {"model": fetched(raw, tmp_path / "fetched")}
     rows, quality, _ = run(tmp_path, "classification", PAIRS[:2], inputs, max_length=60)
@@ -387,46 +386,6 @@ def test_the_steps_run_in_the_engine_and_another_model_or_beam_is_another_step(t
     assert made.schema == given.schema and set(made["id"].to_pylist()) <= set(given["id"].to_pylist())
 
 
-def family(folder, kind):
-    """A small random model of a family in the hub's own format."""
-    (folder / "text").write_text("\n".join([ENGLISH, ENGLISH.upper()] * 20))
-    spm = str(folder / "spm.model")
-    sentencepiece.SentencePieceTrainer.train(
-        input=str(folder / "text"), model_prefix=spm.removesuffix(".model"), vocab_size=90, model_type="bpe",
-        bos_id=0, pad_id=1, eos_id=2, unk_id=3, minloglevel=2,
-    )  # fmt: skip
-    pieces = [trained.id_to_piece(i) for trained in [sentencepiece.SentencePieceProcessor(spm)] for i in range(90)]
-    special = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "decoder_start_token_id": 2}
-    if kind == "opus":
-        pieces = ["</s>", "<unk>", ">>tha<<", ">>zho_Hant<<", ">>cmn_Hans<<", ">>deu<<", *pieces[4:], "<pad>"]
-        special = {"eos_token_id": 0, "pad_token_id": len(pieces) - 1, "decoder_start_token_id": len(pieces) - 1}
-    (folder / "vocab.json").write_text(json.dumps({piece: i for i, piece in enumerate(pieces)}))
-    vocab = str(folder / "vocab.json")
-    tokenizer = {
-        "m2m": lambda: transformers.M2M100Tokenizer(vocab, spm),
-        "mbart": lambda: transformers.MBart50Tokenizer([(piece, -1.0) for piece in ["<unk>", "<s>", *pieces[2:]]]),
-        "opus": lambda: transformers.MarianTokenizer(spm, spm, vocab, source_lang="en+fr_BE", target_lang="mul"),
-    }[kind]()
-    config = {"m2m": transformers.M2M100Config, "mbart": transformers.MBartConfig, "opus": transformers.MarianConfig}
-    size = {"d_model": 32, "init_std": 0.5, "max_position_embeddings": 64}
-    size |= {f"{side}_{name}": n for side in ("encoder", "decoder")
-             for name, n in (("layers", 1), ("attention_heads", 2), ("ffn_dim", 32))}  # fmt: skip
-    torch.manual_seed(1)
-    placeholders = 108 if kind == "m2m" else 0  # languages and made-up words, beyond the tokenizer's count
-    model = transformers.AutoModelForSeq2SeqLM.from_config(
-        config[kind](
-            vocab_size=len(tokenizer) + placeholders,
-            forced_eos_token_id=special["eos_token_id"],
-            **special,
-            **size,
-        )
-    )
-    model.generation_config.exponential_decay_length_penalty = (3, 3.0)
-    model.save_pretrained(folder / "model")
-    tokenizer.save_pretrained(folder / "model")
-    return folder / "model"
-
-
 @pytest.mark.parametrize(
     ("kind", "code", "names"),
     [
@@ -437,7 +396,7 @@ def family(folder, kind):
     ],
 )
 def test_every_family_is_told_its_own_codes_and_gives_what_it_gives_alone(tmp_path, kind, code, names):
-    raw = family(tmp_path, kind)
+    raw = make_translator(tmp_path, kind)
     (tmp_path / "fetched").mkdir()
     translator = load_translator(fetched(raw, tmp_path / "fetched"), "cpu", "fp32")
     way = direction(translator.tokenizer, translator.model.config.vocab_size, "en", code, "m")
@@ -469,7 +428,7 @@ def test_every_family_is_told_its_own_codes_and_gives_what_it_gives_alone(tmp_pa
 
 @pytest.mark.parametrize("kind", ["nllb", "mbart", "m2m", "opus"])
 def test_a_folder_tells_before_it_is_loaded_what_it_translates_into(tmp_path, toy, kind):
-    folder = toy if kind == "nllb" else family(tmp_path, kind)
+    folder = toy if kind == "nllb" else make_translator(tmp_path, kind)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     size, accepted = transformers.AutoConfig.from_pretrained(folder).vocab_size, set()
     for one in all_languages():
@@ -592,7 +551,7 @@ def test_a_study_trains_and_scores_arms_on_translations_of_its_anchor_rows(tmp_p
         "languages": {"candidates": ["de", "fr", "tr", "ja", "sw"], "never_held_out": ["de"], "minimum": 2},
         "tasks": {name: {"type": "classification", "labels": ["entailment", "neutral", "contradiction"],
                          "parallel": True, "max_length": 64, "source": source} for name in ("few", "nli")},
-        "translators": {"any": {"load": str(family(tmp_path, "m2m")), "beams": 1, "max_length": 36}},
+        "translators": {"any": {"load": str(make_translator(tmp_path, "m2m")), "beams": 1, "max_length": 36}},
         "encoders": {"mine": {"load": str(encoder_folder("bert"))}},
         "intermediate": {"nli": small},
         "arms": {

@@ -48,7 +48,7 @@ def error_of(*args, **options) -> XstiltsError:
         ({"text": TEXT, "toxic": ["0", "1"] * 12, "rude": ["1", "0", "0"] * 8}, "multilabel",
          {"text_a": "text", "label": "toxic,rude"}, ("rude", "toxic")),
         ({"tokens": [["a", "b"]] * N, "ner_tags": [["O", "B-X"]] * N}, "tagging",
-         {"tokens": "tokens", "tags": "ner_tags"}, ("B-X", "O")),
+         {"tokens": "tokens", "tags": "ner_tags"}, ("B-X", "I-X", "O")),
         ({"context": TEXT, "question": LONG, "answers": [[{"text": "A", "answer_start": 0}]] * N}, "qa",
          {"context": "context", "question": "question", "answers": "answers"}, ()),
         ({"question": TEXT, "choices": [["x", "y"]] * N, "answer": [0, 1] * 12}, "choice",

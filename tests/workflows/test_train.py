@@ -11,7 +11,7 @@ import xstilts
 from support import invoke
 from xstilts.config.load import load_study
 from xstilts.errors import XstiltsError
-from xstilts.workflows.own_study import DEFAULT_ENCODER, Wishes, own_study, parse_arm
+from xstilts.workflows.own_study import DEFAULT_ENCODER, Wishes, own_study, own_task, parse_arm
 from xstilts.workflows.predict_file import predict_file
 
 WORDS = {"good": "the king sees a house", "bad": "the wall was old and cold"}
@@ -146,15 +146,18 @@ def test_compared_arms_become_contrasts(trained, tmp_path, encoder_folder):
     command = ["train", folder / "reviews.csv", "--for", "sw,tr", "--test", folder / "test-{lang}.csv", "--epochs", 1,
                "--compare", "none,pocket-nli", "--seeds", 2, "--encoder", encoder_folder("bert"), "--device", "cpu",
                "--store", folder / "store", "-o", tmp_path / "model"]  # fmt: skip
-    dry = invoke(*command, "--dry-run")
-    assert "none, pocket-nli" in dry and not (tmp_path / "model" / "config.json").exists()
-    study = load_study(str(tmp_path / "model" / "xstilts.json"))
-    assert study.contrasts == ("pocket-nli - none",) and study.replicates == 2
+    dry, _ = json.JSONDecoder().raw_decode(invoke(*command, "--dry-run", "--json"))  # what is said comes after it
+    assert dry["runs"] == 6 and not (tmp_path / "model").exists()
+    assert dry["study"]["contrasts"] == ["pocket-nli - none"] and dry["study"]["replicates"] == 2
 
 
 @pytest.mark.parametrize(
-    ("arm", "kind"), [("mnli@farthest", "bad-argument"), ("mnli@far:0", "bad-argument"), ("nmli", "unknown-name")]
-)
+    ("arm", "kind"),
+    [
+        ("mnli@farthest", "bad-argument"), ("mnli@far:0", "bad-argument"), ("nmli", "unknown-name"),
+        ("mnli+anli", "bad-argument"),
+    ],
+)  # fmt: skip
 def test_arms_that_cannot_be_read(arm, kind):
     with pytest.raises(XstiltsError) as caught:
         parse_arm(arm)
@@ -163,16 +166,14 @@ def test_arms_that_cannot_be_read(arm, kind):
 
 def test_a_study_of_own_data_loads_with_every_form_of_arm(tmp_path):
     wishes = Wishes(("sw", "th"), ("none", "mnli", "mnli_translated@far:2"), DEFAULT_ENCODER, seeds=3)
-    study = own_study("My reviews!", "pair", ("no", "yes"), "en", 500, wishes)
+    task = own_task("pair", ("no", "yes"), ("text_a", "text_b", "label"), ("en", "sw", "th"))
+    study = own_study("My reviews!", task, "en", 500, wishes)
     (tmp_path / "xstilts.json").write_text(json.dumps(study))
     loaded = load_study(str(tmp_path / "xstilts.json"))
     assert loaded.name == "my-reviews" and loaded.arms["mnli_translated@far:2"].count == 2
     assert set(loaded.languages.always_held_out) == {"sw", "th"} and "en" not in loaded.languages.candidates
     with pytest.raises(XstiltsError) as caught:
-        own_study("x", "multilabel", ("a",), "en", 9, wishes)
-    assert caught.value.kind == "unsupported"
-    with pytest.raises(XstiltsError) as caught:
-        own_study("x", "classification", ("-1", "1"), "en", 9, wishes)
+        own_task("classification", ("-1", "1"), ("text_a", "label"), ("en",))
     assert caught.value.kind == "bad-row"
 
 
@@ -182,5 +183,5 @@ def test_a_data_frame_and_no_labelled_rows(tmp_path, encoder_folder):
         pandas.DataFrame(rows(30)), ["sw"], tmp_path / "model", encoder=str(encoder_folder("bert")),
         store=tmp_path / "store", **FAST,
     )  # fmt: skip
-    assert model.scores == {} and model.facts["dev"]["score"] is not None
+    assert model.scores == {} and model.facts["dev_score"] is not None
     assert "Never tested: Swahili" in (tmp_path / "model" / "README.md").read_text()

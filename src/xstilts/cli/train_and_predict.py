@@ -1,7 +1,9 @@
 """The verbs for one's own data: train, predict, evaluate."""
 
 import json
+import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,34 +14,40 @@ from rich.console import Console
 from xstilts.cli import options
 from xstilts.cli.root import app
 from xstilts.report.console import clock, emit, interval, number, print_table, say
+from xstilts.workflows.kinds import KINDS
 
 TEXT = Annotated[list[str] | None, typer.Option("--text", help="Column of texts; twice for pairs.")]
 MODEL = Annotated[Path, typer.Argument(help="The folder of a model that `train` wrote.")]
-PATTERN = "Labelled rows to score on: a path in which {lang} stands for the language's code."
+PATTERN = "Labelled rows to score on: a path in which {lang} stands for the language, or a file with a column of it."
+ARMS = "Trainings to compare, with commas: none, TASK[@STRATEGY[:COUNT]], translate, shots, or several with +."
 
 
 @app.command(
     epilog="Examples:\n\n  xstilts train reviews.csv --for sw,th -o model         infers, plans, trains\n\n"
     "  xstilts train reviews.csv --for sw --dry-run           only says what it would do\n\n"
-    "  xstilts train reviews.csv --for sw,th --test test-{lang}.csv --compare none,mnli --seeds 3\n\n"
+    "  xstilts train ner.conll --for sw --intermediate panx --sources near:3\n\n"
+    "  xstilts train reviews.csv --for sw,th --test test-{lang}.csv --compare none,mnli,translate --seeds 5\n\n"
+    "  xstilts train reviews.csv --for sw --shots sw.csv      adds a few labelled rows in Swahili\n\n"
     "  xstilts train nli.tsv --for sw --intermediate mnli_translated --sources near:3 --encoder ./e5-small"
 )
 def train(
-    data: Annotated[Path, typer.Argument(help="Labelled rows: CSV, TSV, JSONL, JSON or Parquet.")],
+    data: Annotated[Path, typer.Argument(help="Labelled rows: CSV, TSV, JSONL, JSON, Parquet, CoNLL, SQuAD.")],
     for_: Annotated[str, typer.Option("--for", help="Languages that the model is for, as codes or names.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the model.")] = Path("model"),
     text: TEXT = None,
     label: Annotated[str | None, typer.Option("--label", help="Column of labels.")] = None,
     language: Annotated[str | None, typer.Option("--language", help="Column of languages, or the code of all.")] = None,
-    kind: Annotated[str | None, typer.Option("--kind", help="classification or pair, if it is not inferred.")] = None,
+    kind: Annotated[str | None, typer.Option("--kind", help=f"If it is not inferred: {', '.join(KINDS)}.")] = None,
     test: Annotated[str | None, typer.Option("--test", help=PATTERN)] = None,
+    shots: Annotated[str | None, typer.Option("--shots", help="Labelled rows to train on too, as for --test.")] = None,
     intermediate: Annotated[str, typer.Option("--intermediate", help="A task to train on first.")] = "",
     sources: Annotated[str, typer.Option("--sources", help="Languages of the intermediate task, such as near:3.")] = "",
-    compare: Annotated[
-        str, typer.Option("--compare", help="Trainings to compare: none or TASK[@STRATEGY[:COUNT]], with commas.")
-    ] = "",
+    compare: Annotated[str, typer.Option("--compare", help=ARMS)] = "",
     encoder: Annotated[
         str, typer.Option("--encoder", help="A folder, or OWNER/NAME[@REVISION].", show_default="multilingual-e5-small")
+    ] = "",
+    translator: Annotated[
+        str, typer.Option("--translator", help="Of `translate`: a folder or repository.", show_default="M2M-100, 418M")
     ] = "",
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Runs of each training.")] = 1,
     epochs: Annotated[
@@ -49,8 +57,12 @@ def train(
         float | None, typer.Option("--learning-rate", help="Peak learning rate.", show_default="by the encoder's size")
     ] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Examples of an update.")] = 32,
-    max_length: Annotated[int, typer.Option("--max-length", min=8, help="Tokens of a text that are read.")] = 128,
+    max_length: Annotated[
+        int | None,
+        typer.Option("--max-length", min=8, help="Tokens that are read.", show_default="128 or 384"),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of all randomness.")] = 1,
+    licence: Annotated[str, typer.Option("--licence", help="Of your data, for the card: CC BY 4.0.")] = "",
     store: Annotated[Path, typer.Option("--store", help="Folder of finished steps.")] = Path("runs/store"),
     device: options.DEVICE = "auto",
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Steps at once.", show_default="cores")] = None,
@@ -63,25 +75,29 @@ def train(
     from xstilts.engine import Store
     from xstilts.study.executors import local_executor
     from xstilts.workflows.own_study import DEFAULT_ENCODER, Wishes
-    from xstilts.workflows.train import codes_of, estimate, finish, prepare, single_arm
+    from xstilts.workflows.row_languages import codes_of
+    from xstilts.workflows.train import chosen_arms, estimate, finish, prepare
 
     console = Console(stderr=as_json)
-    arms = tuple(part.strip() for part in compare.split(",") if part.strip()) or (single_arm(intermediate, sources),)
+    arms = chosen_arms(_listed(compare), intermediate, sources, shots is not None)
     wishes = Wishes(
-        codes_of(for_.split(",")), arms, encoder or DEFAULT_ENCODER, seeds=seeds, epochs=epochs,
-        learning_rate=learning_rate, batch_size=batch_size, max_length=max_length, seed=seed,
+        codes_of(_listed(for_)), arms, encoder, translator, seeds=seeds, epochs=epochs, learning_rate=learning_rate,
+        batch_size=batch_size, max_length=max_length, seed=seed, licence=licence,
     )  # fmt: skip
-    columns: dict[str, Any] = {"text": text, "label": label, "language_": language, "kind": kind}
-    prepared = prepare(data, wishes, out, test=test, device=device, **columns)
+    columns: dict[str, Any] = {"text": text, "label": label, "language": language, "kind": kind}
+    folder = Path(tempfile.mkdtemp()) if dry_run else out
+    prepared = prepare(data, wishes, folder, columns, test=test, shots=shots, device=device)
     for line in prepared.notes:
         say(line, console=console)
     cost = estimate(prepared, Store(store))
     runs = f"{cost['runs']} training{'s' * (cost['runs'] > 1)}"
     took = clock(3600 * cost["hours"])
-    say(f"plan: {wishes.encoder.partition('@')[0]}, {', '.join(arms)}, {runs}, about {took} here", console=console)
+    name = (encoder or DEFAULT_ENCODER).partition("@")[0]
+    say(f"plan: {name}, {', '.join(arms)}, {runs}, about {took} here", console=console)
     if not encoder:
         say("the encoder is a download of 471 MB, unless it is in the hub's cache", console=console)
     if dry_run:
+        shutil.rmtree(folder)
         emit({"notes": prepared.notes, "study": prepared.study, **cost}, as_json)
         return
     executor = local_executor(jobs, None, prepared.planned.frozen.device)
@@ -92,8 +108,7 @@ def train(
     if emit({"model": str(out), **model.facts}, as_json):
         return
     _print_scores(model.scores)
-    dev = model.facts["dev"]["score"]
-    say(f"dev rows ({model.facts['language']}): {number(dev)}")
+    say(f"dev rows ({model.facts['language']}): {number(model.facts['dev_score'])} {model.facts['metric']}")
     if model.recommendation:
         say(f"recommended: {model.recommendation}", wrap=True)
     say(f"Model: {out}; next: xstilts predict {out} new.csv -o predictions.jsonl")
@@ -101,22 +116,23 @@ def train(
 
 @app.command(
     epilog="Examples:\n\n  xstilts predict model new.csv -o predictions.jsonl     a JSON line a row; resumes\n\n"
-    "  cat texts.txt | xstilts predict model -                one text a line"
+    "  cat texts.txt | xstilts predict model - --lang sw      one text a line"
 )
 def predict(
     model: MODEL,
     data: Annotated[str, typer.Argument(help="CSV, TSV, JSONL, Parquet, .txt (a text a line), or -.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File of predictions.", show_default="print")] = None,
     text: TEXT = None,
+    lang: Annotated[str, typer.Option("--lang", help="Language of texts to tag: where their words end.")] = "",
     device: options.DEVICE = "auto",
 ) -> None:
-    """Predict the label of each row of a file, of any length."""
+    """Predict for each row of a file of any length: labels, tags of words, or answers."""
     from xstilts.workflows.model import load
     from xstilts.workflows.predict_file import predict_file, predict_rows
 
     loaded = load(model)
     if out is None:
-        for row in predict_rows(loaded, data, tuple(text or ()), device=device):
+        for row in predict_rows(loaded, data, tuple(text or ()), lang=lang, device=device):
             print(json.dumps(row, ensure_ascii=False))
         return
     begin, console = time.monotonic(), Console(stderr=True)
@@ -125,7 +141,7 @@ def predict(
         if console.is_terminal:
             print(f"\r{rows:,} rows, {rows / (time.monotonic() - begin):,.0f} a second", end="", file=sys.stderr)
 
-    rows = predict_file(loaded, data, out, tuple(text or ()), device, progress)
+    rows = predict_file(loaded, data, out, tuple(text or ()), lang, device, progress)
     say(f"\n{rows:,} predictions in {out}" if console.is_terminal else f"{rows:,} predictions in {out}")
 
 
@@ -137,7 +153,7 @@ def evaluate(
     model: MODEL,
     test: Annotated[str, typer.Argument(help=PATTERN)],
     for_: Annotated[str, typer.Option("--for", help="Languages to look for.", show_default="those of the model")] = "",
-    metric: Annotated[str, typer.Option("--metric", help="accuracy, macro_f1 or calibration_error.")] = "",
+    metric: Annotated[str, typer.Option("--metric", help="Another metric of the task type, such as macro_f1.")] = "",
     device: options.DEVICE = "auto",
     as_json: options.JSON = False,
 ) -> None:
@@ -145,10 +161,13 @@ def evaluate(
     from xstilts.workflows.evaluate import evaluate as score
     from xstilts.workflows.model import load
 
-    names = tuple(name.strip() for name in for_.split(",") if name.strip())
-    result = score(load(model), test, names, metric, device)
+    result = score(load(model), test, _listed(for_), metric, device)
     if not emit(result, as_json):
         _print_scores(result)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _print_scores(scores: dict[str, Any]) -> None:

@@ -89,6 +89,9 @@ def _arm_mistakes(place: Place, arm: Arm, study: Study, tasks: Tasks) -> Iterato
             yield (*place, "match_updates_of"), f"'{arm.match_updates_of}' has no intermediate training"
         elif arm.independent != longer.independent:
             yield (*place, "match_updates_of"), f"needs the same `independent` as '{arm.match_updates_of}'"
+    scored = {name: target.test for name, target in study.targets_of(str(place[1])).items() if target.training}
+    if arm.shots and (leaking := [name for name, split in scored.items() if split == arm.shots]):
+        yield (*place, "shots"), f"trains on the {arm.shots} split, on which target '{leaking[0]}' is scored"
     types = {tasks[target.task].type for target in study.targets.values() if target.task in tasks}
     if arm.mask_column and types:
         columns = sorted({column for kind in types & SCORED.keys() for column in SCORED[kind].MASKABLE})

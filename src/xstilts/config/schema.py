@@ -246,7 +246,9 @@ class MixedText(Entry):
 class Arm(Checked):
     """What happens between the encoder and the target task: an intermediate training and its languages, or nothing.
 
-    replicates: the most that the arm has, if the study has more.
+    replicates: the most that the arm has, if the study has more. translate_train: the translator of the targets'
+    training examples into held-out languages. shots: the split of labelled examples in held-out languages that are
+    added to the targets' trainings. Arms with either are not zero-shot.
     """
 
     intermediate: TrainingName = ""
@@ -264,11 +266,14 @@ class Arm(Checked):
     translated: TranslatorName = ""
     pivot: Annotated[str, _check(lambda code, names: _language_messages(code, names) if code else ())] = ""
     scores: str = ""
+    translate_train: TranslatorName = ""
+    shots: str = ""
 
     def rules(self) -> Rules:
         changed = {name for name, field in Arm.model_fields.items() if getattr(self, name) != field.default}
         if not self.intermediate:
-            idle = sorted(changed - {"replicates", "role", "independent", "mask_column", "match_updates_of"})
+            of_targets = {"mask_column", "match_updates_of", "translate_train", "shots"}
+            idle = sorted(changed - of_targets - {"replicates", "role", "independent"})
             return [(True, name, "needs `intermediate`, the training that it changes") for name in idle]
         fixed = sorted(changed & {"count", "exact"}) if self.languages in ("english", "all", "given") else ()
         no_effect = f"has no effect with `languages: {self.languages}`; a null removes an inherited setting"

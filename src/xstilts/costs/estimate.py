@@ -137,6 +137,7 @@ class _Pricing:
         for name, task in tasks.items():
             counts = [size.examples for size in self.read(step, f"train.{name}")]
             examples.append(task["examples"] or round((min if task["task"].get("parallel") else sum)(counts)))
+            examples[-1] += round(sum(size.examples for size in self.read(step, "shots")))
             budget += examples[-1] * task["epochs"]
         weights = shares(examples, *(sampling.get(name, 1) for name in ("how", "temperature", "cap"))).tolist()
         updates = math.ceil((sampling.get("examples") or budget) / batch)

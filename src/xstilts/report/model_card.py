@@ -1,39 +1,70 @@
 """The card of a trained model: front matter that the hub reads, and what a user of the model must know."""
 
-from pathlib import Path
+import re
+from collections.abc import Iterable
 from typing import Any
 
 import yaml
 
 from xstilts.languages import language
+from xstilts.models.published import published
 from xstilts.report.console import number, visible
 
 Facts = dict[str, Any]
-TAGS = {"classification": "text-classification", "pair": "text-classification"}
-"""Kind of the data → the hub's name of the task."""
+TAGS = {
+    "classification": "text-classification",
+    "multilabel": "text-classification",
+    "tagging": "token-classification",
+    "qa": "question-answering",
+    "multiple_choice": "multiple-choice",
+}
+"""Task type → the hub's name of the task."""
+PURPOSES = {
+    "classification": "Sorts texts into {}.",
+    "pair": "Sorts pairs of texts into {}.",
+    "multilabel": "Gives texts any of the labels {}.",
+    "tagging": "Gives each word of a sentence one of the tags {}.",
+    "qa": "Finds the answer to a question in a text.",
+    "choice": "Chooses the text that goes best with a question or a context.",
+}
+CALLS = {
+    "classification": ("text-classification", "", '"…"'),
+    "pair": ("text-classification", "", '{"text": "…", "text_pair": "…"}'),
+    "multilabel": ("text-classification", ", top_k=None", '"…"'),
+    "tagging": ("token-classification", ', aggregation_strategy="first"', '"…"'),
+}
+"""Kind of data → pipeline of `transformers`, its options, and an input. Other kinds have no pipeline."""
+OBJECTS = {
+    "qa": '{"question": "…", "context": "…"}',
+    "choice": '{"context": "…", "question": "…", "choices": ["…", "…"]}',
+}
+STRICTER = (
+    r"\b(mit|apache|bsd|cc0|public domain|cc.?by\W*\d)",
+    r"\bsa\b|c-uda",
+    r"\bnc\b|non.?commercial|not commercial",
+)
+"""What the words of a licence contain, from licences that ask for credit at most to those that exclude a use."""
 
 
 def model_card(facts: Facts, study: Facts) -> str:
     """The card of a model as Markdown with YAML front matter.
 
-    facts: what `train` knows of the model: `kind`, `task`, `language`, `for`, `arm`, `dev`, `metric`, `scores`,
-    `recommendation`, `training`, `intermediate`; study: the settings of the study that it comes from.
+    facts: what `train` knows of the model: `kind`, `task`, `labels`, `language`, `for`, `arm`, `dev_score`, `metric`,
+    `scores`, `shots`, `licences`, `recommendation`, `training`, `intermediate`; study: the settings of the study that
+    it comes from.
     """
     parts = [_front_matter(facts, study), f"# {study['name']}", _purpose(facts, study), "## Use", _use(facts)]
     parts += ["## Scores", _scores(facts), "## Training", _training(facts, study)]
     if facts["recommendation"]:
         parts += ["## Why this training", visible(facts["recommendation"])]
-    parts += [
-        "## Licence",
-        "That of the training data and of the encoder: state it in `license` above before you publish.",
-    ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, "## Licences", _licences(facts)]) + "\n"
 
 
 def _front_matter(facts: Facts, study: Facts) -> str:
+    tag = TAGS[facts["task"]["type"]]
     results = [
         {
-            "task": {"type": TAGS[facts["kind"]]},
+            "task": {"type": tag},
             "dataset": {"name": f"own test rows in {code}", "type": "own", "config": code, "split": "test"},
             "metrics": [{"type": facts["metric"], "value": row["score"]}],
         }
@@ -41,40 +72,78 @@ def _front_matter(facts: Facts, study: Facts) -> str:
     ]
     front: Facts = {
         "language": list(dict.fromkeys([facts["language"], *facts["for"]])),
-        "license": "unknown",
-        "pipeline_tag": TAGS[facts["kind"]],
+        "license": strictest(facts["licences"].values()),
+        "pipeline_tag": tag,
         "library_name": "transformers",
         "metrics": [facts["metric"]],
         "tags": ["xstilts", "cross-lingual-transfer"],
     }
-    encoder = study["encoders"]["encoder"]["load"]
-    if not Path(encoder).is_absolute():  # of the hub
+    encoder = published(study["encoders"]["encoder"]["load"]).name
+    if "/" in encoder:  # of the hub
         front["base_model"] = encoder
+    if task := study["arms"][facts["arm"]].get("intermediate"):
+        front["datasets"] = [task]
     if results:
         front["model-index"] = [{"name": study["name"], "results": results}]
     return f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---"
 
 
+def strictest(licences: Iterable[str]) -> str:
+    """The hub's name of the licence that excludes most, "unknown" if one is not known, "other" if it has no such name.
+
+    >>> strictest(["MIT", "CC BY-SA 4.0", "CC BY-NC 4.0"]), strictest(["MIT", ""]), strictest(["own, not commercial"])
+    ('cc-by-nc-4.0', 'unknown', 'other')
+    """
+    ranked = []
+    for licence in licences:
+        found = [rank for rank, words in enumerate(STRICTER) if re.search(words, licence, re.IGNORECASE)]
+        if not found:
+            return "unknown"
+        ranked.append((max(found), licence))
+    name = re.sub(r"[ _]+", "-", max(ranked, key=lambda pair: pair[0])[1].strip().lower())
+    return name if re.fullmatch(r"(mit|cc0|cc-by|apache|bsd)[\w.-]*", name) else "other"
+
+
 def _purpose(facts: Facts, study: Facts) -> str:
-    what = "pairs of texts" if facts["kind"] == "pair" else "texts"
-    labels = ", ".join(f"`{visible(label)}`" for label in facts["task"]["labels"][:20])
-    names = ", ".join(language(code).name for code in facts["for"])
-    place = study["encoders"]["encoder"]["load"]
-    encoder = visible(Path(place).name if Path(place).is_absolute() else place)
+    labels = ", ".join(f"`{visible(label)}`" for label in facts["labels"][:20])
+    more = f" and {len(facts['labels']) - 20} more" if len(facts["labels"]) > 20 else ""
+    encoder = published(study["encoders"]["encoder"]["load"])
+    purpose = PURPOSES[facts["kind"]].format(labels + more)
     trained = language(facts["language"]).name
-    return f"Sorts {what} into {labels}. Trained on {trained} data for use in {names}; the encoder is {encoder}."
+    text = f"{purpose} Trained on {trained} data for use in {_names(facts['for'])}; the encoder is "
+    text += f"{visible(encoder.name)}."
+    if not encoder.languages:
+        return f"{text} The languages of its pretraining are not known here."
+    unseen = [code for code in facts["for"] if code not in encoder.languages]
+    if unseen:
+        return f"{text} Not among the languages of its pretraining: {_names(unseen)}."
+    return f"{text} All of these are among the languages of its pretraining."
+
+
+def _names(codes: Iterable[str]) -> str:
+    return ", ".join(language(code).name for code in codes)
 
 
 def _use(facts: Facts) -> str:
-    example = '{"text": "…", "text_pair": "…"}' if facts["kind"] == "pair" else '"…"'
-    lines = ("from transformers import pipeline", "", 'classify = pipeline("text-classification", model="FOLDER")',
-             f"print(classify({example}))")  # fmt: skip
+    if facts["kind"] in CALLS:
+        task, options, example = CALLS[facts["kind"]]
+        lines = ["from transformers import pipeline", "", f'model = pipeline("{task}", model="FOLDER"{options})',
+                 f"print(model({example}))"]  # fmt: skip
+    else:
+        lines = [
+            "from xstilts import load",
+            "",
+            'model = load("FOLDER")',
+            f"print(model.predict([{OBJECTS[facts['kind']]}]))",
+        ]
     return "\n".join(["```python", *lines, "```"])
 
 
 def _scores(facts: Facts) -> str:
-    dev = facts["dev"]["score"]
-    lines = [] if dev is None else [f"Development rows in {language(facts['language']).name}: {number(dev)}.", ""]
+    dev = facts["dev_score"]
+    lines = []
+    if dev is not None:
+        lines = [f"Development rows in {language(facts['language']).name}: {number(dev)} {facts['metric']}.", ""]
     if facts["scores"]:
         lines += [f"| language | {facts['metric']} | 95% interval | baseline | rows |", "|---|---:|---:|---:|---:|"]
     for code, row in facts["scores"].items():
@@ -84,8 +153,8 @@ def _scores(facts: Facts) -> str:
         lines.append(f"| {name} | {number(row['score'])} | {ends} | {floor} | {row['examples']:,} |")
     if facts["scores"]:
         lines += ["", "Intervals cover the test rows; another run of the same training varies more."]
-    if untested := [language(code).name for code in facts["for"] if code not in facts["scores"]]:
-        lines += ["", f"Never tested: {', '.join(untested)}. There were no labelled rows; the score is unknown."]
+    if untested := [code for code in facts["for"] if code not in facts["scores"]]:
+        lines += ["", f"Never tested: {_names(untested)}. There were no labelled rows; the score is unknown."]
     return "\n".join(lines)
 
 
@@ -96,7 +165,21 @@ def _training(facts: Facts, study: Facts) -> str:
         if phase:
             numbers = f"{phase['examples']:,} | {phase['updates']:,} | {phase['tokens']:,} | {phase['loss']:.3f}"
             lines.append(f"| {name} | {numbers} |")
+    for code, ids in facts["shots"].items():
+        more = f", … ({len(ids):,} in all)" if len(ids) > 50 else ""
+        lines += ["", f"Of the examples, {len(ids):,} are labelled rows in {language(code).name}, none of which is "
+                  f"scored: {', '.join(map(visible, ids[:50]))}{more}."]  # fmt: skip
     arm = visible(facts["arm"])
     lines += ["", f"Arm `{arm}`, run {facts['replicate']} of {study['replicates']}. `xstilts.json` is the study: "
               "`xstilts study xstilts.json --data run/data` repeats it."]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _licences(facts: Facts) -> str:
+    names = {"own": "training data"}
+    rows = [f"| {names.get(name, visible(name))} | {visible(text) or 'not stated'} |"
+            for name, text in facts["licences"].items()]  # fmt: skip
+    lines = ["| made from | licence |", "|---|---|", *rows]
+    if not all(facts["licences"].values()):
+        lines += ["", "State the licences that are missing, and `license` above, before you publish the model."]
     return "\n".join(lines)

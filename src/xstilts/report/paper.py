@@ -12,6 +12,7 @@ import vl_convert
 from xstilts.engine import write_atomically
 from xstilts.report.chart_basics import INK, Figure, standalone
 from xstilts.report.console import interval, number, signed, visible
+from xstilts.report.sentences import not_zero_shot
 from xstilts.report.tables import artificial, slug, target_table, targets
 from xstilts.runs.run_files import PAPER
 
@@ -121,7 +122,8 @@ def methods(result: Result) -> str:
     made = artificial(result, study["types"])
     sentences = [
         f"We trained {encoders} in phases, an intermediate task before the target task [@phang2020], and evaluated "
-        f"zero-shot in {len(plan['held_out'])} languages{made} that no compared arm was trained on ({names}).",
+        f"zero-shot in {len(plan['held_out'])} languages{made} that no compared arm was trained on"
+        f"{not_zero_shot(result)} ({names}).",
         "Languages were split into a source pool and a held-out set before training; distances between languages are "
         f"based on {study['measure']} features of URIEL [@littell2017].",
         f"Each arm has {replicates} replicates per encoder, which repeat all phases with their own randomness; arms "

@@ -43,10 +43,19 @@ def scope(result: Result) -> list[str]:
     languages = "; ".join(f"{table['target']}: {', '.join(table['languages']) or 'none'}" for table in primary)
     return [
         *lines,
-        f"Scores are means over held-out languages, in which no compared arm is trained ({languages}).",
+        f"Scores are means over held-out languages, in which no compared arm is trained{not_zero_shot(result)} "
+        f"({languages}).",
         f"Differences within ±{study['equivalence']:g} points count as equivalent; undetermined does not mean "
         "equivalent.",
     ]
+
+
+def not_zero_shot(result: Result) -> str:
+    """The arms that are trained in held-out languages on purpose, as an exception to a statement; "" without any."""
+    kinds = {"translate_train": "machine translations", "shots": "labelled examples"}
+    arms = result["study"]["arms"].items()
+    named = [f"'{arm}' ({kinds[key]})" for arm, settings in arms for key in kinds if settings.get(key)]
+    return f", except {' and '.join(named)}" if named else ""
 
 
 def remarks(judged: Result) -> list[str]:

@@ -20,7 +20,7 @@ from xstilts.languages.split import Split
 from xstilts.models.hardware import choose_precision
 from xstilts.randomness import derive
 from xstilts.runs.verify import plan_hash
-from xstilts.study.source_languages import Sources, draw_sources, parts_of, side_of, translatable
+from xstilts.study.source_languages import Sources, draw_sources, parts_of, side_of, translatable, translated_targets
 from xstilts.tasks.data_source import FileSource, HubSource, WorldSource
 from xstilts.tasks.task import Task, find_task, from_xtreme_folder
 from xstilts.translation.codes import known_targets
@@ -149,7 +149,18 @@ def design_warnings(study: Study, tasks: dict[str, Task], split: Split, sources:
         lacking = [code for code in candidates if code not in known]
         if lacking and not arm.given:
             yield f"arm '{name}' leaves out {', '.join(lacking)}: its translator '{arm.translated}' lacks them"
-    for name in dict.fromkeys(arm.translated for arm in study.arms.values() if arm.translated):
+    for name, arm in study.arms.items():
+        kinds = {"machine translations into": arm.translate_train, f"the split '{arm.shots}' in": arm.shots}
+        if extra := " and ".join(kind for kind, given in kinds.items() if given):
+            yield f"arm '{name}' trains on {extra} held-out languages: its scores are not zero-shot"
+        trained = [tasks[entry.training.task] for entry in study.targets_of(name).values() if entry.training]
+        for task in trained if arm.translate_train else ():
+            wanted = [code for code in split.held_out if code in task.languages]
+            if lacking := [code for code in wanted if code not in translated_targets(study, arm, task, split.held_out)]:
+                what = f"arm '{name}' has no translations of '{task.name}' into {', '.join(lacking)}"
+                yield f"{what}: its translator '{arm.translate_train}' lacks them"
+    translators = (text for arm in study.arms.values() for text in (arm.translated, arm.translate_train))
+    for name in dict.fromkeys(filter(None, translators)):
         if known_targets(study.translators[name].load) is None:
             why = "its languages are not known before it is loaded"
             yield f"translator '{name}': {why}; if it lacks one, the step of that language will fail"

@@ -11,7 +11,7 @@ from xstilts.errors import XstiltsError
 from xstilts.randomness import derive
 from xstilts.runs.reader import BASELINE
 from xstilts.study.freeze import Frozen
-from xstilts.study.source_languages import encoder_names, parts_of, replicate_names
+from xstilts.study.source_languages import encoder_names, parts_of, replicate_names, translated_targets
 from xstilts.study.steps import Cell, StudyPlan, entry_of, some
 from xstilts.tasks.task import Task
 from xstilts.tasks.task_types import FINE_TUNED
@@ -52,7 +52,7 @@ def _replicate(result: StudyPlan, name: str, encoder: str, base: str, replicate:
         task = frozen.task_of(target)
         if entry.training and (not arm.mask_column or arm.mask_column in FINE_TUNED[task.type].MASKABLE):
             seed = derive(study.seed, randomness, entry.training.task, "target")  # targets of one training share it
-            trained[target] = _target_training(result, target, model, seed, labels[target], arm.mask_column, longer)
+            trained[target] = _target_training(result, target, model, seed, labels[target], arm, longer)
     for target, entry in targets.items():
         if arm.mask_column and target not in trained:
             continue
@@ -103,10 +103,11 @@ def _intermediate(result: StudyPlan, name: str, base: str, randomness: str, cell
 
 
 def _target_training(
-    result: StudyPlan, target: str, model: str, seed: int, label: str, mask_column: str, longer: str = ""
+    result: StudyPlan, target: str, model: str, seed: int, label: str, arm: Arm, longer: str = ""
 ) -> str:
-    """The step that trains a model on a target task in the anchor language, by as many updates more as `longer` has;
-    raises XstiltsError if no held-out language has examples for the target's oracle."""
+    """The step that trains a model on a target task in the anchor language, by as many updates more as `longer` has,
+    with translations or shots if the arm has them; raises XstiltsError if no held-out language has examples for the
+    target's oracle."""
     frozen, entry = result.frozen, result.frozen.study.targets[target]
     training, anchor = entry.training, frozen.study.languages.anchor
     assert training is not None
@@ -127,8 +128,19 @@ def _target_training(
         inputs |= {f"oracle.{code}": result.examples_step(scored, entry.oracle, code) for code in oracle}
     if longer:
         inputs["longer"] = longer
-    tasks = {task.name: _task_arguments(task, training, (anchor,), 1.0)}
-    return _fine_tune(result, training, label, inputs, seed, tasks=tasks, mask_column=mask_column, oracle=oracle)
+    changes: dict[str, Any] = {"mask_column": arm.mask_column, "oracle": oracle}
+    languages: tuple[str, ...] = (anchor,)
+    if arm.translate_train:  # each example once, in one of the languages: as many as without translations
+        languages = (anchor, *translated_targets(frozen.study, arm, task, frozen.held_out))
+        for code in languages[1:]:
+            inputs[f"train.{task.name}.{code}"] = _translated(result, arm.translate_train, task, training.train, code)
+    tasks = {task.name: _task_arguments(task, training, languages, 1.0)}
+    if arm.translate_train:
+        tasks[task.name]["task"]["parallel"] = True
+    if arm.shots:
+        changes["shots"] = list(available(task, arm.shots, frozen.held_out, frozen.data, frozen.tasks))
+        inputs |= {f"shots.{code}": result.examples_step(task, arm.shots, code) for code in changes["shots"]}
+    return _fine_tune(result, training, label, inputs, seed, tasks=tasks, **changes)
 
 
 def _task_arguments(task: Task, training: Training, languages: tuple[str, ...], weight: float) -> dict[str, Any]:
@@ -158,20 +170,25 @@ def _fine_tune(
 
 def _source_examples(result: StudyPlan, arm: Arm, task: Task, split: str, code: str) -> str:
     """The step that makes an arm's examples in one language: as they are, or translated from the anchor's."""
-    frozen, anchor = result.frozen, result.frozen.study.languages.anchor
-    if not arm.translated or (code == anchor and not arm.pivot):
+    if not arm.translated or (code == result.frozen.study.languages.anchor and not arm.pivot):
         return result.examples_step(task, split, code)
-    entry = frozen.study.translators[arm.translated]
-    inputs = {"rows": result.examples_step(task, split, anchor), "model": result.translator_step(arm.translated)}
+    return _translated(result, arm.translated, task, split, code, arm.pivot)
+
+
+def _translated(result: StudyPlan, translator: str, task: Task, split: str, code: str, pivot: str = "") -> str:
+    """The step that translates the anchor's examples into a language, or through a pivot back into the anchor's."""
+    frozen, anchor = result.frozen, result.frozen.study.languages.anchor
+    entry = frozen.study.translators[translator]
+    inputs = {"rows": result.examples_step(task, split, anchor), "model": result.translator_step(translator)}
     if entry.back:
         inputs["back"] = result.translator_step(entry.back)
     arguments = {
         "task": entry_of(task),
-        **{"from": anchor, "to": arm.pivot or code, "roundtrip": bool(arm.pivot)},
+        **{"from": anchor, "to": pivot or code, "roundtrip": bool(pivot)},
         **some(entry, "beams", "max_length", "batch_tokens"),
         **some(frozen, "device", "precision"),
     }
-    way = f"out to {arm.pivot} and back" if arm.pivot else f"into {code}"
+    way = f"out to {pivot} and back" if pivot else f"into {code}"
     label = f"translate {task.name} {split} {way}"
     return result.add("translate", "xstilts.translation.translate:translate", label, arguments, inputs)
 

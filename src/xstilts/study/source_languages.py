@@ -12,6 +12,7 @@ from xstilts.randomness import INDEPENDENT, derive
 from xstilts.runs.reader import kinds_of_encoders
 from xstilts.tasks.task import Task
 from xstilts.translation.codes import known_targets
+from xstilts.translation.projection import check_type
 
 Sources = dict[str, dict[str, tuple[str, ...]]]
 """Languages per arm and name of its randomness."""
@@ -42,6 +43,7 @@ def draw_sources(study: Study, tasks: dict[str, Task], split: Split, data: Path 
     sources: Sources = {}
     for name, arm in study.arms.items():
         _check_translators(study, name, arm)
+        _check_target_data(study, name, arm, tasks, split, data)
         sources[name] = {}
         if not arm.intermediate:
             continue
@@ -98,6 +100,34 @@ def translatable(study: Study, arm: Arm, split: Split) -> tuple[str, ...]:
     """Those of `side_of` that the arm's translator, if it has one, is not known to lack."""
     known = known_targets(study.translators[arm.translated].load) if arm.translated and not arm.pivot else None
     return tuple(code for code in side_of(split, arm) if known is None or language(code).code in known)
+
+
+def translated_targets(study: Study, arm: Arm, task: Task, held_out: tuple[str, ...]) -> tuple[str, ...]:
+    """The held-out languages into which an arm's `translate_train` translates the training examples of a task."""
+    known = known_targets(study.translators[arm.translate_train].load)
+    of_task = [code for code in held_out if code in task.languages]
+    return tuple(code for code in of_task if known is None or language(code).code in known)
+
+
+def _check_target_data(
+    study: Study, name: str, arm: Arm, tasks: dict[str, Task], split: Split, data: Path | None
+) -> None:
+    """Raises XstiltsError if a target has no held-out language to translate into, or no shots, and the arm needs it."""
+    for target, entry in study.targets_of(name).items():
+        if not entry.training:
+            continue
+        task = tasks[entry.training.task]
+        if arm.translate_train:
+            check_type(task)
+            if not translated_targets(study, arm, task, split.held_out):
+                what = f"arm '{name}': nothing to translate into for target '{target}'"
+                why = f"'{arm.translate_train}' translates into none of its held-out languages"
+                raise XstiltsError("bad-setting", what, why, "give the study another translator")
+        if arm.shots and not available(task, arm.shots, split.held_out, data, tasks):
+            what = f"arm '{name}': target '{target}' has no '{arm.shots}' examples in a held-out language"
+            raise XstiltsError(
+                "bad-setting", what, "the arm trains on them", "name another split, or leave `shots` out"
+            )
 
 
 def _check_translators(study: Study, name: str, arm: Arm) -> None:

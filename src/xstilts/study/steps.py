@@ -168,9 +168,9 @@ def some(settings: Any, *names: str) -> dict[str, Any]:
 
 
 def model_of(entry: Encoder | Translator) -> dict[str, str]:
-    """What identifies the files of a model: its repository and revision, or the checksums of a local folder's files."""
+    """What identifies a model's files: repository and revision, or the checksums of those in a folder, card aside."""
     if on_hub(entry.load):
         return {"load": entry.load, "revision": entry.revision, "content": ""}
-    files = sorted(path for path in Path(entry.load).iterdir() if path.is_file())
+    files = sorted(path for path in Path(entry.load).iterdir() if path.is_file() and path.suffix != ".md")
     content = digest([[path.name, checksum(path)] for path in files])
     return {"load": str(Path(entry.load)), "revision": entry.revision, "content": content}

@@ -212,7 +212,7 @@ def baseline(train: pa.Table, table: pa.Table, task: Task) -> dict[str, Any]:
 
 
 def _gold(table: pa.Table) -> pa.Array:
-    texts = [[answer["text"] for answer in answers] for answers in table["answers"].to_pylist()]
+    texts = [[answer["text"] for answer in answers or ()] for answers in table["answers"].to_pylist()]
     return pa.array(texts, pa.list_(pa.string()))
 
 

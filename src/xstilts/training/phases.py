@@ -54,9 +54,10 @@ def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
     `languages`, `share` (of the updates; 1 leaves the tasks out), `masked`, `max_length`; `anchor_share` (of the
     examples that are in the first language, 0 for equal shares of all languages); `batch_size`, `recipe`, `seed`,
     `checkpoint` ('best' by English dev, or 'last'), `evaluate_every` (updates; 0 is a tenth of all if weights are
-    chosen), `oracle` (languages whose dev examples choose weights a second time), `mask_column`, `device`;
-    inputs: `encoder`, `train.task.xx` for each task and language, `dev.task`, `text.xx`, `oracle.xx`, and `longer`: a
-    training whose number of updates is added to this one.
+    chosen), `oracle` (languages whose dev examples choose weights a second time), `mask_column`, `device`; `shots`
+    (languages of more examples of the first task, all of which are used; none if it is missing);
+    inputs: `encoder`, `train.task.xx` for each task and language, `dev.task`, `text.xx`, `oracle.xx`, `shots.xx`, and
+    `longer`: a training whose number of updates is added to this one.
     """
     seed, device, recipe = arguments["seed"], choose_device(arguments["device"]), Recipe(**arguments["recipe"])
     tokenizer = load_tokenizer(inputs["encoder"])

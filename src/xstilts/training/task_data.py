@@ -110,9 +110,11 @@ def _read_task(
         folders = [inputs[f"{prefix}.{code}"] for code in languages]
         return [encode_examples([folder], settings, tokenizer, context.store) for folder in folders]
 
-    tables, parts = zip(*read(settings["languages"], f"train.{name}"), strict=True)
-    rng = generator(arguments["seed"], "rows", name)
-    chosen = choose_rows(list(tables), settings["examples"], task.parallel, rng, arguments["anchor_share"])
+    languages, shots = settings["languages"], arguments.get("shots", [])
+    tables, parts = zip(*read(languages, f"train.{name}"), *read(shots, "shots"), strict=True)
+    count, rng = len(languages), generator(arguments["seed"], "rows", name)
+    chosen = choose_rows(list(tables[:count]), settings["examples"], task.parallel, rng, arguments["anchor_share"])
+    chosen += [(t, row) for t, table in enumerate(tables[count:], count) for row in range(len(table))]
     return TaskData(
         task=task,
         kind=FINE_TUNED[task.type],

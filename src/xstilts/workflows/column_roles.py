@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xstilts.errors import XstiltsError, did_you_mean
+from xstilts.workflows.kinds import KINDS
 
-KINDS = ("classification", "pair", "multilabel", "tagging", "qa", "choice")
 MAX_LABELS = 1000
 FEW_LABELS = 50
 """A column without the name of a label column has at most as many different values."""
@@ -91,6 +91,13 @@ def columns_of(table: pa.Table) -> str:
     return "the columns are " + ", ".join(table.column_names)
 
 
+def known_roles(table: pa.Table, kind: str, columns: Mapping[str, str]) -> Roles | None:
+    """The roles of columns that are known from other data of a task, None if the table lacks one of these columns."""
+    present = set(table.column_names)
+    named = {role: [text] if text in present else text.split(",") for role, text in columns.items()}
+    return Roles(kind, named, {}) if all(present.issuperset(names) for names in named.values()) else None
+
+
 def find_roles(
     table: pa.Table, text: str | Sequence[str] | None, label: str | Sequence[str] | None, kind: str | None, other: str
 ) -> Roles:
@@ -114,7 +121,8 @@ def _is_list(table: pa.Table, name: str) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
 
 
-def _is_text(table: pa.Table, name: str) -> bool:
+def is_text(table: pa.Table, name: str) -> bool:
+    """Whether a column holds texts."""
     kind = table.schema.field(name).type
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
@@ -126,7 +134,7 @@ def _tagging(table: pa.Table, texts: list[str], labels: list[str]) -> dict[str, 
 
 
 def _qa(table: pa.Table, texts: list[str], labels: list[str]) -> dict[str, list[str]]:
-    strings = table.select([name for name in table.column_names if _is_text(table, name)])
+    strings = table.select([name for name in table.column_names if is_text(table, name)])
     context, question = (texts[:1], texts[1:]) if texts else (by_name(strings, CONTEXTS), by_name(strings, QUESTIONS))
     answers = [
         name
@@ -134,22 +142,22 @@ def _qa(table: pa.Table, texts: list[str], labels: list[str]) -> dict[str, list[
         if pa.types.is_nested(table.schema.field(name).type) and "text" in str(table.schema.field(name).type)
     ]
     found = {"context": context[:1], "question": question[:1], "answers": answers[:1]}
-    return found if all(found.values()) and all(_is_text(table, name) for name in texts) else {}
+    return found if all(found.values()) and all(is_text(table, name) for name in texts) else {}
 
 
 def _choice(table: pa.Table, texts: list[str], labels: list[str]) -> dict[str, list[str]]:
     listed = [name for name in by_name(table, CHOICES) if _is_list(table, name)][:1]
     numbered: dict[str, list[str]] = {}
     for name in sorted(table.column_names, key=lambda name: natural(plain(name))):
-        if (parts := NUMBERED.fullmatch(plain(name))) and _is_text(table, name):
+        if (parts := NUMBERED.fullmatch(plain(name))) and is_text(table, name):
             numbered.setdefault(parts[1], []).append(name)
     choices = listed or max(numbered.values(), key=len, default=[])
     answer = labels or [name for name in by_name(table, ANSWERS) if name not in choices]
-    strings = table.select([name for name in table.column_names if _is_text(table, name)])
+    strings = table.select([name for name in table.column_names if is_text(table, name)])
     context, question = (texts[:-1], texts[-1:]) if texts else (by_name(strings, CONTEXTS), by_name(strings, QUESTIONS))
     if not (listed or len(choices) > 1) or not answer or not (context or question):
         return {}
-    if _is_list(table, answer[0]) or not all(_is_text(table, name) for name in texts):
+    if _is_list(table, answer[0]) or not all(is_text(table, name) for name in texts):
         return {}
     found = {"context": context[:1], "question": question[:1], "choices": choices, "label": answer[:1]}
     return {role: names for role, names in found.items() if names}
@@ -160,7 +168,7 @@ def _classes(table: pa.Table, texts: list[str], labels: list[str], kind: str | N
     others: dict[str, list[str]] = {}
     if not texts:
         taken = {other, *labels}
-        free = table.select([name for name in table.column_names if name not in taken and _is_text(table, name)])
+        free = table.select([name for name in table.column_names if name not in taken and is_text(table, name)])
         pairs = [columns for pair in PAIRS if len(columns := by_name(free, pair)) == 2]
         if pairs and kind != "classification":
             texts = pairs[0]
@@ -191,7 +199,7 @@ def _several(table: pa.Table, name: str) -> bool:
     """Whether cells have several labels: lists, or words with `|` between them that also occur apart."""
     if _is_list(table, name):
         return True
-    cells = {word(value) for value in table[name].to_pylist()} if _is_text(table, name) else set()
+    cells = {word(value) for value in table[name].to_pylist()} if is_text(table, name) else set()
     lists = [[part.strip() for part in cell.split("|")] for cell in cells if cell]
     most = max(Counter(part for parts in lists for part in parts).values(), default=0)
     return most > 1 and any(len(parts) > 1 and all(parts) for parts in lists)
@@ -199,7 +207,7 @@ def _several(table: pa.Table, name: str) -> bool:
 
 def _find_text(table: pa.Table, taken: set[str]) -> tuple[list[str], list[str]]:
     """The column of texts, and others with the name of one."""
-    named = [name for name in by_name(table, TEXTS) if name not in taken and _is_text(table, name)]
+    named = [name for name in by_name(table, TEXTS) if name not in taken and is_text(table, name)]
     if named:
         return named[:1], named[1:]
     lengths = {name: _free_text(table, name) for name in table.column_names if name not in taken}
@@ -211,7 +219,7 @@ def _find_text(table: pa.Table, taken: set[str]) -> tuple[list[str], list[str]]:
 
 def _free_text(table: pa.Table, name: str) -> float:
     """The mean length of a column's texts; 0 if most are single ASCII words, as ids and dates are, or equal ones."""
-    if not _is_text(table, name) or plain(name) in (*IDS, *LABELS):
+    if not is_text(table, name) or plain(name) in (*IDS, *LABELS):
         return 0.0
     rows = np.unique(np.linspace(0, len(table) - 1, SAMPLE).astype(int))
     texts = [word(text) for text in table[name].take(pa.array(rows)).to_pylist()]
@@ -227,7 +235,7 @@ def _find_labels(table: pa.Table, taken: set[str]) -> tuple[list[str], list[str]
         good = [name for name in named if _is_list(table, name) or 2 <= _distinct(table, name) <= MAX_LABELS]
         first = (good or named)[0]
         return [first], [name for name in good if name != first]
-    if any(_is_text(table, name) and pc.any(pc.equal(table[name], name)).as_py() for name in free):
+    if any(is_text(table, name) and pc.any(pc.equal(table[name], name)).as_py() for name in free):
         why = f"{columns_of(table)}, and one of these also occurs in its own column"
         hint = "add a first line with column names, or name the column of labels with --label COLUMN"
         raise XstiltsError("bad-argument", "the first row looks like data, not like column names", why, hint)

@@ -10,12 +10,11 @@ import pyarrow.compute as pc
 
 from xstilts.errors import XstiltsError
 from xstilts.randomness import generator
-from xstilts.workflows.column_roles import Roles, find_roles
+from xstilts.workflows.column_roles import Roles, find_roles, known_roles
+from xstilts.workflows.kinds import KINDS
 from xstilts.workflows.row_languages import find_language_column, row_languages
 from xstilts.workflows.task_examples import (
-    GOLD,
     MIN_ROWS,
-    TYPES,
     cells_of,
     check_enough,
     checked_examples,
@@ -58,6 +57,7 @@ def understand(
     language: str | None = None,
     kind: str | None = None,
     labels: Sequence[str] | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> OwnTask:
     """Infer what kind of task a table holds, in which columns, and make its examples.
 
@@ -68,6 +68,7 @@ def understand(
         language: the column of languages, or the language of all rows.
         kind: the kind of task.
         labels: the label words that rows may have, for test data: these need not be enough to train on.
+        columns: those of other data of the task, as an `OwnTask` has them, and used if this table has them too.
 
     Rows without a text or a label are left out and counted in the notes. Raises XstiltsError if a column is missing or
     unclear, if labels cannot be learned (one label, a label of one row, over 1000 labels), or if rows are too few.
@@ -85,22 +86,23 @@ def understand(
     if not len(table):
         raise XstiltsError("too-few", "the data have no rows", f"at least {MIN_ROWS} are needed", "add labelled rows")
     language_column, language_notes = find_language_column(table, language)
-    roles = find_roles(table, text, label, kind, language_column)
+    known = known_roles(table, kind, columns) if kind and columns else None
+    roles = known or find_roles(table, text, label, kind, language_column)
     cells = {role: cells_of(table, role, names, roles.kind) for role, names in roles.columns.items()}
     full = rows_with_text(cells)
-    gold = next(cells[role] for role in GOLD if role in cells)
+    gold = cells[KINDS[roles.kind].gold]
     labelled = [i for i in full if gold[i] is not None]
-    make = checked_examples if roles.kind in TYPES else class_examples
-    words, used, columns = make(roles.kind, cells, labelled, None if labels is None else tuple(labels))
+    make = checked_examples if KINDS[roles.kind].checked else class_examples
+    words, used, values = make(roles.kind, cells, labelled, None if labels is None else tuple(labels))
     check_enough(roles, words, [gold[i] for i in used], labels is not None)
     shown = next(role for role in ("text_a", "tokens", "question", "context") if role in cells)
     samples = [" ".join(value) if isinstance(value, list) else value or "" for value in cells[shown]]
     codes, more_notes = row_languages(table, language_column, language, samples)
     ids, id_notes = ids_of(table)
-    columns |= {"id": [ids[i] for i in used], "language": [codes[i] for i in used]}
+    values |= {"id": [ids[i] for i in used], "language": [codes[i] for i in used]}
     schema = schema_of(roles)
-    examples = pa.table({name: columns[name] for name in schema.names}, schema)
-    distinct = list(dict.fromkeys(columns["language"]))
+    examples = pa.table({name: values[name] for name in schema.names}, schema)
+    distinct = list(dict.fromkeys(values["language"]))
     notes = [*_role_notes(roles, words), *id_notes, *language_notes, *more_notes]
     lacking = {"text": len(table) - len(full), "label": len(full) - len(used)}
     notes += [f"left out: {counted(count, 'row')} without a {what}" for what, count in lacking.items() if count]
@@ -142,7 +144,7 @@ def _label_notes(words: tuple[str, ...], examples: pa.Table) -> list[str]:
         if count > MAJORITY * len(labels):
             notes.append(f"imbalanced: {count / len(labels):.1%} of rows have the label '{name}'")
     if labels:
-        keys = _keys(examples)
+        keys = text_keys(examples)
         if repeated := len(keys) - len(set(keys)):
             different = Counter(key for key, _ in set(zip(keys, map(str, labels), strict=True)))
             unclear = sum(count > 1 for count in different.values())
@@ -151,8 +153,8 @@ def _label_notes(words: tuple[str, ...], examples: pa.Table) -> list[str]:
     return notes
 
 
-def _keys(examples: pa.Table, without: str = "") -> list[str]:
-    """The text of each example as it is compared: columns joined, and spaces made one."""
+def text_keys(examples: pa.Table, without: str = "") -> list[str]:
+    """The text of each example as it is compared: columns joined, except `without`, and spaces made one."""
     names = [name for name in ("text_a", "text_b", "tokens", "context", "question") if name in examples.column_names]
     columns = [examples[name].to_pylist() for name in names if name != without]
     for i, values in enumerate(columns):
@@ -178,7 +180,7 @@ def split(examples: pa.Table, share: float = 0.1, seed: int = 1) -> tuple[pa.Tab
     labels = [label if isinstance(label, str) else "" for label in given]  # only single label words are stratified
     counts = Counter(labels)
     rank = {label: i for i, label in enumerate(sorted(counts, key=lambda label: (counts[label], label)))}
-    keys = _keys(examples, "question" if "answers" in examples.column_names else "")
+    keys = text_keys(examples, "question" if "answers" in examples.column_names else "")
     encoded = pa.array(keys, pa.large_string()).dictionary_encode()
     group = pc.sort_indices(pc.sort_indices(encoded.dictionary)).take(encoded.indices).to_numpy()
     sizes, rarest = np.bincount(group, minlength=len(encoded.dictionary)), np.full(len(encoded.dictionary), len(rank))
@@ -201,8 +203,8 @@ def duplicates(train: pa.Table, test: pa.Table) -> list[str]:
     >>> duplicates(pa.table({"text_a": ["one", "two"]}), pa.table({"text_a": ["two ", "three", "two"]}))
     ['two']
     """
-    known = set(_keys(train))
-    return list(dict.fromkeys(key for key in _keys(test) if key in known))
+    known = set(text_keys(train))
+    return list(dict.fromkeys(key for key in text_keys(test) if key in known))
 
 
 def describe_duplicates(texts: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """A trained model in a folder: load it, predict with it."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,17 @@ from typing import Any
 import pyarrow as pa
 
 from xstilts.errors import XstiltsError
+from xstilts.languages import language
+from xstilts.tasks.qa import withhold
 from xstilts.tasks.task import Task
 from xstilts.tasks.task_types import FINE_TUNED, TaskType
+from xstilts.workflows.kinds import KINDS
+from xstilts.workflows.model_inputs import cells_of_values, examples_table, prediction_rows
 
 STUDY, FACTS, CARD = "xstilts.json", "metrics.json", "README.md"
 """The study that a model comes from, what is known of it, and its card."""
-Texts = Sequence[str] | Sequence[tuple[str, str]]
-"""Texts, or pairs of texts for a model of pairs."""
+RUN, DATA = "run", "data"
+"""Below the model's folder: the run of its study, and below that the examples that this reads."""
 
 
 class Model:
@@ -34,8 +38,14 @@ class Model:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The label words, in the order of the model's outputs."""
-        return self.task.labels
+        """The label words of the training data, in the order of the model's outputs; none for questions."""
+        return tuple(self.facts["labels"])
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """The columns that the model reads → those of its training data."""
+        roles = KINDS[self.facts["kind"]].texts
+        return {role: self.facts["columns"][role] for role in roles if role in self.facts["columns"]}
 
     @property
     def scores(self) -> dict[str, dict[str, Any]]:
@@ -66,37 +76,41 @@ class Model:
     def _kind(self) -> TaskType:
         return FINE_TUNED[self.task.type]
 
-    def predict(self, texts: Texts, scores: bool = False, device: str = "auto") -> list[Any]:
-        """The label of each text, or with `scores` pairs of label and probability.
+    def predict(self, inputs: Iterable[Any], scores: bool = False, lang: str = "", device: str = "auto") -> list[Any]:
+        """What the model predicts for each input: a label, labels, the tags of words, an answer.
 
-        Raises XstiltsError if texts are not texts, or not pairs for a model of pairs; an empty text is predicted like
-        any other.
+        Args:
+            inputs: texts; pairs of texts; texts or lists of words to tag; or objects with `context` and `question`, and
+                `choices`, as in the training data.
+            scores: whether to give pairs of prediction and probability; of an answer, its logits; not for tags.
+            lang: the language of texts to tag, which decides where words end.
+
+        Raises XstiltsError for inputs of another form; an empty text is predicted like any other.
         """
-        rows = list(texts)
-        pairs = self.facts["kind"] == "pair"
-        fits = all(isinstance(row, tuple | list) and len(row) == 2 for row in rows) if pairs else True
-        flat: list[Any] = [part for row in rows for part in row] if pairs and fits else rows
-        if not fits or not all(isinstance(part, str) for part in flat):
-            wanted = "pairs of texts" if pairs else "texts"
-            raise XstiltsError("bad-argument", "cannot predict for these values", f"the model takes {wanted}", wanted)
-        first, second = [row[0] for row in rows] if pairs else flat, [row[1] for row in rows] if pairs else None
-        predictions = self.predict_table(examples_table(first, second), device)
-        words, shares = predictions["prediction"].to_pylist(), predictions["score"].to_pylist()
-        return list(zip(words, shares, strict=True)) if scores else words
+        kind, rows = self.facts["kind"], list(inputs)
+        if scores and kind == "tagging":
+            hint = "leave `scores` out"
+            raise XstiltsError("bad-argument", "tags have no scores", "the model gives the best tag of a word", hint)
+        cells = cells_of_values(list(self.inputs), rows, code := language(lang).code if lang else "")
+        examples = examples_table(self.task.type, cells, [code] * len(rows))
+        lines = prediction_rows(kind, self.labels, examples, self.predict_table(examples, device))
+        values = [line[next(name for name in ("label", "tags", "answer") if name in line)] for line in lines]
+        return [(value, line["score"]) for value, line in zip(values, lines, strict=True)] if scores else values
 
     def predict_table(self, examples: pa.Table, device: str = "auto") -> pa.Table:
         """Predictions for examples in the schema of the task type, in their order."""
-        if not len(examples):
-            return pa.table({"prediction": pa.array([], pa.string()), "score": pa.array([], pa.float32())})
         from xstilts.evaluation.predict import attach_example_ids, run_model
         from xstilts.models.hardware import choose_device, choose_precision, device_class
 
+        if not len(examples):
+            return pa.table({"prediction": [], "score": []})
         place = choose_device(device_class(device))
         model, tokenizer = self._loaded
         encoded = self._kind.encode(examples, self.task, tokenizer, self.task.max_length)
         precision = choose_precision(place.type)
         extracted = run_model(model.to(place), self._kind, encoded, tokenizer.pad_token_id, place, precision)
-        return attach_example_ids(examples, self._kind.predict(extracted, encoded, examples, self.task))
+        predictions = attach_example_ids(examples, self._kind.predict(extracted, encoded, examples, self.task))
+        return withhold(predictions, getattr(model.config, "null_threshold", 0.0))
 
 
 def load(folder: str | Path) -> Model:
@@ -107,26 +121,3 @@ def load(folder: str | Path) -> Model:
         hint = "give the folder that `xstilts train -o` wrote to"
         raise XstiltsError("missing-model", f"there is no model in {folder}", why, hint)
     return Model(path)
-
-
-def examples_table(
-    texts: Sequence[str], second: Sequence[str] | None = None, labels: Sequence[str | None] | None = None,
-    language: str | Sequence[str] = "",
-) -> pa.Table:  # fmt: skip
-    """Texts, or pairs of texts, as a table of classification examples; each is a cluster of its own."""
-    ids = [str(i) for i in range(len(texts))]
-    codes = [language] * len(ids) if isinstance(language, str) else list(language)
-    columns: dict[str, Any] = {"id": ids, "cluster_id": ids, "language": codes, "text_a": texts}
-    nothing: list[str | None] = [None] * len(ids)
-    columns |= {"text_b": second or nothing, "label": labels or nothing}
-    schema = FINE_TUNED["classification"].SCHEMA
-    return pa.table({name: pa.array(columns[name], schema.field(name).type) for name in schema.names})
-
-
-def predict_lines(model: Model, batches: Iterable[pa.Table], device: str = "auto") -> Iterator[dict[str, Any]]:
-    """For each row of tables with the columns `text_a` and perhaps `text_b` its `label` and `score`, in order."""
-    for batch in batches:
-        second = batch["text_b"].to_pylist() if "text_b" in batch.column_names else None
-        predictions = model.predict_table(examples_table(batch["text_a"].to_pylist(), second), device)
-        for word, share in zip(predictions["prediction"].to_pylist(), predictions["score"].to_pylist(), strict=True):
-            yield {"label": word, "score": round(share, 4)}

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from xstilts.costs.shapes import shape_of
 from xstilts.engine import write_atomically
 from xstilts.errors import XstiltsError
 from xstilts.tasks.task import find_task
+from xstilts.workflows.kinds import KINDS
 
 OWN = "own"
 """The name of the person's task in its study."""
@@ -21,10 +22,13 @@ DEFAULT_ENCODER = "intfloat/multilingual-e5-small@fd1525a9fd15316a2d503bf26ab031
 UPDATES, FEWEST_EPOCHS, MOST_EPOCHS = 300, 3, 30
 """A training that is left to itself has about as many updates: with fewer, small encoders were half-trained
 (docs/laptop.md)."""
+DEFAULT_TRANSLATOR = "facebook/m2m100_418M"
+"""A translator between 100 languages with 418 million weights, whose licence (MIT) allows any use."""
 BATCH_SIZE = 32
 STRATEGIES = ("near", "far", "diverse", "random", "stratified", "all")
-TYPES = {"classification": "classification", "pair": "classification"}
-"""Kind of the person's data → task type."""
+TARGET_DATA = {"translate": {"translate_train": "translator"}, "shots": {"shots": "shots"}}
+"""Parts of an arm that add data in the languages of the model → its settings."""
+SPLITS = ("train", "validation", "test", "shots")
 Row = dict[str, Any]
 
 
@@ -32,45 +36,48 @@ Row = dict[str, Any]
 class Wishes:
     """What a person wants from a training.
 
-    languages: those that the model is for; arms: what is compared, each `none` or `TASK[@STRATEGY[:COUNT]]`; encoder: a
-    folder or a repository, perhaps with `@REVISION`; seeds: runs of each arm; examples, epochs, learning_rate: of the
-    intermediate training and of all trainings, None for the defaults.
+    languages: those that the model is for; arms: what is compared, as `parse_arm` reads them; encoder, translator: a
+    folder or a repository, perhaps with `@REVISION`, "" for the default; seeds: runs of each arm; examples: of the
+    intermediate training; epochs, learning_rate: of all trainings, None for the defaults.
     """
 
     languages: tuple[str, ...]
     arms: tuple[str, ...] = ("none",)
-    encoder: str = DEFAULT_ENCODER
+    encoder: str = ""
+    translator: str = ""
     seeds: int = 1
     examples: int | None = None
     epochs: int | None = None
     learning_rate: float | None = None
     batch_size: int = BATCH_SIZE
-    max_length: int = 128
+    max_length: int | None = None
     seed: int = 1
+    licence: str = ""
 
 
-def own_study(name: str, kind: str, labels: tuple[str, ...], language: str, rows: int, wishes: Wishes) -> Row:
-    """The settings of a study that trains what is wished on `rows` examples of a person's task.
+def own_study(name: str, task: Row, language: str, rows: int, wishes: Wishes) -> Row:
+    """The settings of a study that trains what is wished for on `rows` examples of a person's task, an `own_task`.
 
-    >>> study = own_study("reviews", "classification", ("bad", "good"), "en", 1000, Wishes(("sw",), ("none", "mnli")))
+    >>> task = own_task("classification", ("bad", "good"), ("text_a", "label"), ("en", "sw"))
+    >>> study = own_study("reviews", task, "en", 1000, Wishes(("sw",), ("none", "mnli")))
     >>> study["contrasts"], study["targets"]["own"]["training"]["epochs"]
     (['mnli - none'], 10)
     """
-    encoder = _encoder(wishes.encoder)
+    encoder = _place(wishes.encoder or DEFAULT_ENCODER)
     rate = wishes.learning_rate or default_rate(shape_of(encoder["load"]).hidden)
     recipe = {"learning_rate": rate, "warmup": 0.1, "weight_decay": 0.01}
     common = {"batch_size": wishes.batch_size, "recipe": recipe}
-    arms, intermediate, pool = {}, {}, []
-    for text in wishes.arms:
-        arm, task = parse_arm(text)
-        arms[text] = arm
-        if task:
+    arms = {text: parse_arm(text) for text in wishes.arms}
+    intermediate: Row = {}
+    pool: list[str] = []
+    for arm in arms.values():
+        if task_name := arm.get("intermediate", ""):
             examples = wishes.examples or 10_000
             epochs = wishes.epochs or epochs_for(examples, wishes.batch_size)
-            intermediate[task] = {"task": task, "examples": examples, "epochs": epochs, **common}
-            pool += [code for code in find_task(task).languages if code not in (language, *wishes.languages)]
+            intermediate[task_name] = {"task": task_name, "examples": examples, "epochs": epochs, **common}
+            pool += [code for code in find_task(task_name).languages if code not in (language, *wishes.languages)]
     pool = list(dict.fromkeys(pool)) if any("languages" in arm for arm in arms.values()) else []
-    first = wishes.arms[0]
+    first, translates = wishes.arms[0], any("translate_train" in arm for arm in arms.values())
     epochs = wishes.epochs or epochs_for(rows, wishes.batch_size)
     return {
         "name": re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or OWN,
@@ -87,7 +94,8 @@ def own_study(name: str, kind: str, labels: tuple[str, ...], language: str, rows
             "minimum": 1,
         },
         "encoders": {"encoder": encoder},
-        "tasks": {OWN: own_task(kind, labels, (language, *wishes.languages), wishes.max_length)},
+        "translators": {"translator": _place(wishes.translator or DEFAULT_TRANSLATOR)} if translates else {},
+        "tasks": {OWN: task},
         "intermediate": intermediate,
         "arms": arms,
         "targets": {OWN: {"training": {"epochs": epochs, **common}}},
@@ -96,23 +104,36 @@ def own_study(name: str, kind: str, labels: tuple[str, ...], language: str, rows
     }
 
 
-def own_task(kind: str, labels: tuple[str, ...], languages: tuple[str, ...], max_length: int) -> Row:
-    """The entry of a person's task, whose examples are in files that `write_examples` writes."""
-    if kind not in TYPES:
-        why, hint = "`train` learns to classify texts and pairs of texts", "describe the task in a study: docs/tasks.md"
-        raise XstiltsError("unsupported", f"data of the kind '{kind}' cannot be trained on here yet", why, hint)
+def own_task(
+    kind: str, labels: Sequence[str], columns: Iterable[str], languages: Sequence[str], max_length: int | None = None,
+    unanswerable: bool = False, licence: str = "",
+) -> Row:  # fmt: skip
+    """The entry of a person's task, whose examples are in files that `write_examples` writes.
+
+    columns: those of the examples, id and language aside; max_length: the usual one of the kind if None; unanswerable:
+    whether a question may have no answer; licence: of the data, in words.
+    """
     if "-1" in labels:
         why, hint = "data sets mark rows without a gold label so", "write another word, such as negative"
         raise XstiltsError("bad-row", "a label is '-1'", why, hint)
-    columns = ["id", "text_a", *(["text_b"] if kind == "pair" else []), "label"]
-    files = {split: f"{split}-{{lang}}.jsonl" for split in ("train", "validation", "test")}
+    facts = KINDS[kind]
+    metrics = list(facts.metrics)
+    if kind == "tagging" and not any(label[:2] in ("B-", "I-") for label in labels):
+        metrics.reverse()  # parts of speech: there are no spans
+    source = {
+        "format": "jsonl",
+        "files": {split: f"{split}-{{lang}}.jsonl" for split in SPLITS},
+        "columns": {name: name for name in ("id", *columns)},
+    }
     return {
-        "type": TYPES[kind],
-        "labels": list(labels),
+        "type": facts.type,
+        "labels": [] if kind == "choice" else list(labels),
         "languages": list(languages),
-        "metrics": ["accuracy", "macro_f1"],
-        "max_length": max_length,
-        "source": {"format": "jsonl", "files": files, "columns": {name: name for name in columns}},
+        "metrics": metrics,
+        "max_length": max_length or facts.max_length,
+        "unanswerable": unanswerable,
+        "licence": licence,
+        "source": source | ({"cluster": "context"} if kind == "qa" else {}),
     }
 
 
@@ -120,31 +141,45 @@ def write_examples(folder: Path, splits: Mapping[tuple[str, str], pa.Table]) -> 
     """Write examples by split and language as the files of `own_task`."""
     folder.mkdir(parents=True, exist_ok=True)
     for (split, code), table in splits.items():
-        names = [name for name in ("text_a", "text_b", "label") if name in table.column_names]
-        rows = table.select(names).to_pylist()
-        lines = (json.dumps({"id": f"{code}-{i}", **row}, ensure_ascii=False) for i, row in enumerate(rows))
-        write_atomically(folder / f"{split}-{code}.jsonl", "".join(f"{line}\n" for line in lines))
+        lines = []
+        for number, row in enumerate(table.drop_columns(["id", "language"]).to_pylist()):
+            if "answers" in row:  # as SQuAD writes them
+                row["answers"] = [{"text": a["text"], "answer_start": a["start"]} for a in row["answers"]]
+            lines.append(json.dumps({"id": f"{code}-{number}", **row}, ensure_ascii=False) + "\n")
+        write_atomically(folder / f"{split}-{code}.jsonl", "".join(lines))
 
 
-def parse_arm(text: str) -> tuple[Row, str]:
-    """The settings of an arm that is written `none` or `TASK[@STRATEGY[:COUNT]]`, and its intermediate task.
+def parse_arm(text: str) -> Row:
+    """The settings of an arm.
+
+    An arm is written as parts with `+` between them: `none` or `TASK[@STRATEGY[:COUNT]]`, `translate` (training rows
+    are machine-translated into the languages of the model) and `shots` (labelled rows in these languages are added).
 
     >>> parse_arm("mnli_translated@far:2")
-    ({'intermediate': 'mnli_translated', 'languages': 'far', 'count': 2}, 'mnli_translated')
-    >>> parse_arm("none")
-    ({}, '')
+    {'intermediate': 'mnli_translated', 'languages': 'far', 'count': 2}
+    >>> parse_arm("none+shots")
+    {'shots': 'shots'}
     """
-    if text == "none":
-        return {}, ""
-    task, _, strategy = text.partition("@")
-    find_task(task)
-    if not strategy:
-        return {"intermediate": task}, task
+    arm: Row = {}
+    for part in text.split("+"):
+        task, _, strategy = part.partition("@")
+        if part in TARGET_DATA:
+            arm |= TARGET_DATA[part]
+        elif "intermediate" in arm:
+            what, hint = f"cannot read the arm '{text}'", "write for example mnli+shots"
+            raise XstiltsError("bad-argument", what, "an arm has one intermediate task", hint)
+        elif part != "none":
+            arm |= {"intermediate": find_task(task).name} | (_strategy(text, strategy) if strategy else {})
+    return arm
+
+
+def _strategy(text: str, strategy: str) -> Row:
+    """The languages of an arm's intermediate task, as written after `@`."""
     name, _, count = strategy.partition(":")
     if name not in STRATEGIES or not (count or "1").isdigit() or count == "0":
         what, why = f"cannot read the arm '{text}'", f"after @ comes one of {', '.join(STRATEGIES)}, and perhaps :COUNT"
         raise XstiltsError("bad-argument", what, why, "write for example mnli_translated@far:2")
-    return {"intermediate": task, "languages": name} | ({"count": int(count)} if count else {}), task
+    return {"languages": name} | ({"count": int(count)} if count else {})
 
 
 def epochs_for(rows: int, batch_size: int) -> int:
@@ -166,8 +201,8 @@ def default_rate(hidden: int) -> float:
     return 1e-4 if hidden <= 512 else 2e-5 if hidden < 1024 else 1e-5
 
 
-def _encoder(text: str) -> Row:
-    """An encoder's entry from a folder, or from `OWNER/NAME[@REVISION]`."""
+def _place(text: str) -> Row:
+    """The entry of a model from a folder, or from `OWNER/NAME[@REVISION]`."""
     if Path(text).is_dir():
         return {"load": str(Path(text).resolve())}
     load, _, revision = text.partition("@")

@@ -24,6 +24,15 @@ ASSUMED = {
 """Script, as Unicode names its letters → the most frequent language of labelled data in it."""
 
 
+def codes_of(names: Sequence[str]) -> tuple[str, ...]:
+    """Languages by any name, as codes; raises XstiltsError if there is none, or for a name that is unknown."""
+    codes = tuple(dict.fromkeys(language(name).code for name in names))
+    if not codes:
+        hint = "name the languages in which the model will be used"
+        raise XstiltsError("bad-argument", "no language is given", "a model is trained for some", hint)
+    return codes
+
+
 def find_language_column(table: pa.Table, wanted: str | None) -> tuple[str, list[str]]:
     """The column of languages, "" if there is none, and notes; `wanted` is a column or a language.
 

@@ -10,10 +10,8 @@ from xstilts.tasks.data_source import FileSource
 from xstilts.tasks.task import BadRow, Task
 from xstilts.tasks.task_types import READ, SCHEMAS
 from xstilts.workflows.column_roles import IDS, MAX_LABELS, Roles, by_name, natural, word
+from xstilts.workflows.kinds import KINDS
 
-TYPES = {"tagging": "tagging", "qa": "qa", "choice": "multiple_choice"}
-"""Kinds whose examples are checked by the task type itself."""
-GOLD = ("label", "tags", "answers")
 MIN_ROWS, MIN_ROWS_PER_LABEL = 10, 2
 Cells = dict[str, list[Any]]
 """Column of the task → value of each row."""
@@ -40,7 +38,7 @@ def cells_of(table: pa.Table, role: str, names: list[str], kind: str) -> list[An
 
 def rows_with_text(cells: Cells) -> list[int]:
     """The numbers of rows whose texts are not empty; of context and question of a choice, one may be."""
-    texts = [values for role, values in cells.items() if role not in GOLD]
+    texts = [values for role, values in cells.items() if role not in ("label", "tags", "answers")]
     if "choices" in cells:
         first, *second = (cells[role] for role in ("context", "question") if role in cells)
         texts = [cells["choices"], [a or b for a, b in zip(first, second[0], strict=True)] if second else first]
@@ -71,12 +69,12 @@ def checked_examples(
     """The same for tasks whose type checks its examples; raises XstiltsError for those that are wrong."""
     words: tuple[str, ...] = ()
     if kind == "tagging":
-        words = tuple(sorted({tag for i in rows for tag in cells["tags"][i]} - {""}, key=natural))
+        words = _tag_set({tag for i in rows for tag in cells["tags"][i]} - {""})
     elif kind == "choice":
         words = _choice_words(cells, rows)
     words = words if given is None else given
     data = FileSource(format="table", files={})
-    fields: dict[str, Any] = {"name": "own", "type": TYPES[kind], "labels": words, "unanswerable": kind == "qa"}
+    fields: dict[str, Any] = {"name": "own", "type": KINDS[kind].type, "labels": words, "unanswerable": kind == "qa"}
     task = Task(**fields, source=data)
     task_type, bad_rows, examples = READ[task.type], [], []
     for i in rows:
@@ -94,6 +92,13 @@ def checked_examples(
     examples = [example for example in examples if example[task_type.GOLD] is not None]
     names = [name for name in task_type.SCHEMA.names if name not in ("id", "cluster_id", "language")]
     return words, [int(e["id"]) - 1 for e in examples], {name: [e[name] for e in examples] for name in names}
+
+
+def _tag_set(found: set[str]) -> tuple[str, ...]:
+    """The tags of a data set; of BIO tags both of every type, `B-…` and `I-…`, of which small data may lack one."""
+    if found <= {"O"} | {tag for tag in found if tag[:2] in ("B-", "I-")}:
+        found = found | {f"{prefix}-{tag[2:]}" for tag in found - {"O"} for prefix in "BI"}
+    return tuple(sorted(found, key=natural))
 
 
 def _choice_words(cells: Cells, rows: list[int]) -> tuple[str, ...]:
@@ -118,8 +123,9 @@ def _choice_words(cells: Cells, rows: list[int]) -> tuple[str, ...]:
 def schema_of(roles: Roles) -> pa.Schema:
     """The columns of the examples of a kind."""
     start = [("id", pa.string()), ("language", pa.string())]
-    if roles.kind in TYPES:
-        fields = [field for field in SCHEMAS[TYPES[roles.kind]] if field.name not in ("id", "cluster_id", "language")]
+    if KINDS[roles.kind].checked:
+        schema = SCHEMAS[KINDS[roles.kind].type]
+        fields = [field for field in schema if field.name not in ("id", "cluster_id", "language")]
         return pa.schema([*start, *fields])
     texts = [(role, pa.string()) for role in roles.columns if role != "label"]
     return pa.schema([*start, *texts, ("label", pa.list_(pa.string()) if roles.kind == "multilabel" else pa.string())])

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ from xstilts.config.load import load_study
 from xstilts.engine import Report, Store, write_atomically
 from xstilts.errors import XstiltsError
 from xstilts.evaluation.item_intervals import score_with_interval
-from xstilts.languages import language
 from xstilts.models.hardware import cores, device_class
+from xstilts.models.published import published
 from xstilts.report.model_card import model_card
 from xstilts.report.write import write_report
 from xstilts.runs.reader import BASELINE, read_run
@@ -26,64 +26,75 @@ from xstilts.study.overview import bill
 from xstilts.study.plan import build_plan
 from xstilts.study.results import training_summary
 from xstilts.study.run import run_study
+from xstilts.study.source_languages import parts_of
 from xstilts.study.steps import Cell, StudyPlan
-from xstilts.tasks.task_types import FINE_TUNED
-from xstilts.workflows.columns import OwnTask, duplicates, split, understand
-from xstilts.workflows.model import CARD, FACTS, STUDY, Model
+from xstilts.tasks.task_types import FINE_TUNED, main_metric
+from xstilts.workflows.columns import OwnTask, describe_duplicates, duplicates, split, text_keys, understand
+from xstilts.workflows.labelled_data import LabelledData, labelled
+from xstilts.workflows.model import CARD, DATA, FACTS, RUN, STUDY, Model
 from xstilts.workflows.own_data import read_table
-from xstilts.workflows.own_study import DEFAULT_ENCODER, OWN, Wishes, own_study, write_examples
+from xstilts.workflows.own_study import OWN, Wishes, own_study, own_task, write_examples
 from xstilts.workflows.push import model_files
+from xstilts.workflows.row_languages import codes_of
+from xstilts.workflows.task_examples import counted
 
-RUN, DATA = "run", "data"
-"""Below the model's folder: the run of its study, and the examples that this reads."""
 Row = dict[str, Any]
 
 
 @dataclass
 class Prepared:
-    """What `train` is about to do: the inferred task, lines about it, the study, and its plan."""
+    """What `train` is about to do: the inferred task, lines about it, the study, and its plan.
+
+    tested: languages with labelled rows to score on; shots: language → ids of the labelled rows to train on.
+    """
 
     task: OwnTask
     notes: list[str]
     study: Row
     planned: StudyPlan
     tested: list[str]
+    shots: dict[str, list[str]]
 
 
 def train(
     data: Any, for_: Sequence[str], out: str | Path, *, text: str | Sequence[str] | None = None,
-    label: str | None = None, language_: str | None = None, kind: str | None = None,
-    test: str | Mapping[str, Any] | None = None, intermediate: str = "", sources: str = "",
-    compare: Sequence[str] = (), encoder: str = "", seeds: int = 1,
-    epochs: int | None = None, learning_rate: float | None = None, batch_size: int = 32, max_length: int = 128,
-    seed: int = 1, store: str | Path = "runs/store", device: str = "auto", jobs: int | None = None,
+    label: str | None = None, language: str | None = None, kind: str | None = None, test: LabelledData = None,
+    shots: LabelledData = None, intermediate: str = "", sources: str = "", compare: Sequence[str] = (),
+    encoder: str = "", translator: str = "", seeds: int = 1,
+    epochs: int | None = None, learning_rate: float | None = None, batch_size: int = 32, max_length: int | None = None,
+    seed: int = 1, licence: str = "", store: str | Path = "runs/store", device: str = "auto", jobs: int | None = None,
     watch: Report = lambda event: None, note: Callable[[str], None] = lambda line: None,
 ) -> Model:  # fmt: skip
     """Train a model on labelled data in one language, for use in others, and write it into a folder.
 
     Args:
-        data: a file (CSV, TSV, JSONL, JSON, Parquet), a DataFrame, a `datasets.Dataset`, columns, or dictionaries.
+        data: a file (CSV, TSV, JSONL, JSON, Parquet, CoNLL, SQuAD), a DataFrame, a `datasets.Dataset`, columns, or
+            dictionaries.
         for_: codes of the languages that the model is for.
         out: the folder of the model; `run/` in it has the study's run with its report.
-        text, label, language_, kind: columns and kind of the data, if they cannot be inferred.
-        test: labelled rows to score on: a pattern with `{lang}`, or language → data.
+        text, label, language, kind: columns and kind of the data, if they cannot be inferred.
+        test: labelled rows to score on: a pattern with `{lang}`, language → data, or data with a column of languages.
+        shots: a few labelled rows in the languages of the model to train on as well, given like `test`.
         intermediate, sources: a task to train on first, and languages for it, such as `near:3`.
-        compare: several such trainings, `none` or `TASK[@STRATEGY[:COUNT]]`, of which the best is taken.
-        encoder: a folder or `OWNER/NAME[@REVISION]`; by default multilingual-e5-small from the hub.
+        compare: several trainings, of which the best is taken: parts with `+` between them, which are `none`,
+            `TASK[@STRATEGY[:COUNT]]`, `translate` and `shots`.
+        encoder, translator: a folder or `OWNER/NAME[@REVISION]`; by default multilingual-e5-small and M2M-100 (418M)
+            from the hub.
         seeds: runs of each training.
+        max_length: tokens of a text that are read; by default 128, and 384 of a question with its context.
+        licence: of the data, for the model's card, such as `CC BY 4.0`.
         store: where finished steps are kept.
         watch, note: called with events of steps, and with lines about what was inferred.
 
     Raises XstiltsError if the data cannot be understood, or a step fails.
     """
     wishes = Wishes(
-        codes_of(for_), tuple(compare) or (single_arm(intermediate, sources),), encoder or DEFAULT_ENCODER,
+        codes_of(for_), chosen_arms(compare, intermediate, sources, shots is not None), encoder, translator,
         seeds=seeds, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size, max_length=max_length,
-        seed=seed,
+        seed=seed, licence=licence,
     )  # fmt: skip
-    prepared = prepare(
-        data, wishes, Path(out), text=text, label=label, language_=language_, kind=kind, test=test, device=device
-    )
+    columns: Row = {"text": text, "label": label, "language": language, "kind": kind}
+    prepared = prepare(data, wishes, Path(out), columns, test=test, shots=shots, device=device)
     for line in prepared.notes:
         note(line)
     executor = local_executor(jobs, None, prepared.planned.frozen.device)
@@ -91,33 +102,44 @@ def train(
 
 
 def prepare(
-    data: Any, wishes: Wishes, out: Path, *, text: str | Sequence[str] | None = None, label: str | None = None,
-    language_: str | None = None, kind: str | None = None, test: str | Mapping[str, Any] | None = None,
+    data: Any, wishes: Wishes, out: Path, columns: Row, *, test: LabelledData = None, shots: LabelledData = None,
     device: str = "auto",
 ) -> Prepared:  # fmt: skip
-    """Understand the data, write the examples and the study below `out`, and plan it; nothing is trained."""
-    own = understand(read_table(data), text=text, label=label, language=language_, kind=kind)
+    """Understand the data, write the examples and the study below `out`, and plan it; nothing is trained.
+
+    columns: `text`, `label`, `language` and `kind`, as `understand` takes them, None if they are to be inferred.
+    """
+    own = understand(read_table(data), **columns)
     notes, (anchor, rows) = list(own.notes), _of_one_language(own)
+    if others := len(own.examples) - len(rows):
+        notes.append(f"warning: {counted(others, 'row')} in other languages than {anchor} not used: give those in the "
+                     "languages of the model as shots or test rows")  # fmt: skip
     training, dev = split(rows, 0.1, wishes.seed)
     notes.append(f"dev: {len(dev):,} of {len(rows):,} rows, seed {wishes.seed}")
-    tests = {
-        code: labelled_rows(source, code, own.kind, own.columns, own.labels)
-        for code, source in test_sources(test, (anchor, *wishes.languages))
-    }
+    facts = (own.kind, own.columns, own.labels)
+    added, shot_notes = labelled(shots, wishes.languages, *facts)
+    tests, test_notes = labelled(test, wishes.languages, *facts, also=anchor)
+    notes += [*shot_notes, *test_notes]
     for code, table in tests.items():
-        if repeated := duplicates(rows, table):
-            notes.append(f"warning: {len(repeated):,} texts are in the training data and in the test rows of {code}: "
-                         f"'{repeated[0][:60]}'")  # fmt: skip
-    for code in wishes.languages:
-        if code not in tests:
-            notes.append(f"warning: '{code}' has no labelled rows: its score will be unknown")
-    study = own_study(out.name, own.kind, own.labels, anchor, len(training), wishes)
+        tests[code], more = _without_shots(table, added.get(code), code)
+        notes += [*more, *_repeated(rows, tests[code], code)]
+    notes += [f"shots: {counted(len(table), 'labelled row')} in {code} to train on" for code, table in added.items()]
+    untested = [code for code in wishes.languages if code not in tests]
+    notes += [f"warning: '{code}' has no labelled rows: its score will be unknown" for code in untested]
     examples = {("train", anchor): training, ("validation", anchor): dev}
+    examples |= {("shots", code): table for code, table in added.items()}
+    examples |= {("test", code): table for code, table in tests.items()}
     folder = out / RUN / DATA
-    write_examples(folder, examples | {("test", code): table for code, table in tests.items()})
+    write_examples(folder, examples)
+    open_questions = own.kind == "qa" and not all(own.examples["answers"].to_pylist())
+    names = [name for name in own.examples.column_names if name not in ("id", "language")]
+    languages = (anchor, *wishes.languages)
+    task = own_task(own.kind, own.labels, names, languages, wishes.max_length, open_questions, wishes.licence)
+    study = own_study(out.name, task, anchor, len(training), wishes)
     write_atomically(out / STUDY, json.dumps(study, indent=1, ensure_ascii=False) + "\n")
     frozen = freeze(load_study(str(out / STUDY)), folder.resolve(), device_class(device), allow_few=True, resolved=True)
-    return Prepared(own, notes, study, build_plan(frozen), list(tests))
+    ids = {code: table["id"].to_pylist() for code, table in added.items()}
+    return Prepared(own, notes, study, build_plan(frozen), list(tests), ids)
 
 
 def finish(prepared: Prepared, store: Store, out: Path, executor: Any, watch: Report) -> Model:
@@ -135,19 +157,23 @@ def finish(prepared: Prepared, store: Store, out: Path, executor: Any, watch: Re
             raise XstiltsError("step-failed", what, outcome.failed[failed], hint)
     arm, recommendation = _recommended(prepared, result)
     cell, dev = _best_run(planned, store, arm)
-    scores = _scores(out / RUN, cell) if result else {}
+    metric = main_metric(planned.frozen.tasks[OWN])
+    scores = _scores(out / RUN, cell, metric) if result else {}
     facts = {
         "kind": prepared.task.kind,
         "columns": prepared.task.columns,
+        "labels": prepared.task.labels,
         "task": planned.frozen.tasks[OWN].model_dump(mode="json"),
         "language": planned.frozen.study.languages.anchor,
         "for": list(planned.frozen.study.languages.always_held_out),
         "arm": arm,
         "replicate": cell.replicate,
-        "dev": {"score": dev, "metric": "accuracy"},
-        "metric": "accuracy",
+        "dev_score": dev,
+        "metric": metric,
         "scores": scores,
         "recommendation": recommendation,
+        "licences": _licences(planned, arm),
+        "shots": prepared.shots if "shots" in arm.split("+") else {},
         "training": training_summary(store, cell.training),
         "intermediate": training_summary(store, cell.intermediate) if cell.intermediate else None,
         "step": cell.training,
@@ -160,21 +186,26 @@ def finish(prepared: Prepared, store: Store, out: Path, executor: Any, watch: Re
     return Model(out)
 
 
-def single_arm(intermediate: str, sources: str) -> str:
-    """The arm that `--intermediate` and `--sources` describe."""
+def chosen_arms(compare: Sequence[str], intermediate: str, sources: str, shots: bool) -> tuple[str, ...]:
+    """The arms to train: those of `compare`, or the one that `intermediate`, `sources` and `shots` describe.
+
+    Raises XstiltsError if these do not go together.
+    """
     if sources and not intermediate:
         why, hint = "languages are those of an intermediate task", "name one with `intermediate`"
         raise XstiltsError("bad-argument", "`sources` is given without `intermediate`", why, hint)
-    return f"{intermediate}@{sources}" if sources else intermediate or "none"
-
-
-def codes_of(names: Sequence[str]) -> tuple[str, ...]:
-    """Languages by any name, as codes; raises XstiltsError if there is none, or for a name that is unknown."""
-    codes = tuple(dict.fromkeys(language(name).code for name in names))
-    if not codes:
-        hint = "name the languages in which the model will be used"
-        raise XstiltsError("bad-argument", "no language is given", "a model is trained for some", hint)
-    return codes
+    if compare and intermediate:
+        why, hint = "`compare` lists all trainings", "name the task in one of them"
+        raise XstiltsError("bad-argument", "both `compare` and `intermediate` are given", why, hint)
+    if compare:
+        used = any("shots" in arm.split("+") for arm in compare)
+        if used != shots:
+            what = "`compare` names `shots`, but no such rows are given" if used else "no arm of `compare` uses `shots`"
+            why, hint = "labelled rows in the languages of the model are used by arms that say so", "write none,shots"
+            raise XstiltsError("bad-argument", what, why, hint)
+        return tuple(compare)
+    first = f"{intermediate}@{sources}" if sources else intermediate
+    return ("+".join(filter(None, [first, "shots" * shots])) or "none",)
 
 
 def _of_one_language(own: OwnTask) -> tuple[str, pa.Table]:
@@ -183,32 +214,23 @@ def _of_one_language(own: OwnTask) -> tuple[str, pa.Table]:
     return most, own.examples.filter(pc.equal(own.examples["language"], most))
 
 
-def test_sources(test: str | Mapping[str, Any] | None, codes: Sequence[str]) -> list[tuple[str, Any]]:
-    """The labelled rows of each language that has some."""
-    if test is None:
-        return []
-    if isinstance(test, Mapping):
-        return [(language(code).code, data) for code, data in test.items()]
-    if "{lang}" not in test:
-        what, hint = (
-            f"'{test}' does not say which language it is",
-            "write {lang} where its code stands: test-{lang}.csv",
-        )
-        raise XstiltsError("bad-argument", what, "test rows are scored by language", hint)
-    present = [(code, Path(test.replace("{lang}", code))) for code in codes]
-    if found := [(code, path) for code, path in present if path.is_file()]:
-        return found
-    looked = ", ".join(str(path) for _, path in present)
-    raise XstiltsError("missing-file", f"no test file fits '{test}'", f"looked for {looked}", "check the pattern")
+def _without_shots(test: pa.Table, shots: pa.Table | None, code: str) -> tuple[pa.Table, list[str]]:
+    """Test rows without those whose texts are trained on as shots, and a note if there are any."""
+    known = set(duplicates(shots, test)) if shots is not None else set()
+    if not known:
+        return test, []
+    left = test.filter(pa.array([key not in known for key in text_keys(test)]))
+    if not len(left):
+        hint = "give other rows to score on"
+        raise XstiltsError("leak", f"all test rows of {code} are shots", "rows that are trained on cannot score", hint)
+    return left, [f"{counted(len(test) - len(left), 'test row')} of {code} not scored: they are among the shots"]
 
 
-def labelled_rows(source: Any, code: str, kind: str, columns: Mapping[str, str], labels: Sequence[str]) -> pa.Table:
-    """Labelled rows in one language, read by the columns and labels of the training data."""
-    text = [columns[name] for name in ("text_a", "text_b") if name in columns]
-    return understand(
-        read_table(source), text=text if len(text) > 1 else text[0], label=columns["label"], language=code, kind=kind,
-        labels=labels,
-    ).examples  # fmt: skip
+def _repeated(training: pa.Table, test: pa.Table, code: str) -> list[str]:
+    """A warning about texts that are trained on in another language and scored in this one."""
+    repeated = duplicates(training, test)
+    what = f"warning: the training data and the test rows of {code}: {describe_duplicates(repeated)}"
+    return [what] if repeated else []
 
 
 def _recommended(prepared: Prepared, result: Row | None) -> tuple[str, str]:
@@ -237,7 +259,7 @@ def _best_run(planned: StudyPlan, store: Store, arm: str) -> tuple[Cell, float |
     return best, summaries[best.training].get("dev_score")
 
 
-def _scores(run_folder: Path, cell: Cell) -> dict[str, Row]:
+def _scores(run_folder: Path, cell: Cell, metric: str) -> dict[str, Row]:
     """Per tested language the chosen run's score with its interval, and that of the baseline."""
     run, scores = read_run(run_folder), {}
     kind = run.study["types"][OWN]
@@ -245,10 +267,20 @@ def _scores(run_folder: Path, cell: Cell) -> dict[str, Row]:
     trivial = run.predictions(OWN, BASELINE, "", 0)
     for code in dict.fromkeys(table["language"].to_pylist()):
         mine, floor = (part.filter(pc.equal(part["language"], code)) for part in (table, trivial))
-        scores[code] = score_with_interval(mine, kind, "accuracy", run.study["level"])
-        scores[code]["baseline"] = score_with_interval(floor, kind, "accuracy")["score"]
+        scores[code] = score_with_interval(mine, kind, metric, run.study["level"])
+        scores[code]["baseline"] = score_with_interval(floor, kind, metric)["score"]
         scores[code]["baseline_name"] = FINE_TUNED[kind].BASELINE
     return scores
+
+
+def _licences(planned: StudyPlan, arm: str) -> dict[str, str]:
+    """Name → licence of everything that the model is made from; "" for one that is not stated."""
+    study = planned.frozen.study
+    settings = study.arms[arm]
+    parts = parts_of(study, settings.intermediate).values() if settings.intermediate else ()
+    tasks = [OWN, *(part.task for part in parts)]
+    encoder = published(study.encoders["encoder"].load)
+    return {encoder.name: encoder.licence, **{name: planned.frozen.tasks[name].licence for name in tasks}}
 
 
 def estimate(prepared: Prepared, store: Store) -> Row:
