@@ -42,6 +42,9 @@ def train(
     shots: Annotated[str | None, typer.Option("--shots", help="Labelled rows to train on too, as for --test.")] = None,
     intermediate: Annotated[str, typer.Option("--intermediate", help="A task to train on first.")] = "",
     sources: Annotated[str, typer.Option("--sources", help="Languages of the intermediate task, such as near:3.")] = "",
+    examples: Annotated[
+        int | None, typer.Option("--examples", min=1, help="Of the intermediate task.", show_default="10,000")
+    ] = None,
     compare: Annotated[str, typer.Option("--compare", help=ARMS)] = "",
     encoder: Annotated[
         str, typer.Option("--encoder", help="A folder, or OWNER/NAME[@REVISION].", show_default="multilingual-e5-small")
@@ -81,8 +84,8 @@ def train(
     console = Console(stderr=as_json)
     arms = chosen_arms(_listed(compare), intermediate, sources, shots is not None)
     wishes = Wishes(
-        codes_of(_listed(for_)), arms, encoder, translator, seeds=seeds, epochs=epochs, learning_rate=learning_rate,
-        batch_size=batch_size, max_length=max_length, seed=seed, licence=licence,
+        codes_of(_listed(for_)), arms, encoder, translator, seeds=seeds, examples=examples, epochs=epochs,
+        learning_rate=learning_rate, batch_size=batch_size, max_length=max_length, seed=seed, licence=licence,
     )  # fmt: skip
     columns: dict[str, Any] = {"text": text, "label": label, "language": language, "kind": kind}
     folder = Path(tempfile.mkdtemp()) if dry_run else out
@@ -108,7 +111,8 @@ def train(
     if emit({"model": str(out), **model.facts}, as_json):
         return
     _print_scores(model.scores)
-    say(f"dev rows ({model.facts['language']}): {number(model.facts['dev_score'])} {model.facts['metric']}")
+    dev, floor = (number(model.facts[name]) for name in ("dev_score", "dev_baseline"))
+    say(f"dev rows ({model.facts['language']}): {dev} {model.facts['metric']}, baseline {floor}")
     if model.recommendation:
         say(f"recommended: {model.recommendation}", wrap=True)
     say(f"Model: {out}; next: xstilts predict {out} new.csv -o predictions.jsonl")

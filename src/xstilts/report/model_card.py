@@ -49,9 +49,9 @@ STRICTER = (
 def model_card(facts: Facts, study: Facts) -> str:
     """The card of a model as Markdown with YAML front matter.
 
-    facts: what `train` knows of the model: `kind`, `task`, `labels`, `language`, `for`, `arm`, `dev_score`, `metric`,
-    `scores`, `shots`, `licences`, `recommendation`, `training`, `intermediate`; study: the settings of the study that
-    it comes from.
+    facts: what `train` knows of the model: `kind`, `task`, `labels`, `language`, `for`, `arm`, `dev_score`,
+    `dev_baseline`, `metric`, `scores`, `shots`, `licences`, `datasets`, `recommendation`, `training`, `intermediate`;
+    study: the settings of the study that it comes from.
     """
     parts = [_front_matter(facts, study), f"# {study['name']}", _purpose(facts, study), "## Use", _use(facts)]
     parts += ["## Scores", _scores(facts), "## Training", _training(facts, study)]
@@ -81,8 +81,8 @@ def _front_matter(facts: Facts, study: Facts) -> str:
     encoder = published(study["encoders"]["encoder"]["load"]).name
     if "/" in encoder:  # of the hub
         front["base_model"] = encoder
-    if task := study["arms"][facts["arm"]].get("intermediate"):
-        front["datasets"] = [task]
+    if facts["datasets"]:
+        front["datasets"] = facts["datasets"]
     if results:
         front["model-index"] = [{"name": study["name"], "results": results}]
     return f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---"
@@ -143,7 +143,11 @@ def _scores(facts: Facts) -> str:
     dev = facts["dev_score"]
     lines = []
     if dev is not None:
-        lines = [f"Development rows in {language(facts['language']).name}: {number(dev)} {facts['metric']}.", ""]
+        floor = f"the baseline scores {number(facts['dev_baseline'])}"
+        lines = [
+            f"Development rows in {language(facts['language']).name}: {number(dev)} {facts['metric']}; {floor}.",
+            "",
+        ]
     if facts["scores"]:
         lines += [f"| language | {facts['metric']} | 95% interval | baseline | rows |", "|---|---:|---:|---:|---:|"]
     for code, row in facts["scores"].items():

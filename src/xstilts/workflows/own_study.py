@@ -24,7 +24,7 @@ UPDATES, FEWEST_EPOCHS, MOST_EPOCHS = 300, 3, 30
 (docs/laptop.md)."""
 DEFAULT_TRANSLATOR = "facebook/m2m100_418M"
 """A translator between 100 languages with 418 million weights, whose licence (MIT) allows any use."""
-BATCH_SIZE = 32
+BATCH_SIZE, INTERMEDIATE_EXAMPLES = 32, 10_000
 STRATEGIES = ("near", "far", "diverse", "random", "stratified", "all")
 TARGET_DATA = {"translate": {"translate_train": "translator"}, "shots": {"shots": "shots"}}
 """Parts of an arm that add data in the languages of the model → its settings."""
@@ -72,7 +72,7 @@ def own_study(name: str, task: Row, language: str, rows: int, wishes: Wishes) ->
     pool: list[str] = []
     for arm in arms.values():
         if task_name := arm.get("intermediate", ""):
-            examples = wishes.examples or 10_000
+            examples = wishes.examples or INTERMEDIATE_EXAMPLES
             epochs = wishes.epochs or epochs_for(examples, wishes.batch_size)
             intermediate[task_name] = {"task": task_name, "examples": examples, "epochs": epochs, **common}
             pool += [code for code in find_task(task_name).languages if code not in (language, *wishes.languages)]
@@ -203,7 +203,7 @@ def default_rate(hidden: int) -> float:
 
 def _place(text: str) -> Row:
     """The entry of a model from a folder, or from `OWNER/NAME[@REVISION]`."""
-    if Path(text).is_dir():
-        return {"load": str(Path(text).resolve())}
+    if Path(text).is_dir():  # a relative path begins with a dot, so that it is never taken for a repository
+        return {"load": text if Path(text).is_absolute() else f"./{Path(text)}"}
     load, _, revision = text.partition("@")
     return {"load": load} | ({"revision": revision} if revision else {})

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xstilts.config.load import load_study
+from xstilts.data.examples import load_examples
 from xstilts.engine import Report, Store, write_atomically
 from xstilts.errors import XstiltsError
 from xstilts.evaluation.item_intervals import score_with_interval
@@ -21,7 +22,7 @@ from xstilts.report.model_card import model_card
 from xstilts.report.write import write_report
 from xstilts.runs.reader import BASELINE, read_run
 from xstilts.study.executors import local_executor
-from xstilts.study.freeze import freeze
+from xstilts.study.freeze import Frozen, freeze
 from xstilts.study.overview import bill
 from xstilts.study.plan import build_plan
 from xstilts.study.results import training_summary
@@ -60,7 +61,7 @@ def train(
     data: Any, for_: Sequence[str], out: str | Path, *, text: str | Sequence[str] | None = None,
     label: str | None = None, language: str | None = None, kind: str | None = None, test: LabelledData = None,
     shots: LabelledData = None, intermediate: str = "", sources: str = "", compare: Sequence[str] = (),
-    encoder: str = "", translator: str = "", seeds: int = 1,
+    examples: int | None = None, encoder: str = "", translator: str = "", seeds: int = 1,
     epochs: int | None = None, learning_rate: float | None = None, batch_size: int = 32, max_length: int | None = None,
     seed: int = 1, licence: str = "", store: str | Path = "runs/store", device: str = "auto", jobs: int | None = None,
     watch: Report = lambda event: None, note: Callable[[str], None] = lambda line: None,
@@ -76,6 +77,7 @@ def train(
         test: labelled rows to score on: a pattern with `{lang}`, language → data, or data with a column of languages.
         shots: a few labelled rows in the languages of the model to train on as well, given like `test`.
         intermediate, sources: a task to train on first, and languages for it, such as `near:3`.
+        examples: of the intermediate task, by default 10,000.
         compare: several trainings, of which the best is taken: parts with `+` between them, which are `none`,
             `TASK[@STRATEGY[:COUNT]]`, `translate` and `shots`.
         encoder, translator: a folder or `OWNER/NAME[@REVISION]`; by default multilingual-e5-small and M2M-100 (418M)
@@ -90,8 +92,8 @@ def train(
     """
     wishes = Wishes(
         codes_of(for_), chosen_arms(compare, intermediate, sources, shots is not None), encoder, translator,
-        seeds=seeds, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size, max_length=max_length,
-        seed=seed, licence=licence,
+        seeds=seeds, examples=examples, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size,
+        max_length=max_length, seed=seed, licence=licence,
     )  # fmt: skip
     columns: Row = {"text": text, "label": label, "language": language, "kind": kind}
     prepared = prepare(data, wishes, Path(out), columns, test=test, shots=shots, device=device)
@@ -169,10 +171,11 @@ def finish(prepared: Prepared, store: Store, out: Path, executor: Any, watch: Re
         "arm": arm,
         "replicate": cell.replicate,
         "dev_score": dev,
+        "dev_baseline": _dev_baseline(planned.frozen, metric),
         "metric": metric,
         "scores": scores,
         "recommendation": recommendation,
-        "licences": _licences(planned, arm),
+        **_origins(planned, arm),
         "shots": prepared.shots if "shots" in arm.split("+") else {},
         "training": training_summary(store, cell.training),
         "intermediate": training_summary(store, cell.intermediate) if cell.intermediate else None,
@@ -259,6 +262,15 @@ def _best_run(planned: StudyPlan, store: Store, arm: str) -> tuple[Cell, float |
     return best, summaries[best.training].get("dev_score")
 
 
+def _dev_baseline(frozen: Frozen, metric: str) -> float:
+    """The score of the trivial baseline on the development examples."""
+    task, code = frozen.tasks[OWN], frozen.study.languages.anchor
+    kind = FINE_TUNED[task.type]
+    training, dev = (load_examples(task, split, code, frozen.data, {}).table for split in ("train", "validation"))
+    trivial = pa.table({"language": dev["language"], **kind.baseline(training, dev, task)})
+    return float(kind.score(kind.statistics(trivial, metric).sum(0), metric))
+
+
 def _scores(run_folder: Path, cell: Cell, metric: str) -> dict[str, Row]:
     """Per tested language the chosen run's score with its interval, and that of the baseline."""
     run, scores = read_run(run_folder), {}
@@ -273,14 +285,15 @@ def _scores(run_folder: Path, cell: Cell, metric: str) -> dict[str, Row]:
     return scores
 
 
-def _licences(planned: StudyPlan, arm: str) -> dict[str, str]:
-    """Name → licence of everything that the model is made from; "" for one that is not stated."""
-    study = planned.frozen.study
-    settings = study.arms[arm]
-    parts = parts_of(study, settings.intermediate).values() if settings.intermediate else ()
-    tasks = [OWN, *(part.task for part in parts)]
-    encoder = published(study.encoders["encoder"].load)
-    return {encoder.name: encoder.licence, **{name: planned.frozen.tasks[name].licence for name in tasks}}
+def _origins(planned: StudyPlan, arm: str) -> Row:
+    """`licences`: name → licence of everything that the model is made from, "" for one that is not stated; `datasets`:
+    the hub's data sets of its intermediate training."""
+    study, tasks = planned.frozen.study, planned.frozen.tasks
+    name, encoder = study.arms[arm].intermediate, published(study.encoders["encoder"].load)
+    parts = [tasks[part.task] for part in parts_of(study, name).values()] if name else []
+    licences = {encoder.name: encoder.licence, **{task.name: task.licence for task in (tasks[OWN], *parts)}}
+    repositories = [getattr(task.source, "hub", "") for task in parts]
+    return {"licences": licences, "datasets": [name for name in repositories if name]}
 
 
 def estimate(prepared: Prepared, store: Store) -> Row:
