@@ -146,9 +146,13 @@ PAIRS = [
 ]
 
 
-def test_rows_come_out_in_the_other_language_and_are_prepared_rows_in_all_else(toy, tmp_path):
-    rows, quality, left_out = run(tmp_path, "classification", PAIRS, {"model": toy})
-    given = table("classification", PAIRS)
+SEVERAL = [{**row, "label": labels} for row, labels in zip(PAIRS, (["yes", "no"], [], ["no"]), strict=True)]
+
+
+@pytest.mark.parametrize(("kind", "examples"), [("classification", PAIRS), ("multilabel", SEVERAL)])
+def test_rows_come_out_in_the_other_language_and_are_prepared_rows_in_all_else(toy, tmp_path, kind, examples):
+    rows, quality, left_out = run(tmp_path, kind, examples, {"model": toy})
+    given = table(kind, examples)
     assert rows.schema == given.schema
     for name in ("id", "cluster_id", "label"):
         assert rows[name].equals(given[name])

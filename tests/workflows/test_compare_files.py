@@ -182,6 +182,29 @@ def test_records_of_tags_are_compared_by_tokens_and_by_number(write):
         assert compare_files(*paths, skip_mismatched=True).languages[0].left_out == 1
 
 
+def test_several_labels_are_lists_or_cells_with_bars_in_any_order(write):
+    gold = [["joy", "fear"], [], ["joy"], ["anger"]]
+    left = [["fear", "joy"], [], ["joy", "anger"], ["anger"]]
+    cells = "id,prediction\n0,joy | fear\n1,\n2,anger|joy\n3,anger\n"
+    rows = [{"id": i, "prediction": labels, "gold": gold[i]} for i, labels in enumerate(left)]
+    folder = write(**{
+        "a.jsonl": rows, "a.csv": cells, "none.json": json.dumps({key: [] for key in "0123"}),
+        "gold.jsonl": [{"id": i, "gold": labels} for i, labels in enumerate(gold)],
+    })  # fmt: skip
+    paths, options = (folder / "a.jsonl", folder / "none.json", folder / "gold.jsonl"), {"task_type": "multilabel"}
+    result = compare_files(*paths, **options)
+    assert result.metrics == {"": "micro_f1"} and (result.left, result.right) == pytest.approx((100 * 8 / 9, 0))
+    assert any("none.json predicts no label" in note for note in result.notes)
+    assert compare_files(folder / "a.csv", *paths[1:], **options).left == result.left
+    assert compare_files(*paths, metric="exact_match", **options).left == 75
+    write(**{"b.jsonl": [*rows[:3], {**rows[3], "prediction": ["anger", "joy"]}]})
+    inside = compare_files(folder / "a.jsonl", folder / "b.jsonl", **options)
+    assert (inside.left, inside.right) == pytest.approx((100 * 8 / 9, 80))
+    assert kind(compare_files, *paths) == "inconsistent"  # lists of other lengths are taken for tags
+    lines = write(c="joy\nfear\njoy\nanger\n") / "c.txt"
+    assert kind(compare_files, lines, *paths[1:], **options) == "bad-file"
+
+
 def test_answers_with_squad_gold(write):
     answers = {"q1": "the river Nile", "q2": "Cairo", "q3": ""}
     questions = [

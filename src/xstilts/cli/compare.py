@@ -27,7 +27,8 @@ def compare(
     ] = "",
     names: Annotated[str, typer.Option("--names", help="Names of both systems, comma-separated.")] = "",
     task_type: Annotated[
-        str, typer.Option("--task-type", help="classification, tagging or qa, if the format does not tell it.")
+        str,
+        typer.Option("--task-type", help="classification, multilabel, tagging or qa, if the format does not tell it."),
     ] = "",
     metric: Annotated[
         str, typer.Option("--metric", help="A metric of the task type.", show_default="the first of the type")

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from xstilts.data.record_formats import Item, invalid_text
 from xstilts.randomness import generator
 from xstilts.tasks.data_source import MappedSource
-from xstilts.tasks.task import BREAKDOWN, BadRow, Record, Task
+from xstilts.tasks.task import BREAKDOWN, BadRow, Record, Task, label_list
 from xstilts.tasks.task_types import READ
 
 BATCH = 10_000
@@ -142,7 +142,7 @@ def _outcomes(
             if split in source.numbered:
                 named["id"] = f"{prefix}-{i}"
             values = {f"{BREAKDOWN}{name}": str(record[name]) for name in task.breakdown}
-            labelled = _relabelled(named, source)
+            labelled = _relabelled(named, source, task.type == "multilabel")
             if labelled is None:
                 yield line, None
             else:
@@ -151,15 +151,19 @@ def _outcomes(
             yield line, invalid_text(bad.found) or bad
 
 
-def _relabelled(record: Record, source: MappedSource) -> Record | None:
-    """The record with the task's label words; None if the data says that it has no gold label."""
+def _relabelled(record: Record, source: MappedSource, several: bool) -> Record | None:
+    """The record with the task's label words, a list of them if it may have `several`; None if the data says that it
+    has no gold label."""
     if not source.unlabelled and not source.relabel:
         return record
     label, tokens, tags = (record.get(name) for name in ("label", "tokens", "tags"))
     if label is not None:
-        if str(label) in source.unlabelled:
+        words = label_list(label) if several else [label]
+        if any(str(word) in source.unlabelled for word in words or [label]):
             return None
-        record["label"] = source.relabel.get(str(label), label)
+        relabelled = [source.relabel.get(str(word), word) for word in words or ()]
+        if words is not None:
+            record["label"] = relabelled if several else relabelled[0]
     if isinstance(tags, list) and isinstance(tokens, list) and len(tags) == len(tokens):
         labelled = [i for i, tag in enumerate(tags) if str(tag) not in source.unlabelled]
         record["tokens"] = [tokens[i] for i in labelled]

@@ -88,7 +88,7 @@ def _table(files: Files, source: FileSource) -> Iterator[Item]:
         else:
             record = {}
             for name, places in positions.items():
-                values = [cells[place].strip() if place < len(cells) else "" for place in places]
+                values = [cells[place].strip() if place < len(cells) else None for place in places]
                 record[name] = values if isinstance(source.columns[name], list) else values[0]
             yield number, record
 

@@ -154,7 +154,8 @@ def with_head(encoder: str | Path, auto_class: str, labels: Sequence[str], seed:
     if not _has_head(base.config.model_type, auto_class):
         raise _no_head(encoder, auto_class.removeprefix("AutoModelFor"))
     names = labels or ("start", "end")
-    base.config.update({"id2label": dict(enumerate(names)), "label2id": {n: i for i, n in enumerate(names)}, **config})
+    numbers = {"id2label": dict(enumerate(names)), "label2id": {n: i for i, n in enumerate(names)}}
+    base.config.update({**numbers, "problem_type": None, **config})  # not that of the head that the encoder had
     torch.manual_seed(seed)
     model = getattr(transformers, auto_class).from_config(base.config)
     missing, unexpected = model.base_model.load_state_dict(base.state_dict(), strict=False)

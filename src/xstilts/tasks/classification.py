@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from xstilts.tasks.encoding import IGNORED, Encoded, cross_entropy_sum, make_schema, run_model, tokenize
-from xstilts.tasks.metrics import share
+from xstilts.tasks.encoding import IGNORED, Encoded, cross_entropy_sum, make_schema, run_model, tokenize_texts
+from xstilts.tasks.metrics import mean_f1, share
 from xstilts.tasks.task import Record, Task, identity, label_of, text_of
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SCHEMA = make_schema("text_a", "text_b", "label")
 AUTO_CLASS = "AutoModelForSequenceClassification"
+PROBLEM_TYPE: str | None = None
 TEXT_COLUMNS: tuple[str, ...] = ("text_a", "text_b")
 MASKABLE: tuple[str, ...] = ("text_a", "text_b")
 METRICS: tuple[str, ...] = ("accuracy", "macro_f1", "calibration_error")
@@ -37,9 +38,7 @@ def complete(record: Record, task: Task) -> list[Record]:
 def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded:
     """One sequence per example, of a pair or, if a column is empty, of the other one; the longer text of a pair is cut
     first if it does not fit."""
-    present = [name for name in TEXT_COLUMNS if table[name].null_count < len(table)] or ["text_a"]
-    first, *second = ([text or "" for text in table[name].to_pylist()] for name in present)
-    ids, offsets, segments = tokenize(tokenizer, first, second[0] if second else None, max_length)
+    ids, offsets, segments = tokenize_texts(table, TEXT_COLUMNS, tokenizer, max_length)
     number = {label: index for index, label in enumerate(task.labels)}
     labels = np.array([number.get(label, IGNORED) for label in table["label"].to_pylist()], np.int64)
     return Encoded(ids, offsets, np.arange(len(table)), labels, segments)
@@ -92,7 +91,5 @@ def score(sums: np.ndarray, metric: str) -> np.ndarray:
     if metric == "accuracy":
         return share(sums)
     if metric == "macro_f1":
-        shared, total = np.split(sums, 2, -1)
-        f1 = 2 * shared / np.maximum(total, 1e-300)
-        return 100 * f1.sum(-1) / np.maximum((total > 0).sum(-1), 1)
+        return mean_f1(sums)
     return 100 * np.abs(sums[..., :-1]).sum(-1) / sums[..., -1]

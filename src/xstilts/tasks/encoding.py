@@ -79,6 +79,15 @@ def tokenize(
     return *ragged([e.ids for e in encoded]), segments
 
 
+def tokenize_texts(
+    table: pa.Table, columns: Sequence[str], tokenizer: Any, max_length: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """As `tokenize`, of the texts in two columns of examples: pairs or, if a column is empty, those of the other."""
+    present = [name for name in columns if table[name].null_count < len(table)] or [columns[0]]
+    first, *second = ([text or "" for text in table[name].to_pylist()] for name in present)
+    return tokenize(tokenizer, first, second[0] if second else None, max_length)
+
+
 def cuts(lengths: np.ndarray, budget: int) -> list[slice]:
     """Cut sequences of these lengths, int [n] from the longest on, into groups of at most `budget` tokens with their
     padding; a sequence that is longer than the budget is a group by itself.

@@ -179,3 +179,11 @@ def f1_of_sums(sums: np.ndarray) -> np.ndarray:
     """F1 in points of summed statistics [..., 3]: right, predicted and gold; 0 if there is nothing to find."""
     total = sums[..., 1] + sums[..., 2]
     return np.where(total > 0, 200 * sums[..., 0] / np.maximum(total, 1), 0.0)
+
+
+def mean_f1(sums: np.ndarray) -> np.ndarray:
+    """Mean F1 in points of summed statistics [..., k + k]: of each label how often gold and prediction share it, and
+    how often it occurs in the two; a label that occurs nowhere does not count."""
+    shared, total = np.split(sums, 2, -1)
+    f1 = 2 * shared / np.maximum(total, 1e-300)
+    return np.asarray(100 * f1.sum(-1) / np.maximum((total > 0).sum(-1), 1))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 SCHEMA = make_schema("context", "question", choices=pa.list_(pa.string()), label=pa.int32())
 AUTO_CLASS = "AutoModelForMultipleChoice"
+PROBLEM_TYPE: str | None = None
 TEXT_COLUMNS: tuple[str, ...] = ("context", "question", "choices")
 MASKABLE: tuple[str, ...] = ("context", "question")
 METRICS: tuple[str, ...] = ("accuracy", "calibration_error")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 ANSWER = pa.struct([("text", pa.string()), ("start", pa.int32())])
 SCHEMA = make_schema("context", "question", answers=pa.list_(ANSWER))
 AUTO_CLASS = "AutoModelForQuestionAnswering"
+PROBLEM_TYPE: str | None = None
 TEXT_COLUMNS: tuple[str, ...] = ("context", "question")
 MASKABLE: tuple[str, ...] = ("question",)
 METRICS: tuple[str, ...] = ("f1", "exact_match", "f1_em", "mlqa_f1", "mlqa_exact_match", "mlqa_f1_em", "segmented_f1")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SCHEMA = make_schema(tokens=pa.list_(pa.string()), tags=pa.list_(pa.string()))
 AUTO_CLASS = "AutoModelForTokenClassification"
+PROBLEM_TYPE: str | None = None
 TEXT_COLUMNS: tuple[str, ...] = ("tokens",)
 MASKABLE: tuple[str, ...] = ()
 METRICS: tuple[str, ...] = ("span_f1", "token_accuracy")

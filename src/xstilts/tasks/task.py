@@ -47,7 +47,7 @@ class Task(Entry):
     """
 
     name: str
-    type: Literal["classification", "tagging", "qa", "multiple_choice", "retrieval", "mlm"]
+    type: Literal["classification", "multilabel", "tagging", "qa", "multiple_choice", "retrieval", "mlm"]
     title: str = ""
     languages: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
@@ -92,6 +92,8 @@ class Task(Entry):
             raise ValueError("only a `retrieval` task can have `mining`")
         if self.mining and self.metrics != ("f1",):
             raise ValueError("mined pairs are judged by `metrics: [f1]`")
+        if self.type == "multilabel" and any(BETWEEN_LABELS in label for label in self.labels):
+            raise ValueError(f"labels of a `multilabel` task cannot contain `{BETWEEN_LABELS}`, which separates them")
         if self.metrics[:1] == ("calibration_error",):
             raise ValueError("less of `calibration_error` is better: it cannot be the first metric, which judges")
         if self.access == "gated" and not getattr(self.source, "hub", ""):
@@ -118,6 +120,10 @@ WITHHELD = (None, "", -1, "-1")
 """Values of a gold label that is withheld."""
 
 
+BETWEEN_LABELS = "|"
+"""What separates several labels that are written as one text."""
+
+
 def text_of(record: Record, name: str) -> str:
     """A text of a record, stripped; raises BadRow if it is empty."""
     value = record.get(name)
@@ -135,6 +141,20 @@ def label_of(value: Any, labels: tuple[str, ...]) -> str | None:
     if str(value) not in labels:
         raise BadRow(f"label '{str(value)[:60]}'", "one of " + ", ".join(labels))
     return str(value)
+
+
+def label_list(value: Any) -> list[Any] | None:
+    """The labels that a list, a text such as `anger|joy` or a single number names, not checked; None if they are
+    withheld. An empty text names none: no label applies.
+
+    >>> label_list("anger | joy"), label_list(""), label_list(None)
+    (['anger', 'joy'], [], None)
+    """
+    if value in WITHHELD and value != "":
+        return None
+    if isinstance(value, str):
+        return [word for part in value.split(BETWEEN_LABELS) if (word := part.strip())]
+    return value if isinstance(value, list) else [value]
 
 
 def identity(record: Record) -> Record:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from xstilts.tasks import classification, mlm, multiple_choice, qa, retrieval, tagging
+from xstilts.tasks import classification, mlm, multilabel, multiple_choice, qa, retrieval, tagging
 from xstilts.tasks.encoding import Encoded
 from xstilts.tasks.task import Record, Task
 
@@ -51,7 +51,10 @@ class Trained(Read, Protocol):
 
 
 class TaskType(Scored, Trained, Protocol):
-    """A type that can be intermediate and target."""
+    """A type that can be intermediate and target; `PROBLEM_TYPE` is the setting of that name in the configuration of
+    its models, by which `transformers` tells what its labels mean; None leaves it out."""
+
+    PROBLEM_TYPE: str | None
 
     def extract(self, logits: "torch.Tensor", encoded: Encoded, indices: np.ndarray) -> list[np.ndarray]: ...
     def predict(self, extracted: list[np.ndarray], encoded: Encoded, table: pa.Table, task: Task) -> dict[str, Any]: ...
@@ -60,6 +63,7 @@ class TaskType(Scored, Trained, Protocol):
 
 FINE_TUNED: dict[str, TaskType] = {
     "classification": classification,
+    "multilabel": multilabel,
     "tagging": tagging,
     "qa": qa,
     "multiple_choice": multiple_choice,

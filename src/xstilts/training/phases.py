@@ -102,7 +102,8 @@ def _with_heads(encoder: Path, data: list[TaskData], text: bool, seed: int, devi
     """A model for each task, and one for masked text, whose heads share one encoder."""
     models: list[Any] = []
     for d in data:
-        models.append(with_head(encoder, d.kind.AUTO_CLASS, d.task.labels, derive(seed, "head", d.task.name)))
+        head, problem = derive(seed, "head", d.task.name), d.kind.PROBLEM_TYPE
+        models.append(with_head(encoder, d.kind.AUTO_CLASS, d.task.labels, head, problem_type=problem))
         share_encoder(models)  # at once, so that memory never holds several encoders
     if text:
         models.append(with_mlm_head(encoder))

@@ -112,7 +112,7 @@ def words(text: str, code: str) -> list[tuple[int, int]]:
 
 
 PROJECTION = {
-    **dict.fromkeys(("classification", "multiple_choice"), (_texts, _with_texts)),
+    **dict.fromkeys(("classification", "multilabel", "multiple_choice"), (_texts, _with_texts)),
     "qa": (_context, _with_answer),
     "tagging": (_sentence, _with_tags),
 }

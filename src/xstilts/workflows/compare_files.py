@@ -14,13 +14,13 @@ from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.runs.score_table import ScoreTable, score_table
 from xstilts.tasks.task_types import SCORED
 from xstilts.workflows.compare import Difference, check_margin, judged
-from xstilts.workflows.gold_differences import Options, TaskItems, check_labels, label_words
+from xstilts.workflows.gold_differences import Options, TaskItems, check_labels, constant_prediction
 from xstilts.workflows.prediction_files import Paths, list_files, read_names, system_names
 from xstilts.workflows.prediction_formats import COLUMNS
 from xstilts.workflows.prediction_matching import match_predictions, pair_seeds
 from xstilts.workflows.xtreme_predictions import match_xtreme
 
-TASK_TYPES = ("classification", "tagging", "qa")
+TASK_TYPES = ("classification", "multilabel", "tagging", "qa")
 NEEDS_SCORES = "calibration_error"
 SIDES = ("left", "right")
 
@@ -118,8 +118,9 @@ def compare_files(
         gold: gold labels in one of these formats (also SQuAD's), a file per language; without it they are next to the
             predictions: `token gold prediction`, or a column `gold`.
         names: of both systems; by default those of their files or folders.
-        task_type: classification, tagging or qa, if the format does not tell it.
-        metric: of the task type; by default its first (span_f1, accuracy, f1).
+        task_type: classification, multilabel, tagging or qa, if the format does not tell it. The labels of a
+            multilabel item are a list, or in CSV and TSV one text such as `anger|joy`, empty for none.
+        metric: of the task type; by default its first (accuracy, micro_f1, span_f1, f1).
         columns: names of columns that differ: id, prediction, gold, language, seed, cluster, tokens. `cluster` is what
             items share (a document); without it each sentence or id is its own, equal ids in two languages are one.
         pattern: how file names end, with `{lang}` and `{seed}`, if they are not recognised.
@@ -226,9 +227,9 @@ def _result(
         numbers = {(side, seed): i for side in (0, 1) for i, seed in enumerate(seeds[side], 1)}
         for path, form, side, code, seed in task.files:
             score = table.score((SIDES[side], "", numbers[side, seed]), code)
-            labels = label_words(task.languages[code].predictions[side, seed])
-            if task.task_type != "qa" and len(labels) == 1 < len(label_words(task.languages[code].gold)):
-                notes.append(f"{path} predicts '{labels.pop()}' throughout, as a degenerate run does")
+            items = task.languages[code]
+            if constant := constant_prediction(task.task_type, items.gold, items.predictions[side, seed]):
+                notes.append(f"{path} predicts {constant} throughout, as a degenerate run does")
             files.append(FileScore(names[side], str(path), form, task.task, code, seed, score))
         for code, items in task.languages.items():
             left, right = (float(table.scores(table.cells(arm), code).mean()) for arm in SIDES)

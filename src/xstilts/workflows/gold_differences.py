@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from xstilts.errors import XstiltsError
+from xstilts.tasks.task import BETWEEN_LABELS
 from xstilts.workflows.prediction_formats import TAGGED, Content, Label, Prediction
 
 SPAN_TAG = re.compile(r"O|[BIES]-\S+")
@@ -74,12 +75,12 @@ def match_items(
                 differences.setdefault(str(extra.id), text)
         else:
             if len(typed) != len(examples):
-                raise _other_number(gold_file, examples, content, typed)
+                raise _other_number(gold_file, examples, content, typed, task.task_type)
             matched[key] = list(typed)
             if by_id != has_id:
                 task.notes.append("predictions and gold labels are matched by order, because only one of them has ids")
         for i, (example, each) in enumerate(zip(examples, matched[key], strict=True)):
-            if i not in differences and (text := _difference(i, gold_file, example, content, each)):
+            if i not in differences and (text := _difference(i, gold_file, example, content, each, task.task_type)):
                 differences[i] = text
     kept = [i for i in range(len(examples)) if i not in differences]
     if not kept:
@@ -108,7 +109,8 @@ def _cluster(code: str, number: int, example: Prediction, gold: Content, options
 
 
 def _typed(each: Prediction, task_type: str, path: Path) -> Prediction:
-    """A prediction, and the gold label next to it, in the form of the task type: tags and gold answers as tuples."""
+    """A prediction, and the gold label next to it, in the form of the task type: tags, gold answers and, sorted, the
+    labels of a text as tuples."""
     gold = None if each.gold is None else _of_type(each.gold, task_type, True, path, each.line)
     return replace(each, label=_of_type(each.label, task_type, False, path, each.line), gold=gold)
 
@@ -116,6 +118,9 @@ def _typed(each: Prediction, task_type: str, path: Path) -> Prediction:
 def _of_type(label: Label, task_type: str, is_gold: bool, path: Path, line: int) -> Label:
     if isinstance(label, str) and task_type == "tagging":
         return tuple(label.split())
+    if task_type == "multilabel":
+        words = filter(None, map(str.strip, label.split(BETWEEN_LABELS))) if isinstance(label, str) else label
+        return tuple(sorted(set(words)))
     if task_type == "qa" and is_gold:  # a question without an answer has none, and not an empty one
         return tuple(filter(None, (label,) if isinstance(label, str) else label))
     if isinstance(label, tuple) and task_type in ("classification", "qa"):
@@ -125,14 +130,13 @@ def _of_type(label: Label, task_type: str, is_gold: bool, path: Path, line: int)
 
 
 def _difference(
-    number: int, gold: Content, example: Prediction, content: Content, each: Prediction | None
-) -> str:  # fmt: skip
+    number: int, gold: Content, example: Prediction, content: Content, each: Prediction | None, task_type: str
+) -> str:
     """How gold and prediction of an item differ, in words; "" if they do not."""
     item = f"id '{example.id}'" if example.id is not None else f"sentence {number + 1:,}"
     if each is None:
         return f"{content.path}: no prediction for {item} of {gold.path}"
     size, gold_size = len(each.label), len(example.label)
-    tags = isinstance(each.label, tuple)
     if example.tokens is not None and each.tokens is not None:
         tokens, gold_tokens = map(list, (each.tokens, example.tokens))
         if tokens != gold_tokens and list(map(_normal, tokens)) != list(map(_normal, gold_tokens)):
@@ -142,7 +146,7 @@ def _difference(
             line, gold_line = (at.line + place * (of.format == TAGGED) for at, of in ((each, content), (example, gold)))
             texts = _around(tokens, place), _around(gold_tokens, place)
             return f"{content.path}, line {line:,} ({item}): {texts[0]}\n{gold.path}, line {gold_line:,}: {texts[1]}"
-    if tags and size != gold_size:
+    if task_type == "tagging" and size != gold_size:
         return f"{content.path}, line {each.line:,} ({item}): {size} tags, {gold.path} has {gold_size}"
     if each.gold is not None and each.gold != example.label:
         return f"{content.path}, line {each.line:,} ({item}): another gold label than {gold.path}"
@@ -161,12 +165,12 @@ def _normal(token: str) -> str:
 
 
 def _other_number(
-    gold: Content, examples: Sequence[Prediction], content: Content, predictions: Sequence[Prediction]
-) -> XstiltsError:  # fmt: skip
-    unit = "sentences" if examples[0].tokens or isinstance(predictions[0].label, tuple) else "items"
+    gold: Content, examples: Sequence[Prediction], content: Content, predictions: Sequence[Prediction], task_type: str
+) -> XstiltsError:
+    unit = "sentences" if task_type == "tagging" else "items"
     what = f"{content.path} has {len(predictions):,} {unit}, and {gold.path} has {len(examples):,}"
     pairs = enumerate(zip(examples, predictions, strict=False))
-    texts = (_difference(i, gold, example, content, each) for i, (example, each) in pairs)
+    texts = (_difference(i, gold, example, content, each, task_type) for i, (example, each) in pairs)
     why = next(filter(None, texts), "they are matched by their order, and one file ends before the other")
     hint = f"predict the same {unit} in the same order; --skip-mismatched needs equal numbers of them"
     return XstiltsError("inconsistent", what, why, hint)
@@ -195,7 +199,7 @@ def check_labels(task: TaskItems, metric: str) -> None:
             raise XstiltsError(
                 "bad-file", what, "every item needs a gold label and a prediction", "write what is missing"
             )
-        if metric != "span_f1" and not gold & predicted:
+        if metric != "span_f1" and gold and predicted and not gold & predicted:
             shown = [", ".join(sorted(labels)[:5]) for labels in (gold, predicted)]
             what, why = f"no prediction is a gold label{where}", f"gold has {shown[0]}; the predictions have {shown[1]}"
             raise XstiltsError("inconsistent", what, why, "use the same label words in both")
@@ -206,3 +210,15 @@ def check_labels(task: TaskItems, metric: str) -> None:
 def label_words(labels: Iterable[Label]) -> set[str]:
     """The different labels, or tags of sentences."""
     return {word for label in labels for word in ((label,) if isinstance(label, str) else label)}
+
+
+def constant_prediction(task_type: str, gold: Sequence[Label], predicted: Sequence[Label]) -> str:
+    """What is predicted for every item, in words, although gold labels differ; "" if predictions differ as well, as
+    answers do."""
+    if task_type == "multilabel":
+        predicted, gold = ([BETWEEN_LABELS.join(each) for each in labels] for labels in (predicted, gold))
+    labels = label_words(predicted)
+    if task_type == "qa" or len(labels) != 1 or len(label_words(gold)) < 2:
+        return ""
+    label = labels.pop()
+    return f"'{label}'" if label else "no label"

@@ -5,7 +5,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,10 @@ RENAMED = {
     "both": {"id", "language", "seed", "cluster"},
 }
 """The columns that a file of each role must have if `--columns` names them."""
-TAGGED = "CoNLL"
+TAGGED, SQUAD = "CoNLL", "SQuAD"
 TAB, SPACES = re.compile("\t"), re.compile("[ \t]+")
 Label = str | tuple[str, ...]
-"""A label or an answer; several: the tags of a sentence, or the gold answers of a question."""
+"""A label or an answer; several: the tags of a sentence, the labels of a text, or the gold answers of a question."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ class Content:
 def read_content(path: Path, columns: Mapping[str, str], task_type: str, role: str) -> Content:
     """Read a file in the format that its name and content show.
 
-    columns: names of columns if they differ from `COLUMNS`; task_type: "" if unknown; role: `prediction` (the gold
-    labels are in another file), `gold` (a file of gold labels), or `both`. Raises XstiltsError if the file is empty,
-    not UTF-8, broken, or of no known format.
+    columns: names of columns if they differ from `COLUMNS`; task_type: "" if unknown (lists are then taken for tags);
+    role: `prediction` (the gold labels are in another file), `gold` (a file of gold labels), or `both`. Raises
+    XstiltsError if the file is empty, not UTF-8, broken, or of no known format.
     """
     rows = list(lines(path))
     if invalid_text("\n".join(text for _, text in rows)):
@@ -71,14 +71,17 @@ def read_content(path: Path, columns: Mapping[str, str], task_type: str, role: s
     if not rows:
         raise XstiltsError("bad-file", f"{path} is empty", "it has no prediction or label", "write the file again")
     suffix, first = path.suffix.lower(), next(text for _, text in rows if text.strip())
-    if suffix == ".json":
-        return _json(path, columns, role)
-    if suffix in (".jsonl", ".ndjson") or _is_object(first):
-        return _content(path, "JSONL", _records(path, rows), columns, role)
     header = first.split("\t")
-    if suffix == ".csv" or (len(header) > 1 and columns.get(_label_of(role), _label_of(role)) in header):
-        return _content(path, "CSV" if suffix == ".csv" else "TSV", _table(path), columns, role)
-    return _text(path, rows, task_type, role)
+    if suffix == ".json":
+        content = _json(path, columns, role)
+    elif suffix in (".jsonl", ".ndjson") or _is_object(first):
+        content = _content(path, "JSONL", _records(path, rows), columns, role)
+    elif suffix == ".csv" or (len(header) > 1 and columns.get(_label_of(role), _label_of(role)) in header):
+        content = _content(path, "CSV" if suffix == ".csv" else "TSV", _table(path), columns, role)
+    else:
+        content = _text(path, rows, task_type, role)
+    lists_of_labels = task_type == "multilabel" and content.format != SQUAD
+    return replace(content, task_type=task_type) if lists_of_labels else content
 
 
 def _label_of(role: str) -> str:
@@ -176,7 +179,7 @@ def _json(path: Path, columns: Mapping[str, str], role: str) -> Content:
             cluster = first.setdefault(record["group"], record["id"])
             answers = _label(record["answers"], path, number, "question")
             questions.append(Prediction(number, answers, id=record["id"], cluster=cluster))
-        return Content(path, "SQuAD", "qa", _checked(path, questions, "question"))
+        return Content(path, SQUAD, "qa", _checked(path, questions, "question"))
     if isinstance(content, dict):
         records = [{"id": key, _label_of(role): value} for key, value in content.items()]
         return _content(path, "JSON, id to label", enumerate(records, 1), {}, role, "entry")

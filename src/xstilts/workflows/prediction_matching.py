@@ -69,6 +69,8 @@ def match_predictions(
             by_language
         )
         hint = "compare with the gold labels of the same data, or leave them out with --skip-mismatched"
+        if task_type == "tagging" and not options.task_type and all("JSON" in form for _, form, *_ in task.files):
+            hint += "; if the lists are not tags of words but labels of a text, give --task-type multilabel"
         raise XstiltsError("inconsistent", what, "\n".join(listed), hint)
     return task
 
@@ -169,4 +171,4 @@ def _task_type(contents: Iterable[Content], golds: Mapping[str, tuple[Content, l
     if given or told:
         return given or told[0]
     what, why = "the task type is unknown", "predictions that are text may be labels or answers"
-    raise XstiltsError("bad-argument", what, why, "give --task-type classification, tagging or qa")
+    raise XstiltsError("bad-argument", what, why, "give --task-type classification, multilabel, tagging or qa")
