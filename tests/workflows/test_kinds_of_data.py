@@ -44,7 +44,16 @@ def choices(path, count, start=0):
     return path
 
 
+def labels(path, count, start=0):
+    lines = ["text,labels"]
+    for i in range(start, start + count):
+        lines.append(f"the {NAMES[i % 4]} sees {i}," + "|".join(["royal"] * (i % 2) + ["cold", "wall"] * (i % 4 > 1)))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
 KINDS = {
+    "multilabel": (labels, "csv", "micro_f1", "text-classification"),
     "tagging": (conll, "conll", "span_f1", "token-classification"),
     "qa": (squad, "json", "f1", "question-answering"),
     "choice": (choices, "jsonl", "accuracy", "multiple-choice"),
@@ -83,6 +92,10 @@ def test_a_file_of_every_kind_is_predicted_as_values_are(trained, tmp_path):
         assert [line["tags"] for line in lines] == model.predict([line["tokens"] for line in lines])
         assert all(len(line["tags"]) == 4 and set(line["tags"]) <= set(model.labels) for line in lines)
         assert model.predict(["the king, 5"], lang="en")[0] and len(model.predict(["the king, 5"])[0]) == 4
+    elif kind == "multilabel":
+        texts = [f"the {NAMES[i % 4]} sees {i}" for i in range(200, 205)]
+        assert model.predict(texts, scores=True) == [(line["label"], line["score"]) for line in lines]
+        assert all(set(line["label"]) <= {"royal", "cold", "wall"} for line in lines)
     elif kind == "qa":
         inputs = [{"context": f"The {NAMES[i % 4]} sees number {i} in the cold.", "question": "who sees it"}
                   for i in range(200, 205)]  # fmt: skip
