@@ -22,6 +22,7 @@ SECTIONS = {  # class of the schema: its heading, and where it stands in a study
     "Vocabulary": ("Vocabulary", "`encoders.NAME.pretrain.vocabulary`"),
     "Translator": ("Translator", "`translators.NAME`"),
     "Training": ("Training", "`intermediate.NAME` and `targets.NAME.training`"),
+    "Lora": ("LoRA", "`lora` of a training; needs the package `peft`"),
     "Recipe": ("Recipe", "`recipe` of a training or a pretraining"),
     "Arm": ("Arm", "`arms.NAME`; [the strategies](../studies.md#arms)"),
     "MixedText": ("Mixed text", "`arms.NAME.mlm`"),
@@ -77,6 +78,8 @@ def in_words(entry: dict[str, Any]) -> str:
         return f"[{heading}](#{heading.lower().replace(' ', '-')})"
     if "enum" in entry:
         return ", ".join(f"`{value}`" for value in entry["enum"] if value)
+    if "const" in entry:
+        return f"`{entry['const']}`"
     words, values = TYPES.get(entry["type"], "mapping"), entry.get("additionalProperties", True)
     if "prefixItems" in entry:
         return "two whole numbers"

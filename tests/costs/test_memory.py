@@ -77,6 +77,12 @@ def test_trimming_checkpointing_and_smaller_passes_lower_it():
     assert trained(device="cpu", gradient_checkpointing=True)[0] < trained(device="cpu")[0]
 
 
+def test_lora_has_no_gradients_and_moments_of_frozen_weights():
+    step = Step("train", "x:y", 1, {"device": "cuda", "recipe": RECIPE, "lora": {"rank": 8}}, {"encoder": "x"})
+    saved = trained()[1] - peak(BASE, step, SIZES, 32 * 40.0)[1]
+    assert 12 * BASE.body / 1e9 < saved < 12 * BASE.parameters / 1e9
+
+
 def test_layers_of_retrieval_and_processes_of_a_training_add_up():
     single, three = (
         peak(BASE, Step("predict", "x:y", 1, {"device": "cpu", "precision": "fp32", "layers": n}), SIZES)

@@ -181,6 +181,19 @@ def test_a_study_on_the_hub_is_priced_without_data_or_weights(hub_study):
     assert "data sheet of the H200" in " ".join(text.split())
 
 
+def test_lora_saves_the_products_for_gradients_of_weights(tmp_path, hub_study):
+    """One third of a training; its evaluations and all predictions cost the same."""
+    file, lora = tmp_path / "lora.yaml", {"lora": {}}
+    changes = {"intermediate": {"mnli": lora}, "targets": {"xnli": {"training": lora}}}
+    file.write_text(json.dumps({"extends": str(hub_study), **changes}))
+    flops = []
+    for path in (hub_study, file):
+        planned = build_plan(freeze(load_study(str(path)), None, "cuda"))
+        flops.append([(step.kind, planned.estimates[f].flops) for f, step in planned.plan.steps.items()])
+    for (kind, before), (_, after) in zip(*flops, strict=True):
+        assert after == pytest.approx(before * (2 / 3 if kind == "train" else 1), rel=0.03)
+
+
 def test_fixed_padding_costs_over_five_times_as_many_operations(hub_study):
     plan = build_plan(freeze(load_study(str(hub_study)), None, "cuda"))
     real, padded = (estimates(plan.plan, rates("h100"), padded=p) for p in (False, True))

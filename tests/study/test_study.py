@@ -38,6 +38,23 @@ def test_the_real_studies_plan_on_real_files(name, real_data, encoder_folder, tm
     assert frozen.evaluated["taxinli"] == ("en",)
 
 
+def test_lora_and_class_weights_are_arguments_of_the_trainings_that_have_them(tmp_path):
+    """All other steps keep their fingerprints, so that a store with their results stays of use."""
+    plain = build_plan(freeze(load_study("pocket"), None, "cpu"))
+    settings = {"lora": {"rank": 4}, "class_weights": "balanced"}
+    study = load_study(changed(tmp_path, extends="pocket", targets={"pocket-nli": {"training": settings}}))
+    planned = build_plan(freeze(study, None, "cpu"))
+    for cell in planned.cells:
+        if cell.target == "pocket-nli" and cell.training:
+            arguments = planned.plan.steps[cell.training].arguments
+            assert arguments["lora"] == {"rank": 4, "alpha": 16, "dropout": 0.0}
+            assert arguments["tasks"]["pocket-nli"]["class_weights"] == "balanced"
+            assert cell.training not in plain.plan.steps
+        elif cell.training:
+            assert cell.training in plain.plan.steps
+    assert {cell.intermediate for cell in planned.cells} == {cell.intermediate for cell in plain.cells}
+
+
 def test_languages_are_split_before_arms_choose():
     frozen = freeze(load_study("pocket"), None, "cpu")
     assert not set(frozen.pool) & set(frozen.held_out)

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,12 +17,16 @@ from xstilts.data.prepare import prepare
 from xstilts.engine import Store, run_step
 from xstilts.engine.scheduler import Outcome
 from xstilts.errors import XstiltsError
+from xstilts.evaluation.predict import predict
+from xstilts.models.trimming import trim
 from xstilts.runs.score_table import read_score_table
 from xstilts.study.freeze import freeze
 from xstilts.study.plan import build_plan
 from xstilts.study.run import run_study
 from xstilts.tasks.data_source import WorldSource
+from xstilts.tasks.encoding import Encoded
 from xstilts.tasks.task import Task
+from xstilts.training import phases
 from xstilts.training.phases import fine_tune
 
 
@@ -78,6 +83,42 @@ def test_the_oracle_saves_the_weights_that_target_dev_would_choose(examples, enc
     assert len(measured) == 8, "a tenth of 24 updates is 3"
     assert [entry["oracle"] for entry in measured] == [e["score"] for e in turkish["history"] if "score" in e]
     assert summary["dev_score"] == english["dev_score"] == max(entry["score"] for entry in measured)
+
+
+def test_an_average_is_that_of_a_training_without_trimming(examples, encoder_folder, tmp_path, monkeypatch):
+    """Embeddings of tokens that never occur included: they decay until each checkpoint of the average."""
+    encoder, words = encoder_folder("bert"), "bert.embeddings.word_embeddings.weight"
+    average, _ = trained(examples, encoder, tmp_path / "average", checkpoint="average")
+
+    def keep_all(model, encoded, pad_id, scratch):
+        count = model.get_input_embeddings().num_embeddings
+        whole = Encoded(np.arange(count, dtype=np.int32), np.array([0, count]), np.array([0]), np.array([0]))
+        return trim(model, [*encoded, whole], pad_id, scratch)
+
+    monkeypatch.setattr(phases, "trim", keep_all)
+    untrimmed, _ = trained(examples, encoder, tmp_path / "untrimmed", checkpoint="average")
+    assert all(torch.allclose(average[name], untrimmed[name], rtol=1e-5, atol=1e-4) for name in average)
+    start = load_file(encoder / "model.safetensors")[words]
+    unseen = (untrimmed[words] / start - untrimmed[words][-1] / start[-1]).abs().amax(1) < 1e-6
+    assert unseen.sum() > 5, "tokens that never occur all shrink by one factor"
+    assert torch.allclose(average[words][unseen], untrimmed[words][unseen], rtol=1e-6, atol=0)
+
+
+def test_the_dev_score_of_an_average_is_its_own_and_an_oracle_chooses_as_before(examples, encoder_folder, tmp_path):
+    root, entry = examples
+    inputs, encoder = {"oracle.tr": root / "validation.tr"}, encoder_folder("bert")
+    average, summary = trained(
+        examples, encoder, tmp_path / "average", checkpoint="average", oracle=["tr"], more_inputs=inputs
+    )
+    last, _ = trained(examples, encoder, tmp_path / "last", oracle=["tr"], more_inputs=inputs)
+    assert same(*(load_file(tmp_path / name / "oracle" / "model.safetensors") for name in ("average", "last")))
+    assert not same(average, last)
+    arguments = {"task": entry, "languages": ["en"], "max_length": 64, "mask_column": "", "weights": ""}
+    arguments |= {"device": "cpu", "precision": "fp32"}
+    predict(arguments, {"rows.en": root / "validation.en", "model": tmp_path / "average"}, tmp_path, Context(tmp_path))
+    rows = pq.read_table(next(tmp_path.glob("*.parquet"))).to_pylist()
+    right = sum(row["gold"] == row["prediction"] for row in rows)
+    assert summary["dev_score"] == pytest.approx(100 * right / len(rows))
 
 
 def test_the_score_of_an_oracle_is_the_mean_over_its_languages(examples, encoder_folder, tmp_path):

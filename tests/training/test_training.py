@@ -29,7 +29,7 @@ from xstilts.training.budget import choose_rows, join, updates
 from xstilts.training.checkpoint import State
 from xstilts.training.loop import Part, train
 from xstilts.training.phases import fine_tune, pretrain
-from xstilts.training.schedule import Recipe
+from xstilts.training.schedule import AVERAGE, Recipe, averaged_updates
 
 LABELS = ("entailment", "neutral", "contradiction")
 HEAD = "AutoModelForSequenceClassification"
@@ -158,10 +158,10 @@ class Stopped(Exception):
     pass
 
 
-def run(folder, scratch, stop_after=0, choose_by=("score", "opposite"), note=print):
+def run(folder, scratch, stop_after=0, choose_by=("score", "opposite"), note=print, every=3, averaged=()):
     """Train with dropout and scores that follow from the weights; raise `Stopped` after `stop_after` updates.
 
-    Returns the last weights and those that each score chose, the history, and the scores with their weights."""
+    Returns the last weights and those of each snapshot, the history, and the scores with their weights."""
     encoded, model, scores = make_encoded(), start(folder, dropout=0.2), []
 
     def score():
@@ -176,10 +176,10 @@ def run(folder, scratch, stop_after=0, choose_by=("score", "opposite"), note=pri
     scratch.mkdir(exist_ok=True)
     state = train(
         [Part(model, classification, encoded)], updates_of(encoded), Recipe(5e-3), 3, 1,
-        Context(scratch, progress, note=note), score, 3, choose_by, checkpoint_seconds=0.0,
+        Context(scratch, progress, note=note), score, every, choose_by, averaged, checkpoint_seconds=0.0,
     )  # fmt: skip
     weights = {"last": weights_of(model)}
-    for name in choose_by:
+    for name in state.snapshots:
         state.restore(name)
         weights[name] = weights_of(model)
     return weights, state.history, scores
@@ -207,6 +207,22 @@ def test_interrupted_runs_resume_bit_identically(stop_after, choose_by, uninterr
     assert resumed_history == history
 
 
+def test_an_average_is_the_mean_of_its_checkpoints_and_resumes_bit_identically(encoder_folder, tmp_path):
+    folder, averaged = encoder_folder("xlm-roberta"), averaged_updates(12)
+    whole, _, scores = run(folder, tmp_path / "whole", choose_by=(), every=1, averaged=averaged)
+    for name, mean in whole[AVERAGE].items():
+        expected = torch.stack([scores[update - 1][1][name].double() for update in averaged]).mean(0)
+        assert torch.allclose(mean.double(), expected, rtol=1e-6, atol=1e-7), name
+    assert not equal_weights(whole[AVERAGE], whole["last"])
+    scratch = tmp_path / "stopped"
+    with pytest.raises(Stopped):
+        run(folder, scratch, 10, choose_by=(), averaged=averaged)
+    with safe_open(scratch / "checkpoint.safetensors", "pt") as stored:
+        assert json.loads(stored.metadata()["notes"])["snapshots"] == {AVERAGE: [[8, 9], None]}
+    resumed, _, _ = run(folder, scratch, choose_by=(), averaged=averaged)
+    assert equal_weights(resumed[AVERAGE], whole[AVERAGE])
+
+
 @pytest.fixture(scope="module")
 def checkpoint(encoder_folder, tmp_path_factory):
     """The checkpoint of a run that stopped after 7 of 12 updates: it holds the state after 6."""
@@ -229,12 +245,12 @@ WEIGHT = "0.classifier.out_proj.weight"
 @pytest.mark.parametrize("damage", [
     lambda tensors, notes: tensors.pop(f"model.{WEIGHT}"),
     lambda tensors, notes: tensors.pop(f"exp_avg.{WEIGHT}"),
-    lambda tensors, notes: tensors.pop(f"best.score.{WEIGHT}"),
+    lambda tensors, notes: tensors.pop(f"snapshot.score.{WEIGHT}"),
     lambda tensors, notes: tensors.update({"model.extra": torch.zeros(3)}),
     lambda tensors, notes: tensors.update({f"model.{WEIGHT}": torch.zeros(5, 32)}),
     lambda tensors, notes: tensors.update({f"exp_avg_sq.{WEIGHT}": torch.zeros(32, 3)}),
     lambda tensors, notes: tensors.update({f"model.{WEIGHT}": tensors[f"model.{WEIGHT}"].bfloat16()}),
-    lambda tensors, notes: notes.pop("best"),
+    lambda tensors, notes: notes.pop("snapshots"),
     lambda tensors, notes: notes.update(update="seven"),
     lambda tensors, notes: notes.update(history=[1]),
     lambda tensors, notes: notes.clear(),
@@ -252,14 +268,20 @@ def test_a_checkpoint_that_does_not_fit_is_discarded_whole(damage, checkpoint, e
         file.write_bytes(checkpoint.read_bytes()[:-100])
     state, before = state_from(file, encoder_folder("xlm-roberta"))
     assert state.discarded
-    assert equal_weights(weights_of(state.model), before)
-    assert (state.update, state.history, state.best, state.losses, dict(state.optimizer.state)) == (0, [], {}, [], {})
+    assert equal_weights(state.parameters, before)
+    assert (state.update, state.history, state.snapshots, state.losses, dict(state.optimizer.state)) == (
+        0,
+        [],
+        {},
+        [],
+        {},
+    )
 
 
 def test_a_checkpoint_that_fits_is_used(checkpoint, encoder_folder):
     state, before = state_from(checkpoint, encoder_folder("xlm-roberta"))
-    assert (state.discarded, state.update, list(state.best)) == ("", 6, ["score", "opposite"])
-    assert not equal_weights(weights_of(state.model), before)
+    assert (state.discarded, state.update, list(state.snapshots)) == ("", 6, ["score", "opposite"])
+    assert not equal_weights(state.parameters, before)
 
 
 def test_a_training_whose_checkpoint_is_discarded_starts_again_and_notes_it(

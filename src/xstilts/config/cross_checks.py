@@ -6,12 +6,15 @@ from pathlib import Path
 
 from xstilts.config.messages import Mistake, Place
 from xstilts.config.schema import Arm, Encoder, Study, Training, parse_contrast
+from xstilts.errors import XstiltsError
 from xstilts.tasks.task import Task
 from xstilts.tasks.task_types import FINE_TUNED, SCORED
 
 Tasks = Mapping[str, Task]
 WITH_ALL_HEADS = ("bert", "roberta", "xlm-roberta", "deberta-v2", "modernbert")
 """Common model types with a head for every task type, so that most studies load without torch."""
+WITH_LORA = ("bert", "deberta-v2", "roberta", "xlm-roberta")
+"""Common model types whose layers peft knows, so that most studies load without it."""
 
 
 def cross_check(study: Study, tasks: Tasks) -> Iterator[Mistake]:
@@ -23,6 +26,7 @@ def cross_check(study: Study, tasks: Tasks) -> Iterator[Mistake]:
                 yield (*place, "mixture", part), "is itself a mixture: name its parts"
         if task and task.type not in FINE_TUNED:
             yield place, f"a task of type {task.type} has no head to train"
+        yield from _setting_mistakes(place, training, study, tasks)
         for target in study.targets:
             yield from _leaks(place, training, target, study, tasks)
     for name in study.targets:
@@ -32,6 +36,16 @@ def cross_check(study: Study, tasks: Tasks) -> Iterator[Mistake]:
     for name, encoder in study.encoders.items():
         yield from _encoder_mistakes(("encoders", name), encoder, study, tasks)
     yield from _contrast_mistakes(study)
+
+
+def _setting_mistakes(place: Place, training: Training, study: Study, tasks: Tasks) -> Iterator[Mistake]:
+    """Settings of a training that do not fit its task or each other."""
+    task = tasks.get(training.task)
+    if training.class_weights and task and task.type != "classification":
+        yield (*place, "class_weights"), f"are for one label per text: a task of type {task.type} has none"
+    if training.lora and (training.checkpoint or study.checkpoint) == "average":
+        why = "averaged factors are not the factors of the averaged weights"
+        yield (*place, "lora"), f"does not go with `checkpoint: average`: {why}"
 
 
 def _leaks(place: Place, training: Training, name: str, study: Study, tasks: Tasks) -> Iterator[Mistake]:
@@ -52,6 +66,7 @@ def _target_mistakes(name: str, study: Study, tasks: Tasks) -> Iterator[Mistake]
     if training:
         below = (*place, "training")
         yield from _leaks(below, training, name, study, tasks)
+        yield from _setting_mistakes(below, training, study, tasks)
         trained = tasks.get(training.task)
         if trained and task and trained.type != task.type:
             yield below, f"trains on a task of type {trained.type}, but the target is of type {task.type}"
@@ -110,10 +125,18 @@ def _encoder_mistakes(place: Place, encoder: Encoder, study: Study, tasks: Tasks
         except (OSError, ValueError):  # not a local folder
             return
     model_type = config.get("model_type", "") if isinstance(config, dict) else ""
+    trainings = [*study.intermediate.values(), *(target.training for target in study.targets.values())]
+    if model_type and model_type not in WITH_LORA and any(training and training.lora for training in trainings):
+        from xstilts.models.lora import adapted_layers  # imports torch, as below
+
+        try:
+            adapted_layers(str(model_type))
+        except XstiltsError as error:
+            if error.kind == "unsupported":  # a machine without peft can plan for others
+                yield place, f"{error.what}: {error.why}"
     if model_type and model_type not in WITH_ALL_HEADS:
         from xstilts.models.encoders import missing_heads  # imports torch, which takes seconds
 
-        trainings = [*study.intermediate.values(), *(target.training for target in study.targets.values())]
         types = {tasks[training.task].type for training in trainings if training and training.task in tasks}
         for kind in missing_heads(str(model_type), sorted(types)):
             yield place, f"transformers has no head for tasks of type {kind} on a '{model_type}' model"

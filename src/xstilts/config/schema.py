@@ -21,7 +21,7 @@ PositiveShare = Annotated[float, Field(gt=0, le=1)]
 Selected = Literal["near", "far", "diverse", "random", "stratified", "same-script", "other-script", "predicted"]
 Strategy = Literal["english", Selected, "all", "held-out", "given"]
 Measured = Literal["syntax", "syntax-knn", "phonology", "inventory", "genetic", "geographic", "lang2vec"]
-Checkpoint = Literal["best", "last"]
+Checkpoint = Literal["best", "last", "average"]
 Names = Mapping[str, Collection[str]]
 """The names of the entries of each kind: the validation context, or empty if names are not checked."""
 
@@ -167,11 +167,19 @@ class Translator(Entry):
     batch_tokens: Positive | None = None
 
 
+class Lora(Entry):
+    """Low-rank adapters that are trained instead of the encoder's weights; see `xstilts.models.lora`."""
+
+    rank: Positive = 8
+    alpha: Positive = 16
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
 class Training(Checked):
     """One fine-tuning: on one task, or as an intermediate phase on a `mixture` of other intermediate trainings.
 
-    A mixture takes task, examples, epochs and splits from its parts; its own `examples` is the number drawn from all
-    parts together, by the shares that `sampling` gives, see `xstilts.training.budget.shares`.
+    A mixture takes task, examples, epochs, class weights and splits from its parts; its own `examples` is the number
+    drawn from all parts together, by the shares that `sampling` gives, see `xstilts.training.budget.shares`.
     """
 
     task: TaskName = ""
@@ -183,6 +191,8 @@ class Training(Checked):
     epochs: Positive = 3
     batch_size: Positive = 32
     recipe: Recipe
+    lora: Lora | None = None
+    class_weights: Literal["balanced"] | None = None
     checkpoint: Checkpoint | None = None
     evaluate_every: Annotated[int, Field(ge=0)] = 0
     train: str = "train"
@@ -193,7 +203,7 @@ class Training(Checked):
         if not self.mixture:
             alone = (name for name in given if name in ("sampling", "temperature", "cap"))
             return [(True, name, "needs `mixture`: it says how several trainings are mixed") for name in alone]
-        of_parts = (name for name in given if name in ("task", "epochs", "train", "dev"))
+        of_parts = (name for name in given if name in ("task", "epochs", "class_weights", "train", "dev"))
         return [
             *((True, name, "is a setting of the parts of a mixture, not of the mixture") for name in of_parts),
             ("temperature" in given and self.sampling != "temperature", "temperature", "needs `sampling: temperature`"),

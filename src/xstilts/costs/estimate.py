@@ -146,6 +146,7 @@ class _Pricing:
         text_updates = round(mlm["share"] * updates) if mlm else 0
         choosing = arguments["checkpoint"] == "best" or bool(oracle)
         evaluations = math.ceil(updates / between_evaluations(arguments["evaluate_every"], updates, choosing))
+        evaluations += arguments["checkpoint"] == "average"  # that of the average
         passes = []
         for (name, task), weight in zip(tasks.items(), weights, strict=True):
             train, dev = self.read(step, f"train.{name}"), self.read(step, f"dev.{name}") + oracle
@@ -160,6 +161,8 @@ class _Pricing:
         device, precision = step.arguments["device"], step.arguments.get("recipe", step.arguments)["precision"]
         padding = 1.0 if self.padded or shape.packs(device) else PADDING
         sizes, tokens, flops, update = [size for part in passes for size in part.sizes], 0.0, 0.0, 0.0
+        # the backward pass costs a forward pass for the gradients of activations, and one for those of weights
+        trained = 2 if "lora" in step.arguments else 3
         for part in (part for part in passes if part.times and total(part.sizes).examples):
             size = total(part.sizes)
             length = part.max_length if self.padded else min(size.tokens / size.sequences, part.max_length)
@@ -167,7 +170,7 @@ class _Pricing:
             computed = read * (padding if part.batch else 1)
             forward = shape.forward(computed, computed * length, part.masked * read, part.beams * read)
             tokens += read * (1 + part.beams)
-            flops += forward * (3 if part.batch else 1)  # the backward pass costs twice the forward pass
+            flops += forward * (trained if part.batch else 1)
             update = max(update, computed / part.times if part.batch else 0)
         decoding = {"cpu": 0.75, "cuda": 0.25}[device]  # measured on one core, assumed on a GPU
         rate = self.rates.flops_per_second(precision) * (decoding if step.kind == "translate" else 1)

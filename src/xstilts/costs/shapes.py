@@ -48,6 +48,10 @@ class Shape:
         """All weights but biases, norms and positions, which are less than a hundredth."""
         return self.body + self.decoder + self.vocabulary * self.hidden
 
+    def adapters(self, rank: int) -> int:
+        """Weights of LoRA: two factors of `rank` for the queries and for the values of each layer."""
+        return self.layers * 4 * rank * self.hidden
+
     def packs(self, device: str) -> bool:
         """Whether batches are computed without padding on a class of device."""
         return self.model in PACKED_TYPES and self.hidden >= PACKED_FROM[device]
@@ -103,7 +107,10 @@ def peak(shape: Shape, step: Step, sizes: list[Size], update: float = 0, masked:
         batch = min(update / ranks, recipe["micro_tokens"] or limits[device])
         trimmed = min(shape.vocabulary, 10 * sum(tokens) ** 0.5)  # Heaps' law: 0.3 to 15 × √tokens measured
         words = 2 * shape.vocabulary if masked else trimmed  # masked: gradients of the input and of the output layer
-        trained = 3 * 4 * (shape.body + words * shape.hidden)  # gradients and two moments
+        weights = (
+            shape.adapters(arguments["lora"]["rank"]) if "lora" in arguments else shape.body + words * shape.hidden
+        )
+        trained = 3 * 4 * weights  # gradients and two moments
         values += shape.layers * (shape.hidden if recipe.get("gradient_checkpointing") else layer)
         values += 3 * shape.vocabulary * (masked if shape.model in HEADS else masked > 0)
     held = model + trained + 4 * batch * values

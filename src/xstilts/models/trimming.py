@@ -42,7 +42,8 @@ def trim(model: Any, encoded: list[Encoded], pad_id: int, scratch: Path) -> Trim
     scratch.mkdir(parents=True, exist_ok=True)
     whole, file = embeddings.weight.detach(), scratch / "vocabulary.safetensors"
     save_file({"whole": whole.cpu().contiguous()}, file)
-    embeddings.weight = torch.nn.Parameter(whole[torch.from_numpy(token_ids).to(whole.device)])
+    rows = whole[torch.from_numpy(token_ids).to(whole.device)]
+    embeddings.weight = torch.nn.Parameter(rows, requires_grad=embeddings.weight.requires_grad)
     embeddings.num_embeddings = len(token_ids)
     return Trimmed(model, token_ids, file)
 
@@ -52,7 +53,7 @@ def merged(trimmed: Trimmed, decay: float) -> Iterator[None]:
     """Restores the whole vocabulary inside the context: trained embeddings, and the others multiplied by `decay`.
 
     decay: the product of 1 - learning rate · weight decay over all updates, which AdamW (Loshchilov and Hutter 2019,
-    algorithm 2) applies to weights without gradients.
+    algorithm 2) applies to weights without gradients; 1 if the embeddings are frozen.
     """
     embeddings = trimmed.model.get_input_embeddings()
     trained = embeddings.weight

@@ -145,6 +145,8 @@ def _target_training(
 
 def _task_arguments(task: Task, training: Training, languages: tuple[str, ...], weight: float) -> dict[str, Any]:
     arguments = {"task": entry_of(task), "languages": list(languages), "max_length": task.max_length, "weight": weight}
+    if training.class_weights:
+        arguments["class_weights"] = training.class_weights
     return arguments | some(training, "examples", "epochs")
 
 
@@ -160,6 +162,8 @@ def _fine_tune(
         **{"seed": seed, "device": result.frozen.device},
         **changes,
     }
+    if training.lora:
+        arguments["lora"] = training.lora.model_dump()
     function = "xstilts.training.phases:fine_tune"
     first = result.add("train", function, label, arguments, inputs)
     if first not in result.retried:

@@ -128,8 +128,13 @@ def run_model(model: Any, batch: dict[str, "torch.Tensor"]) -> "torch.Tensor":
     return model(**{name: tensor for name, tensor in batch.items() if name != "labels"}).logits
 
 
-def cross_entropy_sum(logits: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
-    """Summed cross entropy of logits [..., k] and labels [...], ignored labels left out, in float32."""
+def cross_entropy_sum(
+    logits: "torch.Tensor", labels: "torch.Tensor", weights: "torch.Tensor | None" = None
+) -> "torch.Tensor":
+    """Summed cross entropy of logits [..., k] and labels [...], ignored labels left out, in float32; each label counts
+    by its weight, float32 [k], or once."""
     from torch.nn.functional import cross_entropy
 
-    return cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum")
+    return cross_entropy(
+        logits.flatten(0, -2).float(), labels.flatten(), weights, ignore_index=IGNORED, reduction="sum"
+    )

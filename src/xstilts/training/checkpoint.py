@@ -13,16 +13,19 @@ MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 @dataclass(frozen=True)
-class Best:
-    """The weights with the highest value of a score so far, and the update that they are from."""
+class Snapshot:
+    """Weights that are set aside: the mean of those after each of `updates`, in float32 on the host.
 
-    score: float
-    update: int
+    score: for which they were chosen; None for an average, which nothing chooses.
+    """
+
+    updates: tuple[int, ...]
     weights: dict[str, torch.Tensor]
+    score: float | None = None
 
 
 class State:
-    """Weights, optimizer moments, the best weights by each score that chooses, the history, and the losses and gradient
+    """Trained weights (not frozen ones), optimizer moments, snapshots by name, the history, and the losses and gradient
     norms since its last entry.
 
     It is read from `file` if that holds a checkpoint that fits the model. Otherwise `discarded` says why not, and
@@ -30,19 +33,34 @@ class State:
     """
 
     def __init__(self, model: torch.nn.Module, optimizer: torch.optim.AdamW, file: Path) -> None:
-        self.model, self.optimizer, self.file = model, optimizer, file
+        self.optimizer, self.file = optimizer, file
+        self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.update = 0
         self.history: list[dict[str, float]] = []
-        self.best: dict[str, Best] = {}
+        self.snapshots: dict[str, Snapshot] = {}
         self.losses: list[torch.Tensor | float] = []
         self.norms: list[torch.Tensor] = []
         self.discarded = self._load() if file.is_file() else ""
 
     def keep_best(self, name: str, score: float) -> None:
-        """Keeps the current weights if their score of that name is higher than any before."""
-        if name not in self.best or score > self.best[name].score:
-            weights = {key: p.detach().cpu().clone() for key, p in self.model.named_parameters()}
-            self.best[name] = Best(score, self.update, weights)
+        """Keeps the current weights as the snapshot `name` if their score of that name is higher than any before."""
+        highest = self.snapshots[name].score if name in self.snapshots else None
+        if highest is None or score > highest:
+            self.snapshots[name] = Snapshot((self.update,), self._copy(), score)
+
+    def average(self, name: str) -> None:
+        """Includes the current weights in the snapshot `name`, a running mean."""
+        if name not in self.snapshots:
+            self.snapshots[name] = Snapshot((self.update,), self._copy())
+            return
+        before = self.snapshots[name]
+        updates = (*before.updates, self.update)
+        for key, parameter in self.parameters.items():
+            before.weights[key] += (parameter.detach().cpu() - before.weights[key]) / len(updates)
+        self.snapshots[name] = Snapshot(updates, before.weights)
+
+    def _copy(self) -> dict[str, torch.Tensor]:
+        return {key: parameter.detach().cpu().clone() for key, parameter in self.parameters.items()}
 
     def mean_loss(self, latest: torch.Tensor) -> float:
         """The mean of the losses since the last call; without any the last mean, or `latest` if there is none."""
@@ -51,40 +69,44 @@ class State:
         losses, self.losses = self.losses, []
         return float(np.mean([float(loss) for loss in losses]))
 
-    def restore(self, name: str) -> int:
-        """Loads the weights that the score of that name chose, and returns the update that they are from."""
-        best = self.best[name]
+    def restore(self, name: str) -> tuple[int, ...]:
+        """Loads the weights of a snapshot, and returns the updates whose mean they are."""
+        snapshot = self.snapshots[name]
         with torch.no_grad():
-            for key, parameter in self.model.named_parameters():
-                parameter.copy_(best.weights[key])
-        return best.update
+            for key, parameter in self.parameters.items():
+                parameter.copy_(snapshot.weights[key])
+        return snapshot.updates
 
     def save(self) -> None:
         """Writes the checkpoint, atomically."""
-        tensors = {f"best.{name}.{key}": t for name, best in self.best.items() for key, t in best.weights.items()}
-        for name, parameter in self.model.named_parameters():
+        tensors = {f"snapshot.{name}.{key}": t for name, s in self.snapshots.items() for key, t in s.weights.items()}
+        for name, parameter in self.parameters.items():
             tensors[f"model.{name}"] = parameter.detach()
             for key, value in self.optimizer.state[parameter].items():
                 tensors[f"{key}.{name}"] = value
-        best, losses = {k: [b.score, b.update] for k, b in self.best.items()}, [float(loss) for loss in self.losses]
-        notes = {"update": self.update, "history": self.history, "best": best, "losses": losses}
+        snapshots = {name: [snapshot.updates, snapshot.score] for name, snapshot in self.snapshots.items()}
+        notes = {"update": self.update, "history": self.history, "snapshots": snapshots}
+        notes["losses"] = [float(loss) for loss in self.losses]
         temporary = self.file.with_suffix(".partial")
         save_file({name: t.contiguous() for name, t in tensors.items()}, temporary, {"notes": json.dumps(notes)})
         temporary.replace(self.file)
 
     def _load(self) -> str:
         """Loads the checkpoint as a whole; returns why it cannot be used, before anything is changed."""
-        parameters = dict(self.model.named_parameters())
+        parameters = self.parameters
         try:
             with safe_open(self.file, "pt") as file:
                 notes = json.loads(file.metadata()["notes"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             update, history = int(notes["update"]), [{**entry} for entry in notes["history"]]
             losses = [float(loss) for loss in notes["losses"]]
-            best = {name: (float(score), int(chosen)) for name, (score, chosen) in notes["best"].items()}
+            snapshots = {
+                name: (tuple(map(int, updates)), score if score is None else float(score))
+                for name, (updates, score) in notes["snapshots"].items()
+            }
         except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             return f"it cannot be read ({type(error).__name__}: {error})"
-        kinds = ["model", *(f"best.{name}" for name in best)]
+        kinds = ["model", *(f"snapshot.{name}" for name in snapshots)]
         expected: dict[str, torch.Tensor] = {f"{kind}.{name}": p for kind in kinds for name, p in parameters.items()}
         for name, parameter in parameters.items():  # a weight without gradients has no moments
             if any(f"{key}.{name}" in tensors for key in MOMENTS):
@@ -99,6 +121,7 @@ class State:
                 for key in MOMENTS:
                     if f"{key}.{name}" in tensors:
                         self.optimizer.state[parameter][key] = tensors[f"{key}.{name}"].to(parameter.device)
-        for name, (score, chosen) in best.items():
-            self.best[name] = Best(score, chosen, {key: tensors[f"best.{name}.{key}"] for key in parameters})
+        for name, (updates, score) in snapshots.items():
+            weights = {key: tensors[f"snapshot.{name}.{key}"] for key in parameters}
+            self.snapshots[name] = Snapshot(updates, weights, score)
         return ""

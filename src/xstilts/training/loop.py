@@ -6,7 +6,7 @@ resumes from a checkpoint therefore equals an uninterrupted one bit by bit, on o
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,12 +19,12 @@ from xstilts.models.batching import micro_batches, to_tensors
 from xstilts.models.hardware import MICRO_TOKENS, PACKED_TOKENS, autocast
 from xstilts.models.packing import cheap_dropout, packed
 from xstilts.randomness import derive, generator
-from xstilts.tasks.encoding import IGNORED, Encoded, pad
+from xstilts.tasks.encoding import IGNORED, Encoded, cross_entropy_sum, pad
 from xstilts.tasks.task_types import Trained
 from xstilts.training import parallel
 from xstilts.training.budget import Update, take
 from xstilts.training.checkpoint import State
-from xstilts.training.schedule import Recipe, linear
+from xstilts.training.schedule import AVERAGE, Recipe, linear
 
 Corrupt = Callable[[dict[str, np.ndarray], np.random.Generator], None]
 
@@ -33,14 +33,15 @@ Corrupt = Callable[[dict[str, np.ndarray], np.random.Generator], None]
 class Part:
     """One task of a training: `model` is its head on the encoder that all parts share.
 
-    weight: factor of its loss; corrupt: for masked language modelling, masks tokens of a batch in place and makes them
-    its labels.
+    weight: factor of its loss; class_weights: of a classification, factors of the loss by label, float32 [labels];
+    corrupt: for masked language modelling, masks tokens of a batch in place and makes them its labels.
     """
 
     model: Any
     kind: Trained
     encoded: Encoded
     weight: float = 1.0
+    class_weights: np.ndarray | None = None
     corrupt: Corrupt | None = None
 
 
@@ -51,7 +52,7 @@ MicroBatch = tuple[Part, dict[str, np.ndarray], float]
 def train(
     parts: list[Part], updates: list[Update], recipe: Recipe, seed: int, pad_id: int, context: Context,
     scores: Callable[[], dict[str, float]] | None = None, evaluate_every: int = 0, choose_by: Sequence[str] = (),
-    checkpoint_seconds: float = 60.0,
+    averaged: Collection[int] = (), checkpoint_seconds: float = 60.0,
 ) -> State:  # fmt: skip
     """Trains the models of all parts in place on the sequences of each of `updates`.
 
@@ -61,14 +62,16 @@ def train(
 
     scores: returns scores of the current model by name; called every `evaluate_every` updates and at the end.
     choose_by: names of scores; for each, the weights of its best call (the earliest of equals) are kept.
+    averaged: the updates, counted from 1, whose mean weights are kept as the snapshot `AVERAGE`.
 
-    The models end with the last weights; `State.restore` loads those that a score chose. The returned `history` has an
-    entry for every twentieth of the run: update, loss (the mean since the last entry; of masked text only if there is
-    nothing else), learning_rate, gradient_norm and the scores, if they were called. Raises XstiltsError if a loss or a
-    gradient norm is not finite.
+    The models end with the last weights; `State.restore` loads those that a score chose, or their average. The returned
+    `history` has an entry for every twentieth of the run: update, loss (the mean since the last entry; of masked text
+    only if there is nothing else), learning_rate, gradient_norm and the scores, if they were called. Raises
+    XstiltsError if a loss or a gradient norm is not finite.
     """
     models = torch.nn.ModuleList([part.model for part in parts])
-    decayed, others = ([p for p in models.parameters() if (p.ndim > 1) == matrix] for matrix in (True, False))
+    trained = [p for p in models.parameters() if p.requires_grad]
+    decayed, others = ([p for p in trained if (p.ndim > 1) == matrix] for matrix in (True, False))
     groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, recipe.beta2), eps=1e-8, fused=True)
     state = State(models, optimizer, context.scratch / "checkpoint.safetensors")
@@ -102,6 +105,8 @@ def train(
                     for name in choose_by:
                         state.keep_best(name, entry[name])
                 state.history.append(entry)
+            if state.update in averaged:
+                state.average(AVERAGE)
             context.progress(state.update / len(updates))
             if time.monotonic() - saved > checkpoint_seconds and not last and parallel.rank() == 0:
                 _check_finite(state)
@@ -161,7 +166,11 @@ def _update(
         tensors = to_tensors(arrays, device)
         with autocast(device, recipe.precision):
             logits = part.kind.forward(part.model, tensors)
-        loss = part.kind.loss_sum(logits, tensors["labels"]) * scale
+        if part.class_weights is None:
+            loss = part.kind.loss_sum(logits, tensors["labels"]) * scale
+        else:
+            factors = torch.from_numpy(part.class_weights).to(device)
+            loss = cross_entropy_sum(logits, tensors["labels"], factors) * scale
         loss.backward()
         total += loss.detach()
     weights = [parameter for group in optimizer.param_groups for parameter in group["params"]]

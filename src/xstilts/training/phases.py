@@ -12,12 +12,14 @@ import torch
 from xstilts.context import Context
 from xstilts.models.encoders import load_tokenizer, new_encoder, save, share_encoder, with_head, with_mlm_head
 from xstilts.models.hardware import choose_device
+from xstilts.models.lora import adapters_merged, add_adapters
 from xstilts.models.trimming import merged, trim
 from xstilts.randomness import derive, generator
 from xstilts.tasks.qa import fit_threshold
+from xstilts.training.budget import Update
 from xstilts.training.loop import Part, train
 from xstilts.training.parallel import distributed, rank
-from xstilts.training.schedule import DEV, ORACLE, Recipe, between_evaluations, decay
+from xstilts.training.schedule import AVERAGE, DEV, ORACLE, Recipe, averaged_updates, between_evaluations, decay
 from xstilts.training.task_data import TaskData, draw_text, read_training
 
 
@@ -49,57 +51,76 @@ def fine_tune(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
     oracle is asked for, `oracle/` holds the same model with the weights that are best in held-out languages.
 
     arguments: `tasks`, by name a mapping of `task`, `languages` (sources), `examples` (None for all), `epochs`,
-    `max_length` and `weight` (of its loss); `sampling` of several tasks, a mapping of `how`, `temperature`, `cap` and
-    `examples` (None for as many as all have); `mlm`, masked language modelling mixed in, or None: a mapping of `task`,
-    `languages`, `share` (of the updates; 1 leaves the tasks out), `masked`, `max_length`; `anchor_share` (of the
-    examples that are in the first language, 0 for equal shares of all languages); `batch_size`, `recipe`, `seed`,
-    `checkpoint` ('best' by English dev, or 'last'), `evaluate_every` (updates; 0 is a tenth of all if weights are
-    chosen), `oracle` (languages whose dev examples choose weights a second time), `mask_column`, `device`; `shots`
-    (languages of more examples of the first task, all of which are used; none if it is missing);
+    `max_length`, `weight` (of its loss) and, unless labels count equally, `class_weights` ('balanced'); `sampling` of
+    several tasks, a mapping of `how`, `temperature`, `cap` and `examples` (None for as many as all have); `mlm`, masked
+    language modelling mixed in, or None: a mapping of `task`, `languages`, `share` (of the updates; 1 leaves the tasks
+    out), `masked`, `max_length`; `anchor_share` (of the examples that are in the first language, 0 for equal shares of
+    all languages); `batch_size`, `recipe`, `seed`, `checkpoint` ('best' by English dev, 'last', or 'average', see
+    `averaged_updates`), `evaluate_every` (updates; 0 is a tenth of all if weights are chosen), `oracle` (languages
+    whose dev examples choose weights a second time), `mask_column`, `device`; `shots`, if there are any: languages of
+    more examples of the first task, all of which are used; and, unless all weights are trained, `lora`: the `rank`,
+    `alpha` and `dropout` of adapters, which are merged into the weights that are written;
     inputs: `encoder`, `train.task.xx` for each task and language, `dev.task`, `text.xx`, `oracle.xx`, `shots.xx`, and
     `longer`: a training whose number of updates is added to this one.
     """
     seed, device, recipe = arguments["seed"], choose_device(arguments["device"]), Recipe(**arguments["recipe"])
-    tokenizer = load_tokenizer(inputs["encoder"])
+    tokenizer, lora, checkpoint = load_tokenizer(inputs["encoder"]), arguments.get("lora"), arguments["checkpoint"]
     pad_id = tokenizer.pad_token_id
     data, text, batches = read_training(arguments, inputs, tokenizer, context)
-    models = _with_heads(inputs["encoder"], data, bool(text), seed, device)
+    models = _with_heads(inputs["encoder"], data, bool(text), lora, seed, device)
     trimmed = None
     if not text:  # masked language modelling needs the softmax over the whole vocabulary
         scratch = context.scratch / f"process{rank()}"
         trimmed = trim(models[0], [encoded for d in data for encoded in d.sequences], pad_id, scratch)
         data = [d.trimmed(trimmed) for d in data]
 
+    def dev_score() -> float:
+        pairs = zip(models, data, strict=False)
+        return float(np.mean([d.score(model, d.dev, pad_id, recipe.precision) for model, d in pairs]))
+
     def scores() -> dict[str, float]:
-        dev = [d.score(model, d.dev, pad_id, recipe.precision) for model, d in zip(models, data, strict=False)]
         oracle = [data[0].score(models[0], examples, pad_id, recipe.precision) for examples in data[0].oracle]
-        return {DEV: float(np.mean(dev))} | ({ORACLE: float(np.mean(oracle))} if oracle else {})
+        return {DEV: dev_score()} | ({ORACLE: float(np.mean(oracle))} if oracle else {})
 
-    parts = [Part(model, d.kind, d.encoded, d.weight) for model, d in zip(models, data, strict=False)]
+    parts = [Part(m, d.kind, d.encoded, d.weight, d.class_weights) for m, d in zip(models, data, strict=False)]
     parts += [replace(part, model=models[-1]) for part in text]
-    choose_by = [DEV] * (arguments["checkpoint"] == "best") + [ORACLE] * bool(arguments["oracle"]) if data else []
+    choose_by = [DEV] * (checkpoint == "best") + [ORACLE] * bool(arguments["oracle"]) if data else []
+    averaged = averaged_updates(len(batches)) if checkpoint == "average" else []
     every = between_evaluations(arguments["evaluate_every"], len(batches), bool(choose_by))
-    state = train(parts, batches, recipe, seed, pad_id, context, scores if data else None, every, choose_by)
+    state = train(parts, batches, recipe, seed, pad_id, context, scores if data else None, every, choose_by, averaged)
 
-    folders = {DEV if DEV in choose_by else "": out} | ({ORACLE: out / ORACLE} if ORACLE in choose_by else {})
-    for chosen_by, folder in folders.items():  # the last weights if no score chooses
-        updates = state.restore(chosen_by) if chosen_by else len(batches)
+    used = AVERAGE if averaged else DEV if DEV in choose_by else ""  # the last weights
+    dev = state.snapshots[DEV].score if used == DEV else state.history[-1].get(DEV)
+    for snapshot, folder in ({used: out} | ({ORACLE: out / ORACLE} if ORACLE in choose_by else {})).items():
+        updates = state.restore(snapshot) if snapshot else (len(batches),)
+        if snapshot == AVERAGE and data:
+            dev = dev_score()
         if len(data) == 1 and data[0].task.unanswerable:
             predictions = data[0].predict(models[0], data[0].dev, pad_id, recipe.precision)
             models[0].config.null_threshold = fit_threshold(predictions)
-        with merged(trimmed, decay(recipe, len(batches), updates)) if trimmed else nullcontext():
+        shrunk = 1.0 if lora else float(np.mean([decay(recipe, len(batches), update) for update in updates]))
+        with (
+            merged(trimmed, shrunk) if trimmed else nullcontext(),
+            adapters_merged(models[0]) if lora else nullcontext(),
+        ):
             save(models[0], tokenizer, folder)
-    dev = state.best[DEV].score if DEV in state.best else state.history[-1].get(DEV)
-    drawn = [(p, parts[p], sequences) for batch in batches for p, sequences in batch.items()]
-    tokens = sum(int(part.encoded.lengths[sequences].sum()) for _, part, sequences in drawn)
-    examples = {(p, e) for p, part, s in drawn if not part.corrupt for e in part.encoded.examples[s].tolist()}
-    summary = {"history": state.history, "dev_score": dev, "updates": len(batches), "tokens": tokens}
-    summary["examples"] = len(examples)  # different ones, without masked text
+    summary = {"history": state.history, "dev_score": dev, **_budget(parts, batches)}
     (out / "history.json").write_text(json.dumps(summary))
 
 
-def _with_heads(encoder: Path, data: list[TaskData], text: bool, seed: int, device: torch.device) -> list[Any]:
-    """A model for each task, and one for masked text, whose heads share one encoder."""
+def _budget(parts: list[Part], batches: list[Update]) -> dict[str, int]:
+    """Updates, tokens, and different examples, those of masked text left out."""
+    drawn = [(p, parts[p], sequences) for batch in batches for p, sequences in batch.items()]
+    tokens = sum(int(part.encoded.lengths[sequences].sum()) for _, part, sequences in drawn)
+    examples = {(p, e) for p, part, s in drawn if not part.corrupt for e in part.encoded.examples[s].tolist()}
+    return {"updates": len(batches), "tokens": tokens, "examples": len(examples)}
+
+
+def _with_heads(
+    encoder: Path, data: list[TaskData], text: bool, lora: dict[str, Any] | None, seed: int, device: torch.device
+) -> list[Any]:
+    """A model for each task, and one for masked text, whose heads share one encoder, with adapters if `lora` has their
+    settings."""
     models: list[Any] = []
     for d in data:
         head, problem = derive(seed, "head", d.task.name), d.kind.PROBLEM_TYPE
@@ -108,6 +129,8 @@ def _with_heads(encoder: Path, data: list[TaskData], text: bool, seed: int, devi
     if text:
         models.append(with_mlm_head(encoder))
         share_encoder(models)
+    if lora:
+        add_adapters(models[0], **lora, seed=derive(seed, "lora"))
     for model in models:
         model.to(device)
         vars(model.config).pop("null_threshold", None)  # it belongs to the head of an earlier phase

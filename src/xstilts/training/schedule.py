@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+AVERAGE = "average"
+"""The snapshot of a training that holds the mean of its weights, see `averaged_updates`."""
+
 DEV, ORACLE = "score", "oracle"
 """Scores that may choose weights: on English dev, and on dev examples in held-out languages, which zero-shot transfer
 does not have. The oracle's model is in a folder of this name inside the model that is used."""
@@ -50,6 +53,20 @@ def decay(recipe: Recipe, total: int, updates: int) -> float:
 def between_evaluations(asked: int, total: int, choosing: bool) -> int:
     """Updates between evaluations: as `asked`; for 0, a tenth of all if evaluations choose weights, else all."""
     return asked or (math.ceil(total / 10) if choosing else total)
+
+
+def averaged_updates(total: int) -> list[int]:
+    """The updates, counted from 1, after which weights enter the average of a training of `total` updates: at 60, 70,
+    80, 90 and 100 % of it, the second half of ten equally spaced checkpoints.
+
+    Averaging checkpoints of one training transfers better across languages than its last weights and needs no labels of
+    the target language (Schmidt et al. 2023, arxiv.org/abs/2305.16834). The rule is that of this project: the first
+    half is left out because the learning rate is still high then.
+
+    >>> averaged_updates(100), averaged_updates(3)
+    ([60, 70, 80, 90, 100], [2, 3])
+    """
+    return sorted({math.ceil(total * tenth / 10) for tenth in range(6, 11)})
 
 
 def degenerate(runs: Sequence[Mapping[str, Any]]) -> list[bool]:

@@ -17,7 +17,7 @@ from xstilts.models.batching import epochs, mixture
 from xstilts.models.trimming import Trimmed
 from xstilts.randomness import generator
 from xstilts.tasks import mlm
-from xstilts.tasks.encoding import Encoded
+from xstilts.tasks.encoding import IGNORED, Encoded
 from xstilts.tasks.qa import fit_threshold, withhold
 from xstilts.tasks.task import Task
 from xstilts.tasks.task_types import FINE_TUNED, TaskType, main_metric
@@ -31,7 +31,7 @@ Examples = tuple[pa.Table, Encoded]
 @dataclass(frozen=True)
 class TaskData:
     """One task of a training: `encoded` holds its chosen examples, `dev` its English development examples, and `oracle`
-    those in the held-out languages, one entry for each."""
+    those in the held-out languages, one entry for each; `class_weights` float32 [labels], None for equal ones."""
 
     task: Task
     kind: TaskType
@@ -39,6 +39,7 @@ class TaskData:
     examples: int
     epochs: int
     weight: float
+    class_weights: np.ndarray | None
     dev: Examples
     oracle: tuple[Examples, ...]
 
@@ -115,16 +116,31 @@ def _read_task(
     count, rng = len(languages), generator(arguments["seed"], "rows", name)
     chosen = choose_rows(list(tables[:count]), settings["examples"], task.parallel, rng, arguments["anchor_share"])
     chosen += [(t, row) for t, table in enumerate(tables[count:], count) for row in range(len(table))]
+    encoded = join(list(parts), chosen)
+    balanced = settings.get("class_weights") == "balanced"
     return TaskData(
         task=task,
         kind=FINE_TUNED[task.type],
-        encoded=join(list(parts), chosen),
+        encoded=encoded,
         examples=len(chosen),
         epochs=settings["epochs"],
         weight=settings["weight"],
+        class_weights=balanced_weights(encoded.labels, len(task.labels)) if balanced else None,
         dev=encode_examples([inputs[f"dev.{name}"]], settings, tokenizer, context.store),
         oracle=tuple(read(arguments["oracle"], "oracle")),
     )
+
+
+def balanced_weights(labels: np.ndarray, count: int) -> np.ndarray:
+    """The weight n / (k * examples of the label) of each of `count` labels, float32, for the int labels [n] of which k
+    occur: those of `class_weight="balanced"` in scikit-learn (King and Zeng 2001). Their mean over the examples is 1. A
+    label that does not occur has weight 0.
+
+    >>> balanced_weights(np.array([0, 0, 1, 1, 1, 1]), 2).tolist()
+    [1.5, 0.75]
+    """
+    counts = np.bincount(labels[labels != IGNORED], minlength=count)
+    return (counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1)) * (counts > 0)).astype(np.float32)
 
 
 def draw_text(
