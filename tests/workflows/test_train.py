@@ -177,6 +177,20 @@ def test_a_study_of_own_data_loads_with_every_form_of_arm(tmp_path):
     assert caught.value.kind == "bad-row"
 
 
+def test_adapters_class_weights_and_checkpoints_are_settings_of_the_study(tmp_path, encoder_folder):
+    pytest.importorskip("peft")
+    model = xstilts.train(
+        rows(30), ["sw"], tmp_path / "model", encoder=str(encoder_folder("bert")), store=tmp_path / "store", lora=True,
+        class_weights="balanced", checkpoint="best", **FAST,
+    )  # fmt: skip
+    training = load_study(str(tmp_path / "model" / "xstilts.json")).targets["own"].training
+    assert training.lora and training.class_weights == "balanced" and training.recipe.learning_rate == 1e-3
+    assert xstilts.load(tmp_path / "model").predict(["the king"]) == model.predict(["the king"])
+    with pytest.raises(XstiltsError) as caught:
+        xstilts.train(rows(30), ["sw"], tmp_path / "other", encoder=str(encoder_folder("bert")), checkpoint="first")
+    assert caught.value.kind == "bad-setting"
+
+
 def test_a_data_frame_and_no_labelled_rows(tmp_path, encoder_folder):
     pandas = pytest.importorskip("pandas")
     model = xstilts.train(

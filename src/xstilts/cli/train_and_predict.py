@@ -28,6 +28,7 @@ ARMS = "Trainings to compare, with commas: none, TASK[@STRATEGY[:COUNT]], transl
     "  xstilts train ner.conll --for sw --intermediate panx --sources near:3\n\n"
     "  xstilts train reviews.csv --for sw,th --test test-{lang}.csv --compare none,mnli,translate --seeds 5\n\n"
     "  xstilts train reviews.csv --for sw --shots sw.csv      adds a few labelled rows in Swahili\n\n"
+    "  xstilts train reviews.csv --for sw --encoder FacebookAI/xlm-roberta-base --lora --class-weights balanced\n\n"
     "  xstilts train nli.tsv --for sw --intermediate mnli_translated --sources near:3 --encoder ./e5-small"
 )
 def train(
@@ -64,6 +65,11 @@ def train(
         int | None,
         typer.Option("--max-length", min=8, help="Tokens that are read.", show_default="128 or 384"),
     ] = None,
+    lora: Annotated[bool, typer.Option("--lora", help="Train low-rank adapters; needs peft.")] = False,
+    class_weights: Annotated[
+        str, typer.Option("--class-weights", help="balanced: rare labels count more.", show_default="none")
+    ] = "",
+    checkpoint: Annotated[str, typer.Option("--checkpoint", help="last, best on dev rows, or average.")] = "last",
     seed: Annotated[int, typer.Option("--seed", help="Seed of all randomness.")] = 1,
     licence: Annotated[str, typer.Option("--licence", help="Of your data, for the card: CC BY 4.0.")] = "",
     store: Annotated[Path, typer.Option("--store", help="Folder of finished steps.")] = Path("runs/store"),
@@ -85,7 +91,8 @@ def train(
     arms = chosen_arms(_listed(compare), intermediate, sources, shots is not None)
     wishes = Wishes(
         codes_of(_listed(for_)), arms, encoder, translator, seeds=seeds, examples=examples, epochs=epochs,
-        learning_rate=learning_rate, batch_size=batch_size, max_length=max_length, seed=seed, licence=licence,
+        learning_rate=learning_rate, batch_size=batch_size, max_length=max_length, lora=lora,
+        class_weights=class_weights, checkpoint=checkpoint, seed=seed, licence=licence,
     )  # fmt: skip
     columns: dict[str, Any] = {"text": text, "label": label, "language": language, "kind": kind}
     folder = Path(tempfile.mkdtemp()) if dry_run else out

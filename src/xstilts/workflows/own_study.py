@@ -38,7 +38,9 @@ class Wishes:
 
     languages: those that the model is for; arms: what is compared, as `parse_arm` reads them; encoder, translator: a
     folder or a repository, perhaps with `@REVISION`, "" for the default; seeds: runs of each arm; examples: of the
-    intermediate training; epochs, learning_rate: of all trainings, None for the defaults.
+    intermediate training; epochs, learning_rate: of all trainings, None for the defaults; lora: train adapters only;
+    class_weights: `balanced`, or "" for equal ones; checkpoint: `last`, `best` on the development rows,
+    or `average`.
     """
 
     languages: tuple[str, ...]
@@ -51,6 +53,9 @@ class Wishes:
     learning_rate: float | None = None
     batch_size: int = BATCH_SIZE
     max_length: int | None = None
+    lora: bool = False
+    class_weights: str = ""
+    checkpoint: str = "last"
     seed: int = 1
     licence: str = ""
 
@@ -64,9 +69,9 @@ def own_study(name: str, task: Row, language: str, rows: int, wishes: Wishes) ->
     (['mnli - none'], 10)
     """
     encoder = _place(wishes.encoder or DEFAULT_ENCODER)
-    rate = wishes.learning_rate or default_rate(shape_of(encoder["load"]).hidden)
+    rate = wishes.learning_rate or default_rate(shape_of(encoder["load"]).hidden, wishes.lora)
     recipe = {"learning_rate": rate, "warmup": 0.1, "weight_decay": 0.01}
-    common = {"batch_size": wishes.batch_size, "recipe": recipe}
+    common = {"batch_size": wishes.batch_size, "recipe": recipe} | ({"lora": {}} if wishes.lora else {})
     arms = {text: parse_arm(text) for text in wishes.arms}
     intermediate: Row = {}
     pool: list[str] = []
@@ -79,12 +84,13 @@ def own_study(name: str, task: Row, language: str, rows: int, wishes: Wishes) ->
     pool = list(dict.fromkeys(pool)) if any("languages" in arm for arm in arms.values()) else []
     first, translates = wishes.arms[0], any("translate_train" in arm for arm in arms.values())
     epochs = wishes.epochs or epochs_for(rows, wishes.batch_size)
+    weights = {"class_weights": wishes.class_weights} if wishes.class_weights else {}
     return {
         "name": re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or OWN,
         "question": f"Which training is best in {', '.join(wishes.languages)}?",
         "seed": wishes.seed,
         "replicates": wishes.seeds,
-        "checkpoint": "last",
+        "checkpoint": wishes.checkpoint,
         "equivalence": 1.0,
         "languages": {
             "anchor": language,
@@ -98,7 +104,7 @@ def own_study(name: str, task: Row, language: str, rows: int, wishes: Wishes) ->
         "tasks": {OWN: task},
         "intermediate": intermediate,
         "arms": arms,
-        "targets": {OWN: {"training": {"epochs": epochs, **common}}},
+        "targets": {OWN: {"training": {"epochs": epochs, **common, **weights}}},
         "primary": [OWN],
         "contrasts": [f"{text} - {first}" for text in wishes.arms[1:]],
     }
@@ -192,13 +198,14 @@ def epochs_for(rows: int, batch_size: int) -> int:
     return min(MOST_EPOCHS, max(FEWEST_EPOCHS, round(UPDATES / per_epoch)))
 
 
-def default_rate(hidden: int) -> float:
-    """The usual learning rate for an encoder of a width: smaller for larger ones (Devlin et al. 2019; docs/laptop.md).
+def default_rate(hidden: int, lora: bool = False) -> float:
+    """The usual learning rate for an encoder of a width: smaller for larger ones (Devlin et al. 2019; docs/laptop.md),
+    and ten times as high for low-rank adapters.
 
     >>> default_rate(384), default_rate(768), default_rate(1024)
     (0.0001, 2e-05, 1e-05)
     """
-    return 1e-4 if hidden <= 512 else 2e-5 if hidden < 1024 else 1e-5
+    return (10 if lora else 1) * (1e-4 if hidden <= 512 else 2e-5 if hidden < 1024 else 1e-5)
 
 
 def _place(text: str) -> Row:

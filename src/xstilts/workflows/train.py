@@ -63,7 +63,8 @@ def train(
     shots: LabelledData = None, intermediate: str = "", sources: str = "", compare: Sequence[str] = (),
     examples: int | None = None, encoder: str = "", translator: str = "", seeds: int = 1,
     epochs: int | None = None, learning_rate: float | None = None, batch_size: int = 32, max_length: int | None = None,
-    seed: int = 1, licence: str = "", store: str | Path = "runs/store", device: str = "auto", jobs: int | None = None,
+    lora: bool = False, class_weights: str = "", checkpoint: str = "last", seed: int = 1, licence: str = "",
+    store: str | Path = "runs/store", device: str = "auto", jobs: int | None = None,
     watch: Report = lambda event: None, note: Callable[[str], None] = lambda line: None,
 ) -> Model:  # fmt: skip
     """Train a model on labelled data in one language, for use in others, and write it into a folder.
@@ -84,6 +85,9 @@ def train(
             from the hub.
         seeds: runs of each training.
         max_length: tokens of a text that are read; by default 128, and 384 of a question with its context.
+        lora: train low-rank adapters instead of all weights; needs the package peft.
+        class_weights: `balanced` makes rare labels count more, for one label a row.
+        checkpoint: the weights that are kept: `last`, `best` on the development rows, or `average` over the last ones.
         licence: of the data, for the model's card, such as `CC BY 4.0`.
         store: where finished steps are kept.
         watch, note: called with events of steps, and with lines about what was inferred.
@@ -93,7 +97,8 @@ def train(
     wishes = Wishes(
         codes_of(for_), chosen_arms(compare, intermediate, sources, shots is not None), encoder, translator,
         seeds=seeds, examples=examples, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size,
-        max_length=max_length, seed=seed, licence=licence,
+        max_length=max_length, lora=lora, class_weights=class_weights, checkpoint=checkpoint, seed=seed,
+        licence=licence,
     )  # fmt: skip
     columns: Row = {"text": text, "label": label, "language": language, "kind": kind}
     prepared = prepare(data, wishes, Path(out), columns, test=test, shots=shots, device=device)
