@@ -104,6 +104,15 @@ def load_finished(auto_class: str, place: str | Path, revision: str | None = Non
     return model.eval()
 
 
+def longest_input(model: Any, tokenizer: Any) -> int:
+    """The most tokens that a model reads; RoBERTa and its kin count positions from behind the id of padding."""
+    positions: int = getattr(model.config, "max_position_embeddings", tokenizer.model_max_length)
+    for name, part in model.named_modules():
+        if name.endswith("position_embeddings") and getattr(part, "padding_idx", None) is not None:
+            positions = part.num_embeddings - part.padding_idx - 1
+    return min(positions, tokenizer.model_max_length)
+
+
 def load_base(encoder: str | Path) -> Any:
     """The encoder without a head, in float32; raises XstiltsError as `load_model` does."""
     return load_model("AutoModel", encoder)[0]

@@ -85,7 +85,7 @@ def export(model: Model | str | Path, out: str | Path | None = None) -> Export:
         raise XstiltsError("bad-argument", f"{target} exists already", why, hint)
     runtime = _runtime()
     loaded, tokenizer, outputs = _load(folder)
-    batches = _batches(tokenizer, loaded.config)
+    batches = _batches(loaded, tokenizer)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
         written = Path(scratch, "model")
@@ -123,10 +123,11 @@ def _load(folder: Path) -> tuple[Any, Any, tuple[str, ...]]:
     raise XstiltsError("unsupported", what, why, hint)
 
 
-def _batches(tokenizer: Any, config: Any) -> list[dict[str, Any]]:
+def _batches(model: Any, tokenizer: Any) -> list[dict[str, Any]]:
     """The inputs that are compared: a short text, one as long as the model reads, and all texts, padded."""
-    positions = getattr(config, "max_position_embeddings", LONGEST)  # RoBERTa counts them from behind the padding id
-    longest = min(LONGEST, tokenizer.model_max_length, positions - (config.pad_token_id or 0) - 1)
+    from xstilts.models.encoders import longest_input
+
+    longest = min(LONGEST, longest_input(model, tokenizer))
     settings = {"padding": True, "truncation": True, "max_length": longest, "return_tensors": "pt"}
     long = " ".join(TEXTS * (1 + longest // len(TEXTS)))
     return [dict(tokenizer(texts, **settings)) for texts in ([TEXTS[0]], [long], list(TEXTS))]
