@@ -11,20 +11,26 @@ if TYPE_CHECKING:
     from xstilts.workflows.compare import Difference, compare
     from xstilts.workflows.compare_files import FileComparison, compare_files
     from xstilts.workflows.evaluate import evaluate
+    from xstilts.workflows.export import Export, export
     from xstilts.workflows.model import Model, load
     from xstilts.workflows.push import push
     from xstilts.workflows.train import train
 
-__all__ = ["Difference", "FileComparison", "Model", "compare", "compare_files", "evaluate", "load", "push", "train"]
+__all__ = [
+    "Difference", "Export", "FileComparison", "Model", "compare", "compare_files", "evaluate", "export", "load", "push",
+    "train",
+]  # fmt: skip
 __version__ = version("xstilts")
 
 _MODULES = {
     "Difference": "compare",
+    "Export": "export",
     "FileComparison": "compare_files",
     "Model": "model",
     "compare": "compare",
     "compare_files": "compare_files",
     "evaluate": "evaluate",
+    "export": "export",
     "load": "model",
     "push": "push",
     "train": "train",

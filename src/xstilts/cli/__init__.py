@@ -3,6 +3,7 @@
 from xstilts.cli import (  # noqa: F401  (importing a module adds its verbs to the app)
     claims_and_transfer,
     compare,
+    export,
     language_tables,
     plan_and_bench,
     power_and_calibrate,

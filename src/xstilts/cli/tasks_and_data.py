@@ -24,6 +24,8 @@ tasks = group("tasks", "List the catalogue of tasks, or show one.", _TASKS_EXAMP
 @tasks.callback(invoke_without_command=True, epilog=_TASKS_EXAMPLES)
 def list_tasks(context: typer.Context, file: TASKS = None, as_json: JSON = False) -> None:
     """List the catalogue of tasks, or show everything about one."""
+    from xstilts.config.load import known_tasks
+
     if context.invoked_subcommand:
         return
     entries = list(known_tasks(file, "hub").values())
@@ -44,6 +46,7 @@ def show(
     as_json: JSON = False,
 ) -> None:
     """Show everything about a task: its type, columns, labels, source and licence."""
+    from xstilts.config.load import known_tasks
     from xstilts.tasks.task import find_task
 
     entry = _facts(find_task(name, known_tasks(file, "hub")))
@@ -63,20 +66,6 @@ def _facts(task: Any) -> Row:
     from xstilts.tasks.task import access_of
 
     return dict(task.model_dump(mode="json")) | {"access": access_of(task)}
-
-
-def known_tasks(file: Path | None, source: str | None) -> Row:
-    """All tasks by name: the catalogue's, XTREME's from its folder if `source` is `xtreme`, and those of a file."""
-    from xstilts.tasks.task import catalogue, from_xtreme_folder
-
-    known = dict(catalogue())
-    if source == "xtreme":
-        known = {name: from_xtreme_folder(task) for name, task in known.items()}
-    if file:
-        from xstilts.config.load import read_task_file
-
-        known |= read_task_file(file)
-    return known
 
 
 def _words(value: Any) -> str:
@@ -107,6 +96,7 @@ def check(
     as_json: JSON = False,
 ) -> None:
     """Check a task's data per language: sizes, labels, lengths, repetitions, overlap, and every bad row."""
+    from xstilts.config.load import known_tasks
     from xstilts.data.check import check, splits
     from xstilts.data.examples import available
     from xstilts.languages import all_languages

@@ -158,21 +158,32 @@ def predict(
 
 @app.command(
     epilog="Examples:\n\n  xstilts evaluate model test-{lang}.csv\n\n"
-    "  xstilts evaluate model test-{lang}.csv --for sw,th --metric macro_f1 --json"
+    "  xstilts evaluate model test-{lang}.csv --for sw,th --metric macro_f1 --json\n\n"
+    "  xstilts evaluate OWNER/NAME --task xnli --for sw,th     any NLI model, on a task of the catalogue\n\n"
+    "  xstilts evaluate ./nli --task mine --tasks mine.yaml --data DIR --labels yes,no"
 )
 def evaluate(
-    model: MODEL,
-    test: Annotated[str, typer.Argument(help=PATTERN)],
-    for_: Annotated[str, typer.Option("--for", help="Languages to look for.", show_default="those of the model")] = "",
+    model: Annotated[str, typer.Argument(help="A model of `train`; with --task any folder or OWNER/NAME[@REVISION].")],
+    test: Annotated[str | None, typer.Argument(help=PATTERN)] = None,
+    for_: Annotated[str, typer.Option("--for", help="Languages.", show_default="those of the model or task")] = "",
     metric: Annotated[str, typer.Option("--metric", help="Another metric of the task type, such as macro_f1.")] = "",
+    task: Annotated[str, typer.Option("--task", help="Score on this task of the catalogue or of --tasks.")] = "",
+    split: Annotated[str, typer.Option("--split", help="Split of the task.", show_default="test")] = "",
+    data_source: options.SOURCE = None,
+    data: options.DATA = None,
+    tasks: options.TASKS = None,
+    labels: Annotated[str, typer.Option("--labels", help="The task's label for each output of the model.")] = "",
     device: options.DEVICE = "auto",
     as_json: options.JSON = False,
 ) -> None:
-    """Score a trained model on labelled rows, with intervals and baselines."""
+    """Score a model on labelled rows or on a task, with intervals and baselines."""
     from xstilts.workflows.evaluate import evaluate as score
-    from xstilts.workflows.model import load
 
-    result = score(load(model), test, _listed(for_), metric, device)
+    of_task = {"split": split, "data_source": data_source, "data": data, "tasks": tasks, "labels": _listed(labels)}
+    given: dict[str, Any] = {name: value for name, value in of_task.items() if value}
+    if task and sys.stderr.isatty():
+        given["progress"] = lambda share: print(f"\r{share:.0%} predicted", end="\n" * (share == 1), file=sys.stderr)
+    result = score(model, test, _listed(for_), metric, device, task, **given)
     if not emit(result, as_json):
         _print_scores(result)
 

@@ -10,7 +10,7 @@ from xstilts.config.cross_checks import cross_check
 from xstilts.config.messages import Mistake, Place, YamlFile, mistakes_of, parse, unknown
 from xstilts.config.schema import Study
 from xstilts.errors import XstiltsError, did_you_mean
-from xstilts.tasks.task import Task, catalogue, catalogue_entries
+from xstilts.tasks.task import Task, catalogue, catalogue_entries, from_xtreme_folder
 from xstilts.tasks.task_types import SCORED
 
 Settings = dict[str, Any]
@@ -77,6 +77,14 @@ def read_task_file(path: Path) -> dict[str, Task]:
     tasks, mistakes = _read_tasks(file.settings)
     file.check(mistakes)
     return tasks
+
+
+def known_tasks(file: Path | None, data_source: str | None) -> dict[str, Task]:
+    """All tasks by name: the catalogue's, from the benchmark's folder for the data source `xtreme`, and a file's."""
+    known = catalogue()
+    if data_source == "xtreme":
+        known = {name: from_xtreme_folder(task) for name, task in known.items()}
+    return known | (read_task_file(file) if file else {})
 
 
 def _read(name: str, above: tuple[str, ...] = ()) -> YamlFile:

@@ -49,7 +49,7 @@ def cannot_load(place: str | Path, error: Exception) -> XstiltsError:
     return XstiltsError(kind, f"cannot load '{place}'", reason, hint)
 
 
-def load_tokenizer(encoder: str | Path) -> Any:
+def load_tokenizer(encoder: str | Path, revision: str | None = None) -> Any:
     """The fast tokenizer of a model or vocabulary folder, or of a hub repository; equal files give one object.
 
     Raises XstiltsError if there is none.
@@ -57,7 +57,7 @@ def load_tokenizer(encoder: str | Path) -> Any:
     files = [Path(encoder) / name for name in ("tokenizer.json", "tokenizer_config.json")]
     content = "".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file())
     if content not in _tokenizers or not content:
-        _tokenizers[content] = load_pretrained("AutoTokenizer", encoder, use_fast=True)
+        _tokenizers[content] = load_pretrained("AutoTokenizer", encoder, use_fast=True, revision=revision)
     return _tokenizers[content]
 
 
@@ -84,6 +84,33 @@ def load_model(auto_class: str, place: str | Path, **options: Any) -> tuple[Any,
         raise XstiltsError("bad-file", f"the encoder in '{place}' is incomplete", why, hint)
     check_finite(model, f"the model in '{place}'", "use another checkpoint of it")
     return model, missing
+
+
+def load_finished(auto_class: str, place: str | Path, revision: str | None = None) -> Any:
+    """A model with a trained head, in float32 and evaluation mode.
+
+    Raises XstiltsError as `load_model` does, if the configuration names another head than `auto_class` has, or if the
+    files lack weights of the head or pooler, which would be random.
+    """
+    config = load_pretrained("AutoConfig", place, revision=revision)
+    head, architectures = auto_class.removeprefix("AutoModelFor"), config.architectures or []
+    if not any(name.endswith(f"For{head}") for name in architectures):
+        what, why = f"'{place}' is no model for {head}", f"it is {', '.join(architectures) or 'an encoder alone'}"
+        raise XstiltsError("unsupported", what, why, "give a model that was fine-tuned for this type of task")
+    model, missing = load_model(auto_class, place, revision=revision)
+    if missing:
+        what, why = f"the model in '{place}' is incomplete", f"its files lack weights such as {missing[0]}"
+        raise XstiltsError("bad-file", what, why, "download it again, or train its head")
+    return model.eval()
+
+
+def longest_input(model: Any, tokenizer: Any) -> int:
+    """The most tokens that a model reads; RoBERTa and its kin count positions from behind the id of padding."""
+    positions: int = getattr(model.config, "max_position_embeddings", tokenizer.model_max_length)
+    for name, part in model.named_modules():
+        if name.endswith("position_embeddings") and getattr(part, "padding_idx", None) is not None:
+            positions = part.num_embeddings - part.padding_idx - 1
+    return min(positions, tokenizer.model_max_length)
 
 
 def load_base(encoder: str | Path) -> Any:

@@ -64,13 +64,9 @@ class Model:
 
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:
-        from xstilts.models.encoders import load_model, load_tokenizer
+        from xstilts.models.encoders import load_finished, load_tokenizer
 
-        model, missing = load_model(self._kind.AUTO_CLASS, self.folder)
-        if missing:
-            what, why = f"the model in {self.folder} is incomplete", f"it lacks weights such as {missing[0]}"
-            raise XstiltsError("bad-file", what, why, "train it again, or download it again")
-        return model.eval(), load_tokenizer(self.folder)
+        return load_finished(self._kind.AUTO_CLASS, self.folder), load_tokenizer(self.folder)
 
     @property
     def _kind(self) -> TaskType:

@@ -8,10 +8,14 @@ from pathlib import Path
 
 from xstilts.errors import XstiltsError
 
+CONFIGURATION_FILES = (
+    "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+    "vocab.json", "vocab.txt", "merges.txt", "tokenizer.model", "sentencepiece.bpe.model", "spiece.model", "spm.model",
+    "LICENSE*",
+)  # fmt: skip
+"""What a model needs besides its weights: configuration, tokenizer, licence."""
 MODEL_FILES = (
-    "config.json", "*.safetensors", "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json",
-    "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "tokenizer.model",
-    "sentencepiece.bpe.model", "spiece.model", "spm.model", "README.md", "LICENSE*", "xstilts.json", "metrics*.json",
+    *CONFIGURATION_FILES, "*.safetensors", "model.safetensors.index.json", "README.md", "xstilts.json", "metrics*.json",
 )  # fmt: skip
 """The only files that are pushed: no pickles, and nothing of the folder `run`, which holds the training data."""
 TIMEOUT, ATTEMPTS, LONGEST_WAIT = 120.0, 4, 600
