@@ -231,6 +231,6 @@ def test_a_file_of_tasks_in_place_of_a_study_is_one_error(tmp_path):
 
 def test_the_other_examples_of_the_documentation_load(tmp_path):
     blocks = re.findall(r"```yaml\n(.*?)```", (DOCS / "studies.md").read_text(encoding="utf-8"), re.S)[1:]
-    assert len(blocks) == 2
+    assert blocks
     for block in blocks:
         assert load_study(write(tmp_path, "extends: pocket\n" + block))

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from xstilts.config.messages import Mistake, Place
-from xstilts.config.schema import Arm, Encoder, Study, Training, parse_contrast
+from xstilts.config.schema import Arm, Study, parse_contrast
+from xstilts.config.trainings import Encoder, Training
 from xstilts.errors import XstiltsError
 from xstilts.tasks.task import Task
 from xstilts.tasks.task_types import FINE_TUNED, SCORED

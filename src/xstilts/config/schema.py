@@ -1,53 +1,39 @@
-"""What a study file may contain. docs/studies.md explains every setting.
+"""What a study file may contain: targets, arms, languages, contrasts. docs/studies.md explains every setting.
 
-Rules about one entry are validators here; `xstilts.config.cross_checks` has those about several entries. Names of other
-entries are checked if the validation context maps each kind of entry ("task", "arm", …) to the known names.
+Rules about one entry are validators here; `xstilts.config.cross_checks` has those about several entries.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Iterator
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, Field
 
-from xstilts.config.messages import reject, unknown
-from xstilts.errors import XstiltsError
-from xstilts.languages import language
+from xstilts.config.fields import (
+    ArmName,
+    Checked,
+    LanguageCode,
+    LanguageCodes,
+    Names,
+    Positive,
+    PositiveShare,
+    Rules,
+    TargetNames,
+    TaskName,
+    TrainingName,
+    TranslatorName,
+    check_unique,
+    checked,
+    language_messages,
+    reference,
+)
+from xstilts.config.messages import unknown
+from xstilts.config.trainings import Checkpoint, Encoder, Training, Translator
 from xstilts.tasks.data_source import Entry
 from xstilts.tasks.task import Task
 
-Positive = Annotated[int, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-PositiveShare = Annotated[float, Field(gt=0, le=1)]
 Selected = Literal["near", "far", "diverse", "random", "stratified", "same-script", "other-script", "predicted"]
 Strategy = Literal["english", Selected, "all", "held-out", "given"]
 Measured = Literal["syntax", "syntax-knn", "phonology", "inventory", "genetic", "geographic", "lang2vec"]
-Checkpoint = Literal["best", "last", "average"]
-Names = Mapping[str, Collection[str]]
-"""The names of the entries of each kind: the validation context, or empty if names are not checked."""
-
-
-def _check(messages: Callable[[str, Names], Iterable[str]]) -> AfterValidator:
-    """A validator that rejects a text with all messages about it."""
-
-    def check(text: str, info: ValidationInfo) -> str:
-        reject(("", message) for message in messages(text, info.context or {}))
-        return text
-
-    return AfterValidator(check)
-
-
-def _reference(kind: str) -> AfterValidator:
-    return _check(lambda name, names: unknown(name, names[kind], kind) if name and kind in names else ())
-
-
-def _language_messages(code: str, names: Names) -> Iterator[str]:
-    try:
-        preferred = language(code).code
-    except XstiltsError as error:
-        yield f"{error.what}; {error.hint}"
-    else:
-        if preferred != code:
-            yield f"write '{preferred}' instead of '{code}'"
 
 
 def _name_messages(name: str, names: Names) -> Iterator[str]:
@@ -71,145 +57,8 @@ def _contrast_messages(text: str, names: Names) -> Iterator[str]:
             yield from unknown(name, names[kind], kind)
 
 
-def _check_unique(names: tuple[str, ...]) -> tuple[str, ...]:
-    reject((name, f"names '{name}' twice") for name in dict.fromkeys(names) if names.count(name) > 1)
-    return names
-
-
-TaskName = Annotated[str, _reference("task")]
-TrainingName = Annotated[str, _reference("intermediate training")]
-TranslatorName = Annotated[str, _reference("translator")]
-ArmName = Annotated[str, _reference("arm")]
-EntryName = Annotated[str, _check(_name_messages)]
-ContrastText = Annotated[str, _check(_contrast_messages)]
-LanguageCode = Annotated[str, _check(_language_messages)]
-LanguageCodes = Annotated[tuple[LanguageCode, ...], AfterValidator(_check_unique)]
-TargetNames = Annotated[tuple[Annotated[str, _reference("target")], ...], AfterValidator(_check_unique)]
-Rules = list[tuple[bool, str, str]]
-"""Whether a rule is broken, the setting that is wrong ("" is the whole entry), and the message."""
-
-
-class Checked(Entry):
-    """An entry with rules about several of its settings."""
-
-    def rules(self) -> Rules:
-        """The rules, broken or not."""
-        return []
-
-    @model_validator(mode="after")
-    def _check_rules(self) -> Self:
-        reject((setting, message) for broken, setting, message in self.rules() if broken)
-        return self
-
-
-class Recipe(Entry):
-    """How the optimizer updates weights; see `xstilts.training.schedule.Recipe`."""
-
-    learning_rate: Annotated[float, Field(gt=0)]
-    warmup: Share = 0.1
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    beta2: Share = 0.999
-    clip: Annotated[float, Field(gt=0)] = 1.0
-    micro_tokens: Positive | None = None
-    gradient_checkpointing: bool = False
-
-
-class Vocabulary(Entry):
-    """A tokenizer trained on the corpus: whole words, or byte-pair sub-words with a limited alphabet."""
-
-    model: Literal["words", "bpe"]
-    size: Positive
-    alphabet: Positive = 1000
-    segments: bool = False
-
-
-class Pretraining(Entry):
-    """Masked language modelling from random weights on the text of all languages of the study."""
-
-    corpus: TaskName
-    config: dict[str, Any]
-    vocabulary: Vocabulary
-    updates: Positive
-    batch_size: Positive
-    masked: PositiveShare = 0.15
-    exponent: Share = 1.0
-    max_length: Positive
-    recipe: Recipe
-
-
-class Encoder(Checked):
-    """An encoder: loaded from a folder or a hub repository, or pretrained here `seeds` times.
-
-    config: settings that replace those of the loaded model's configuration, such as its dropout.
-    """
-
-    load: str = ""
-    revision: str = ""
-    config: dict[str, Any] = {}
-    pretrain: Pretraining | None = None
-    seeds: Positive = 1
-
-    def rules(self) -> Rules:
-        return [
-            (bool(self.load) == bool(self.pretrain), "", "give either `load` or `pretrain`"),
-            (bool(self.config and self.pretrain), "config", "is for a loaded encoder: `pretrain` has its own `config`"),
-        ]
-
-
-class Translator(Entry):
-    """A sequence-to-sequence model from a folder or a hub repository; `back` names one for the other direction."""
-
-    load: Annotated[str, Field(min_length=1)]
-    revision: str = ""
-    back: TranslatorName = ""
-    beams: Positive = 4
-    max_length: Positive = 256
-    batch_tokens: Positive | None = None
-
-
-class Lora(Entry):
-    """Low-rank adapters that are trained instead of the encoder's weights; see `xstilts.models.lora`."""
-
-    rank: Positive = 8
-    alpha: Positive = 16
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-
-
-class Training(Checked):
-    """One fine-tuning: on one task, or as an intermediate phase on a `mixture` of other intermediate trainings.
-
-    A mixture takes task, examples, epochs, class weights and splits from its parts; its own `examples` is the number
-    drawn from all parts together, by the shares that `sampling` gives, see `xstilts.training.budget.shares`.
-    """
-
-    task: TaskName = ""
-    mixture: dict[TrainingName, Annotated[float, Field(gt=0)]] = {}
-    sampling: Literal["proportional", "temperature", "uniform", "capped"] = "proportional"
-    temperature: Annotated[float, Field(ge=1)] = 2.0
-    cap: Positive = 2**16
-    examples: Positive | None = None
-    epochs: Positive = 3
-    batch_size: Positive = 32
-    recipe: Recipe
-    lora: Lora | None = None
-    class_weights: Literal["balanced"] | None = None
-    checkpoint: Checkpoint | None = None
-    evaluate_every: Annotated[int, Field(ge=0)] = 0
-    train: str = "train"
-    dev: str = "validation"
-
-    def rules(self) -> Rules:
-        given = sorted(self.model_fields_set)
-        if not self.mixture:
-            alone = (name for name in given if name in ("sampling", "temperature", "cap"))
-            return [(True, name, "needs `mixture`: it says how several trainings are mixed") for name in alone]
-        of_parts = (name for name in given if name in ("task", "epochs", "class_weights", "train", "dev"))
-        return [
-            *((True, name, "is a setting of the parts of a mixture, not of the mixture") for name in of_parts),
-            ("temperature" in given and self.sampling != "temperature", "temperature", "needs `sampling: temperature`"),
-            ("cap" in given and self.sampling != "capped", "cap", "needs `sampling: capped`"),
-            (len(self.mixture) == 1, "mixture", "has one part: name that training in the arm, or add another part"),
-        ]
+EntryName = Annotated[str, checked(_name_messages)]
+ContrastText = Annotated[str, checked(_contrast_messages)]
 
 
 class Target(Checked):
@@ -221,8 +70,8 @@ class Target(Checked):
 
     task: TaskName = ""
     training: Training | None = None
-    arms: Annotated[tuple[ArmName, ...], AfterValidator(_check_unique)] = ()
-    after: Annotated[str, _reference("target")] = ""
+    arms: Annotated[tuple[ArmName, ...], AfterValidator(check_unique)] = ()
+    after: Annotated[str, reference("target")] = ""
     test: str = "test"
     labels_withheld: bool = False
     oracle: str = ""
@@ -274,7 +123,7 @@ class Arm(Checked):
     anchor_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     mlm: MixedText | None = None
     translated: TranslatorName = ""
-    pivot: Annotated[str, _check(lambda code, names: _language_messages(code, names) if code else ())] = ""
+    pivot: Annotated[str, checked(lambda code, names: language_messages(code, names) if code else ())] = ""
     scores: str = ""
     translate_train: TranslatorName = ""
     shots: str = ""

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-from xstilts.config.schema import Arm, Training
+from xstilts.config.schema import Arm
+from xstilts.config.trainings import Training
 from xstilts.costs.devices import rates
 from xstilts.costs.estimate import price
 from xstilts.data.examples import available

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from xstilts.config.schema import Arm, Study, Training
+from xstilts.config.schema import Arm, Study
+from xstilts.config.trainings import Training
 from xstilts.data.examples import available
 from xstilts.errors import XstiltsError
 from xstilts.languages import language, select

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xstilts.config.schema import Encoder, Translator
+from xstilts.config.trainings import Encoder, Translator
 from xstilts.costs.estimate import Estimate
 from xstilts.data.examples import content_digest, required_tasks
 from xstilts.engine import Plan, Step, checksum, digest
