@@ -25,6 +25,7 @@ SECTIONS = {  # class of the schema: its heading, and where it stands in a study
     "Lora": ("LoRA", "`lora` of a training; needs the package `peft`"),
     "Recipe": ("Recipe", "`recipe` of a training or a pretraining"),
     "Arm": ("Arm", "`arms.NAME`; [the strategies](../studies.md#arms)"),
+    "TargetTraining": ("Target training of an arm", "`arms.NAME.target_training`"),
     "MixedText": ("Mixed text", "`arms.NAME.mlm`"),
     "Target": ("Target", "`targets.NAME`"),
     "Task": ("Task", "`tasks.NAME`, and the entries of `task_files`"),

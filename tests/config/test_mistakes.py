@@ -88,6 +88,9 @@ MISTAKES = [
     (target(training={**TRAINING, "lora": {}, "checkpoint": "average"}), "targets.pocket-nli.training.lora", "average"),
     (target(training={**TRAINING, "lora": {}}) | {"checkpoint": "average"},
      "targets.pocket-nli.training.lora", "average"),
+    ({"arms": {"more": {"target_training": {"shots": "test"}}}}, "arms.more.target_training.shots", "scored"),
+    ({"arms": {"more": {"target_training": {"lora": {}, "checkpoint": "average"}}}}, "arms.more.target_training.lora",
+     "average"),
     (target(training={**TRAINING, "lora": {"rank": 0}}), "targets.pocket-nli.training.lora.rank", "greater than 0"),
     (target(training={**TRAINING, "lora": {}}) |
      {"encoders": {"pocket": {"pretrain": {"config": {"model_type": "gpt"}}}}},

@@ -39,6 +39,28 @@ def trainings(plan, arm):
     return [plan.plan.steps[cell.intermediate] for cell in plan.cells if cell.arm == arm and cell.intermediate]
 
 
+def test_arms_change_only_what_they_say_in_the_trainings_of_their_targets(tmp_path):
+    lora = {"lora": {"rank": 4}, "learning_rate": 0.01, "checkpoint": "last"}
+    arms = {"none": {}, "adapters": {"target_training": lora}, "averaged": {"target_training": {"checkpoint": "average"}},
+            "translated": {"target_training": {"translated": "toy"}}}  # fmt: skip
+    translators = {"toy": {"load": "some/model", "revision": "abc"}}
+    changes = {"contrasts": ["adapters - none"], "controls": [], "translators": translators}
+    plan = planned(own_study(tmp_path, arms, **changes))
+    by_arm = {cell.arm: plan.plan.steps[cell.training] for cell in plan.cells
+              if (cell.target, cell.replicate) == ("pocket-nli", 1)}  # fmt: skip
+    assert by_arm.keys() >= arms.keys()
+    usual = by_arm["none"].arguments
+    for arm in ("adapters", "averaged"):
+        changed = {name for name, value in by_arm[arm].arguments.items() if usual.get(name) != value}
+        assert changed <= {"lora", "recipe", "checkpoint"} and by_arm[arm].inputs == by_arm["none"].inputs
+    assert by_arm["adapters"].arguments["lora"]["rank"] == 4
+    assert by_arm["adapters"].arguments["recipe"] == usual["recipe"] | {"learning_rate": 0.01}
+    assert by_arm["averaged"].arguments["checkpoint"] == "average"
+    into = by_arm["translated"].arguments["tasks"]["pocket-nli"]["languages"]
+    assert into == ["en", *plan.frozen.held_out] and by_arm["translated"].arguments["seed"] == usual["seed"]
+    assert any("not zero-shot" in warning for warning in plan.frozen.warnings)
+
+
 def test_a_translated_arm_trains_on_translations_of_the_anchor_rows(tmp_path):
     arms = {"mt": {"intermediate": "nli", "languages": "far", "count": 2, "translated": "toy"},
             "round": {"intermediate": "nli", "translated": "toy", "pivot": "fr"}}  # fmt: skip

@@ -19,7 +19,7 @@ from xstilts.workflows.kinds import KINDS
 TEXT = Annotated[list[str] | None, typer.Option("--text", help="Column of texts; twice for pairs.")]
 MODEL = Annotated[Path, typer.Argument(help="The folder of a model that `train` wrote.")]
 PATTERN = "Labelled rows to score on: a path in which {lang} stands for the language, or a file with a column of it."
-ARMS = "Trainings to compare, with commas: none, TASK[@STRATEGY[:COUNT]], translate, shots, or several with +."
+ARMS = "Trainings to compare, with commas: none, TASK[@STRATEGY[:COUNT]], translate, shots, lora, …, or several with +."
 
 
 @app.command(

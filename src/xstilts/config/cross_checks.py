@@ -105,9 +105,12 @@ def _arm_mistakes(place: Place, arm: Arm, study: Study, tasks: Tasks) -> Iterato
             yield (*place, "match_updates_of"), f"'{arm.match_updates_of}' has no intermediate training"
         elif arm.independent != longer.independent:
             yield (*place, "match_updates_of"), f"needs the same `independent` as '{arm.match_updates_of}'"
-    scored = {name: target.test for name, target in study.targets_of(str(place[1])).items() if target.training}
-    if arm.shots and (leaking := [name for name, split in scored.items() if split == arm.shots]):
-        yield (*place, "shots"), f"trains on the {arm.shots} split, on which target '{leaking[0]}' is scored"
+    changes, below = arm.target_training, (*place, "target_training")
+    for name, target in study.targets_of(str(place[1])).items():
+        if target.training and changes.shots == target.test:
+            yield (*below, "shots"), f"trains on the {changes.shots} split, on which target '{name}' is scored"
+        if target.training and not any(_setting_mistakes(below, target.training, study, tasks)):
+            yield from _setting_mistakes(below, changes.applied_to(target.training), study, tasks)
     types = {tasks[target.task].type for target in study.targets.values() if target.task in tasks}
     if arm.mask_column and types:
         columns = sorted({column for kind in types & SCORED.keys() for column in SCORED[kind].MASKABLE})
@@ -127,7 +130,9 @@ def _encoder_mistakes(place: Place, encoder: Encoder, study: Study, tasks: Tasks
             return
     model_type = config.get("model_type", "") if isinstance(config, dict) else ""
     trainings = [*study.intermediate.values(), *(target.training for target in study.targets.values())]
-    if model_type and model_type not in WITH_LORA and any(training and training.lora for training in trainings):
+    adapters = [training.lora for training in trainings if training]
+    adapters += [arm.target_training.lora for arm in study.arms.values()]
+    if model_type and model_type not in WITH_LORA and any(adapters):
         from xstilts.models.lora import adapted_layers  # imports torch, as below
 
         try:

@@ -27,7 +27,7 @@ from xstilts.config.fields import (
     reference,
 )
 from xstilts.config.messages import unknown
-from xstilts.config.trainings import Checkpoint, Encoder, Training, Translator
+from xstilts.config.trainings import Checkpoint, Encoder, TargetTraining, Training, Translator
 from xstilts.tasks.data_source import Entry
 from xstilts.tasks.task import Task
 
@@ -105,9 +105,7 @@ class MixedText(Entry):
 class Arm(Checked):
     """What happens between the encoder and the target task: an intermediate training and its languages, or nothing.
 
-    replicates: the most that the arm has, if the study has more. translate_train: the translator of the targets'
-    training examples into held-out languages. shots: the split of labelled examples in held-out languages that are
-    added to the targets' trainings. Arms with either are not zero-shot.
+    replicates: the most that the arm has, if the study has more.
     """
 
     intermediate: TrainingName = ""
@@ -125,13 +123,12 @@ class Arm(Checked):
     translated: TranslatorName = ""
     pivot: Annotated[str, checked(lambda code, names: language_messages(code, names) if code else ())] = ""
     scores: str = ""
-    translate_train: TranslatorName = ""
-    shots: str = ""
+    target_training: TargetTraining = TargetTraining()
 
     def rules(self) -> Rules:
         changed = {name for name, field in Arm.model_fields.items() if getattr(self, name) != field.default}
         if not self.intermediate:
-            of_targets = {"mask_column", "match_updates_of", "translate_train", "shots"}
+            of_targets = {"mask_column", "match_updates_of", "target_training"}
             idle = sorted(changed - of_targets - {"replicates", "role", "independent"})
             return [(True, name, "needs `intermediate`, the training that it changes") for name in idle]
         fixed = sorted(changed & {"count", "exact"}) if self.languages in ("english", "all", "given") else ()

@@ -118,3 +118,25 @@ class Training(Checked):
             ("cap" in given and self.sampling != "capped", "cap", "needs `sampling: capped`"),
             (len(self.mixture) == 1, "mixture", "has one part: name that training in the arm, or add another part"),
         ]
+
+
+class TargetTraining(Entry):
+    """What an arm changes in the trainings of its targets, which every other arm has as the targets say.
+
+    translated: the translator of training examples into held-out languages; shots: the split of labelled examples in
+    held-out languages that are added. Arms with either are not zero-shot.
+    """
+
+    translated: TranslatorName = ""
+    shots: str = ""
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    lora: Lora | None = None
+    class_weights: Literal["balanced"] | None = None
+    checkpoint: Checkpoint | None = None
+
+    def applied_to(self, training: Training) -> Training:
+        """A target's training with these settings."""
+        changes: dict[str, Any] = {name: getattr(self, name) for name in ("lora", "class_weights", "checkpoint")}
+        if self.learning_rate:
+            changes["recipe"] = training.recipe.model_copy(update={"learning_rate": self.learning_rate})
+        return training.model_copy(update={name: value for name, value in changes.items() if value})

@@ -52,9 +52,9 @@ def scope(result: Result) -> list[str]:
 
 def not_zero_shot(result: Result) -> str:
     """The arms that are trained in held-out languages on purpose, as an exception to a statement; "" without any."""
-    kinds = {"translate_train": "machine translations", "shots": "labelled examples"}
-    arms = result["study"]["arms"].items()
-    named = [f"'{arm}' ({kinds[key]})" for arm, settings in arms for key in kinds if settings.get(key)]
+    kinds = {"translated": "machine translations", "shots": "labelled examples"}
+    changes = {arm: settings.get("target_training", {}) for arm, settings in result["study"]["arms"].items()}
+    named = [f"'{arm}' ({kinds[key]})" for arm, settings in changes.items() for key in kinds if settings.get(key)]
     return f", except {' and '.join(named)}" if named else ""
 
 

@@ -150,16 +150,18 @@ def design_warnings(study: Study, tasks: dict[str, Task], split: Split, sources:
         if lacking and not arm.given:
             yield f"arm '{name}' leaves out {', '.join(lacking)}: its translator '{arm.translated}' lacks them"
     for name, arm in study.arms.items():
-        kinds = {"machine translations into": arm.translate_train, f"the split '{arm.shots}' in": arm.shots}
+        translator, shots = arm.target_training.translated, arm.target_training.shots
+        kinds = {"machine translations into": translator, f"the split '{shots}' in": shots}
         if extra := " and ".join(kind for kind, given in kinds.items() if given):
             yield f"arm '{name}' trains on {extra} held-out languages: its scores are not zero-shot"
         trained = [tasks[entry.training.task] for entry in study.targets_of(name).values() if entry.training]
-        for task in trained if arm.translate_train else ():
-            wanted = [code for code in split.held_out if code in task.languages]
-            if lacking := [code for code in wanted if code not in translated_targets(study, arm, task, split.held_out)]:
+        for task in trained if translator else ():
+            known = translated_targets(study, translator, task, split.held_out)
+            wanted = task.languages or split.held_out
+            if lacking := [code for code in split.held_out if code in wanted and code not in known]:
                 what = f"arm '{name}' has no translations of '{task.name}' into {', '.join(lacking)}"
-                yield f"{what}: its translator '{arm.translate_train}' lacks them"
-    translators = (text for arm in study.arms.values() for text in (arm.translated, arm.translate_train))
+                yield f"{what}: its translator '{translator}' lacks them"
+    translators = (text for arm in study.arms.values() for text in (arm.translated, arm.target_training.translated))
     for name in dict.fromkeys(filter(None, translators)):
         if known_targets(study.translators[name].load) is None:
             why = "its languages are not known before it is loaded"

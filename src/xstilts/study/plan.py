@@ -106,12 +106,13 @@ def _intermediate(result: StudyPlan, name: str, base: str, randomness: str, cell
 def _target_training(
     result: StudyPlan, target: str, model: str, seed: int, label: str, arm: Arm, longer: str = ""
 ) -> str:
-    """The step that trains a model on a target task in the anchor language, by as many updates more as `longer` has,
-    with translations or shots if the arm has them; raises XstiltsError if no held-out language has examples for the
-    target's oracle."""
+    """The step that trains a model on a target task in the anchor language, as the target says and the arm changes it,
+    by as many updates more as `longer` has; raises XstiltsError if no held-out language has examples for the target's
+    oracle."""
     frozen, entry = result.frozen, result.frozen.study.targets[target]
-    training, anchor = entry.training, frozen.study.languages.anchor
-    assert training is not None
+    assert entry.training is not None
+    arm_changes, anchor = arm.target_training, frozen.study.languages.anchor
+    training = arm_changes.applied_to(entry.training)
     task, scored = frozen.tasks[training.task], frozen.task_of(target)
     inputs = {
         "encoder": model,
@@ -131,16 +132,16 @@ def _target_training(
         inputs["longer"] = longer
     changes: dict[str, Any] = {"mask_column": arm.mask_column, "oracle": oracle}
     languages: tuple[str, ...] = (anchor,)
-    if arm.translate_train:  # each example once, in one of the languages: as many as without translations
-        languages = (anchor, *translated_targets(frozen.study, arm, task, frozen.held_out))
+    if translator := arm_changes.translated:  # each example once, in one of the languages: as many as without
+        languages = (anchor, *translated_targets(frozen.study, translator, task, frozen.held_out))
         for code in languages[1:]:
-            inputs[f"train.{task.name}.{code}"] = _translated(result, arm.translate_train, task, training.train, code)
+            inputs[f"train.{task.name}.{code}"] = _translated(result, translator, task, training.train, code)
     tasks = {task.name: _task_arguments(task, training, languages, 1.0)}
-    if arm.translate_train:
+    if translator:
         tasks[task.name]["task"]["parallel"] = True
-    if arm.shots:
-        changes["shots"] = list(available(task, arm.shots, frozen.held_out, frozen.data, frozen.tasks))
-        inputs |= {f"shots.{code}": result.examples_step(task, arm.shots, code) for code in changes["shots"]}
+    if shots := arm_changes.shots:
+        changes["shots"] = list(available(task, shots, frozen.held_out, frozen.data, frozen.tasks))
+        inputs |= {f"shots.{code}": result.examples_step(task, shots, code) for code in changes["shots"]}
     return _fine_tune(result, training, label, inputs, seed, tasks=tasks, **changes)
 
 

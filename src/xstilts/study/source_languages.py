@@ -103,10 +103,10 @@ def translatable(study: Study, arm: Arm, split: Split) -> tuple[str, ...]:
     return tuple(code for code in side_of(split, arm) if known is None or language(code).code in known)
 
 
-def translated_targets(study: Study, arm: Arm, task: Task, held_out: tuple[str, ...]) -> tuple[str, ...]:
-    """The held-out languages into which an arm's `translate_train` translates the training examples of a task."""
-    known = known_targets(study.translators[arm.translate_train].load)
-    of_task = [code for code in held_out if code in task.languages]
+def translated_targets(study: Study, translator: str, task: Task, held_out: tuple[str, ...]) -> tuple[str, ...]:
+    """The held-out languages of a task into which a translator of the study is not known not to translate."""
+    known = known_targets(study.translators[translator].load)
+    of_task = [code for code in held_out if not task.languages or code in task.languages]
     return tuple(code for code in of_task if known is None or language(code).code in known)
 
 
@@ -114,18 +114,19 @@ def _check_target_data(
     study: Study, name: str, arm: Arm, tasks: dict[str, Task], split: Split, data: Path | None
 ) -> None:
     """Raises XstiltsError if a target has no held-out language to translate into, or no shots, and the arm needs it."""
+    translator, shots = arm.target_training.translated, arm.target_training.shots
     for target, entry in study.targets_of(name).items():
         if not entry.training:
             continue
         task = tasks[entry.training.task]
-        if arm.translate_train:
+        if translator:
             check_type(task)
-            if not translated_targets(study, arm, task, split.held_out):
+            if not translated_targets(study, translator, task, split.held_out):
                 what = f"arm '{name}': nothing to translate into for target '{target}'"
-                why = f"'{arm.translate_train}' translates into none of its held-out languages"
+                why = f"'{translator}' translates into none of its held-out languages"
                 raise XstiltsError("bad-setting", what, why, "give the study another translator")
-        if arm.shots and not available(task, arm.shots, split.held_out, data, tasks):
-            what = f"arm '{name}': target '{target}' has no '{arm.shots}' examples in a held-out language"
+        if shots and not available(task, shots, split.held_out, data, tasks):
+            what = f"arm '{name}': target '{target}' has no '{shots}' examples in a held-out language"
             raise XstiltsError(
                 "bad-setting", what, "the arm trains on them", "name another split, or leave `shots` out"
             )

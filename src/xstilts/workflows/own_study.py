@@ -15,6 +15,7 @@ from xstilts.errors import XstiltsError
 from xstilts.tasks.task import find_task
 from xstilts.workflows.kinds import KINDS
 
+Row = dict[str, Any]
 OWN = "own"
 """The name of the person's task in its study."""
 DEFAULT_ENCODER = "intfloat/multilingual-e5-small@fd1525a9fd15316a2d503bf26ab031a61d056e98"
@@ -26,10 +27,16 @@ DEFAULT_TRANSLATOR = "facebook/m2m100_418M"
 """A translator between 100 languages with 418 million weights, whose licence (MIT) allows any use."""
 BATCH_SIZE, INTERMEDIATE_EXAMPLES = 32, 10_000
 STRATEGIES = ("near", "far", "diverse", "random", "stratified", "all")
-TARGET_DATA = {"translate": {"translate_train": "translator"}, "shots": {"shots": "shots"}}
-"""Parts of an arm that add data in the languages of the model → its settings."""
+CHANGES: dict[str, Row] = {
+    "translate": {"translated": "translator"},
+    "shots": {"shots": "shots"},
+    "lora": {"lora": {}},
+    "balanced": {"class_weights": "balanced"},
+    "best": {"checkpoint": "best"},
+    "average": {"checkpoint": "average"},
+}
+"""Parts of an arm that change the training on the person's rows → settings of its `target_training`."""
 SPLITS = ("train", "validation", "test", "shots")
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -69,20 +76,23 @@ def own_study(name: str, task: Row, language: str, rows: int, wishes: Wishes) ->
     (['mnli - none'], 10)
     """
     encoder = _place(wishes.encoder or DEFAULT_ENCODER)
-    rate = wishes.learning_rate or default_rate(shape_of(encoder["load"]).hidden, wishes.lora)
+    hidden = shape_of(encoder["load"]).hidden
+    rate = wishes.learning_rate or default_rate(hidden, wishes.lora)
     recipe = {"learning_rate": rate, "warmup": 0.1, "weight_decay": 0.01}
     common = {"batch_size": wishes.batch_size, "recipe": recipe} | ({"lora": {}} if wishes.lora else {})
     arms = {text: parse_arm(text) for text in wishes.arms}
     intermediate: Row = {}
     pool: list[str] = []
     for arm in arms.values():
+        if "lora" in arm.get("target_training", {}):
+            arm["target_training"]["learning_rate"] = wishes.learning_rate or default_rate(hidden, lora=True)
         if task_name := arm.get("intermediate", ""):
             examples = wishes.examples or INTERMEDIATE_EXAMPLES
             epochs = wishes.epochs or epochs_for(examples, wishes.batch_size)
             intermediate[task_name] = {"task": task_name, "examples": examples, "epochs": epochs, **common}
             pool += [code for code in find_task(task_name).languages if code not in (language, *wishes.languages)]
     pool = list(dict.fromkeys(pool)) if any("languages" in arm for arm in arms.values()) else []
-    first, translates = wishes.arms[0], any("translate_train" in arm for arm in arms.values())
+    first, translates = wishes.arms[0], any("translated" in arm.get("target_training", {}) for arm in arms.values())
     epochs = wishes.epochs or epochs_for(rows, wishes.batch_size)
     weights = {"class_weights": wishes.class_weights} if wishes.class_weights else {}
     return {
@@ -158,19 +168,20 @@ def write_examples(folder: Path, splits: Mapping[tuple[str, str], pa.Table]) -> 
 def parse_arm(text: str) -> Row:
     """The settings of an arm.
 
-    An arm is written as parts with `+` between them: `none` or `TASK[@STRATEGY[:COUNT]]`, `translate` (training rows
-    are machine-translated into the languages of the model) and `shots` (labelled rows in these languages are added).
+    An arm is written as parts with `+` between them: `none` or `TASK[@STRATEGY[:COUNT]]`, and changes of the training
+    on the person's rows: `translate` (these are machine-translated into the languages of the model), `shots` (labelled
+    rows in these languages are added), `lora`, `balanced` (class weights), and `best` or `average` (checkpoint).
 
     >>> parse_arm("mnli_translated@far:2")
     {'intermediate': 'mnli_translated', 'languages': 'far', 'count': 2}
     >>> parse_arm("none+shots")
-    {'shots': 'shots'}
+    {'target_training': {'shots': 'shots'}}
     """
     arm: Row = {}
     for part in text.split("+"):
         task, _, strategy = part.partition("@")
-        if part in TARGET_DATA:
-            arm |= TARGET_DATA[part]
+        if part in CHANGES:
+            arm["target_training"] = arm.get("target_training", {}) | CHANGES[part]
         elif "intermediate" in arm:
             what, hint = f"cannot read the arm '{text}'", "write for example mnli+shots"
             raise XstiltsError("bad-argument", what, "an arm has one intermediate task", hint)
