@@ -41,8 +41,8 @@ def trainings(plan, arm):
 
 def test_arms_change_only_what_they_say_in_the_trainings_of_their_targets(tmp_path):
     lora = {"lora": {"rank": 4}, "learning_rate": 0.01, "checkpoint": "last"}
-    arms = {"none": {}, "adapters": {"target_training": lora}, "averaged": {"target_training": {"checkpoint": "average"}},
-            "translated": {"target_training": {"translated": "toy"}}}  # fmt: skip
+    settings = {"adapters": lora, "averaged": {"checkpoint": "average"}, "translated": {"translated": "toy"}}
+    arms = {"none": {}, **{name: {"target_training": changes} for name, changes in settings.items()}}
     translators = {"toy": {"load": "some/model", "revision": "abc"}}
     changes = {"contrasts": ["adapters - none"], "controls": [], "translators": translators}
     plan = planned(own_study(tmp_path, arms, **changes))

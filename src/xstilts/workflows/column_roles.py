@@ -177,7 +177,8 @@ def _classes(table: pa.Table, texts: list[str], labels: list[str], kind: str | N
     if len(texts) > 2 or (kind in ("classification", "pair") and len(texts) != 1 + (kind == "pair")):
         why = f"a task of the kind '{kind or 'pair'}' has {1 if kind == 'classification' else 2} of them"
         hint = "give --text once, or twice for pairs of texts"
-        raise XstiltsError("bad-argument", f"{len(texts)} columns of texts: {', '.join(texts)}", why, hint)
+        what = f"{len(texts)} column{'s' * (len(texts) != 1)} of texts: {', '.join(texts)}"
+        raise XstiltsError("bad-argument", what, why, hint)
     if not labels:
         labels, others["label"] = _find_labels(table, {other, *texts})
     for name in (*texts, *(labels if kind in ("classification", "pair") else ())):

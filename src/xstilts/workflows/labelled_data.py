@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from xstilts.errors import XstiltsError
 from xstilts.languages import language
-from xstilts.workflows.columns import understand
+from xstilts.workflows.column_roles import columns_of
+from xstilts.workflows.columns import OwnTask, understand
 from xstilts.workflows.own_data import read_table
 from xstilts.workflows.row_languages import find_language_column
 
@@ -35,7 +36,7 @@ def labelled(
     codes = [*languages, *filter(None, [also])]
     for code, data in _by_language(source, codes).items():
         given = code or _language_without_name(data, languages)
-        own = understand(data, kind=kind, columns=columns, labels=labels, language=given)
+        own = _understood(data, kind, columns, labels, given)
         if own.columns != columns:
             named = ", ".join(f"{role} ← {name}" for role, name in own.columns.items())
             notes.append(f"columns of the rows in {code or 'other languages'}: {named}")
@@ -50,6 +51,20 @@ def labelled(
         why, hint = f"the languages are {', '.join(codes)}", "name the column of languages `language`, or use {lang}"
         raise XstiltsError("missing-file", "there are no labelled rows in these languages", why, hint)
     return {code: tables[code] for code in codes if code in tables}, notes
+
+
+def _understood(
+    table: pa.Table, kind: str, columns: Mapping[str, str], labels: Sequence[str], given: str | None
+) -> OwnTask:
+    """The rows of a table as those of the training data; raises XstiltsError if it has no columns for them."""
+    try:
+        return understand(table, kind=kind, columns=columns, labels=labels, language=given)
+    except XstiltsError as error:
+        if error.kind != "bad-argument":
+            raise
+        what = f"the labelled rows lack the columns {', '.join(columns.values())}"
+        hint = "name them in the first line, as in the training data"
+        raise XstiltsError("bad-argument", what, columns_of(table), hint) from None
 
 
 def _language_without_name(table: pa.Table, languages: Sequence[str]) -> str | None:
