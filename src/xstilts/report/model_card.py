@@ -110,8 +110,8 @@ def _purpose(facts: Facts, study: Facts) -> str:
     encoder = published(study["encoders"]["encoder"]["load"])
     purpose = PURPOSES[facts["kind"]].format(labels + more)
     trained = language(facts["language"]).name
-    text = f"{purpose} Trained on {trained} data for use in {_names(facts['for'])}; the encoder is "
-    text += f"{visible(encoder.name)}."
+    for_ = _names(facts["for"]) if len(facts["for"]) <= 10 else f"{len(facts['for'])} languages"
+    text = f"{purpose} Trained on {trained} data for use in {for_}; the encoder is {visible(encoder.name)}."
     if not encoder.languages:
         return f"{text} The languages of its pretraining are not known here."
     unseen = [code for code in facts["for"] if code not in encoder.languages]
