@@ -25,7 +25,7 @@ import transformers
 from bench_training import now, write
 from xstilts import load
 from xstilts.models.hardware import choose_precision
-from xstilts.workflows.own_data import read_table
+from xstilts.workflows.user_data.tables import read_table
 from xstilts.workflows.predict_file import predict_file
 
 BATCH, NOTED = 32, 100_000

@@ -12,7 +12,7 @@ from support import invoke
 from xstilts import compare
 from xstilts.errors import XstiltsError
 from xstilts.workflows.compare_files import compare_files
-from xstilts.workflows.prediction_files import read_names, split_arguments
+from xstilts.workflows.predictions.prediction_files import read_names, split_arguments
 
 GOLD = [
     (["John", "Lewis", "alizaliwa", "Troy", "."], ["B-PER", "I-PER", "O", "B-LOC", "O"]),

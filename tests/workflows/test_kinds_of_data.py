@@ -163,7 +163,9 @@ def test_translated_training_data_are_an_arm(tmp_path, encoder_folder):
     study = json.loads((tmp_path / "model" / "xstilts.json").read_text())
     assert study["contrasts"] == ["translate - none"] and set(model.scores) == {"de", "fr"}
     steps = [json.loads(line) for line in (tmp_path / "model" / "run" / "steps.jsonl").read_text().splitlines()]
-    assert {"translate own train into de", "translate own train into fr"} <= {step["label"] for step in steps}
+    assert {"translate user-task train into de", "translate user-task train into fr"} <= {
+        step["label"] for step in steps
+    }
     assert "machine translations" in (tmp_path / "model" / "run" / "report.html").read_text()
 
 

@@ -11,8 +11,8 @@ import xstilts
 from support import invoke
 from xstilts.config.load import load_study
 from xstilts.errors import XstiltsError
-from xstilts.workflows.own_study import DEFAULT_ENCODER, Wishes, own_study, own_task, parse_arm
 from xstilts.workflows.predict_file import predict_file
+from xstilts.workflows.user_study import DEFAULT_ENCODER, Wishes, parse_arm, user_study, user_task
 
 WORDS = {"good": "the king sees a house", "bad": "the wall was old and cold"}
 FAST = {"epochs": 2, "learning_rate": 1e-3, "device": "cpu", "jobs": 1}
@@ -32,7 +32,7 @@ def write(path, records):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, encoder_folder):
     """A model, the folder that it was trained in, and what `train` said."""
-    folder, said = tmp_path_factory.mktemp("own"), []
+    folder, said = tmp_path_factory.mktemp("user-task"), []
     for code in ("sw", "tr"):
         write(folder / f"test-{code}.csv", rows(12, start=100))
     model = xstilts.train(
@@ -166,14 +166,14 @@ def test_arms_that_cannot_be_read(arm, kind):
 
 def test_a_study_of_own_data_loads_with_every_form_of_arm(tmp_path):
     wishes = Wishes(("sw", "th"), ("none", "mnli", "mnli_translated@far:2"), DEFAULT_ENCODER, seeds=3)
-    task = own_task("pair", ("no", "yes"), ("text_a", "text_b", "label"), ("en", "sw", "th"))
-    study = own_study("My reviews!", task, "en", 500, wishes)
+    task = user_task("pair", ("no", "yes"), ("text_a", "text_b", "label"), ("en", "sw", "th"))
+    study = user_study("My reviews!", task, "en", 500, wishes)
     (tmp_path / "xstilts.json").write_text(json.dumps(study))
     loaded = load_study(str(tmp_path / "xstilts.json"))
     assert loaded.name == "my-reviews" and loaded.arms["mnli_translated@far:2"].count == 2
     assert set(loaded.languages.always_held_out) == {"sw", "th"} and "en" not in loaded.languages.candidates
     with pytest.raises(XstiltsError) as caught:
-        own_task("classification", ("-1", "1"), ("text_a", "label"), ("en",))
+        user_task("classification", ("-1", "1"), ("text_a", "label"), ("en",))
     assert caught.value.kind == "bad-row"
 
 
@@ -183,7 +183,7 @@ def test_adapters_class_weights_and_checkpoints_are_settings_of_the_study(tmp_pa
         rows(30), ["sw"], tmp_path / "model", encoder=str(encoder_folder("bert")), store=tmp_path / "store", lora=True,
         class_weights="balanced", checkpoint="best", **FAST,
     )  # fmt: skip
-    training = load_study(str(tmp_path / "model" / "xstilts.json")).targets["own"].training
+    training = load_study(str(tmp_path / "model" / "xstilts.json")).targets["user-task"].training
     assert training.lora and training.class_weights == "balanced" and training.recipe.learning_rate == 1e-3
     assert xstilts.load(tmp_path / "model").predict(["the king"]) == model.predict(["the king"])
     with pytest.raises(XstiltsError) as caught:

@@ -56,7 +56,7 @@ def compare(
 ) -> None:
     """Compare predictions of two systems, from any tool: scores, intervals and verdicts per language and overall."""
     from xstilts.workflows.compare_files import compare_files
-    from xstilts.workflows.prediction_files import split_arguments
+    from xstilts.workflows.predictions.prediction_files import split_arguments
 
     left, right = split_arguments(predictions)
     mapping = _pairs(columns) | ({"cluster": clusters} if clusters else {})

@@ -14,7 +14,7 @@ from rich.console import Console
 from xstilts.cli import options
 from xstilts.cli.root import app
 from xstilts.report.console import clock, emit, interval, number, print_table, say
-from xstilts.workflows.kinds import KINDS
+from xstilts.workflows.user_data.kinds import KINDS
 
 TEXT = Annotated[list[str] | None, typer.Option("--text", help="Column of texts; twice for pairs.")]
 MODEL = Annotated[Path, typer.Argument(help="The folder of a model that `train` wrote.")]
@@ -83,9 +83,10 @@ def train(
     from xstilts.cli.progress import Watcher
     from xstilts.engine import Store
     from xstilts.study.executors import local_executor
-    from xstilts.workflows.own_study import DEFAULT_ENCODER, Wishes
-    from xstilts.workflows.row_languages import codes_of
-    from xstilts.workflows.train import chosen_arms, estimate, finish, prepare
+    from xstilts.workflows.prepare_training import chosen_arms, estimate, prepare
+    from xstilts.workflows.trained_model import finish
+    from xstilts.workflows.user_data.row_languages import codes_of
+    from xstilts.workflows.user_study import DEFAULT_ENCODER, Wishes
 
     console = Console(stderr=as_json)
     arms = chosen_arms(_listed(compare), intermediate, sources, shots is not None)

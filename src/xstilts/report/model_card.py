@@ -180,7 +180,7 @@ def _training(facts: Facts, study: Facts) -> str:
 
 
 def _licences(facts: Facts) -> str:
-    names = {"own": "training data"}
+    names = {"user-task": "training data"}
     rows = [f"| {names.get(name, visible(name))} | {visible(text) or 'not stated'} |"
             for name, text in facts["licences"].items()]  # fmt: skip
     lines = ["| made from | licence |", "|---|---|", *rows]

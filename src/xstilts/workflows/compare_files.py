@@ -14,11 +14,11 @@ from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.runs.score_table import ScoreTable, score_table
 from xstilts.tasks.task_types import SCORED
 from xstilts.workflows.compare import Difference, check_margin, judged
-from xstilts.workflows.gold_differences import Options, TaskItems, check_labels, constant_prediction
-from xstilts.workflows.prediction_files import Paths, list_files, read_names, system_names
-from xstilts.workflows.prediction_formats import COLUMNS
-from xstilts.workflows.prediction_matching import match_predictions, pair_seeds
-from xstilts.workflows.xtreme_predictions import match_xtreme
+from xstilts.workflows.predictions.gold_differences import Options, TaskItems, check_labels, constant_prediction
+from xstilts.workflows.predictions.prediction_files import Paths, list_files, read_names, system_names
+from xstilts.workflows.predictions.prediction_formats import COLUMNS
+from xstilts.workflows.predictions.prediction_matching import match_predictions, pair_seeds
+from xstilts.workflows.predictions.xtreme_predictions import match_xtreme
 
 TASK_TYPES = ("classification", "multilabel", "tagging", "qa")
 NEEDS_SCORES = "calibration_error"

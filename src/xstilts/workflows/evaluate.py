@@ -12,9 +12,9 @@ from xstilts.evaluation.item_intervals import score_with_interval
 from xstilts.languages import language
 from xstilts.tasks.task_types import FINE_TUNED
 from xstilts.workflows.evaluate_task import baseline_of_halves, evaluate_task
-from xstilts.workflows.labelled_data import LabelledData, labelled
 from xstilts.workflows.model import DATA, RUN, Model, load
 from xstilts.workflows.model_inputs import examples_table
+from xstilts.workflows.user_data.labelled_data import LabelledData, labelled
 
 
 def evaluate(

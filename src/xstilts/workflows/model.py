@@ -13,8 +13,8 @@ from xstilts.languages import language
 from xstilts.tasks.qa import withhold
 from xstilts.tasks.task import Task
 from xstilts.tasks.task_types import FINE_TUNED, TaskType
-from xstilts.workflows.kinds import KINDS
 from xstilts.workflows.model_inputs import cells_of_values, examples_table, prediction_rows
+from xstilts.workflows.user_data.kinds import KINDS
 
 STUDY, FACTS, CARD = "xstilts.json", "metrics.json", "README.md"
 """The study that a model comes from, what is known of it, and its card."""

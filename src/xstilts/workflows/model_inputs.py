@@ -8,8 +8,8 @@ import pyarrow as pa
 from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.tasks.task_types import READ
 from xstilts.translation.projection import words
-from xstilts.workflows.column_roles import is_text
-from xstilts.workflows.task_examples import Cells, cells_of
+from xstilts.workflows.user_data.column_roles import is_text
+from xstilts.workflows.user_data.task_examples import Cells, cells_of
 
 Row = dict[str, Any]
 LISTS = ("tokens", "choices")

@@ -11,7 +11,7 @@ from xstilts.errors import XstiltsError
 from xstilts.languages import language
 from xstilts.workflows.model import Model
 from xstilts.workflows.model_inputs import cells_of_table, columns_for, examples_table, prediction_rows
-from xstilts.workflows.own_data import read_batches
+from xstilts.workflows.user_data.tables import read_batches
 
 BATCH = 4096
 """Rows that are read, sorted by length and predicted together."""

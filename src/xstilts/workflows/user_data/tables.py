@@ -15,7 +15,7 @@ from xstilts.data.record_formats import Item, invalid_text
 from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.tasks.data_source import FileSource
 from xstilts.tasks.task import BadRow, Record
-from xstilts.workflows.text_files import decode_lines, is_tagged, lines_of, table_rows
+from xstilts.workflows.user_data.text_files import decode_lines, is_tagged, lines_of, table_rows
 
 BATCH = 10_000
 TAGGED = pa.schema([("tokens", pa.list_(pa.string())), ("tags", pa.list_(pa.string()))])

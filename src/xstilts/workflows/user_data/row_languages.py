@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.languages import language
-from xstilts.workflows.column_roles import LANGUAGES, by_name, columns_of, word
+from xstilts.workflows.user_data.column_roles import LANGUAGES, by_name, columns_of, word
 
 OPTION = "(--language COLUMN|CODE)"
 SAMPLE, LETTERS = 1000, 100

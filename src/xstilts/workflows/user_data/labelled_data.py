@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 
 from xstilts.errors import XstiltsError
 from xstilts.languages import language
-from xstilts.workflows.column_roles import columns_of
-from xstilts.workflows.columns import OwnTask, understand
-from xstilts.workflows.own_data import read_table
-from xstilts.workflows.row_languages import find_language_column
+from xstilts.workflows.user_data.column_roles import columns_of
+from xstilts.workflows.user_data.row_languages import find_language_column
+from xstilts.workflows.user_data.tables import read_table
+from xstilts.workflows.user_data.user_task import UserTask, understand
 
 LabelledData = Any
 """A pattern of file names with `{lang}`, a mapping of languages to data, data with a column of languages, or None."""
@@ -55,7 +55,7 @@ def labelled(
 
 def _understood(
     table: pa.Table, kind: str, columns: Mapping[str, str], labels: Sequence[str], given: str | None
-) -> OwnTask:
+) -> UserTask:
     """The rows of a table as those of the training data; raises XstiltsError if it has no columns for them."""
     try:
         return understand(table, kind=kind, columns=columns, labels=labels, language=given)

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from xstilts.errors import XstiltsError
-from xstilts.workflows.columns import describe_duplicates, duplicates, split, understand
-from xstilts.workflows.own_data import read_table
+from xstilts.workflows.user_data.tables import read_table
+from xstilts.workflows.user_data.user_task import describe_duplicates, duplicates, split, understand
 
 N = 24
 TEXT = [f"A review that is number {i}" for i in range(N)]

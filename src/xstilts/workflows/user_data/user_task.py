@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 
 from xstilts.errors import XstiltsError
 from xstilts.randomness import generator
-from xstilts.workflows.column_roles import Roles, find_roles, known_roles
-from xstilts.workflows.kinds import KINDS
-from xstilts.workflows.row_languages import find_language_column, row_languages
-from xstilts.workflows.task_examples import (
+from xstilts.workflows.user_data.column_roles import Roles, find_roles, known_roles
+from xstilts.workflows.user_data.kinds import KINDS
+from xstilts.workflows.user_data.row_languages import find_language_column, row_languages
+from xstilts.workflows.user_data.task_examples import (
     MIN_ROWS,
     cells_of,
     check_enough,
@@ -30,7 +30,7 @@ MAJORITY = 0.9
 
 
 @dataclass(frozen=True)
-class OwnTask:
+class UserTask:
     """A table understood as a task.
 
     kind: classification, pair, multilabel, tagging, qa or choice. columns: columns of the task → those of the data,
@@ -58,7 +58,7 @@ def understand(
     kind: str | None = None,
     labels: Sequence[str] | None = None,
     columns: Mapping[str, str] | None = None,
-) -> OwnTask:
+) -> UserTask:
     """Infer what kind of task a table holds, in which columns, and make its examples.
 
     Args:
@@ -68,7 +68,7 @@ def understand(
         language: the column of languages, or the language of all rows.
         kind: the kind of task.
         labels: the label words that rows may have, for test data: these need not be enough to train on.
-        columns: those of other data of the task, as an `OwnTask` has them, and used if this table has them too.
+        columns: those of other data of the task, as an `UserTask` has them, and used if this table has them too.
 
     Rows without a text or a label are left out and counted in the notes. Raises XstiltsError if a column is missing or
     unclear, if labels cannot be learned (one label, a label of one row, over 1000 labels), or if rows are too few.
@@ -106,7 +106,7 @@ def understand(
     notes = [*_role_notes(roles, words), *id_notes, *language_notes, *more_notes]
     lacking = {"text": len(table) - len(full), "label": len(full) - len(used)}
     notes += [f"left out: {counted(count, 'row')} without a {what}" for what, count in lacking.items() if count]
-    return OwnTask(
+    return UserTask(
         roles.kind,
         {role: ",".join(names) for role, names in roles.columns.items()},
         words,

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xstilts.errors import XstiltsError, did_you_mean
-from xstilts.workflows.kinds import KINDS
+from xstilts.workflows.user_data.kinds import KINDS
 
 MAX_LABELS = 1000
 FEW_LABELS = 50

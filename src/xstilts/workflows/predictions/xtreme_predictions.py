@@ -9,9 +9,9 @@ from xstilts.evaluation.layout import all_mistakes, check_folders, read_both
 from xstilts.tasks.task import catalogue
 from xstilts.tasks.task_types import main_metric
 from xstilts.tasks.xtreme import TARGETS
-from xstilts.workflows.gold_differences import LanguageItems, Options, TaskItems
-from xstilts.workflows.prediction_files import Paths, PredictionFile
-from xstilts.workflows.prediction_formats import Label
+from xstilts.workflows.predictions.gold_differences import LanguageItems, Options, TaskItems
+from xstilts.workflows.predictions.prediction_files import Paths, PredictionFile
+from xstilts.workflows.predictions.prediction_formats import Label
 
 LAYOUT = "XTREME's layout"
 

@@ -13,10 +13,10 @@ from xstilts.costs.shapes import shape_of
 from xstilts.engine import write_atomically
 from xstilts.errors import XstiltsError
 from xstilts.tasks.task import find_task
-from xstilts.workflows.kinds import KINDS
+from xstilts.workflows.user_data.kinds import KINDS
 
 Row = dict[str, Any]
-OWN = "own"
+USER_TASK = "user-task"
 """The name of the person's task in its study."""
 DEFAULT_ENCODER = "intfloat/multilingual-e5-small@fd1525a9fd15316a2d503bf26ab031a61d056e98"
 """The smallest encoder that transfers: 118 million weights, a download of 471 MB."""
@@ -67,12 +67,12 @@ class Wishes:
     licence: str = ""
 
 
-def own_study(name: str, task: Row, language: str, rows: int, wishes: Wishes) -> Row:
-    """The settings of a study that trains what is wished for on `rows` examples of a person's task, an `own_task`.
+def user_study(name: str, task: Row, language: str, rows: int, wishes: Wishes) -> Row:
+    """The settings of a study that trains what is wished for on `rows` examples of a person's task, an `user_task`.
 
-    >>> task = own_task("classification", ("bad", "good"), ("text_a", "label"), ("en", "sw"))
-    >>> study = own_study("reviews", task, "en", 1000, Wishes(("sw",), ("none", "mnli")))
-    >>> study["contrasts"], study["targets"]["own"]["training"]["epochs"]
+    >>> task = user_task("classification", ("bad", "good"), ("text_a", "label"), ("en", "sw"))
+    >>> study = user_study("reviews", task, "en", 1000, Wishes(("sw",), ("none", "mnli")))
+    >>> study["contrasts"], study["targets"]["user-task"]["training"]["epochs"]
     (['mnli - none'], 10)
     """
     encoder = _place(wishes.encoder or DEFAULT_ENCODER)
@@ -96,7 +96,7 @@ def own_study(name: str, task: Row, language: str, rows: int, wishes: Wishes) ->
     epochs = wishes.epochs or epochs_for(rows, wishes.batch_size)
     weights = {"class_weights": wishes.class_weights} if wishes.class_weights else {}
     return {
-        "name": re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or OWN,
+        "name": re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or USER_TASK,
         "question": f"Which training is best in {', '.join(wishes.languages)}?",
         "seed": wishes.seed,
         "replicates": wishes.seeds,
@@ -111,16 +111,16 @@ def own_study(name: str, task: Row, language: str, rows: int, wishes: Wishes) ->
         },
         "encoders": {"encoder": encoder},
         "translators": {"translator": _place(wishes.translator or DEFAULT_TRANSLATOR)} if translates else {},
-        "tasks": {OWN: task},
+        "tasks": {USER_TASK: task},
         "intermediate": intermediate,
         "arms": arms,
-        "targets": {OWN: {"training": {"epochs": epochs, **common, **weights}}},
-        "primary": [OWN],
+        "targets": {USER_TASK: {"training": {"epochs": epochs, **common, **weights}}},
+        "primary": [USER_TASK],
         "contrasts": [f"{text} - {first}" for text in wishes.arms[1:]],
     }
 
 
-def own_task(
+def user_task(
     kind: str, labels: Sequence[str], columns: Iterable[str], languages: Sequence[str], max_length: int | None = None,
     unanswerable: bool = False, licence: str = "",
 ) -> Row:  # fmt: skip
@@ -154,7 +154,7 @@ def own_task(
 
 
 def write_examples(folder: Path, splits: Mapping[tuple[str, str], pa.Table]) -> None:
-    """Write examples by split and language as the files of `own_task`."""
+    """Write examples by split and language as the files of `user_task`."""
     folder.mkdir(parents=True, exist_ok=True)
     for (split, code), table in splits.items():
         lines = []

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from xstilts.errors import XstiltsError
-from xstilts.workflows.gold_differences import Options, TaskItems, match_items
-from xstilts.workflows.prediction_files import (
+from xstilts.workflows.predictions.gold_differences import Options, TaskItems, match_items
+from xstilts.workflows.predictions.prediction_files import (
     WITH_PATTERN,
     Paths,
     PredictionFile,
@@ -13,7 +13,7 @@ from xstilts.workflows.prediction_files import (
     list_files,
     read_names,
 )
-from xstilts.workflows.prediction_formats import Content, Prediction, read_content
+from xstilts.workflows.predictions.prediction_formats import Content, Prediction, read_content
 
 SHOWN = 3
 """How many differences between gold and predictions an error names."""

@@ -9,8 +9,8 @@ from xstilts.errors import XstiltsError
 from xstilts.tasks.data_source import FileSource
 from xstilts.tasks.task import BadRow, Task
 from xstilts.tasks.task_types import READ, SCHEMAS
-from xstilts.workflows.column_roles import IDS, MAX_LABELS, Roles, by_name, natural, word
-from xstilts.workflows.kinds import KINDS
+from xstilts.workflows.user_data.column_roles import IDS, MAX_LABELS, Roles, by_name, natural, word
+from xstilts.workflows.user_data.kinds import KINDS
 
 MIN_ROWS, MIN_ROWS_PER_LABEL = 10, 2
 Cells = dict[str, list[Any]]

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from xstilts.errors import XstiltsError
-from xstilts.workflows.own_data import read_batches, read_table
+from xstilts.workflows.user_data.tables import read_batches, read_table
 
 ROWS = [{"text": "Nzuri sana", "stars": 5}, {"text": 'Mbaya, "mno"', "stars": 1}, {"text": "ดี\nมาก", "stars": 4}]
 QUOTED = 'text,stars\nNzuri sana,5\n"Mbaya, ""mno""",1\n"ดี\nมาก",4\n'

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from xstilts.errors import XstiltsError
 from xstilts.tasks.task import BETWEEN_LABELS
-from xstilts.workflows.prediction_formats import TAGGED, Content, Label, Prediction
+from xstilts.workflows.predictions.prediction_formats import TAGGED, Content, Label, Prediction
 
 SPAN_TAG = re.compile(r"O|[BIES]-\S+")
 
