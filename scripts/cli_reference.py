@@ -42,7 +42,7 @@ def section(words: tuple[str, ...], command: Any) -> str:
     context = command.make_context(" ".join(("xstilts", *words)), [], resilient_parsing=True)
     parts = [f"## xstilts {' '.join(words)}", command.help]
     records = (param.get_help_record(context) for param in command.params)
-    rows = [cells for cells in records if cells and not cells[0].startswith("--help")]
+    rows = [(name, text.replace("\\[", "[")) for name, text in filter(None, records) if not name.startswith("--help")]
     if rows:
         cleaned = ([re.sub(" +", " ", cell.replace("|", "/")) for cell in cells] for cells in rows)  # | ends a cell
         lines = (f"| `{name}` | {meaning} |" for name, meaning in cleaned)

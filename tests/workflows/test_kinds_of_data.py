@@ -108,7 +108,7 @@ def test_a_file_of_every_kind_is_predicted_as_values_are(trained, tmp_path):
         assert {line["label"] for line in lines} <= {"A", "B"} and all("choice" in line for line in lines)
 
 
-@pytest.mark.parametrize("value", [3, ("a", 1), {"question": "who"}, None, []])
+@pytest.mark.parametrize("value", [3, ("a", 1), {"question": "who"}, None, ["a", None]])
 def test_inputs_of_another_form_are_refused(trained, value):
     _, model, _ = trained
     with pytest.raises(XstiltsError) as caught:
@@ -156,17 +156,17 @@ def test_shots_are_trained_on_listed_and_never_scored(tmp_path, encoder_folder):
 
 def test_translated_training_data_are_an_arm(tmp_path, encoder_folder):
     model = xstilts.train(
-        reviews(30), ["de", "fr"], tmp_path / "model", encoder=str(encoder_folder("bert")),
+        reviews(30), ["de", "fr"], tmp_path / "own", encoder=str(encoder_folder("bert")),
         translator=str(make_translator(tmp_path)), compare=["none", "translate"], seeds=2,
         test=reviews(6, 600, "de") + reviews(6, 700, "fr"), store=tmp_path / "store", **FAST,
     )  # fmt: skip
-    study = json.loads((tmp_path / "model" / "xstilts.json").read_text())
+    study = json.loads((tmp_path / "own" / "xstilts.json").read_text())
     assert study["contrasts"] == ["translate - none"] and set(model.scores) == {"de", "fr"}
-    steps = [json.loads(line) for line in (tmp_path / "model" / "run" / "steps.jsonl").read_text().splitlines()]
+    steps = [json.loads(line) for line in (tmp_path / "own" / "run" / "steps.jsonl").read_text().splitlines()]
     assert {"translate user-task train into de", "translate user-task train into fr"} <= {
         step["label"] for step in steps
     }
-    assert "machine translations" in (tmp_path / "model" / "run" / "report.html").read_text()
+    assert "machine translations" in (tmp_path / "own" / "run" / "report.html").read_text()
 
 
 @pytest.mark.parametrize("rows", [reviews(6, 600), reviews(6, 600, "ja")])

@@ -12,7 +12,7 @@ from support import invoke
 from xstilts.config.load import load_study
 from xstilts.errors import XstiltsError
 from xstilts.workflows.predict_file import predict_file
-from xstilts.workflows.user_study import DEFAULT_ENCODER, Wishes, parse_arm, user_study, user_task
+from xstilts.workflows.user_study import DEFAULT_ENCODER, TrainingOptions, parse_arm, user_study, user_task
 
 WORDS = {"good": "the king sees a house", "bad": "the wall was old and cold"}
 FAST = {"epochs": 2, "learning_rate": 1e-3, "device": "cpu", "jobs": 1}
@@ -165,9 +165,9 @@ def test_arms_that_cannot_be_read(arm, kind):
 
 
 def test_a_study_of_own_data_loads_with_every_form_of_arm(tmp_path):
-    wishes = Wishes(("sw", "th"), ("none", "mnli", "mnli_translated@far:2"), DEFAULT_ENCODER, seeds=3)
+    options = TrainingOptions(("sw", "th"), ("none", "mnli", "mnli_translated@far:2"), DEFAULT_ENCODER, seeds=3)
     task = user_task("pair", ("no", "yes"), ("text_a", "text_b", "label"), ("en", "sw", "th"))
-    study = user_study("My reviews!", task, "en", 500, wishes)
+    study = user_study("My reviews!", task, "en", 500, options)
     (tmp_path / "xstilts.json").write_text(json.dumps(study))
     loaded = load_study(str(tmp_path / "xstilts.json"))
     assert loaded.name == "my-reviews" and loaded.arms["mnli_translated@far:2"].count == 2

@@ -1,12 +1,11 @@
 """The verbs for one's own data: train, predict, evaluate."""
 
 import json
-import shutil
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -19,7 +18,14 @@ from xstilts.workflows.user_data.kinds import KINDS
 TEXT = Annotated[list[str] | None, typer.Option("--text", help="Column of texts; twice for pairs.")]
 MODEL = Annotated[Path, typer.Argument(help="The folder of a model that `train` wrote.")]
 PATTERN = "Labelled rows to score on: a path in which {lang} stands for the language, or a file with a column of it."
-ARMS = "Trainings to compare, with commas: none, TASK[@STRATEGY[:COUNT]], translate, shots, lora, …, or several with +."
+SHOTS = "Labelled rows in these languages to train on as well, given as for --test."
+PLACE = r"A folder, or OWNER/NAME\[@REVISION]."
+SHOTS = "Labelled rows in these languages to train on as well, given as for --test."
+PLACE = r"A folder, or OWNER/NAME\[@REVISION]."
+ARMS = (
+    r"Trainings to compare, with commas: none, TASK\[@STRATEGY\[:COUNT]], translate, shots, lora, balanced, best, "
+    "average; several with + between them."
+)
 
 
 @app.command(
@@ -33,25 +39,23 @@ ARMS = "Trainings to compare, with commas: none, TASK[@STRATEGY[:COUNT]], transl
 )
 def train(
     data: Annotated[Path, typer.Argument(help="Labelled rows: CSV, TSV, JSONL, JSON, Parquet, CoNLL, SQuAD.")],
-    for_: Annotated[str, typer.Option("--for", help="Languages that the model is for, as codes or names.")],
+    for_: Annotated[str, typer.Option("--for", help="Languages that the model is for: codes or names, with commas.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the model.")] = Path("model"),
     text: TEXT = None,
     label: Annotated[str | None, typer.Option("--label", help="Column of labels.")] = None,
     language: Annotated[str | None, typer.Option("--language", help="Column of languages, or the code of all.")] = None,
     kind: Annotated[str | None, typer.Option("--kind", help=f"If it is not inferred: {', '.join(KINDS)}.")] = None,
     test: Annotated[str | None, typer.Option("--test", help=PATTERN)] = None,
-    shots: Annotated[str | None, typer.Option("--shots", help="Labelled rows to train on too, as for --test.")] = None,
+    shots: Annotated[str | None, typer.Option("--shots", help=SHOTS)] = None,
     intermediate: Annotated[str, typer.Option("--intermediate", help="A task to train on first.")] = "",
     sources: Annotated[str, typer.Option("--sources", help="Languages of the intermediate task, such as near:3.")] = "",
     examples: Annotated[
-        int | None, typer.Option("--examples", min=1, help="Of the intermediate task.", show_default="10,000")
+        int | None, typer.Option("--examples", min=1, help="Examples of the intermediate task.", show_default="10,000")
     ] = None,
     compare: Annotated[str, typer.Option("--compare", help=ARMS)] = "",
-    encoder: Annotated[
-        str, typer.Option("--encoder", help="A folder, or OWNER/NAME[@REVISION].", show_default="multilingual-e5-small")
-    ] = "",
+    encoder: Annotated[str, typer.Option("--encoder", help=PLACE, show_default="multilingual-e5-small")] = "",
     translator: Annotated[
-        str, typer.Option("--translator", help="Of `translate`: a folder or repository.", show_default="M2M-100, 418M")
+        str, typer.Option("--translator", help="Model of `translate`: folder or repository.", show_default="M2M-100")
     ] = "",
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Runs of each training.")] = 1,
     epochs: Annotated[
@@ -60,21 +64,23 @@ def train(
     learning_rate: Annotated[
         float | None, typer.Option("--learning-rate", help="Peak learning rate.", show_default="by the encoder's size")
     ] = None,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Examples of an update.")] = 32,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Examples per update.")] = 32,
     max_length: Annotated[
-        int | None,
-        typer.Option("--max-length", min=8, help="Tokens that are read.", show_default="128 or 384"),
+        int | None, typer.Option("--max-length", min=8, help="Tokens that are read.", show_default="128 or 384")
     ] = None,
     lora: Annotated[bool, typer.Option("--lora", help="Train low-rank adapters; needs peft.")] = False,
     class_weights: Annotated[
-        str, typer.Option("--class-weights", help="balanced: rare labels count more.", show_default="none")
-    ] = "",
-    checkpoint: Annotated[str, typer.Option("--checkpoint", help="last, best on dev rows, or average.")] = "last",
+        Literal["balanced"] | None, typer.Option("--class-weights", help="Rare labels count more.")
+    ] = None,
+    checkpoint: Annotated[
+        Literal["last", "best", "average"],
+        typer.Option("--checkpoint", help="Weights to keep: the last, the best on dev rows, or an average."),
+    ] = "last",
     seed: Annotated[int, typer.Option("--seed", help="Seed of all randomness.")] = 1,
-    licence: Annotated[str, typer.Option("--licence", help="Of your data, for the card: CC BY 4.0.")] = "",
+    licence: Annotated[str, typer.Option("--licence", help="Licence of your data, for the model card.")] = "",
     store: Annotated[Path, typer.Option("--store", help="Folder of finished steps.")] = Path("runs/store"),
     device: options.DEVICE = "auto",
-    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Steps at once.", show_default="cores")] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Parallel steps.", show_default="cores")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
     progress: options.PROGRESS = "auto",
     as_json: options.JSON = False,
@@ -86,18 +92,19 @@ def train(
     from xstilts.workflows.prepare_training import chosen_arms, estimate, prepare
     from xstilts.workflows.trained_model import finish
     from xstilts.workflows.user_data.row_languages import codes_of
-    from xstilts.workflows.user_study import DEFAULT_ENCODER, Wishes
+    from xstilts.workflows.user_study import DEFAULT_ENCODER, TrainingOptions
 
     console = Console(stderr=as_json)
     arms = chosen_arms(_listed(compare), intermediate, sources, shots is not None)
-    wishes = Wishes(
+    settings = TrainingOptions(
         codes_of(_listed(for_)), arms, encoder, translator, seeds=seeds, examples=examples, epochs=epochs,
         learning_rate=learning_rate, batch_size=batch_size, max_length=max_length, lora=lora,
-        class_weights=class_weights, checkpoint=checkpoint, seed=seed, licence=licence,
+        class_weights=class_weights or "", checkpoint=checkpoint, seed=seed, licence=licence,
     )  # fmt: skip
     columns: dict[str, Any] = {"text": text, "label": label, "language": language, "kind": kind}
-    folder = Path(tempfile.mkdtemp()) if dry_run else out
-    prepared = prepare(data, wishes, folder, columns, test=test, shots=shots, device=device)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch, out.name) if dry_run else out
+        prepared = prepare(data, settings, folder, columns, test=test, shots=shots, device=device)
     for line in prepared.notes:
         say(line, console=console)
     cost = estimate(prepared, Store(store))
@@ -108,7 +115,6 @@ def train(
     if not encoder:
         say("the encoder is a download of 471 MB, unless it is in the hub's cache", console=console)
     if dry_run:
-        shutil.rmtree(folder)
         emit({"notes": prepared.notes, "study": prepared.study, **cost}, as_json)
         return
     executor = local_executor(jobs, None, prepared.planned.frozen.device)
@@ -164,7 +170,7 @@ def predict(
     "  xstilts evaluate ./nli --task mine --tasks mine.yaml --data DIR --labels yes,no"
 )
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A model of `train`; with --task any folder or OWNER/NAME[@REVISION].")],
+    model: Annotated[str, typer.Argument(help=f"A model of `train`; with --task any model. {PLACE}")],
     test: Annotated[str | None, typer.Argument(help=PATTERN)] = None,
     for_: Annotated[str, typer.Option("--for", help="Languages.", show_default="those of the model or task")] = "",
     metric: Annotated[str, typer.Option("--metric", help="Another metric of the task type, such as macro_f1.")] = "",
@@ -184,7 +190,8 @@ def evaluate(
     given: dict[str, Any] = {name: value for name, value in of_task.items() if value}
     if task and sys.stderr.isatty():
         given["progress"] = lambda share: print(f"\r{share:.0%} predicted", end="\n" * (share == 1), file=sys.stderr)
-    result = score(model, test, _listed(for_), metric, device, task, **given)
+    console = Console(stderr=True)
+    result = score(model, test, _listed(for_), metric, device, lambda line: say(line, console=console), task, **given)
     if not emit(result, as_json):
         _print_scores(result)
 

@@ -43,7 +43,7 @@ def _setting_mistakes(place: Place, training: Training, study: Study, tasks: Tas
     """Settings of a training that do not fit its task or each other."""
     task = tasks.get(training.task)
     if training.class_weights and task and task.type != "classification":
-        yield (*place, "class_weights"), f"are for one label per text: a task of type {task.type} has none"
+        yield (*place, "class_weights"), f"need one label per text: a task of type {task.type} has several or none"
     if training.lora and (training.checkpoint or study.checkpoint) == "average":
         why = "averaged factors are not the factors of the averaged weights"
         yield (*place, "lora"), f"does not go with `checkpoint: average`: {why}"
@@ -107,10 +107,13 @@ def _arm_mistakes(place: Place, arm: Arm, study: Study, tasks: Tasks) -> Iterato
             yield (*place, "match_updates_of"), f"needs the same `independent` as '{arm.match_updates_of}'"
     changes, below = arm.target_training, (*place, "target_training")
     for name, target in study.targets_of(str(place[1])).items():
-        if target.training and changes.shots == target.test:
+        if not target.training:
+            continue
+        if changes.shots and changes.shots in (target.test, target.oracle, target.training.dev):
             yield (*below, "shots"), f"trains on the {changes.shots} split, on which target '{name}' is scored"
-        if target.training and not any(_setting_mistakes(below, target.training, study, tasks)):
-            yield from _setting_mistakes(below, changes.applied_to(target.training), study, tasks)
+        applied = changes.applied_to(target.training)
+        for check in (_setting_mistakes(below, applied, study, tasks), _leaks(below, applied, name, study, tasks)):
+            yield from check if applied != target.training else ()
     types = {tasks[target.task].type for target in study.targets.values() if target.task in tasks}
     if arm.mask_column and types:
         columns = sorted({column for kind in types & SCORED.keys() for column in SCORED[kind].MASKABLE})

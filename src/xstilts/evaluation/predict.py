@@ -14,8 +14,8 @@ from xstilts.data.prepare import read_examples
 from xstilts.errors import XstiltsError
 from xstilts.evaluation.encode import encode_examples
 from xstilts.models.batching import sorted_batches
-from xstilts.models.encoders import load_model, load_tokenizer
-from xstilts.models.hardware import PREDICTED_TOKENS, autocast, choose_device
+from xstilts.models.encoders import load_model, load_tokenizer, longest_input
+from xstilts.models.hardware import PREDICTED_TOKENS, autocast, choose_device, choose_precision, device_class
 from xstilts.models.packing import packed
 from xstilts.tasks.encoding import Encoded
 from xstilts.tasks.qa import withhold
@@ -39,6 +39,19 @@ def predict(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, conte
     predictions = attach_example_ids(table, kind.predict(extracted, encoded, table, task))
     threshold = getattr(model.config, "null_threshold", 0.0)  # absent if all training questions had an answer
     pq.write_table(withhold(predictions, threshold), out / "predictions.parquet")
+
+
+def predict_examples(
+    model: Any, tokenizer: Any, task: Task, table: pa.Table, device: str,
+    progress: Callable[[float], None] = lambda share: None,
+) -> pa.Table:  # fmt: skip
+    """Predictions of a model for examples in the schema of the task type, in their order; device: auto, cpu or cuda."""
+    kind, place = FINE_TUNED[task.type], choose_device(device_class(device))
+    encoded = kind.encode(table, task, tokenizer, min(task.max_length, longest_input(model, tokenizer)))
+    precision = choose_precision(place.type)
+    extracted = run_model(model.to(place), kind, encoded, tokenizer.pad_token_id, place, precision, progress)
+    predictions = attach_example_ids(table, kind.predict(extracted, encoded, table, task))
+    return withhold(predictions, getattr(model.config, "null_threshold", 0.0))
 
 
 def run_model(

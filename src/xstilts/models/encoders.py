@@ -95,7 +95,7 @@ def load_finished(auto_class: str, place: str | Path, revision: str | None = Non
     config = load_pretrained("AutoConfig", place, revision=revision)
     head, architectures = auto_class.removeprefix("AutoModelFor"), config.architectures or []
     if not any(name.endswith(f"For{head}") for name in architectures):
-        what, why = f"'{place}' is no model for {head}", f"it is {', '.join(architectures) or 'an encoder alone'}"
+        what, why = f"'{place}' has no head for {head}", f"it is {', '.join(architectures) or 'an encoder alone'}"
         raise XstiltsError("unsupported", what, why, "give a model that was fine-tuned for this type of task")
     model, missing = load_model(auto_class, place, revision=revision)
     if missing:

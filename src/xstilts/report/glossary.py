@@ -10,7 +10,7 @@ GLOSSARY = {
     "distance": "the share of known linguistic features in which two languages differ, 0 to 1",
     "encoder": "the pretrained multilingual model that every arm starts from",
     "equivalence margin": "the difference in points that counts as practically none",
-    "held-out language": "a language in which no zero-shot arm is trained on any task",
+    "held-out language": "a language in which arms train on no task, unless by translations or shots",
     "intermediate training": "training on another task between pretraining and the target task",
     "item cluster": "test examples that belong together, such as translations of one sentence",
     "oracle": "a choice that uses held-out labels, which are not available in practice",

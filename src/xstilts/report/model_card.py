@@ -20,12 +20,12 @@ TAGS = {
 }
 """Task type → the hub's name of the task."""
 PURPOSES = {
-    "classification": "Sorts texts into {}.",
-    "pair": "Sorts pairs of texts into {}.",
-    "multilabel": "Gives texts any of the labels {}.",
-    "tagging": "Gives each word of a sentence one of the tags {}.",
+    "classification": "Classifies texts as {}.",
+    "pair": "Classifies pairs of texts as {}.",
+    "multilabel": "Assigns any of the labels {} to a text.",
+    "tagging": "Tags each word of a sentence with one of {}.",
     "qa": "Finds the answer to a question in a text.",
-    "choice": "Chooses the text that goes best with a question or a context.",
+    "choice": "Chooses the option that fits a question or a context best.",
 }
 CALLS = {
     "classification": ("text-classification", "", '"…"'),
@@ -38,20 +38,21 @@ OBJECTS = {
     "qa": '{"question": "…", "context": "…"}',
     "choice": '{"context": "…", "question": "…", "choices": ["…", "…"]}',
 }
-STRICTER = (
-    r"\b(mit|apache|bsd|cc0|public domain|cc.?by\W*\d)",
-    r"\bsa\b|c-uda",
-    r"\bnc\b|non.?commercial|not commercial",
+HUB_LICENCES = (
+    ("mit", "apache-2.0", "bsd-3-clause", "bsd-2-clause", "cc0-1.0", "cc-by-2.0", "cc-by-3.0", "cc-by-4.0"),
+    ("cc-by-sa-3.0", "cc-by-sa-4.0", "gpl-2.0", "gpl-3.0", "lgpl-3.0", "agpl-3.0", "c-uda"),
+    ("cc-by-nc-2.0", "cc-by-nc-4.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0", "cc-by-nd-4.0", "cc-by-nc-nd-4.0"),
 )
-"""What the words of a licence contain, from licences that ask for credit at most to those that exclude a use."""
+"""The hub's names of licences: those that ask for credit at most, those that bind what is made of the work, and those
+that exclude a use."""
 
 
 def model_card(facts: Facts, study: Facts) -> str:
     """The card of a model as Markdown with YAML front matter.
 
     facts: what `train` knows of the model: `kind`, `task`, `labels`, `language`, `for`, `arm`, `dev_score`,
-    `dev_baseline`, `metric`, `scores`, `shots`, `licences`, `datasets`, `recommendation`, `training`, `intermediate`;
-    study: the settings of the study that it comes from.
+    `dev_baseline`, `metric`, `scores`, `shots`, `licences`, `datasets`, `compared`, `recommendation`, `training`,
+    `intermediate`; study: the settings of the study that it comes from.
     """
     parts = [_front_matter(facts, study), f"# {study['name']}", _purpose(facts, study), "## Use", _use(facts)]
     parts += ["## Scores", _scores(facts), "## Training", _training(facts, study)]
@@ -89,19 +90,17 @@ def _front_matter(facts: Facts, study: Facts) -> str:
 
 
 def strictest(licences: Iterable[str]) -> str:
-    """The hub's name of the licence that excludes most, "unknown" if one is not known, "other" if it has no such name.
+    """The hub's name of the licence that excludes most; "unknown" if one is not stated, "other" if the hub has no name
+    for one.
 
-    >>> strictest(["MIT", "CC BY-SA 4.0", "CC BY-NC 4.0"]), strictest(["MIT", ""]), strictest(["own, not commercial"])
+    >>> strictest(["MIT License", "CC BY-SA 4.0", "CC BY-NC 4.0"]), strictest(["MIT", ""]), strictest(["own terms"])
     ('cc-by-nc-4.0', 'unknown', 'other')
     """
-    ranked = []
-    for licence in licences:
-        found = [rank for rank, words in enumerate(STRICTER) if re.search(words, licence, re.IGNORECASE)]
-        if not found:
-            return "unknown"
-        ranked.append((max(found), licence))
-    name = re.sub(r"[ _]+", "-", max(ranked, key=lambda pair: pair[0])[1].strip().lower())
-    return name if re.fullmatch(r"(mit|cc0|cc-by|apache|bsd)[\w.-]*", name) else "other"
+    ranks = {name: rank for rank, names in enumerate(HUB_LICENCES) for name in names}
+    stated = [re.sub(r"[ _]+", "-", re.sub(r"\W*licen[cs]e$", "", text.strip().lower())) for text in licences]
+    if not all(stated):
+        return "unknown"
+    return max(stated, key=lambda name: ranks[name]) if ranks.keys() >= set(stated) else "other"
 
 
 def _purpose(facts: Facts, study: Facts) -> str:
@@ -156,7 +155,10 @@ def _scores(facts: Facts) -> str:
         name = f"{language(code).name} ({code})"
         lines.append(f"| {name} | {number(row['score'])} | {ends} | {floor} | {row['examples']:,} |")
     if facts["scores"]:
-        lines += ["", "Intervals cover the test rows; another run of the same training varies more."]
+        lines += ["", "Intervals cover the choice of test rows, not the variation between training runs."]
+    if facts["scores"] and facts["compared"] > 1:
+        lines += ["", f"The training was chosen from {facts['compared']} by these scores, which makes them optimistic: "
+                  "score the model on new rows."]  # fmt: skip
     if untested := [code for code in facts["for"] if code not in facts["scores"]]:
         lines += ["", f"Never tested: {_names(untested)}. There were no labelled rows; the score is unknown."]
     return "\n".join(lines)
@@ -175,7 +177,7 @@ def _training(facts: Facts, study: Facts) -> str:
                   f"scored: {', '.join(map(visible, ids[:50]))}{more}."]  # fmt: skip
     arm = visible(facts["arm"])
     lines += ["", f"Arm `{arm}`, run {facts['replicate']} of {study['replicates']}. `xstilts.json` is the study: "
-              "`xstilts study xstilts.json --data run/data` repeats it."]  # fmt: skip
+              "`xstilts study xstilts.json --data run/data` repeats it where the training data are."]  # fmt: skip
     return "\n".join(lines)
 
 

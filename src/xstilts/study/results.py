@@ -140,6 +140,7 @@ def _budget(planned: StudyPlan, store: Store, cell: Cell) -> dict[str, Any]:
         if summary := training_summary(store, fingerprint):
             step = planned.plan.steps[fingerprint]
             languages = dict.fromkeys(code for task in step.arguments["tasks"].values() for code in task["languages"])
+            languages |= dict.fromkeys(step.arguments.get("shots", ()))
             group = {"comparison_group": comparison_group(phase, step)}
             result[phase] = {"languages": list(languages), **group, **summary}
     if retrieval := store.find(cell.predictions, "retrieval.json"):
@@ -161,8 +162,11 @@ def training_summary(store: Store, fingerprint: str) -> dict[str, Any] | None:
 
 def comparison_group(phase: str, step: Step) -> str:
     """A name shared by trainings that can be compared by loss and English dev: of the same phase and tasks, with as
-    much masked text and the same text column withheld."""
+    much masked text, the same text column withheld, and the same kind of training."""
     arguments = step.arguments
     tasks, masked = " + ".join(arguments["tasks"]), arguments["mlm"]["share"] if arguments["mlm"] else 0
     longer = ", lengthened" if "longer" in step.inputs else ""
-    return f"{phase}: {tasks}, {masked:g} masked, '{arguments['mask_column']}' withheld{longer}"
+    weighted = any("class_weights" in task for task in arguments["tasks"].values())
+    kinds = {"adapters": "lora" in arguments, "class weights": weighted, "shots": "shots" in arguments}
+    special = "".join(f", {kind}" for kind, given in kinds.items() if given)
+    return f"{phase}: {tasks}, {masked:g} masked, '{arguments['mask_column']}' withheld{longer}{special}"

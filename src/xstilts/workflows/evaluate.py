@@ -1,6 +1,6 @@
 """Score a model on labelled rows or on a task."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +8,14 @@ import pyarrow as pa
 
 from xstilts.data.examples import available, load_examples
 from xstilts.errors import XstiltsError
-from xstilts.evaluation.item_intervals import score_with_interval
+from xstilts.evaluation.item_intervals import check_metric, score_with_interval
 from xstilts.languages import language
 from xstilts.tasks.task_types import FINE_TUNED
 from xstilts.workflows.evaluate_task import baseline_of_halves, evaluate_task
 from xstilts.workflows.model import DATA, RUN, Model, load
 from xstilts.workflows.model_inputs import examples_table
 from xstilts.workflows.user_data.labelled_data import LabelledData, labelled
+from xstilts.workflows.user_data.user_task import describe_duplicates, duplicates
 
 
 def evaluate(
@@ -23,6 +24,7 @@ def evaluate(
     for_: Sequence[str] = (),
     metric: str = "",
     device: str = "auto",
+    note: Callable[[str], None] = lambda line: None,
     task: str = "",
     **options: Any,
 ) -> dict[str, dict[str, Any]]:
@@ -37,8 +39,9 @@ def evaluate(
             a column of languages.
         for_: the languages that are scored; by default the model's, or all that the task has.
         metric: another one of the task type.
+        note: called with lines about rows that are left out or were trained on.
         task: one of the catalogue, in place of `test`.
-        options: with a task `split`, `data_source`, `data`, `tasks` and `labels`, as the command line has them.
+        options: with a task those of `evaluate_task`: `split`, `data_source`, `data`, `tasks`, `labels`, `progress`.
 
     The baseline on rows learns from the model's training data, if these still lie in its folder; else each half of the
     rows is predicted from the other half. Raises XstiltsError if there are no rows or examples, or if their columns or
@@ -52,20 +55,26 @@ def evaluate(
         place = model.folder if isinstance(model, Model) else model
         return evaluate_task(place, task, for_, metric=metric, device=device, **options)
     model = model if isinstance(model, Model) else load(model)
-    facts, kind = model.facts, FINE_TUNED[model.task.type]
-    asked = tuple(language(name).code for name in for_)
-    fields = (facts["kind"], facts["columns"], model.labels)
-    tables, _ = labelled(test, asked or facts["for"], *fields, also="" if asked else facts["language"])
-    training, name, result = _training_examples(model), metric or facts["metric"], {}
+    facts, kind, name = model.facts, FINE_TUNED[model.task.type], metric or model.facts["metric"]
+    check_metric(model.task.type, name)
+    asked = tuple(language(each).code for each in for_)
+    fields = (facts["kind"], facts["columns"], model.labels, facts["language_column"])
+    tables, notes = labelled(test, asked or facts["for"], *fields, also="" if asked else facts["language"])
+    training, result = _training_examples(model), {}
     for code, rows in tables.items():
         cells = {column: rows[column].to_pylist() for column in rows.column_names if column not in ("id", "language")}
         table = examples_table(model.task.type, cells, rows["language"].to_pylist())
         result[code] = score_with_interval(model.predict_table(table, device), model.task.type, name)
-        trivial = baseline_of_halves(kind, table, model.task)
-        if training is not None:
+        if training is None:
+            trivial = baseline_of_halves(kind, table, model.task)
+        else:
             learned = kind.baseline(training, table, model.task)
             trivial = pa.table({column: table[column] for column in ("cluster_id", "language")} | learned)
+            if repeated := duplicates(training, table):
+                notes.append(f"warning: training data and rows in {code}: {describe_duplicates(repeated)}")
         result[code]["baseline"] = score_with_interval(trivial, model.task.type, name)["score"]
+    for line in notes:
+        note(line)
     return result
 
 

@@ -10,11 +10,10 @@ import pyarrow as pa
 from xstilts.config.load import known_tasks
 from xstilts.data.examples import Tasks, available, load_examples
 from xstilts.data.prepare import accept
-from xstilts.errors import XstiltsError, did_you_mean
-from xstilts.evaluation.item_intervals import score_with_interval
+from xstilts.errors import XstiltsError
+from xstilts.evaluation.item_intervals import check_metric, score_with_interval
 from xstilts.languages import language
-from xstilts.tasks import classification, tagging
-from xstilts.tasks.qa import withhold
+from xstilts.tasks import classification, multilabel, tagging
 from xstilts.tasks.task import Task, access_of, find_task
 from xstilts.tasks.task_types import FINE_TUNED, TaskType, main_metric
 
@@ -45,9 +44,7 @@ def evaluate_task(
     """
     entry, known = _known_task(task, tasks, data_source)
     kind, name = FINE_TUNED[entry.type], metric or main_metric(entry)
-    if name not in kind.METRICS:
-        what, why = f"unknown metric '{name}'", f"{entry.type} tasks have {', '.join(kind.METRICS)}"
-        raise XstiltsError("unknown-name", what, why, did_you_mean(name, kind.METRICS) or "give one of these")
+    check_metric(entry.type, name)
     folder = Path(data) if data else None
     codes = _languages(entry, for_, split, folder, known)
     loaded, tokenizer, ordered = _load(str(model), entry, labels)
@@ -56,7 +53,9 @@ def evaluate_task(
         examples = load_examples(entry, split, code, folder, known)
         accept(entry, split, code, examples, withheld=False)
         tables.append(examples.table)
-    predictions = _predict(loaded, tokenizer, ordered, pa.concat_tables(tables), device, progress)
+    from xstilts.evaluation.predict import predict_examples
+
+    predictions = predict_examples(loaded, tokenizer, ordered, pa.concat_tables(tables), device, progress)
     result, start = {}, 0
     for code, table in zip(codes, tables, strict=True):
         result[code] = score_with_interval(predictions.slice(start, len(table)), entry.type, name)
@@ -141,26 +140,15 @@ def _load(model: str, task: Task, labels: Sequence[str]) -> tuple[Any, Any, Task
     if not Path(model).is_dir():
         place, _, revision = model.partition("@")
     loaded, tokenizer = load_finished(auto_class, place, revision or None), load_tokenizer(place, revision or None)
+    several = getattr(loaded.config, "problem_type", None) == multilabel.PROBLEM_TYPE
+    if several != (task.type == "multilabel"):
+        what = f"'{model}' gives {'any number of labels' if several else 'one label'} per text"
+        hint = "use a model that was trained for this type of task"
+        raise XstiltsError("unsupported", what, f"task '{task.name}' is of type {task.type}", hint)
     if auto_class in LABELLED:
         outputs = [str(loaded.config.id2label[number]) for number in sorted(loaded.config.id2label)]
         task = task.model_copy(update={"labels": match_labels(outputs, task, labels)})
     return loaded, tokenizer, task
-
-
-def _predict(
-    model: Any, tokenizer: Any, task: Task, table: pa.Table, device: str, progress: Callable[[float], None]
-) -> pa.Table:
-    """Predictions for examples, in their order."""
-    from xstilts.evaluation.predict import attach_example_ids, run_model
-    from xstilts.models.encoders import longest_input
-    from xstilts.models.hardware import choose_device, choose_precision, device_class
-
-    kind, place = FINE_TUNED[task.type], choose_device(device_class(device))
-    encoded = kind.encode(table, task, tokenizer, min(task.max_length, longest_input(model, tokenizer)))
-    precision = choose_precision(place.type)
-    extracted = run_model(model.to(place), kind, encoded, tokenizer.pad_token_id, place, precision, progress)
-    predictions = attach_example_ids(table, kind.predict(extracted, encoded, table, task))
-    return withhold(predictions, getattr(model.config, "null_threshold", 0.0))
 
 
 def baseline_of_halves(kind: TaskType, table: pa.Table, task: Task) -> pa.Table:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from xstilts.errors import XstiltsError
-from xstilts.tasks import classification, qa, tagging
+from xstilts.tasks import classification, multilabel, qa, tagging
 from xstilts.workflows.model import Model
 from xstilts.workflows.push import CONFIGURATION_FILES
 
@@ -25,6 +25,8 @@ OUTPUTS = {
     qa.AUTO_CLASS: ("start_logits", "end_logits"),
 }
 """The heads that are exported, and the names of their outputs, which are those of `transformers`."""
+HEADS = {multilabel.PROBLEM_TYPE: "sigmoids", "start_logits": "ends", "end_logits": "ends"}
+"""Problem type or name of an output → what its logits decide, if not between labels."""
 TOLERANCE, TIE = 1e-4, 1e-5
 """By how much an exported logit may differ, and how close two logits are tied, as shares of the largest logit."""
 LONGEST = 512
@@ -165,8 +167,9 @@ def _check(model: Any, session: Any, batches: Sequence[dict[str, Any]], outputs:
         computed = session.run(list(outputs), {name: tensor.numpy() for name, tensor in batch.items()})
         inside = batch["attention_mask"].numpy() > 0
         for name, logits in zip(outputs, computed, strict=True):
-            expected += decisions(reference[name].numpy(), inside, name != "logits")
-            actual += decisions(logits, inside, name != "logits")
+            head = HEADS.get(getattr(model.config, "problem_type", None) or name, "labels")
+            expected += decisions(reference[name].numpy(), inside, head)
+            actual += decisions(logits, inside, head)
     facts = compare(expected, actual)
     changed = facts.pop("changed")
     if changed or not facts["difference"] <= facts["limit"]:  # it may be NaN
@@ -178,13 +181,15 @@ def _check(model: Any, session: Any, batches: Sequence[dict[str, Any]], outputs:
     return {**facts, "texts": len(lengths), "longest": max(lengths)}
 
 
-def decisions(logits: np.ndarray, inside: np.ndarray, ends: bool) -> list[np.ndarray]:
+def decisions(logits: np.ndarray, inside: np.ndarray, head: str) -> list[np.ndarray]:
     """The logits among which each prediction is the largest, without those of padding.
 
-    logits: of labels [b, k], of tags per token [b, t, k] or, with `ends`, of an end of a span [b, t]; inside: bool
-    [b, t], false for padding.
+    logits: of labels or sigmoids [b, k], of tags per token [b, t, k] or of an end of a span [b, t]; inside: bool
+    [b, t], false for padding. A sigmoid predicts its label or not, so that its logit stands against 0.
     """
-    if ends:
+    if head == "sigmoids":
+        return [np.array([0.0, logit]) for logit in logits.ravel()]
+    if head == "ends":
         return [row[real] for row, real in zip(logits, inside, strict=True)]
     return list(logits[inside] if logits.ndim == 3 else logits)
 

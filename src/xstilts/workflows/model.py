@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from xstilts.errors import XstiltsError
 from xstilts.languages import language
-from xstilts.tasks.qa import withhold
 from xstilts.tasks.task import Task
 from xstilts.tasks.task_types import FINE_TUNED, TaskType
 from xstilts.workflows.model_inputs import cells_of_values, examples_table, prediction_rows
@@ -95,18 +94,12 @@ class Model:
 
     def predict_table(self, examples: pa.Table, device: str = "auto") -> pa.Table:
         """Predictions for examples in the schema of the task type, in their order."""
-        from xstilts.evaluation.predict import attach_example_ids, run_model
-        from xstilts.models.hardware import choose_device, choose_precision, device_class
+        from xstilts.evaluation.predict import predict_examples
 
         if not len(examples):
             return pa.table({"prediction": [], "score": []})
-        place = choose_device(device_class(device))
         model, tokenizer = self._loaded
-        encoded = self._kind.encode(examples, self.task, tokenizer, self.task.max_length)
-        precision = choose_precision(place.type)
-        extracted = run_model(model.to(place), self._kind, encoded, tokenizer.pad_token_id, place, precision)
-        predictions = attach_example_ids(examples, self._kind.predict(extracted, encoded, examples, self.task))
-        return withhold(predictions, getattr(model.config, "null_threshold", 0.0))
+        return predict_examples(model, tokenizer, self.task, examples, device)
 
 
 def load(folder: str | Path) -> Model:

@@ -16,13 +16,13 @@ LISTS = ("tokens", "choices")
 """Columns of examples whose values are lists of texts."""
 
 
-def examples_table(kind: str, cells: Mapping[str, Sequence[Any]], codes: Sequence[str]) -> pa.Table:
+def examples_table(task_type: str, cells: Mapping[str, Sequence[Any]], codes: Sequence[str]) -> pa.Table:
     """Examples of a task type by their columns, without those that are not given; `codes` has the language of each.
 
     Questions about one context are a cluster, every other example is one by itself.
     """
-    schema, ids = READ[kind].SCHEMA, [str(i) for i in range(len(codes))]
-    clusters = cells["context"] if kind == "qa" else ids
+    schema, ids = READ[task_type].SCHEMA, [str(i) for i in range(len(codes))]
+    clusters = cells["context"] if task_type == "qa" else ids
     columns: dict[str, Sequence[Any]] = {"id": ids, "cluster_id": clusters, "language": codes, **cells}
     nothing = [None] * len(ids)
     return pa.table({name: pa.array(columns.get(name, nothing), schema.field(name).type) for name in schema.names})
@@ -57,7 +57,7 @@ def cells_of_values(roles: Sequence[str], values: Sequence[Any], code: str) -> C
 
 def _fits(role: str, value: Any) -> bool:
     if role in LISTS:
-        return isinstance(value, list | tuple) and bool(value) and all(isinstance(part, str) for part in value)
+        return isinstance(value, list | tuple) and all(isinstance(part, str) for part in value)
     return isinstance(value, str)
 
 
@@ -92,7 +92,8 @@ def columns_for(roles: Mapping[str, str], present: Iterable[str], text: tuple[st
         why = f"the model reads {', '.join(named)}"
         raise XstiltsError("bad-argument", f"{len(text)} columns are named", why, f"give --text {len(named)} times")
     if text:
-        named = {role: [name] for role, name in zip(named, text, strict=True)}
+        given = dict(zip(named, text, strict=True))
+        named = {role: [name] if name in present else name.split(",") for role, name in given.items()}
     elif present == ["text"] and len(named) == 1:
         named = dict.fromkeys(named, present)
     lacking = [name for names in named.values() for name in names if name not in present]

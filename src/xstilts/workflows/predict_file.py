@@ -21,7 +21,8 @@ def predict_rows(
     model: Model, source: str | Path, text: tuple[str, ...] = (), skip: int = 0, lang: str = "", device: str = "auto"
 ) -> Iterator[dict[str, Any]]:
     """`row` (from 0) and what is predicted, for each row of a file or of standard input (`-`) after `skip` rows."""
-    kind, code = model.facts["kind"], language(lang).code if lang else ""
+    kind, codes = model.facts["kind"], model.facts["for"]
+    code = language(lang).code if lang else codes[0] if len(codes) == 1 else ""
     position = 0
     for table in read_batches(source, size=BATCH):
         ahead = min(len(table), max(0, skip - position))

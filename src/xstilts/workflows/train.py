@@ -1,17 +1,19 @@
 """Train a model on a person's data: infer, plan, train, compare, take the best out."""
 
+import multiprocessing
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from xstilts.engine import Report, Store
+from xstilts.errors import XstiltsError
 from xstilts.study.executors import local_executor
 from xstilts.workflows.model import Model
 from xstilts.workflows.prepare_training import chosen_arms, prepare
 from xstilts.workflows.trained_model import finish
 from xstilts.workflows.user_data.labelled_data import LabelledData
 from xstilts.workflows.user_data.row_languages import codes_of
-from xstilts.workflows.user_study import Wishes
+from xstilts.workflows.user_study import TrainingOptions
 
 
 def train(
@@ -51,15 +53,24 @@ def train(
 
     Raises XstiltsError if the data cannot be understood, or a step fails.
     """
-    wishes = Wishes(
+    _check_main_module()
+    options = TrainingOptions(
         codes_of(for_), chosen_arms(compare, intermediate, sources, shots is not None), encoder, translator,
         seeds=seeds, examples=examples, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size,
         max_length=max_length, lora=lora, class_weights=class_weights, checkpoint=checkpoint, seed=seed,
         licence=licence,
     )  # fmt: skip
     columns: dict[str, Any] = {"text": text, "label": label, "language": language, "kind": kind}
-    prepared = prepare(data, wishes, Path(out), columns, test=test, shots=shots, device=device)
+    prepared = prepare(data, options, Path(out), columns, test=test, shots=shots, device=device)
     for line in prepared.notes:
         note(line)
     executor = local_executor(jobs, None, prepared.planned.frozen.device)
     return finish(prepared, Store(store), Path(out), executor, watch)
+
+
+def _check_main_module() -> None:
+    """Raise XstiltsError if a process that runs steps has imported the script that calls `train`."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        why = "a process of its own runs each step, and imports the script first"
+        hint = "put the call below `if __name__ == '__main__':`"
+        raise XstiltsError("bad-argument", "`train` is called when its script is imported", why, hint)

@@ -48,6 +48,7 @@ def finish(prepared: Prepared, store: Store, out: Path, executor: Any, watch: Re
     facts = {
         "kind": prepared.task.kind,
         "columns": prepared.task.columns,
+        "language_column": prepared.task.language_column,
         "labels": prepared.task.labels,
         "task": planned.frozen.tasks[USER_TASK].model_dump(mode="json"),
         "language": planned.frozen.study.languages.anchor,
@@ -59,17 +60,19 @@ def finish(prepared: Prepared, store: Store, out: Path, executor: Any, watch: Re
         "metric": metric,
         "scores": scores,
         "recommendation": recommendation,
+        "compared": len(prepared.study["arms"]),
         **_origins(planned, arm),
         "shots": prepared.shots if "shots" in arm.split("+") else {},
         "training": training_summary(store, cell.training),
         "intermediate": training_summary(store, cell.intermediate) if cell.intermediate else None,
         "step": cell.training,
+        "identity": prepared.identity,
     }
     step = store.open(cell.training)
     for name in model_files(step)[0]:
         shutil.copyfile(step / name, out / name)
-    write_atomically(out / FACTS, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
     write_atomically(out / CARD, model_card(facts, prepared.study))
+    write_atomically(out / FACTS, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")  # last: it makes a model
     return Model(out)
 
 
@@ -126,8 +129,13 @@ def _origins(planned: StudyPlan, arm: str) -> Row:
     """`licences`: name → licence of everything that the model is made from, "" for one that is not stated; `datasets`:
     the hub's data sets of its intermediate training."""
     study, tasks = planned.frozen.study, planned.frozen.tasks
-    name, encoder = study.arms[arm].intermediate, published(study.encoders["encoder"].load)
+    settings = study.arms[arm]
+    name = settings.intermediate
     parts = [tasks[part.task] for part in parts_of(study, name).values()] if name else []
-    licences = {encoder.name: encoder.licence, **{task.name: task.licence for task in (tasks[USER_TASK], *parts)}}
+    loads = [study.encoders["encoder"].load]
+    loads += [study.translators[name].load for name in [settings.target_training.translated] if name]
+    licences = {model.name: model.licence for model in map(published, loads)}
+    licences |= {task.name: task.licence for task in (tasks[USER_TASK], *parts)}
+    repositories = [getattr(task.source, "hub", "") for task in parts]
     repositories = [getattr(task.source, "hub", "") for task in parts]
     return {"licences": licences, "datasets": [name for name in repositories if name]}

@@ -1,4 +1,4 @@
-"""From a person's own examples and wishes to a study: what `train` runs, and anyone can repeat with `study`."""
+"""From a person's own examples and options to a study: what `train` runs, and anyone can repeat with `study`."""
 
 import json
 import re
@@ -21,8 +21,8 @@ USER_TASK = "user-task"
 DEFAULT_ENCODER = "intfloat/multilingual-e5-small@fd1525a9fd15316a2d503bf26ab031a61d056e98"
 """The smallest encoder that transfers: 118 million weights, a download of 471 MB."""
 UPDATES, FEWEST_EPOCHS, MOST_EPOCHS = 300, 3, 30
-"""A training that is left to itself has about as many updates: with fewer, small encoders were half-trained
-(docs/laptop.md)."""
+"""Updates of a training by default, and the fewest and most epochs: with fewer updates, small encoders were
+half-trained (docs/laptop.md)."""
 DEFAULT_TRANSLATOR = "facebook/m2m100_418M"
 """A translator between 100 languages with 418 million weights, whose licence (MIT) allows any use."""
 BATCH_SIZE, INTERMEDIATE_EXAMPLES = 32, 10_000
@@ -40,7 +40,7 @@ SPLITS = ("train", "validation", "test", "shots")
 
 
 @dataclass(frozen=True)
-class Wishes:
+class TrainingOptions:
     """What a person wants from a training.
 
     languages: those that the model is for; arms: what is compared, as `parse_arm` reads them; encoder, translator: a
@@ -67,71 +67,72 @@ class Wishes:
     licence: str = ""
 
 
-def user_study(name: str, task: Row, language: str, rows: int, wishes: Wishes) -> Row:
+def user_study(name: str, task: Row, language: str, rows: int, options: TrainingOptions) -> Row:
     """The settings of a study that trains what is wished for on `rows` examples of a person's task, an `user_task`.
 
     >>> task = user_task("classification", ("bad", "good"), ("text_a", "label"), ("en", "sw"))
-    >>> study = user_study("reviews", task, "en", 1000, Wishes(("sw",), ("none", "mnli")))
+    >>> study = user_study("reviews", task, "en", 1000, TrainingOptions(("sw",), ("none", "mnli")))
     >>> study["contrasts"], study["targets"]["user-task"]["training"]["epochs"]
     (['mnli - none'], 10)
     """
-    encoder = _place(wishes.encoder or DEFAULT_ENCODER)
+    encoder = _place(options.encoder or DEFAULT_ENCODER)
     hidden = shape_of(encoder["load"]).hidden
-    rate = wishes.learning_rate or default_rate(hidden, wishes.lora)
+    rate = options.learning_rate or default_rate(hidden, options.lora)
     recipe = {"learning_rate": rate, "warmup": 0.1, "weight_decay": 0.01}
-    common = {"batch_size": wishes.batch_size, "recipe": recipe} | ({"lora": {}} if wishes.lora else {})
-    arms = {text: parse_arm(text) for text in wishes.arms}
+    common = {"batch_size": options.batch_size, "recipe": recipe} | ({"lora": {}} if options.lora else {})
+    arms = {text: parse_arm(text) for text in options.arms}
     intermediate: Row = {}
     pool: list[str] = []
     for arm in arms.values():
         if "lora" in arm.get("target_training", {}):
-            arm["target_training"]["learning_rate"] = wishes.learning_rate or default_rate(hidden, lora=True)
+            arm["target_training"]["learning_rate"] = options.learning_rate or default_rate(hidden, lora=True)
         if task_name := arm.get("intermediate", ""):
-            examples = wishes.examples or INTERMEDIATE_EXAMPLES
-            epochs = wishes.epochs or epochs_for(examples, wishes.batch_size)
+            examples = options.examples or INTERMEDIATE_EXAMPLES
+            epochs = options.epochs or epochs_for(examples, options.batch_size)
             intermediate[task_name] = {"task": task_name, "examples": examples, "epochs": epochs, **common}
-            pool += [code for code in find_task(task_name).languages if code not in (language, *wishes.languages)]
+            pool += [code for code in find_task(task_name).languages if code not in (language, *options.languages)]
     pool = list(dict.fromkeys(pool)) if any("languages" in arm for arm in arms.values()) else []
-    first, translates = wishes.arms[0], any("translated" in arm.get("target_training", {}) for arm in arms.values())
-    epochs = wishes.epochs or epochs_for(rows, wishes.batch_size)
-    weights = {"class_weights": wishes.class_weights} if wishes.class_weights else {}
+    first, translates = options.arms[0], any("translated" in arm.get("target_training", {}) for arm in arms.values())
+    epochs = options.epochs or epochs_for(rows, options.batch_size)
+    weights = {"class_weights": options.class_weights} if options.class_weights else {}
     return {
         "name": re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or USER_TASK,
-        "question": f"Which training is best in {', '.join(wishes.languages)}?",
-        "seed": wishes.seed,
-        "replicates": wishes.seeds,
-        "checkpoint": wishes.checkpoint,
+        "question": f"Which training is best in {', '.join(options.languages)}?",
+        "seed": options.seed,
+        "replicates": options.seeds,
+        "checkpoint": options.checkpoint,
         "equivalence": 1.0,
         "languages": {
             "anchor": language,
-            "candidates": [*wishes.languages, *pool],
-            "always_held_out": list(wishes.languages),
+            "candidates": [*options.languages, *pool],
+            "always_held_out": list(options.languages),
             "never_held_out": pool,
             "minimum": 1,
         },
         "encoders": {"encoder": encoder},
-        "translators": {"translator": _place(wishes.translator or DEFAULT_TRANSLATOR)} if translates else {},
+        "translators": {"translator": _place(options.translator or DEFAULT_TRANSLATOR)} if translates else {},
         "tasks": {USER_TASK: task},
         "intermediate": intermediate,
         "arms": arms,
         "targets": {USER_TASK: {"training": {"epochs": epochs, **common, **weights}}},
         "primary": [USER_TASK],
-        "contrasts": [f"{text} - {first}" for text in wishes.arms[1:]],
+        "contrasts": [f"{text} - {first}" for text in options.arms[1:]],
     }
 
 
 def user_task(
     kind: str, labels: Sequence[str], columns: Iterable[str], languages: Sequence[str], max_length: int | None = None,
-    unanswerable: bool = False, licence: str = "",
+    unanswerable: bool = False, licence: str = "", parallel: bool = False,
 ) -> Row:  # fmt: skip
     """The entry of a person's task, whose examples are in files that `write_examples` writes.
 
     columns: those of the examples, id and language aside; max_length: the usual one of the kind if None; unanswerable:
-    whether a question may have no answer; licence: of the data, in words.
+    whether a question may have no answer; licence: of the data, in words; parallel: whether rows of equal
+    ids are translations of each other.
     """
     if "-1" in labels:
-        why, hint = "data sets mark rows without a gold label so", "write another word, such as negative"
-        raise XstiltsError("bad-row", "a label is '-1'", why, hint)
+        why, hint = "data sets mark rows without a label by it", "write another word, such as negative"
+        raise XstiltsError("bad-row", "the label '-1' is reserved", why, hint)
     facts = KINDS[kind]
     metrics = list(facts.metrics)
     if kind == "tagging" and not any(label[:2] in ("B-", "I-") for label in labels):
@@ -149,6 +150,7 @@ def user_task(
         "max_length": max_length or facts.max_length,
         "unanswerable": unanswerable,
         "licence": licence,
+        "parallel": parallel,
         "source": source | ({"cluster": "context"} if kind == "qa" else {}),
     }
 
@@ -158,10 +160,10 @@ def write_examples(folder: Path, splits: Mapping[tuple[str, str], pa.Table]) -> 
     folder.mkdir(parents=True, exist_ok=True)
     for (split, code), table in splits.items():
         lines = []
-        for number, row in enumerate(table.drop_columns(["id", "language"]).to_pylist()):
+        for row in table.drop_columns(["language"]).to_pylist():
             if "answers" in row:  # as SQuAD writes them
                 row["answers"] = [{"text": a["text"], "answer_start": a["start"]} for a in row["answers"]]
-            lines.append(json.dumps({"id": f"{code}-{number}", **row}, ensure_ascii=False) + "\n")
+            lines.append(json.dumps(row, ensure_ascii=False) + "\n")
         write_atomically(folder / f"{split}-{code}.jsonl", "".join(lines))
 
 

@@ -22,29 +22,28 @@ LabelledData = Any
 
 def labelled(
     source: LabelledData, languages: Sequence[str], kind: str, columns: Mapping[str, str], labels: Sequence[str],
-    also: str = "",
+    language_column: str = "", also: str = "",
 ) -> tuple[dict[str, pa.Table], list[str]]:  # fmt: skip
     """The labelled rows of each of `languages` that has some, and notes about them.
 
-    Rows have the columns and labels of the training data; if a file lacks these columns, its own are inferred. `also`
-    is a language in which rows are not needed but taken if they are there. Without a language in the file's name or
-    rows, they are in the only one of `languages`. Raises XstiltsError if rows are of no known language, or not as those
-    of the training data.
+    Rows have the columns and labels of the training data, whose column of languages is `language_column`; if a file
+    lacks these columns, its own are inferred. `also` is a language in which rows are not needed but taken if they are
+    there. Without a language in the file's name or rows, they are in the only one of `languages`. Raises XstiltsError
+    if rows are of no known language, or not as those of the training data.
     """
     tables: dict[str, pa.Table] = {}
     notes: list[str] = []
     codes = [*languages, *filter(None, [also])]
     for code, data in _by_language(source, codes).items():
-        given = code or _language_without_name(data, languages)
-        own = _understood(data, kind, columns, labels, given)
-        if own.columns != columns:
-            named = ", ".join(f"{role} ← {name}" for role, name in own.columns.items())
-            notes.append(f"columns of the rows in {code or 'other languages'}: {named}")
-        notes += [f"{code}: {note}" if code else note for note in own.notes if note.startswith("left out")]
-        found = own.examples["language"]
-        for name in dict.fromkeys(found.to_pylist()):
+        task = _understood(data, kind, columns, labels, code or _language_of(data, languages, language_column))
+        where = code or "the labelled rows"
+        if task.columns != columns:
+            named = ", ".join(f"{role} ← {name}" for role, name in task.columns.items())
+            notes.append(f"columns of {where}: {named}")
+        notes += [f"{where}: {note}" for note in task.notes if note.startswith("left out")]
+        for name in dict.fromkeys(task.examples["language"].to_pylist()):
             if name in codes:
-                tables[name] = own.examples.filter(pc.equal(found, name))
+                tables[name] = task.examples.filter(pc.equal(task.examples["language"], name))
             else:
                 notes.append(f"rows in {name} are not used: the model is for {', '.join(languages)}")
     if source is not None and not tables:
@@ -53,9 +52,7 @@ def labelled(
     return {code: tables[code] for code in codes if code in tables}, notes
 
 
-def _understood(
-    table: pa.Table, kind: str, columns: Mapping[str, str], labels: Sequence[str], given: str | None
-) -> UserTask:
+def _understood(table: pa.Table, kind: str, columns: Mapping[str, str], labels: Sequence[str], given: str) -> UserTask:
     """The rows of a table as those of the training data; raises XstiltsError if it has no columns for them."""
     try:
         return understand(table, kind=kind, columns=columns, labels=labels, language=given)
@@ -67,10 +64,13 @@ def _understood(
         raise XstiltsError("bad-argument", what, columns_of(table), hint) from None
 
 
-def _language_without_name(table: pa.Table, languages: Sequence[str]) -> str | None:
-    """The only language that rows can be in, None if a column says it; raises XstiltsError if that is unclear."""
-    if find_language_column(table, None)[0]:
-        return None
+def _language_of(table: pa.Table, languages: Sequence[str], column: str) -> str:
+    """The column of the rows' languages, or the only language that they can be in; raises XstiltsError if both are
+    missing."""
+    if column in table.column_names:
+        return column
+    if inferred := find_language_column(table, None)[0]:
+        return inferred
     if len(languages) == 1:
         return languages[0]
     why, hint = f"they may be in {', '.join(languages)}", "add a column `language`, or write {lang} in the file's name"
@@ -92,19 +92,19 @@ def _files(pattern: str, codes: Sequence[str]) -> dict[str, Path]:
     """The file of each language that has one: `{lang}` stands for any code or name of it, such as sw or swh_Latn."""
     parts = pattern.split("{lang}")
     named = re.compile(re.escape(parts[0]) + "([^/]+)" + r"\1".join(map(re.escape, parts[1:])))
-    found: dict[str, dict[str, Path]] = {}
+    matching: dict[str, dict[str, Path]] = {}
     for path in sorted(glob("*".join(map(escape, parts)))):  # noqa: PTH207  (a pattern may be absolute)
         if (match := named.fullmatch(path)) and (code := _code(match[1])) in codes:
-            found.setdefault(code, {})[match[1]] = Path(path)
-    for code, paths in found.items():
+            matching.setdefault(code, {})[match[1]] = Path(path)
+    for code, paths in matching.items():
         if len(paths) > 1 and code not in paths:
             what = f"several files for {code}: {', '.join(map(str, paths.values()))}"
             hint = "write the pattern so that only one fits"
             raise XstiltsError("inconsistent", what, "the labelled rows of a language are in one file", hint)
-    if not found:
+    if not matching:
         what, why = f"no file fits '{pattern}'", f"{{lang}} stands for one of {', '.join(codes)}"
         raise XstiltsError("missing-file", what, why, "check the pattern")
-    return {code: paths.get(code) or next(iter(paths.values())) for code, paths in found.items()}
+    return {code: paths.get(code) or next(iter(paths.values())) for code, paths in matching.items()}
 
 
 def _code(name: str) -> str:

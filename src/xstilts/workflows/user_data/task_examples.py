@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from xstilts.errors import XstiltsError
 from xstilts.tasks.data_source import FileSource
-from xstilts.tasks.task import BadRow, Task
+from xstilts.tasks.task import BadRow, Task, label_list
 from xstilts.tasks.task_types import READ, SCHEMAS
 from xstilts.workflows.user_data.column_roles import IDS, MAX_LABELS, Roles, by_name, natural, word
 from xstilts.workflows.user_data.kinds import KINDS
@@ -30,10 +30,11 @@ def cells_of(table: pa.Table, role: str, names: list[str], kind: str) -> list[An
     if role != "label" or kind != "multilabel":
         return [word(value) or None for value in columns[0]]
     if len(columns) > 1:
-        rows = (map(word, row) for row in zip(*columns, strict=True))
-        return [[name for name, value in zip(names, row, strict=True) if value in ("1", "1.0", "true")] for row in rows]
-    lists = [word(row).split("|") if not isinstance(row, list) else row for row in columns[0]]
-    return [None if row is None else list(dict.fromkeys(filter(None, map(word, row)))) for row in lists]
+        rows = [dict(zip(names, map(word, row), strict=True)) for row in zip(*columns, strict=True)]
+        flags = [[name for name in row if row[name] in ("1", "1.0", "true")] for row in rows]
+        return [given if any(row.values()) else None for given, row in zip(flags, rows, strict=True)]
+    several = [label_list(word(row) if isinstance(row, str) else row) for row in columns[0]]
+    return [None if row is None else list(dict.fromkeys(filter(None, map(word, row)))) for row in several]
 
 
 def rows_with_text(cells: Cells) -> list[int]:

@@ -35,7 +35,8 @@ class UserTask:
 
     kind: classification, pair, multilabel, tagging, qa or choice. columns: columns of the task → those of the data,
     with commas between several. labels: label words in natural order (2 before 10); none for qa. language: the code of
-    all rows, or "" if they have several, which `language_column` names. notes: what was inferred, a line each.
+    all rows, or "" if they have several. language_column: the column that says it, or "". notes: what was inferred, a
+    line each. with_ids: whether the ids are those of a column of the data, else numbers of rows.
     examples: id, language, and text_a, text_b (of a pair), label; or tokens, tags; or context, question, answers; or
     context, question, choices, label (a number from 0).
     """
@@ -47,6 +48,7 @@ class UserTask:
     language_column: str
     notes: tuple[str, ...]
     examples: pa.Table
+    with_ids: bool
 
 
 def understand(
@@ -111,9 +113,10 @@ def understand(
         {role: ",".join(names) for role, names in roles.columns.items()},
         words,
         distinct[0] if len(distinct) == 1 else "",
-        language_column if len(distinct) > 1 else "",
+        language_column,
         (*notes, *_label_notes(words, examples)),
         examples,
+        bool(id_notes),
     )
 
 
@@ -180,7 +183,7 @@ def split(examples: pa.Table, share: float = 0.1, seed: int = 1) -> tuple[pa.Tab
     labels = [label if isinstance(label, str) else "" for label in given]  # only single label words are stratified
     counts = Counter(labels)
     rank = {label: i for i, label in enumerate(sorted(counts, key=lambda label: (counts[label], label)))}
-    keys = text_keys(examples, "question" if "answers" in examples.column_names else "")
+    keys = unit_keys(examples)
     encoded = pa.array(keys, pa.large_string()).dictionary_encode()
     group = pc.sort_indices(pc.sort_indices(encoded.dictionary)).take(encoded.indices).to_numpy()
     sizes, rarest = np.bincount(group, minlength=len(encoded.dictionary)), np.full(len(encoded.dictionary), len(rank))
@@ -197,14 +200,20 @@ def split(examples: pa.Table, share: float = 0.1, seed: int = 1) -> tuple[pa.Tab
     return examples.filter(pc.invert(mask)), examples.filter(mask)
 
 
+def unit_keys(examples: pa.Table) -> list[str]:
+    """The text of each example by which it must not be both trained on and scored: of questions that of the context."""
+    return text_keys(examples, "question" if "answers" in examples.column_names else "")
+
+
 def duplicates(train: pa.Table, test: pa.Table) -> list[str]:
-    """The texts of test examples that are also texts of training examples, each once; pairs are joined by ` / `.
+    """The texts of test examples that are also texts of training examples, each once; pairs are joined by ` / `, and of
+    questions only the contexts count.
 
     >>> duplicates(pa.table({"text_a": ["one", "two"]}), pa.table({"text_a": ["two ", "three", "two"]}))
     ['two']
     """
-    known = set(text_keys(train))
-    return list(dict.fromkeys(key for key in text_keys(test) if key in known))
+    known = set(unit_keys(train))
+    return list(dict.fromkeys(key for key in unit_keys(test) if key in known))
 
 
 def describe_duplicates(texts: Sequence[str]) -> str:
