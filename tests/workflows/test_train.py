@@ -199,3 +199,55 @@ def test_a_data_frame_and_no_labelled_rows(tmp_path, encoder_folder):
     )  # fmt: skip
     assert model.scores == {} and model.facts["dev_score"] is not None
     assert "Never tested: Swahili" in (tmp_path / "model" / "README.md").read_text()
+
+
+def test_a_folder_with_another_model_or_other_files_is_not_touched(trained, tmp_path, encoder_folder):
+    model, _, _ = trained
+    before = {path.name: path.read_bytes() for path in model.folder.iterdir() if path.is_file()}
+    encoder = str(encoder_folder("bert"))
+    for out in (model.folder, encoder):
+        with pytest.raises(XstiltsError) as caught:
+            xstilts.train(rows(30), ["sw"], out, encoder=encoder, store=tmp_path / "store", **FAST)
+        assert caught.value.kind == "bad-argument"
+    assert before == {path.name: path.read_bytes() for path in model.folder.iterdir() if path.is_file()}
+
+
+def test_training_rows_are_never_test_rows_of_their_language(tmp_path, encoder_folder):
+    said = []
+    data, new = rows(20), rows(4, start=50)
+    model = xstilts.train(
+        data, ["sw"], tmp_path / "model", encoder=str(encoder_folder("bert")), test={"en": data[:6] + new, "sw": new},
+        store=tmp_path / "store", note=said.append, **FAST,
+    )  # fmt: skip
+    assert model.scores["en"]["examples"] == 8 and any("6 test rows of en not scored" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ({"learning_rate": 0.0}, "bad-argument"), ({"class_weights": "balanced", "label": "reviews"}, "unknown-name"),
+        ({"lora": True, "checkpoint": "average"}, "bad-argument"), ({"compare": "none,none"}, "bad-argument"),
+        ({"compare": "none,shots"}, "bad-argument"), ({"compare": "best+average"}, "bad-argument"),
+        ({"shots": rows(2), "compare": "none,lora"}, "bad-argument"), ({"encoder": "."}, "missing-model"),
+    ],
+)  # fmt: skip
+def test_options_that_cannot_be_used_are_refused_before_anything_is_written(tmp_path, encoder_folder, options, kind):
+    given = {"encoder": str(encoder_folder("bert"))} | options
+    with pytest.raises(XstiltsError) as caught:
+        xstilts.train(rows(10), "sw", tmp_path / "model", store=tmp_path / "store", **given)
+    assert caught.value.kind == kind and not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"task": {"name": "x"}, "kind": "nope"}'])
+def test_a_model_with_damaged_facts_is_refused(trained, tmp_path, content):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "metrics.json").write_text(content)
+    with pytest.raises(XstiltsError) as caught:
+        xstilts.load(tmp_path)
+    assert caught.value.kind == "bad-file"
+    with pytest.raises(XstiltsError) as caught:
+        trained[0].predict("one text")
+    assert caught.value.kind == "bad-argument"
+    with pytest.raises(XstiltsError) as caught:
+        xstilts.evaluate(trained[0], {"sw": rows(2)}, metric="nope")
+    assert caught.value.kind == "unknown-name"

@@ -57,7 +57,7 @@ def train(
     translator: Annotated[
         str, typer.Option("--translator", help="Model of `translate`: folder or repository.", show_default="M2M-100")
     ] = "",
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Runs of each training.")] = 1,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, max=100, help="Runs of each training.")] = 1,
     epochs: Annotated[
         int | None, typer.Option("--epochs", min=1, help="Passes over the data.", show_default="about 300 updates")
     ] = None,

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 import transformers
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
 from xstilts.context import Context
@@ -19,7 +20,10 @@ logging.getLogger("transformers").setLevel(logging.ERROR)
 transformers.utils.logging.disable_progress_bar()
 
 MASKED_LM = TRAINED["mlm"].AUTO_CLASS
-LOADING_ERRORS = OSError, ValueError, RuntimeError, ImportError, KeyError, AssertionError, PickleError, SafetensorError
+LOADING_ERRORS = (
+    OSError, ValueError, RuntimeError, ImportError, KeyError, AssertionError, TypeError, ArithmeticError,
+    AttributeError, PickleError, SafetensorError, StrictDataclassError,
+)  # fmt: skip
 """What `transformers` raises for a folder that is absent, incomplete, corrupt or hostile."""
 
 _tokenizers: dict[str, Any] = {}

@@ -1,7 +1,7 @@
 """A trained model in a folder: load it, predict with it."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,16 @@ class Model:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.facts: dict[str, Any] = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        self.task = Task(**self.facts["task"])
+        try:
+            self.facts: dict[str, Any] = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+            self.task = Task(**self.facts["task"])
+            texts = (self.facts["labels"], self.facts["for"], *self.facts["columns"].values())
+            fits = all(isinstance(value, str | list) for value in texts)
+            if KINDS[self.facts["kind"]].type != self.task.type or not fits:
+                raise ValueError("its entries do not fit together")
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            what, why = f"{folder / FACTS} is damaged", " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise XstiltsError("bad-file", what, why, "train the model again, or download it again") from None
 
     def __repr__(self) -> str:
         return f"<{self.facts['kind']} model in {self.folder}: {', '.join(self.task.labels[:5])}>"
@@ -65,7 +73,12 @@ class Model:
     def _loaded(self) -> tuple[Any, Any]:
         from xstilts.models.encoders import load_finished, load_tokenizer
 
-        return load_finished(self._kind.AUTO_CLASS, self.folder), load_tokenizer(self.folder)
+        model = load_finished(self._kind.AUTO_CLASS, self.folder)
+        outputs = tuple(model.config.id2label[i] for i in sorted(model.config.id2label))
+        if self.task.labels and outputs != self.task.labels:
+            what, why = f"config.json and {FACTS} in {self.folder} disagree", f"the model gives {', '.join(outputs)}"
+            raise XstiltsError("inconsistent", what, why, "download it again, or train it again")
+        return model, load_tokenizer(self.folder)
 
     @property
     def _kind(self) -> TaskType:
@@ -82,6 +95,8 @@ class Model:
 
         Raises XstiltsError for inputs of another form; an empty text is predicted like any other.
         """
+        if isinstance(inputs, str | Mapping):
+            raise XstiltsError("bad-argument", "one input is given", "`predict` takes a list of them", "write [text]")
         kind, rows = self.facts["kind"], list(inputs)
         if scores and kind == "tagging":
             hint = "leave `scores` out"

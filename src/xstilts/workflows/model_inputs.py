@@ -74,10 +74,19 @@ def cells_of_table(table: pa.Table, kind: str, columns: Mapping[str, list[str]],
     """The columns of examples that are given as a table, by the names that these have there."""
     cells: Cells = {}
     for role, names in columns.items():
+        nested = [pa.types.is_nested(table.schema.field(name).type) for name in names]
+        if any(nested) != (role in LISTS and len(names) == 1) and not (role == "tokens" and is_text(table, names[0])):
+            what = f"column '{names[0]}' does not hold {'lists' if role in LISTS else 'texts'}"
+            hint = "name other columns with --text, or save the file as JSONL"
+            raise XstiltsError("bad-row", what, f"the model reads it as {role}", hint)
         if role == "tokens" and is_text(table, names[0]):
             cells[role] = [split_words(text or "", code) for text in table[names[0]].to_pylist()]
         else:
             cells[role] = cells_of(table, role, names, kind)
+    if any(len(row) < 2 for row in cells.get("choices", ())):
+        raise XstiltsError(
+            "bad-row", "a row has fewer than two choices", "the model chooses one of them", "fix the file"
+        )
     return cells
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +54,13 @@ def predict_file(
     identity = _identity(model, source, text, lang)
     begun = state.is_file() and partial.is_file() and state.read_text(encoding="utf-8") == identity
     done = _complete_lines(partial) if begun else 0
+    rows = predict_rows(model, source, text, done, lang, device)
+    first = list(islice(rows, 1))  # raises for a file or columns that cannot be read, before anything is written
     if not begun:
         partial.write_bytes(b"")
         state.write_text(identity, encoding="utf-8")
     with partial.open("a", encoding="utf-8") as stream:
-        for row in predict_rows(model, source, text, done, lang, device):
+        for row in chain(first, rows):
             stream.write(json.dumps(row, ensure_ascii=False) + "\n")
             done = row["row"] + 1
             if done % BATCH == 0:

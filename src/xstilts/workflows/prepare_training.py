@@ -1,6 +1,7 @@
 """What `train` does before it trains: understand the data, write examples and study, plan and price it."""
 
 import json
+import math
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -54,11 +55,13 @@ class Prepared:
     identity: str
 
 
-def chosen_arms(compare: Sequence[str], intermediate: str, sources: str, shots: bool) -> tuple[str, ...]:
-    """The arms to train: those of `compare`, or the one that `intermediate`, `sources` and `shots` describe.
+def chosen_arms(compare: str | Sequence[str], intermediate: str, sources: str, shots: bool) -> tuple[str, ...]:
+    """The arms to train: those of `compare`, a list or a text with commas, or the one that the others describe.
 
     Raises XstiltsError if these do not go together.
     """
+    if isinstance(compare, str):
+        compare = [part.strip() for part in compare.split(",") if part.strip()]
     if sources and not intermediate:
         why, hint = "languages are those of an intermediate task", "name one with `intermediate`"
         raise XstiltsError("bad-argument", "`sources` is given without `intermediate`", why, hint)
@@ -100,6 +103,9 @@ def prepare(
         options = replace(options, languages=tuple(code for code in options.languages if code != anchor))
     _check_options(task, anchor, options)
     training, dev = split(rows, 0.1, options.seed)
+    if not len(dev):
+        why, hint = "equal texts, and questions of one context, stay together", "add rows with other texts"
+        raise XstiltsError("too-few", "no rows are left to evaluate on during training", why, hint)
     notes.append(f"dev: {len(dev):,} of {len(rows):,} rows, seed {options.seed}")
     facts = (task.kind, task.columns, task.labels, task.language_column)
     added, shot_notes = labelled(shots, options.languages, *facts)
@@ -118,7 +124,7 @@ def prepare(
     study = _study(task, out.name, anchor, len(training), list(tests.values()), options)
     identity = digest([study, [[*key, table.to_pylist()] for key, table in parts.items()]])
     _check_folder(out, identity)
-    shutil.rmtree(out / RUN / DATA, ignore_errors=True)  # what an earlier command wrote might be taken for rows of this
+    shutil.rmtree(out / RUN, ignore_errors=True)  # what an interrupted command wrote might be taken for rows of this
     write_examples(out / RUN / DATA, parts)
     write_atomically(out / STUDY, json.dumps(study, indent=1, ensure_ascii=False) + "\n")
     place = (out / RUN / DATA).resolve()
@@ -134,6 +140,10 @@ def _check_options(task: UserTask, anchor: str, options: TrainingOptions) -> Non
     if not options.languages:
         why, hint = "a model is trained for other languages than that of its data", "name others with --for"
         raise XstiltsError("bad-argument", f"the data are in {anchor}, and no other language is given", why, hint)
+    for name, number in (("--learning-rate", options.learning_rate), ("--epochs", options.epochs)):
+        if number is not None and not 0 < number < math.inf:
+            why, hint = "it must be above 0 and finite", "leave it out, or give another number"
+            raise XstiltsError("bad-argument", f"{name} is {number:g}", why, hint)
     balanced = options.class_weights or any("balanced" in arm.split("+") for arm in options.arms)
     if balanced and KINDS[task.kind].type != "classification":
         why, hint = f"data of the kind '{task.kind}' have none", "leave the class weights out"

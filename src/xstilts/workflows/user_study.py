@@ -182,6 +182,9 @@ def parse_arm(text: str) -> Row:
     arm: Row = {}
     for part in text.split("+"):
         task, _, strategy = part.partition("@")
+        if part in CHANGES and arm.get("target_training", {}).keys() & CHANGES[part].keys():
+            what, why = f"cannot read the arm '{text}'", f"'{part}' and another part change the same setting"
+            raise XstiltsError("bad-argument", what, why, "leave out one of them")
         if part in CHANGES:
             arm["target_training"] = arm.get("target_training", {}) | CHANGES[part]
         elif "intermediate" in arm:
@@ -223,6 +226,9 @@ def default_rate(hidden: int, lora: bool = False) -> float:
 
 def _place(text: str) -> Row:
     """The entry of a model from a folder, or from `OWNER/NAME[@REVISION]`."""
+    if Path(text).is_dir() and not (Path(text) / "config.json").is_file():
+        why, hint = "config.json is missing", "give a folder in the format of `save_pretrained`"
+        raise XstiltsError("missing-model", f"there is no model in {text}", why, hint)
     if Path(text).is_dir():  # a relative path begins with a dot, so that it is never taken for a repository
         return {"load": text if Path(text).is_absolute() else f"./{Path(text)}"}
     load, _, revision = text.partition("@")

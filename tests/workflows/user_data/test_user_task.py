@@ -176,7 +176,7 @@ def test_an_empty_table_is_refused():
         ({"text": [f"ดีมาก {i}" for i in range(N)]}, {}, "th", "", "--language"),
         ({"text": [f"とても良い {i}" for i in range(N)]}, {}, "ja", "", "--language"),
         ({"lang": ["eng_Latn", "sw"] * 12}, {}, "", "lang", "lang (en, sw)"),
-        ({"locale": ["sw-KE"] * N}, {}, "sw", "", "locale"),
+        ({"locale": ["sw-KE"] * N}, {}, "sw", "locale", "locale"),
         ({"language": ["Python", "Java"] * 12}, {}, "en", "", "'Python'"),
         ({"spoken": ["Thai", "English"] * 12}, {"language": "spoken"}, "", "spoken", "spoken"),
         ({"lang": ["en", "sw"] * 12}, {"language": "th"}, "th", "", "language: th"),
@@ -187,7 +187,7 @@ def test_languages_are_given_in_a_column_or_assumed(columns, options, language, 
     task = understand(pa.table({"text": TEXT, "label": WORDS} | columns), **options)
     assert (task.language, task.language_column) == (language, column)
     assert any(note in line for line in task.notes)
-    codes = {"": {language}, "lang": {"en", "sw"}, "spoken": {"en", "th"}}[column]
+    codes = {"lang": {"en", "sw"}, "spoken": {"en", "th"}}.get(column, {language})
     assert set(task.examples["language"].to_pylist()) == codes
 
 
@@ -265,7 +265,7 @@ def test_questions_of_one_context_stay_on_one_side():
     examples = pa.table({"context": contexts, "question": [f"q{i}" for i in range(80)], "answers": [[]] * 80})
     train, dev = split(examples)
     assert len(dev) == 8 and not set(train["context"].to_pylist()) & set(dev["context"].to_pylist())
-    assert duplicates(train, dev) == [] and len(duplicates(examples, dev)) == 8
+    assert duplicates(train, dev) == [] and len(duplicates(examples, dev)) == 2
 
 
 def test_duplicates_are_counted_and_named():
@@ -295,3 +295,35 @@ def test_real_files_are_understood(real_data, file, kind, columns, labels, rows)
 
 def test_real_files_without_a_header_are_not_misread(real_data):
     assert error_of(read_table(real_data / "xnli/dev-sw.tsv")).kind == "bad-argument"
+
+
+def choices(answers, options=("yes", "no", "maybe")):
+    return pa.table({"question": [f"q {i}" for i in range(len(answers))], "choices": [list(options)] * len(answers),
+                     "answer": answers})  # fmt: skip
+
+
+def test_test_rows_may_name_choices_by_their_text():
+    task = understand(choices([str(1 + i % 3) for i in range(N)]))
+    assert task.labels == ("1", "2", "3")
+    test = understand(choices(["no", "yes"]), kind="choice", columns=task.columns, labels=task.labels)
+    assert test.examples["label"].to_pylist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("table", "named"),
+    [
+        (choices(["A", "B"] * 12, ("B", "A")), "places"),
+        (choices(["0", "1", "2", "3"] * 6), "row 4 "),
+        (pa.table({"text": TEXT, "toxic": ["yes", "no"] * 12, "rude": ["1", "0"] * 12}), "row 1 has 'yes'"),
+        (pa.table({"text": TEXT, "label": WORDS, "language": ["sw", "en", "xx"] * 8}), "row 3 has 'xx'"),
+    ],
+)
+def test_data_that_can_be_read_in_two_ways_are_refused(table, named):
+    options = {"label": "toxic,rude"} if "toxic" in table.column_names else {}
+    error = error_of(table, **options)
+    assert error.kind == "bad-row" and named in error.what
+
+
+def test_rows_without_labels_are_left_out_of_data_with_several_labels():
+    task = understand(pa.table({"text": TEXT, "labels": [["a"], ["b"], None] * 8}))
+    assert len(task.examples) == 16 and any("left out: 8 rows without a label" in note for note in task.notes)

@@ -3,6 +3,7 @@
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pyarrow as pa
 
@@ -24,8 +25,10 @@ ASSUMED = {
 """Script, as Unicode names its letters → the most frequent language of labelled data in it."""
 
 
-def codes_of(names: Sequence[str]) -> tuple[str, ...]:
-    """Languages by any name, as codes; raises XstiltsError if there is none, or for a name that is unknown."""
+def codes_of(names: str | Sequence[str]) -> tuple[str, ...]:
+    """Languages by any name, in a list or with commas between them, as codes; raises XstiltsError if there is none, or
+    for a name that is unknown."""
+    names = [name for name in names.split(",") if name.strip()] if isinstance(names, str) else names
     codes = tuple(dict.fromkeys(language(name).code for name in names))
     if not codes:
         hint = "name the languages in which the model will be used"
@@ -36,8 +39,8 @@ def codes_of(names: Sequence[str]) -> tuple[str, ...]:
 def find_language_column(table: pa.Table, wanted: str | None) -> tuple[str, list[str]]:
     """The column of languages, "" if there is none, and notes; `wanted` is a column or a language.
 
-    A column is only inferred if it has the name of one and all of its values are known languages. Raises XstiltsError
-    if `wanted` is neither a column nor a language.
+    A column is only inferred if it has the name of one and its values are known languages. Raises XstiltsError if
+    `wanted` is neither a column nor a language, or if only some values of the column are known.
     """
     if wanted:
         if wanted in table.column_names:
@@ -55,10 +58,23 @@ def find_language_column(table: pa.Table, wanted: str | None) -> tuple[str, list
             try:
                 _codes(table, name)
             except XstiltsError as error:
+                if _some_known(table, name):
+                    hint = "fix the row, or name another column or the language of all rows with --language"
+                    raise XstiltsError("bad-row", error.what, error.why, hint) from None
                 notes.append(f"column {name} is not used as the language: {error.what}")
             else:
                 return name, []
     return "", notes
+
+
+def _some_known(table: pa.Table, column: str) -> bool:
+    """Whether at least half of the different values of a column are languages."""
+    values = [word(value) for value in table[column].unique().to_pylist()]
+    known = 0
+    for value in values:
+        with suppress(XstiltsError):
+            known += bool(language(value))
+    return 2 * known >= len(values)
 
 
 def _codes(table: pa.Table, column: str) -> list[str]:

@@ -69,7 +69,11 @@ def read_batches(path: str | Path, size: int = BATCH) -> Iterator[pa.Table]:
     if size < 1:
         raise XstiltsError("bad-argument", f"batches of {size} rows", "a batch has at least one row", "raise `size`")
     if str(path) == "-":
-        yield from _text_batches(decode_lines(sys.stdin.buffer, "standard input"), size)
+        first = next(batches := _text_batches(decode_lines(sys.stdin.buffer, "standard input"), size), None)
+        if first is None:
+            why, hint = "one text a line is expected", "check the command that writes it"
+            raise XstiltsError("bad-file", "standard input is empty", why, hint)
+        yield from chain([first], batches)
         return
     path = Path(path)
     name = _format(path)
@@ -182,6 +186,9 @@ def _record_batches(
 def _from_records(records: list[Record], where: str, first: int = 1, schema: pa.Schema | None = None) -> pa.Table:
     """A table of records, of which the first is row `first`; what one lacks is null."""
     names = schema.names if schema else list(dict.fromkeys(name for record in records for name in record))
+    if odd := next((name for name in names if invalid_text(name)), None):
+        what, why = f"{where}: the name {odd!a:.60} of a column", "it is not valid Unicode"
+        raise XstiltsError("bad-row", what, why, "write the file again in UTF-8")
     types = {field.name: field.type for field in schema or ()}
     columns = {name: [record.get(name) for record in records] for name in names}
     return pa.table({str(name): _column(columns[name], str(name), where, first, types.get(name)) for name in names})

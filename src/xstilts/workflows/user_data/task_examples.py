@@ -1,6 +1,7 @@
 """Build examples from the columns of a table whose roles are known."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ from xstilts.errors import XstiltsError
 from xstilts.tasks.data_source import FileSource
 from xstilts.tasks.task import BadRow, Task, label_list
 from xstilts.tasks.task_types import READ, SCHEMAS
-from xstilts.workflows.user_data.column_roles import IDS, MAX_LABELS, Roles, by_name, natural, word
+from xstilts.workflows.user_data.column_roles import FLAGS, IDS, MAX_LABELS, Roles, by_name, natural, word
 from xstilts.workflows.user_data.kinds import KINDS
 
 MIN_ROWS, MIN_ROWS_PER_LABEL = 10, 2
@@ -20,8 +21,10 @@ Cells = dict[str, list[Any]]
 def cells_of(table: pa.Table, role: str, names: list[str], kind: str) -> list[Any]:
     """The value of each row for one column of the task: texts and label words, lists of them, or None."""
     columns = [table[name].to_pylist() for name in names]
-    if role == "answers" or (role == "context" and kind == "qa"):
-        return columns[0]  # answers have offsets into the context as it is
+    if role == "answers":
+        return columns[0]
+    if role == "context" and kind == "qa":  # answers have offsets into the context as it is
+        return [value if isinstance(value, str) else word(value) or None for value in columns[0]]
     if role == "choices" and len(columns) > 1:
         return [[word(value) for value in row] for row in zip(*columns, strict=True)]
     if role in ("tokens", "tags", "choices"):
@@ -31,6 +34,10 @@ def cells_of(table: pa.Table, role: str, names: list[str], kind: str) -> list[An
         return [word(value) or None for value in columns[0]]
     if len(columns) > 1:
         rows = [dict(zip(names, map(word, row), strict=True)) for row in zip(*columns, strict=True)]
+        for number, row in enumerate(rows, 1):
+            if any(row.values()) and (odd := next((name for name in row if row[name] not in FLAGS), "")):
+                what, why = f"row {number:,} has '{row[odd]:.60}' in column '{odd}'", "each label is 0 or 1"
+                raise XstiltsError("bad-row", what, why, "write 0 and 1, or name one column of labels")
         flags = [[name for name in row if row[name] in ("1", "1.0", "true")] for row in rows]
         return [given if any(row.values()) else None for given, row in zip(flags, rows, strict=True)]
     several = [label_list(word(row) if isinstance(row, str) else row) for row in columns[0]]
@@ -72,7 +79,7 @@ def checked_examples(
     if kind == "tagging":
         words = _tag_set({tag for i in rows for tag in cells["tags"][i]} - {""})
     elif kind == "choice":
-        words = _choice_words(cells, rows)
+        words = _choice_words(cells, rows, given)
     words = words if given is None else given
     data = FileSource(format="table", files={})
     fields: dict[str, Any] = {"name": "own", "type": KINDS[kind].type, "labels": words, "unanswerable": kind == "qa"}
@@ -102,23 +109,32 @@ def _tag_set(found: set[str]) -> tuple[str, ...]:
     return tuple(sorted(found, key=natural))
 
 
-def _choice_words(cells: Cells, rows: list[int]) -> tuple[str, ...]:
-    """How the data name choices: numbers from 0 or 1, letters, or their texts, which become numbers."""
-    most = max((len(cells["choices"][i]) for i in rows), default=0)
-    found, numbers = {cells["label"][i] for i in rows}, tuple(map(str, range(most)))
-    letters = tuple(chr(ord("A") + i) for i in range(most))
-    for words in (numbers, tuple(map(str, range(1, most + 1))), letters, tuple(map(str.lower, letters))):
-        if found <= set(words):
-            return words
+def _choice_words(cells: Cells, rows: list[int], given: tuple[str, ...] | None) -> tuple[str, ...]:
+    """How the data name choices: numbers from 0 or 1, letters, or their texts, which become one of these.
+
+    Raises XstiltsError if a label names none of its choices, or if labels may be texts or places.
+    """
+    labels, choices = cells["label"], cells["choices"]
+    numbers = tuple(map(str, range(max((len(choices[i]) for i in rows), default=0))))
+    letters = tuple(chr(ord("A") + int(number)) for number in numbers)
+    ways = [given] if given else []
+    ways += [numbers, tuple(str(int(number) + 1) for number in numbers), letters, tuple(map(str.lower, letters))]
+    texts = all(labels[i] in choices[i] for i in rows)
+    placed = next((words for words in ways if {labels[i] for i in rows} <= set(words)), None)
+    if placed and texts and any(placed.index(labels[i]) != choices[i].index(labels[i]) for i in rows):
+        why, hint = f"row {rows[0] + 1:,} has '{labels[rows[0]]}'", "write the numbers of the right choices, from 0"
+        raise XstiltsError("bad-row", "labels may be the texts of choices or their places", why, hint)
+    if placed:
+        return placed
     for i in rows:
-        if cells["label"][i] not in cells["choices"][i]:
-            what, why = (
-                f"row {i + 1:,} has the label '{cells['label'][i]:.60}'",
-                "it does not name any of the row's choices",
-            )
-            raise XstiltsError("bad-row", what, why, "write the number of the right choice, its letter or its text")
-        cells["label"][i] = str(cells["choices"][i].index(cells["label"][i]))
-    return numbers
+        if labels[i] not in choices[i] and not (given and labels[i] in given):
+            odd = next((j for j in rows if labels[j] not in choices[j] and labels[j] not in numbers + letters), i)
+            what = f"row {odd + 1:,} has the label '{labels[odd]:.60}'"
+            hint = "write the number of the right choice, its letter or its text"
+            raise XstiltsError("bad-row", what, "it does not name any of the row's choices", hint)
+        if labels[i] in choices[i]:
+            labels[i] = (given or numbers)[choices[i].index(labels[i])]
+    return given or numbers
 
 
 def schema_of(roles: Roles) -> pa.Schema:
@@ -150,8 +166,11 @@ def counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-def check_enough(roles: Roles, words: tuple[str, ...], gold: list[Any], is_test: bool) -> None:
-    """Raise XstiltsError if labels cannot be learned, or if rows are too few; test data need one row."""
+def check_enough(
+    roles: Roles, words: tuple[str, ...], gold: list[Any], is_test: bool, left_out: Sequence[str]
+) -> None:  # fmt: skip
+    """Raise XstiltsError if labels cannot be learned, or if rows are too few; test data need one row. `left_out` says
+    which rows are not among `gold`."""
     if not is_test and roles.kind not in ("qa", "choice"):
         column = f"column '{', '.join(roles.columns.get('label') or roles.columns['tags'])}'"
         counts = Counter(name for value in gold for name in (value if isinstance(value, list) else [value]))
@@ -169,5 +188,5 @@ def check_enough(roles: Roles, words: tuple[str, ...], gold: list[Any], is_test:
             raise XstiltsError("too-few", what, why, f"add or remove rows of these labels, or {hint}")
     needed = 1 if is_test else MIN_ROWS
     if len(gold) < needed:
-        why = f"at least {needed} are needed, and hundreds for a useful result"
+        why = "; ".join([f"at least {needed} {'is' if needed == 1 else 'are'} needed", *left_out])
         raise XstiltsError("too-few", counted(len(gold), "labelled row"), why, "add rows with texts and labels")

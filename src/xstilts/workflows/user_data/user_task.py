@@ -96,7 +96,9 @@ def understand(
     labelled = [i for i in full if gold[i] is not None]
     make = checked_examples if KINDS[roles.kind].checked else class_examples
     words, used, values = make(roles.kind, cells, labelled, None if labels is None else tuple(labels))
-    check_enough(roles, words, [gold[i] for i in used], labels is not None)
+    lacking = {"text": len(table) - len(full), "label": len(full) - len(used)}
+    left_out = [f"left out: {counted(count, 'row')} without a {what}" for what, count in lacking.items() if count]
+    check_enough(roles, words, [gold[i] for i in used], labels is not None, left_out)
     shown = next(role for role in ("text_a", "tokens", "question", "context") if role in cells)
     samples = [" ".join(value) if isinstance(value, list) else value or "" for value in cells[shown]]
     codes, more_notes = row_languages(table, language_column, language, samples)
@@ -106,8 +108,7 @@ def understand(
     examples = pa.table({name: values[name] for name in schema.names}, schema)
     distinct = list(dict.fromkeys(values["language"]))
     notes = [*_role_notes(roles, words), *id_notes, *language_notes, *more_notes]
-    lacking = {"text": len(table) - len(full), "label": len(full) - len(used)}
-    notes += [f"left out: {counted(count, 'row')} without a {what}" for what, count in lacking.items() if count]
+    notes += left_out
     return UserTask(
         roles.kind,
         {role: ",".join(names) for role, names in roles.columns.items()},
