@@ -15,7 +15,7 @@ from xstilts.errors import XstiltsError
 from xstilts.models.encoders import save, with_head
 from xstilts.tasks import classification, multiple_choice, qa, tagging
 from xstilts.tasks.task import Task
-from xstilts.workflows.evaluate_task import _baseline, match_labels
+from xstilts.workflows.evaluate_task import baseline_of_halves, match_labels
 
 TEST = 300
 MINE = {
@@ -69,7 +69,7 @@ def test_the_score_is_that_of_the_matched_labels(nli):
     assert row["score"] == pytest.approx(100 * right / TEST, abs=0.7) and row["examples"] == TEST
     assert row["low"] <= row["score"] <= row["high"] and 25 < row["baseline"] < 45
     alone = xstilts.evaluate(nli, task="pocket-nli", for_=["tr"])
-    assert alone["tr"] == result["tr"] and alone["tr"] != row
+    assert alone["tr"] == result["tr"]
 
 
 def test_labels_in_another_order_give_another_score(nli):
@@ -186,6 +186,6 @@ def test_the_baseline_does_not_learn_from_what_it_predicts():
     task = Task(name="t", type="tagging", labels=("O", "B"), source={"own": "x"})
     columns = {"id": list("abcd"), "cluster_id": list("abcd"), "language": ["sw"] * 4,
                "tokens": [["w"], ["x"], ["y"], ["z"]], "tags": [["B"], ["O"], ["B"], ["O"]]}  # fmt: skip
-    predicted = _baseline(tagging, pa.table(columns, tagging.SCHEMA), task)
+    predicted = baseline_of_halves(tagging, pa.table(columns, tagging.SCHEMA), task)
     tags = dict(zip(predicted["example_id"].to_pylist(), predicted["prediction"].to_pylist(), strict=True))
     assert tags == {"a": ["O"], "c": ["O"], "b": ["B"], "d": ["B"]}

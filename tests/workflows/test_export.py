@@ -91,8 +91,10 @@ def test_predictions_change_by_more_than_ties_and_padding_does_not_count():
     broken = module.compare(list(logits), list(logits * np.nan))
     assert not broken["difference"] <= broken["limit"]
     inside, ends = np.array([[True, False], [True, True]]), np.array([[1.0, 9.0], [2.0, 3.0]])
-    assert [row.tolist() for row in module.decisions(ends, inside, ends=True)] == [[1.0], [2.0, 3.0]]
-    assert len(module.decisions(ends[..., None], inside, ends=False)) == 3
+    assert [row.tolist() for row in module.decisions(ends, inside, "ends")] == [[1.0], [2.0, 3.0]]
+    sigmoids = [module.decisions(np.array([[value]]), inside, "sigmoids") for value in (0.5, -0.5)]
+    assert module.compare(*sigmoids)["changed"] == 1, "a label that is no longer predicted"
+    assert len(module.decisions(ends[..., None], inside, "labels")) == 3
 
 
 @pytest.mark.parametrize("head", [multiple_choice.AUTO_CLASS, None])
