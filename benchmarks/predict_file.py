@@ -25,8 +25,8 @@ import transformers
 from bench_training import now, write
 from xstilts import load
 from xstilts.models.hardware import choose_precision
-from xstilts.workflows.user_data.tables import read_table
 from xstilts.workflows.predict_file import predict_file
+from xstilts.workflows.user_data.tables import read_table
 
 BATCH, NOTED = 32, 100_000
 
@@ -90,8 +90,8 @@ def speed(model: Any, texts: list[str], repeats: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("file", type=Path)
+    parser.add_argument("model")
+    parser.add_argument("file")
     parser.add_argument("--rows", type=int, default=2000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--memory", action="store_true")
@@ -99,7 +99,7 @@ def main() -> None:
     parser.set_defaults(device="cpu")
     options = parser.parse_args()
     model = load(options.model)
-    texts = texts_of(model, options.file, options.rows)
+    texts = texts_of(model, Path(options.file), options.rows)
     with tempfile.TemporaryDirectory() as folder:
         result = memory(model, texts, Path(folder)) if options.memory else speed(model, texts, options.repeats)
     for name, value in result.items():
