@@ -169,6 +169,20 @@ def test_translated_training_data_are_an_arm(tmp_path, encoder_folder):
     assert "machine translations" in (tmp_path / "own" / "run" / "report.html").read_text()
 
 
+def test_an_arm_that_fails_leaves_the_model_of_the_first(tmp_path, encoder_folder):
+    (tmp_path / "translator").mkdir()
+    (tmp_path / "translator" / "config.json").write_text('{"model_type": "m2m_100"}')
+    with pytest.raises(XstiltsError) as caught:
+        xstilts.train(
+            reviews(30), ["de", "fr"], tmp_path / "own", encoder=str(encoder_folder("bert")), store=tmp_path / "store",
+            translator=str(tmp_path / "translator"), compare=["none", "translate"],
+            test={"de": reviews(6, 600), "fr": reviews(6, 700)}, **FAST,
+        )  # fmt: skip
+    assert caught.value.kind == "step-failed"
+    model = xstilts.load(tmp_path / "own")
+    assert model.facts["arm"] == "none" and set(model.scores) == {"de", "fr"}
+
+
 @pytest.mark.parametrize("rows", [reviews(6, 600), reviews(6, 600, "ja")])
 def test_rows_of_no_known_language_are_refused(tmp_path, encoder_folder, rows):
     with pytest.raises(XstiltsError) as caught:

@@ -29,10 +29,18 @@ from xstilts.workflows.user_study import USER_TASK
 
 
 def finish(prepared: Prepared, store: Store, out: Path, executor: Any, watch: Report) -> Model:
-    """Run what was planned, choose a training, and write its model with card and scores into `out`."""
-    planned, result = prepared.planned, None
+    """Run what was planned, choose a training, and write its model with card and scores into `out`.
+
+    Raises XstiltsError if steps failed; the model is written all the same if the first arm is complete.
+    """
+    planned, result, failure = prepared.planned, None, None
     if prepared.tested:
-        run_study(planned, store, out / RUN, executor, watch)
+        try:
+            run_study(planned, store, out / RUN, executor, watch)
+        except XstiltsError as error:
+            if error.kind != "step-failed" or not _is_complete(planned, store, next(iter(prepared.study["arms"]))):
+                raise
+            failure = error
         result = write_report(out / RUN)
     else:
         wanted = [cell.training for cell in planned.cells if cell.training]
@@ -73,7 +81,16 @@ def finish(prepared: Prepared, store: Store, out: Path, executor: Any, watch: Re
         shutil.copyfile(step / name, out / name)
     write_atomically(out / CARD, model_card(facts, prepared.study))
     write_atomically(out / FACTS, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")  # last: it makes a model
+    if failure:
+        hint = f"{failure.hint}; until then {out} holds the best model of the trainings that finished"
+        raise XstiltsError(failure.kind, failure.what, failure.why, hint)
     return Model(out)
+
+
+def _is_complete(planned: StudyPlan, store: Store, arm: str) -> bool:
+    """Whether every training and prediction of an arm is in the store."""
+    finished = store.finished(planned.plan.steps)
+    return all(step in finished for cell in planned.cells if cell.arm == arm for step in cell.steps)
 
 
 def _recommended(prepared: Prepared, result: Row | None) -> tuple[str, str]:
@@ -83,8 +100,9 @@ def _recommended(prepared: Prepared, result: Row | None) -> tuple[str, str]:
         return arms[0], ""
     held_out = [code for code in prepared.tested if code in prepared.study["languages"]["always_held_out"]]
     if result is None or not held_out:
-        text = "nothing was measured in the languages that the model is for: they have no labelled rows"
-        return arms[0], f"'{arms[0]}', the simplest training: {text}."
+        text = "nothing was measured in the languages that the model is for, because they have no labelled rows"
+        hint = "`xstilts predict-transfer` ranks source languages by earlier runs of yours"
+        return arms[0], f"'{arms[0]}', the first training: {text}; {hint}."
     better = [row for row in result["verdicts"] if row["verdict"] == "better"]
     if better:
         best = max(better, key=lambda row: row["estimate"])
