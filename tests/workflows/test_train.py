@@ -229,6 +229,7 @@ def test_training_rows_are_never_test_rows_of_their_language(tmp_path, encoder_f
         ({"lora": True, "checkpoint": "average"}, "bad-argument"), ({"compare": "none,none"}, "bad-argument"),
         ({"compare": "none,shots"}, "bad-argument"), ({"compare": "best+average"}, "bad-argument"),
         ({"shots": rows(2), "compare": "none,lora"}, "bad-argument"), ({"encoder": "."}, "missing-model"),
+        ({"max_length": 1000}, "bad-argument"),
     ],
 )  # fmt: skip
 def test_options_that_cannot_be_used_are_refused_before_anything_is_written(tmp_path, encoder_folder, options, kind):

@@ -33,7 +33,7 @@ from xstilts.workflows.user_data.user_task import (
     understand,
     unit_keys,
 )
-from xstilts.workflows.user_study import TrainingOptions, user_study, user_task, write_examples
+from xstilts.workflows.user_study import TrainingOptions, longest_texts, user_study, user_task, write_examples
 
 Row = dict[str, Any]
 
@@ -175,7 +175,8 @@ def _study(
     """The study that trains on `rows` examples of a task in the anchor language."""
     unanswerable = task.kind == "qa" and not all(task.examples["answers"].to_pylist())
     columns = [column for column in task.examples.column_names if column not in ("id", "language")]
-    entry = user_task(task.kind, task.labels, columns, (anchor, *options.languages), options.max_length,
+    length = longest_texts(options, KINDS[task.kind].max_length)
+    entry = user_task(task.kind, task.labels, columns, (anchor, *options.languages), length,
                       unanswerable, options.licence, task.with_ids and _are_parallel(tests))  # fmt: skip
     return user_study(name, entry, anchor, rows, options)
 

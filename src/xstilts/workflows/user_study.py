@@ -224,6 +224,24 @@ def default_rate(hidden: int, lora: bool = False) -> float:
     return (10 if lora else 1) * (1e-4 if hidden <= 512 else 2e-5 if hidden < 1024 else 1e-5)
 
 
+def longest_texts(options: TrainingOptions, usual: int) -> int:
+    """The tokens of a text that are read: those asked for, else the usual number, or as many as the encoder reads.
+
+    Raises XstiltsError if more are asked for than an encoder in a folder reads; one on the hub is not asked.
+    """
+    file = Path(options.encoder) / "config.json"
+    if not options.encoder or not file.is_file():
+        return options.max_length or usual
+    config = json.loads(file.read_text(encoding="utf-8"))
+    most = config.get("max_position_embeddings", usual)
+    if "roberta" in config.get("model_type", ""):  # it counts positions from behind the id of padding
+        most -= config.get("pad_token_id", 1) + 1
+    if options.max_length and options.max_length > most:
+        why, hint = f"the encoder reads at most {most}", "lower --max-length, or use another encoder"
+        raise XstiltsError("bad-argument", f"--max-length is {options.max_length}", why, hint)
+    return options.max_length or min(usual, most)
+
+
 def _place(text: str) -> Row:
     """The entry of a model from a folder, or from `OWNER/NAME[@REVISION]`."""
     if Path(text).is_dir() and not (Path(text) / "config.json").is_file():
