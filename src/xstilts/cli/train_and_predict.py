@@ -95,9 +95,9 @@ def train(
     from xstilts.workflows.user_study import DEFAULT_ENCODER, TrainingOptions
 
     console = Console(stderr=as_json)
-    arms = chosen_arms(_listed(compare), intermediate, sources, shots is not None)
+    arms = chosen_arms(compare, intermediate, sources, shots is not None)
     settings = TrainingOptions(
-        codes_of(_listed(for_)), arms, encoder, translator, seeds=seeds, examples=examples, epochs=epochs,
+        codes_of(for_), arms, encoder, translator, seeds=seeds, examples=examples, epochs=epochs,
         learning_rate=learning_rate, batch_size=batch_size, max_length=max_length, lora=lora,
         class_weights=class_weights or "", checkpoint=checkpoint, seed=seed, licence=licence,
     )  # fmt: skip

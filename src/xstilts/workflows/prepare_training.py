@@ -107,17 +107,8 @@ def prepare(
         why, hint = "equal texts, and questions of one context, stay together", "add rows with other texts"
         raise XstiltsError("too-few", "no rows are left to evaluate on during training", why, hint)
     notes.append(f"dev: {len(dev):,} of {len(rows):,} rows, seed {options.seed}")
-    facts = (task.kind, task.columns, task.labels, task.language_column)
-    added, shot_notes = labelled(shots, options.languages, *facts)
-    tests, test_notes = labelled(test, options.languages, *facts, also=anchor)
-    notes += [*shot_notes, *test_notes]
-    for code, table in tests.items():
-        known = {"shots": added.get(code), "training rows": rows if code == anchor else None}
-        tests[code], more = _never_trained_on(table, known, code)
-        notes += [*more, *(_repeated(rows, tests[code], code) if code != anchor else ())]
-    notes += [f"shots: {counted(len(table), 'labelled row')} in {code} to train on" for code, table in added.items()]
-    untested = [code for code in options.languages if code not in tests]
-    notes += [f"warning: '{code}' has no labelled rows: its score will be unknown" for code in untested]
+    added, tests, more = _labelled_rows(task, anchor, rows, options, test, shots)
+    notes += more
     parts = {("train", anchor): training, ("validation", anchor): dev}
     parts |= {("shots", code): table for code, table in added.items()}
     parts |= {("test", code): table for code, table in tests.items()}
@@ -133,6 +124,25 @@ def prepare(
         notes += [f"warning: {warning}" for warning in frozen.warnings]
     ids = {code: table["id"].to_pylist() for code, table in added.items()}
     return Prepared(task, notes, study, build_plan(frozen), list(tests), ids, identity)
+
+
+def _labelled_rows(
+    task: UserTask, anchor: str, rows: pa.Table, options: TrainingOptions, test: LabelledData, shots: LabelledData
+) -> tuple[dict[str, pa.Table], dict[str, pa.Table], list[str]]:
+    """The shots and the test rows of each language that has some, and notes about them; no row is in both, and none of
+    `rows`, the training data, is a test row of its language."""
+    facts = (task.kind, task.columns, task.labels, task.language_column)
+    added, shot_notes = labelled(shots, options.languages, *facts)
+    tests, test_notes = labelled(test, options.languages, *facts, also=anchor)
+    notes = [*shot_notes, *test_notes]
+    for code, table in tests.items():
+        known = {"shots": added.get(code), "training rows": rows if code == anchor else None}
+        tests[code], more = _never_trained_on(table, known, code)
+        notes += [*more, *(_repeated(rows, tests[code], code) if code != anchor else ())]
+    notes += [f"shots: {counted(len(table), 'labelled row')} in {code} to train on" for code, table in added.items()]
+    untested = [code for code in options.languages if code not in tests]
+    notes += [f"warning: '{code}' has no labelled rows: its score will be unknown" for code in untested]
+    return added, tests, notes
 
 
 def _check_options(task: UserTask, anchor: str, options: TrainingOptions) -> None:
