@@ -73,9 +73,10 @@ def test_a_model_predicts_label_words_and_is_read_back(trained):
     assert set(words) <= set(WORDS) and model.predict([]) == []
     again = xstilts.load(folder / "model").predict(texts, scores=True)
     assert [word for word, _ in again] == words and all(0.5 <= share <= 1 for _, share in again)
-    with pytest.raises(XstiltsError) as caught:
-        model.predict([None])
-    assert caught.value.kind == "bad-argument"
+    for inputs, device in (([None], "cpu"), (["text"], "gpu")):
+        with pytest.raises(XstiltsError) as caught:
+            model.predict(inputs, device=device)
+        assert caught.value.kind == "bad-argument"
 
 
 def test_transformers_alone_predicts_the_same(trained):

@@ -31,9 +31,11 @@ PACKED_FROM = {"cpu": 256, "cuda": 0}
 
 
 def choose_device(name: str) -> "torch.device":
-    """The device of that class, 'cpu' or 'cuda'; raises XstiltsError if this machine has none."""
+    """The device of that class, 'cpu' or 'cuda'; raises XstiltsError for another name, or if this machine has none."""
     import torch
 
+    if name not in PREDICTED_TOKENS:
+        raise XstiltsError("bad-argument", f"cannot compute on '{name}'", "this is no device class", "give cpu or cuda")
     if name == "cuda" and not torch.cuda.is_available():
         raise XstiltsError(
             "unsupported", "this machine has no CUDA device", "the study's plan asks for one", "use --device cpu"
