@@ -55,7 +55,8 @@ def _counted(table: pa.Table, task: Mapping[str, Any], code: str) -> Size:
     count, sequences = characters(table)
     length = 3 + count / per_token.get(language(code).script, per_token["other"]) / (sequences * examples)
     if task["type"] == "qa":  # windows of a long context overlap by a third
-        sequences *= 1 + max(0.0, 1.5 * (length / task["max_length"] - 1))
+        longest = task.get("max_length", Task.model_fields["max_length"].default)  # an entry leaves out its defaults
+        sequences *= 1 + max(0.0, 1.5 * (length / longest - 1))
     return Size(len(table), len(table) * sequences, len(table) * sequences * length)
 
 
