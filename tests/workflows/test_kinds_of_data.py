@@ -193,10 +193,9 @@ def test_rows_of_no_known_language_are_refused(tmp_path, encoder_folder, rows):
     assert caught.value.kind in ("missing-file", "bad-argument")
 
 
-def test_words_of_a_text_are_tagged_from_standard_input(trained, tmp_path, monkeypatch):
-    kind, _, folder = trained
-    if kind != "tagging":
-        pytest.skip("a text a line is for tagging here")
+@pytest.mark.parametrize("trained", ["tagging"], indirect=True)
+def test_the_words_of_a_line_of_text_are_tagged(trained, tmp_path):
+    _, _, folder = trained
     (tmp_path / "x.txt").write_text("the king sees, 5\n\n")
     lines = [
         json.loads(line)

@@ -20,8 +20,6 @@ MODEL = Annotated[Path, typer.Argument(help="The folder of a model that `train` 
 PATTERN = "Labelled rows to score on: a path in which {lang} stands for the language, or a file with a column of it."
 SHOTS = "Labelled rows in these languages to train on as well, given as for --test."
 PLACE = r"A folder, or OWNER/NAME\[@REVISION]."
-SHOTS = "Labelled rows in these languages to train on as well, given as for --test."
-PLACE = r"A folder, or OWNER/NAME\[@REVISION]."
 ARMS = (
     r"Trainings to compare, with commas: none, TASK\[@STRATEGY\[:COUNT]], translate, shots, lora, balanced, best, "
     "average; several with + between them."

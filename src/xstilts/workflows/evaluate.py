@@ -54,6 +54,8 @@ def evaluate(
     if task:
         place = model.folder if isinstance(model, Model) else model
         return evaluate_task(place, task, for_, metric=metric, device=device, **options)
+    from xstilts.evaluation.predict import attach_example_ids
+
     model = model if isinstance(model, Model) else load(model)
     facts, kind, name = model.facts, FINE_TUNED[model.task.type], metric or model.facts["metric"]
     check_metric(model.task.type, name)
@@ -68,8 +70,7 @@ def evaluate(
         if training is None:
             trivial = baseline_of_halves(kind, table, model.task)
         else:
-            learned = kind.baseline(training, table, model.task)
-            trivial = pa.table({column: table[column] for column in ("cluster_id", "language")} | learned)
+            trivial = attach_example_ids(table, kind.baseline(training, table, model.task))
             if repeated := duplicates(training, table):
                 notes.append(f"warning: training data and rows in {code}: {describe_duplicates(repeated)}")
         result[code]["baseline"] = score_with_interval(trivial, model.task.type, name)["score"]

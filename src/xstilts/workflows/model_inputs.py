@@ -8,7 +8,7 @@ import pyarrow as pa
 from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.tasks.task_types import READ
 from xstilts.translation.projection import words
-from xstilts.workflows.user_data.column_roles import is_text
+from xstilts.workflows.user_data.column_roles import is_text, split_names
 from xstilts.workflows.user_data.task_examples import Cells, cells_of
 
 Row = dict[str, Any]
@@ -96,14 +96,12 @@ def columns_for(roles: Mapping[str, str], present: Iterable[str], text: tuple[st
     roles: columns of the task → those of the training data. Raises XstiltsError if the file lacks one.
     """
     present = list(present)
-    named = {role: [name] if name in present else name.split(",") for role, name in roles.items()}
-    if text and len(text) != len(named):
-        why = f"the model reads {', '.join(named)}"
-        raise XstiltsError("bad-argument", f"{len(text)} columns are named", why, f"give --text {len(named)} times")
-    if text:
-        given = dict(zip(named, text, strict=True))
-        named = {role: [name] if name in present else name.split(",") for role, name in given.items()}
-    elif present == ["text"] and len(named) == 1:
+    if text and len(text) != len(roles):
+        why = f"the model reads {', '.join(roles)}"
+        raise XstiltsError("bad-argument", f"{len(text)} columns are named", why, f"give --text {len(roles)} times")
+    given = dict(zip(roles, text, strict=True)) if text else roles
+    named = {role: split_names(name, present) for role, name in given.items()}
+    if not text and present == ["text"] and len(named) == 1:
         named = dict.fromkeys(named, present)
     lacking = [name for names in named.values() for name in names if name not in present]
     if lacking:

@@ -5,7 +5,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from xstilts.data.examples import load_examples
@@ -122,10 +121,12 @@ def _best_run(planned: StudyPlan, store: Store, arm: str) -> tuple[Cell, float |
 
 def _dev_baseline(frozen: Frozen, metric: str) -> float:
     """The score of the trivial baseline on the development examples."""
+    from xstilts.evaluation.predict import attach_example_ids
+
     task, code = frozen.tasks[USER_TASK], frozen.study.languages.anchor
     kind = FINE_TUNED[task.type]
     training, dev = (load_examples(task, split, code, frozen.data, {}).table for split in ("train", "validation"))
-    trivial = pa.table({"language": dev["language"], **kind.baseline(training, dev, task)})
+    trivial = attach_example_ids(dev, kind.baseline(training, dev, task))
     return float(kind.score(kind.statistics(trivial, metric).sum(0), metric))
 
 

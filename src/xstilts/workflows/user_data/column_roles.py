@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,10 +91,15 @@ def columns_of(table: pa.Table) -> str:
     return "the columns are " + ", ".join(table.column_names)
 
 
+def split_names(text: str, present: Collection[str]) -> list[str]:
+    """The one or several columns that a text names: it is a name itself, or has commas between names."""
+    return [text] if text in present else text.split(",")
+
+
 def known_roles(table: pa.Table, kind: str, columns: Mapping[str, str]) -> Roles | None:
     """The roles of columns that are known from other data of a task, None if the table lacks one of these columns."""
     present = set(table.column_names)
-    named = {role: [text] if text in present else text.split(",") for role, text in columns.items()}
+    named = {role: split_names(text, present) for role, text in columns.items()}
     return Roles(kind, named, {}) if all(present.issuperset(names) for names in named.values()) else None
 
 
