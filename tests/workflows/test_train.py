@@ -11,7 +11,9 @@ import xstilts
 from support import invoke
 from xstilts.config.load import load_study
 from xstilts.errors import XstiltsError
+from xstilts.models.hardware import cores
 from xstilts.workflows.predict_file import predict_file
+from xstilts.workflows.prepare_training import executor, prepare
 from xstilts.workflows.user_study import DEFAULT_ENCODER, TrainingOptions, parse_arm, user_study, user_task
 
 WORDS = {"good": "the king sees a house", "bad": "the wall was old and cold"}
@@ -238,6 +240,16 @@ def test_options_that_cannot_be_used_are_refused_before_anything_is_written(tmp_
     with pytest.raises(XstiltsError) as caught:
         xstilts.train(rows(10), "sw", tmp_path / "model", store=tmp_path / "store", **given)
     assert caught.value.kind == kind and not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("seeds", "jobs", "expected"), [(1, None, (1, cores())), (1, 1, (1, 1)), (2, None, (cores(), 1))]
+)
+def test_one_training_alone_gets_every_core_and_several_get_one_each(tmp_path, encoder_folder, seeds, jobs, expected):
+    options = TrainingOptions(["sw"], ("none",), str(encoder_folder("bert")), seeds=seeds)
+    prepared = prepare(rows(10), options, tmp_path / "model", {}, device="cpu")
+    chosen = executor(prepared, jobs).keywords
+    assert (chosen["jobs"], chosen["threads"]) == expected
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"task": {"name": "x"}, "kind": "nope"}'])

@@ -78,7 +78,12 @@ def train(
     licence: Annotated[str, typer.Option("--licence", help="Licence of your data, for the model card.")] = "",
     store: Annotated[Path, typer.Option("--store", help="Folder of finished steps.")] = Path("runs/store"),
     device: options.DEVICE = "auto",
-    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Parallel steps.", show_default="cores")] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs", min=1, help="Parallel steps, a core each.", show_default="cores; one training alone gets all"
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
     progress: options.PROGRESS = "auto",
     as_json: options.JSON = False,
@@ -86,8 +91,7 @@ def train(
     """Train a model on your own labelled data in one language, for use in others."""
     from xstilts.cli.progress import Watcher
     from xstilts.engine import Store
-    from xstilts.study.executors import local_executor
-    from xstilts.workflows.prepare_training import chosen_arms, estimate, prepare
+    from xstilts.workflows.prepare_training import chosen_arms, estimate, executor, prepare
     from xstilts.workflows.trained_model import finish
     from xstilts.workflows.user_data.row_languages import codes_of
     from xstilts.workflows.user_study import DEFAULT_ENCODER, TrainingOptions
@@ -115,11 +119,10 @@ def train(
     if dry_run:
         emit({"notes": prepared.notes, "study": prepared.study, **cost}, as_json)
         return
-    executor = local_executor(jobs, None, prepared.planned.frozen.device)
     if as_json and progress == "auto":  # standard output is for the result
         progress = "quiet"
     with Watcher(prepared.planned.plan, progress) as watcher:
-        model = finish(prepared, Store(store), out, executor, watcher)
+        model = finish(prepared, Store(store), out, executor(prepared, jobs), watcher)
     if emit({"model": str(out), **model.facts}, as_json):
         return
     _print_scores(model.scores)

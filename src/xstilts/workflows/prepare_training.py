@@ -16,9 +16,11 @@ from xstilts.config.load import load_study
 from xstilts.engine import Store, digest, write_atomically
 from xstilts.errors import XstiltsError
 from xstilts.models.hardware import cores, device_class
+from xstilts.study.executors import local_executor
 from xstilts.study.freeze import freeze
 from xstilts.study.overview import bill
 from xstilts.study.plan import build_plan
+from xstilts.study.run import Executor
 from xstilts.study.steps import StudyPlan
 from xstilts.workflows.model import DATA, FACTS, RUN, STUDY, Model
 from xstilts.workflows.user_data.kinds import KINDS
@@ -234,3 +236,12 @@ def estimate(prepared: Prepared, store: Store) -> Row:
     finished = store.finished(planned.plan.steps)
     facts = bill(planned, planned.estimates, finished, cores() if device == "cpu" else 1)
     return {"runs": facts["training_runs"], "hours": facts["to_run"]["makespan_hours"]}
+
+
+def executor(prepared: Prepared, jobs: int | None) -> Executor:
+    """What runs the steps, `jobs` at once; if not told, several trainings get a core each, and one alone gets all."""
+    device = prepared.planned.frozen.device
+    alone = len(prepared.study["arms"]) * prepared.study["replicates"] == 1
+    if alone and device == "cpu" and jobs is None:
+        return local_executor(1, cores(), device)
+    return local_executor(jobs, None, device)

@@ -7,9 +7,8 @@ from typing import Any
 
 from xstilts.engine import Report, Store
 from xstilts.errors import XstiltsError
-from xstilts.study.executors import local_executor
 from xstilts.workflows.model import Model
-from xstilts.workflows.prepare_training import chosen_arms, prepare
+from xstilts.workflows.prepare_training import chosen_arms, executor, prepare
 from xstilts.workflows.trained_model import finish
 from xstilts.workflows.user_data.labelled_data import LabelledData
 from xstilts.workflows.user_data.row_languages import codes_of
@@ -49,6 +48,7 @@ def train(
         checkpoint: the weights that are kept: `last`, `best` on the development rows, or `average` over the last ones.
         licence: of the data, for the model's card, such as `CC BY 4.0`.
         store: where finished steps are kept.
+        jobs: steps at once, with a core each; if not told, as many as there are cores, and one training alone gets all.
         watch, note: called with events of steps, and with lines about what was inferred.
 
     Raises XstiltsError if the data cannot be understood, or a step fails.
@@ -64,8 +64,7 @@ def train(
     prepared = prepare(data, options, Path(out), columns, test=test, shots=shots, device=device)
     for line in prepared.notes:
         note(line)
-    executor = local_executor(jobs, None, prepared.planned.frozen.device)
-    return finish(prepared, Store(store), Path(out), executor, watch)
+    return finish(prepared, Store(store), Path(out), executor(prepared, jobs), watch)
 
 
 def _check_main_module() -> None:
