@@ -322,6 +322,10 @@ def test_covariates_come_from_the_language_table_the_run_and_the_user(tmp_path):
         "same script": {"de": 1.0, "hi": 0.5, "th": 0.0},
         "same family": {"de": 1.0, "hi": 1.0, "th": 0.0},
     }
+    seen = covariates(tmp_path, ["de", "qu"], sources, ["FacebookAI/xlm-roberta-base"])
+    assert seen["in pretraining"] == {"de": 1.0, "qu": 0.0}
+    assert "in pretraining" not in covariates(tmp_path, ["de", "hi"], sources, ["FacebookAI/xlm-roberta-base"])
+    assert "in pretraining" not in covariates(tmp_path, ["de", "qu"], sources, ["an/unknown-encoder"])
     overlap = {"e": {"de": {"en": 0.4, "hi": 0.1}, "hi": {"en": 0.2, "hi": 1.0}}}
     measured = {"fertility": {"e": {"de": 1.5}, "f": {"de": 2.5}}, "overlap": overlap}
     (tmp_path / "transfer-features.json").write_text(json.dumps(measured))

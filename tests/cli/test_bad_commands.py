@@ -33,9 +33,16 @@ def fails(*words, code=2):
     (["study", "--address", "here"], "--address is for", 2),
     (["step", "--run", "else", "--list"], "line 1 of", 2),
     (["step", "--run", "else", "--list", "--ready"], "it is not clear what to do", 2),
-    (["predict-transfer", "--for", "sw", "--target", "xnli"], "no runs to learn from", 2),
-    (["predict-transfer", "--for", "sw", "--candidates", "sw"], "no source to rank", 2),
-    (["predict-transfer", "--for", "sw", "--out", "else"], "cannot use else", 2),
+    (["transfer", "rank", "--for", "sw", "--task", "nope"], "no model of task", 2),
+    (["transfer", "rank", "--for", "sw", "--candidates", "sw"], "no source to rank", 2),
+    (["transfer", "rank", "--for", "sw", "--store", "else"], "--store is for runs", 2),
+    (["transfer", "rank"], "nothing to rank for", 2),
+    (["transfer", "rank", "--for", "sw", "--model", "file"], "no model of transfer", 2),
+    (["transfer", "fit", "file", "-o", "m.json"], "has no results", 2),
+    (["transfer", "fit", "absent.csv", "-o", "m.json"], "cannot read", 2),
+    (["transfer", "predict", "file", "--task", "xnli", "-o", "m.json"], "no SumEval file", 2),
+    (["transfer", "evidence", "file", "--measure", "nope"], "unknown measure", 2),
+    (["transfer", "evidence", "file", "--column", "nope=x"], "no such name", 2),
 ])  # fmt: skip
 def test_arguments_that_do_not_go_together(tmp_path, monkeypatch, words, says, code):
     monkeypatch.chdir(tmp_path)

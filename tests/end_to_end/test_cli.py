@@ -182,7 +182,7 @@ def test_a_run_of_other_tasks_tests_no_claim_but_predicts_transfer(quick_run):
     assert [entry["claim"] for entry in claims] == [*map(str, range(1, 10)), "question"]
     assert {entry["result"] for entry in claims} == {"not tested"}
     arguments = ("runs/pocket-quick", "--store", "runs/store", "--for", "it,th", "--out", "scores.csv")
-    prediction = json.loads(run("predict-transfer", *arguments, "--json", cwd=folder))
+    prediction = json.loads(run("transfer", "rank", *arguments, "--json", cwd=folder))
     assert {"overlap", "logme", "h_score", "distance"} <= set(prediction["weights"])
     assert [check["by"] for check in prediction["validation"]] == ["language", "family"]
     sources = ("--strategy", "predicted", "--candidates", "nl,de,fr,fi,hi,ar", "-k", "2", "--scores", "scores.csv")

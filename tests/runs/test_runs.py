@@ -14,7 +14,7 @@ from xstilts.analysis.covariates import covariates
 from xstilts.claims import judge_claims
 from xstilts.errors import XstiltsError
 from xstilts.runs.reader import read_run
-from xstilts.transfer import predict_transfer
+from xstilts.transfer.from_runs.rankings import rank_by_runs
 
 ARMS = {"none": {}, "mnli": EVERYTHING["mnli"], "far": EVERYTHING["far"]}
 
@@ -136,10 +136,10 @@ def test_half_a_table_of_predictions_is_an_error(run):
 
 
 def test_without_budgets_the_number_of_examples_is_unknown(run):
-    assert "cells.json" not in predict_transfer([read_run(run)])["absent"]["log_examples"]
+    assert "cells.json" not in rank_by_runs([read_run(run)])["absent"]["log_examples"]
     (run / "cells.json").write_text("[]")
     sealed(run)
-    assert "cells.json" in predict_transfer([read_run(run)])["absent"]["log_examples"]
+    assert "cells.json" in rank_by_runs([read_run(run)])["absent"]["log_examples"]
 
 
 @pytest.mark.parametrize(("text", "says"), [

@@ -202,6 +202,11 @@ def test_a_data_frame_and_no_labelled_rows(tmp_path, encoder_folder):
     )  # fmt: skip
     assert model.scores == {} and model.facts["dev_score"] is not None
     assert "Never tested: Swahili" in (tmp_path / "model" / "README.md").read_text()
+    compared = xstilts.train(
+        rows(30), ["sw"], tmp_path / "compared", encoder=str(encoder_folder("bert")), store=tmp_path / "store",
+        compare=["none", "balanced"], **FAST,
+    )  # fmt: skip
+    assert "nothing was measured" in compared.recommendation and "for sw en, tl" in compared.recommendation
 
 
 def test_a_folder_with_another_model_or_other_files_is_not_touched(trained, tmp_path, encoder_folder):

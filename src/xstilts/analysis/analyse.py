@@ -262,7 +262,8 @@ def _distance(run: Run, contrast: Result, encoders: list[str]) -> Result:
         alone = effect(compare(scored, languages=[code]))
         points.append({**facts, "low": alone.low, "high": alone.high, "from_anchor": run.plan["distances"].get(code)})
     rho, p, permutations = rank_correlation(np.array(list(distance.values())), np.array(list(gains.values())))
-    more = covariates(run.folder, list(gains), sources)
+    loads = [str(entry.get("load") or "") for entry in run.plan["study"]["encoders"].values()]
+    more = covariates(run.folder, list(gains), sources, loads)
     return {
         "contrast": contrast["contrast"],
         "targets": contrast["targets"],

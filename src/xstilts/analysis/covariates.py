@@ -7,6 +7,7 @@ from pathlib import Path
 
 from xstilts.errors import XstiltsError
 from xstilts.languages import language
+from xstilts.models.published import published
 from xstilts.runs.run_files import read_language_features
 
 Columns = dict[str, dict[str, float]]
@@ -17,13 +18,16 @@ def families_of(codes: Sequence[str]) -> dict[str, str]:
     return {code: _fact(code, "family") or code for code in codes}
 
 
-def covariates(run: Path, codes: Sequence[str], source_sets: Sequence[Sequence[str]]) -> Columns:
+def covariates(
+    run: Path, codes: Sequence[str], source_sets: Sequence[Sequence[str]], encoders: Sequence[str] = ()
+) -> Columns:
     """Covariate → language → value, NaN if it is not known.
 
     same script, same family: the share of the replicates in which a source has that of the language. `fertility`
     (sub-words per word), `sub-word overlap` with the source that shares most, and `pretraining size` are added as far
     as they were measured on the run's texts (means over encoders and replicates); so are the columns of the user's
-    `covariates.csv`, which has a column `language` and one for each covariate.
+    `covariates.csv`, which has a column `language` and one for each covariate. `in pretraining`, the share of
+    `encoders` (folders or repositories) that saw the language, is added if it is known of all and languages differ.
     Raises XstiltsError for a file that cannot be read.
     """
     columns: Columns = {}
@@ -46,6 +50,10 @@ def covariates(run: Path, codes: Sequence[str], source_sets: Sequence[Sequence[s
 
     measured["sub-word overlap"] = {code: overlap(code) for code in codes}
     columns |= {name: column for name, column in measured.items() if not all(map(math.isnan, column.values()))}
+    seen = [published(load).languages for load in encoders]
+    shares = {code: _mean([code in languages for languages in seen]) for code in codes}
+    if seen and all(seen) and len(set(shares.values())) > 1:  # what does not vary would only hide the joint model
+        columns["in pretraining"] = shares
     given = run / "covariates.csv"
     return columns | (_read(given) if given.is_file() else {})
 

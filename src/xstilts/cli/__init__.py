@@ -1,7 +1,7 @@
 """The command line: one small function per verb."""
 
 from xstilts.cli import (  # noqa: F401  (importing a module adds its verbs to the app)
-    claims_and_transfer,
+    claims,
     compare,
     export,
     language_tables,
@@ -14,6 +14,7 @@ from xstilts.cli import (  # noqa: F401  (importing a module adds its verbs to t
     study_and_report,
     tasks_and_data,
     train_and_predict,
+    transfer,
 )
 from xstilts.cli.root import app, main
 

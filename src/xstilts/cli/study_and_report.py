@@ -123,7 +123,7 @@ def report(
 def verify(run: options.RUN = Path("runs/pocket")) -> None:
     """Check that a run folder is what its study wrote: plan, design and predictions against their hashes.
 
-    Exit status: 0 if it is, 4 if not. `report`, `claims`, `predict-transfer` and `submit` check the same first.
+    Exit status: 0 if it is, 4 if not. `report`, `claims`, `transfer rank` and `submit` check the same first.
     """
     from xstilts.runs.reader import read_run
 

@@ -69,7 +69,7 @@ def read_scores(path: Path, held_out: Sequence[str] = ()) -> dict[str, float]:
             raise XstiltsError("bad-file", f"{place}: the score is {score}", "it must be finite", SCORES)
         for code in sorted(excluded & {source, *rests_on}):
             why = "sources that are chosen by the scores of a language cannot be evaluated on it"
-            hint = "remove it from the table (`predict-transfer --for` leaves out what it names), or do not hold it out"
+            hint = "remove it from the table (`transfer rank --for` leaves out what it names), or do not hold it out"
             raise XstiltsError("leak", f"{place}: '{code}' is held out", why, hint)
         by_target[target][source] = score
     gains: dict[str, list[float]] = defaultdict(list)

@@ -1,5 +1,6 @@
 """What is known of an encoder besides its weights: its licence, and the languages of its pretraining."""
 
+import csv
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -33,6 +34,19 @@ def published(load: str) -> Published:
     origin = table.get(base[0] if isinstance(base, list) and base else str(base), {})
     licence = str(card.get("license") or origin.get("licence", ""))
     return Published(folder.resolve().name, licence, tuple(origin.get("languages", "").split()))
+
+
+@cache
+def cc100_gigabytes() -> dict[str, float]:
+    """Code → gigabytes of text in CC-100, the pretraining corpus of XLM-R, without romanised text.
+
+    Conneau et al. 2020 (aclanthology.org/2020.acl-main.747), appendix A.
+
+    >>> cc100_gigabytes()["sw"], "qu" in cc100_gigabytes()
+    (1.6, False)
+    """
+    with files("xstilts.models").joinpath("cc100.csv").open(encoding="utf-8") as file:
+        return {row["language"]: float(row["gigabytes"]) for row in csv.DictReader(file)}
 
 
 def front_matter(card: Path) -> dict[str, Any]:

@@ -26,6 +26,9 @@ from xstilts.workflows.prepare_training import Prepared, Row
 from xstilts.workflows.push import model_files
 from xstilts.workflows.user_study import USER_TASK
 
+PUBLISHED_TASKS = {"pair": "xnli", "qa": "tydiqa"}
+"""Kind of data → the task of published trainings that is most like it; of other kinds all of them count."""
+
 
 def finish(prepared: Prepared, store: Store, out: Path, executor: Any, watch: Report) -> Model:
     """Run what was planned, choose a training, and write its model with card and scores into `out`.
@@ -100,8 +103,7 @@ def _recommended(prepared: Prepared, result: Row | None) -> tuple[str, str]:
     held_out = [code for code in prepared.tested if code in prepared.study["languages"]["always_held_out"]]
     if result is None or not held_out:
         text = "nothing was measured in the languages that the model is for, because they have no labelled rows"
-        hint = "`xstilts predict-transfer` ranks source languages by earlier runs of yours"
-        return arms[0], f"'{arms[0]}', the first training: {text}; {hint}."
+        return arms[0], f"'{arms[0]}', the first training: {text}. {_published_ranking(prepared)}"
     better = [row for row in result["verdicts"] if row["verdict"] == "better"]
     if better:
         best = max(better, key=lambda row: row["estimate"])
@@ -109,6 +111,24 @@ def _recommended(prepared: Prepared, result: Row | None) -> tuple[str, str]:
     lines = [row["sentence"] for row in result["verdicts"]]
     lines += [row["decision"]["text"] for row in result["verdicts"] if row["decision"]][:1]
     return arms[0], f"'{arms[0]}', the first: no other training is shown to be better. {' '.join(lines)}"
+
+
+def _published_ranking(prepared: Prepared) -> str:
+    """What published trainings say about source languages for the languages of a model, in a sentence or two."""
+    from xstilts.transfer.model_file import load_models
+    from xstilts.transfer.rank_sources import rank_sources
+
+    alike = PUBLISHED_TASKS.get(prepared.task.kind)
+    if prepared.task.kind == "tagging":
+        alike = "panx" if any(label.startswith("B-") for label in prepared.task.labels) else "udpos"
+    models = [model for model in load_models() if alike in (None, model.results.task)]
+    best = []
+    for code in prepared.study["languages"]["always_held_out"]:
+        first = rank_sources(models, code)[:3]
+        best.append(f"for {code} {', '.join(row['source'] for row in first)}")
+    tasks = " and ".join(model.results.task for model in models)
+    learned = f"In published trainings of XLM-R Large ({tasks}) these sources added most: {'; '.join(best)}"
+    return f"{learned}. `xstilts transfer rank` shows how certain that is."
 
 
 def _best_run(planned: StudyPlan, store: Store, arm: str) -> tuple[Cell, float | None]:

@@ -12,7 +12,7 @@ from xstilts.languages import distance_matrix, language
 from xstilts.languages.measures import feature_matrix
 from xstilts.randomness import generator
 from xstilts.runs.run_files import Numbers
-from xstilts.transfer.gains import Gain, groups
+from xstilts.transfer.from_runs.gains import Gain, groups
 
 PENALTIES = (0.001, 0.01, 0.1, 1.0, 10.0)
 """Of the ridge, as multiples of the number of gains."""

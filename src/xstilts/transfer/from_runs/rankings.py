@@ -1,29 +1,34 @@
 """From runs to a ranking of source languages for new languages, with warnings about what limits it."""
 
-import csv
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from xstilts.analysis.covariates import families_of
 from xstilts.analysis.verdicts import rounded
 from xstilts.errors import XstiltsError
-from xstilts.languages import all_languages, distance_matrix
+from xstilts.languages import distance_matrix
 from xstilts.runs.reader import Run
 from xstilts.runs.run_files import read_language_features
 from xstilts.tasks.task import catalogue_entries
-from xstilts.transfer.gains import gains, signal
-from xstilts.transfer.model import TrainingSet, choose_penalty, redrawn_weights, standardised, training_set, weights
-from xstilts.transfer.validation import LEVEL, TOP, Result, leave_out
+from xstilts.transfer.from_runs.gains import gains, signal
+from xstilts.transfer.from_runs.ridge import (
+    TrainingSet,
+    choose_penalty,
+    redrawn_weights,
+    standardised,
+    training_set,
+    weights,
+)
+from xstilts.transfer.from_runs.validation import LEVEL, Result, leave_out
+from xstilts.transfer.metrics import TOP
 
 FEW_LANGUAGES, FEW_FAMILIES, FEW_CANDIDATES, FEW_TRAININGS = 8, 4, 5, 5
-ONLY_DISTANCE = "no runs were given, so sources are ranked by distance only, from near to far"
 
 
-def predict_transfer(
+def rank_by_runs(
     runs: Sequence[Run], wanted: Sequence[str] = (), candidates: Sequence[str] = (), target: str = ""
 ) -> Result:
     """Learn from the gains of runs, validate on languages left out, and rank sources for the wanted languages.
@@ -103,31 +108,6 @@ def _rankings(wanted: Sequence[str], sources: Sequence[str], data: TrainingSet, 
     return rankings
 
 
-def predict_by_distance(wanted: Sequence[str], candidates: Sequence[str] = ()) -> Result:
-    """Rank candidates from near to far without runs, in the form of `predict_transfer`; XTREME's languages by default.
-
-    The interval is that of the distance. Candidates without a measured distance are left out.
-
-    >>> ranking = predict_by_distance(["sw"], ["de", "tr", "ar"])["rankings"]["sw"]
-    >>> [row["source"] for row in ranking]
-    ['ar', 'de', 'tr']
-    """
-    if not wanted:
-        hint = "give run folders to learn from, or languages with --for"
-        raise XstiltsError("bad-argument", "there is nothing to predict", "no runs and no languages were given", hint)
-    known = [language.code for language in all_languages() if language.glottocode]
-    sources = _sources(wanted, candidates or known)
-    rankings: dict[str, list[Result]] = {code: [] for code in wanted}
-    for code, ranking in rankings.items():
-        matrix = distance_matrix([code, *sources], intervals=True)
-        pairs = [matrix.pair(0, int(i)) for i in np.flatnonzero(~np.isnan(matrix.values[0])) if i > 0]
-        for pair in sorted(pairs, key=lambda pair: (pair.value, pair.b)):
-            low, high = (None if end is None else -end for end in (pair.high, pair.low))
-            row = {"source": pair.b, "intermediate": "", "score": -pair.value, "low": low, "high": high}
-            ranking.append(rounded(row | {"distance": pair.value}))
-    return {"rows": 0, "languages": [], "warnings": [ONLY_DISTANCE], "validation": [], "rankings": rankings}
-
-
 def _run_warnings(runs: Sequence[Run]) -> list[str]:
     """Warn of trainings that two runs share, which count twice, and of tasks in artificial languages.
 
@@ -173,18 +153,3 @@ def _warnings(data: TrainingSet, checks: Sequence[Result], tests: Sequence[Resul
         few = f"{count:.1f} candidates per language on average: NDCG@3 means little"
         limits += [(low is None or low <= 0, unproven), (count < FEW_CANDIDATES and check["by"] == "language", few)]
     return [text for applies, text in limits if applies]
-
-
-def write_scores(file: Path, rankings: dict[str, list[Result]], learned_from: Sequence[str]) -> None:
-    """Write the table that the language strategy `predicted` takes: source, target, score, and languages learnt from.
-
-    With several intermediate tasks, a source has the mean of its scores with them.
-    """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w", encoding="utf-8", newline="") as out:
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["source", "target", "score", "learned_from"])
-        for target, ranking in rankings.items():
-            for source in dict.fromkeys(row["source"] for row in ranking):
-                score = float(np.mean([row["score"] for row in ranking if row["source"] == source]))
-                writer.writerow([source, target, round(score, 6), " ".join(learned_from)])

@@ -18,12 +18,13 @@ from xstilts.errors import XstiltsError
 from xstilts.languages import distance_matrix, read_scores, select
 from xstilts.runs.reader import read_run
 from xstilts.runs.run_files import FEATURES, read_language_features
-from xstilts.transfer import predict_by_distance, predict_transfer, write_scores
-from xstilts.transfer.gains import Gain, gains, signal
-from xstilts.transfer.model import choose_penalty, features, standardised, training_set, weights
-from xstilts.transfer.predict_transfer import _warnings
-from xstilts.transfer.transferability import h_score, log_me
-from xstilts.transfer.validation import leave_out, mean, ndcg, spearman
+from xstilts.transfer.from_runs.gains import Gain, gains, signal
+from xstilts.transfer.from_runs.rankings import _warnings, rank_by_runs
+from xstilts.transfer.from_runs.ridge import choose_penalty, features, standardised, training_set, weights
+from xstilts.transfer.from_runs.transferability import h_score, log_me
+from xstilts.transfer.from_runs.validation import leave_out, mean
+from xstilts.transfer.metrics import ndcg, spearman
+from xstilts.transfer.rank_sources import write_scores
 
 SETS = [("en",), ("de",), ("fr",), ("hi",), ("ar",), ("ja",), ("tr", "sw")]
 LANGUAGES = ["es", "bg", "fa", "fi", "zh", "id", "ko", "ta", "eu", "he", "hu", "vi"]
@@ -146,7 +147,7 @@ def test_a_run_without_an_arm_without_the_phase_is_refused(tmp_path):
     (tmp_path / "more").mkdir()
     alone = run_of(tmp_path / "more", {"none": {}, "english": ARMS["english"]}, {"english": ["en"]})
     with pytest.raises(XstiltsError) as error:
-        predict_transfer([alone])
+        rank_by_runs([alone])
     assert error.value.kind == "too-few"
 
 
@@ -225,9 +226,9 @@ def test_a_repeated_run_is_refused_and_shared_trainings_are_warned_of(run, tmp_p
         write_steps(folder / "steps.jsonl", plan, [])
     first, more, other = map(read_run, folders)
     with pytest.raises(XstiltsError) as error:
-        predict_transfer([more, first])
+        rank_by_runs([more, first])
     assert error.value.kind == "inconsistent" and str(first.folder) in error.value.hint
-    assert "share 1 training," in predict_transfer([more, other])["warnings"][0]
+    assert "share 1 training," in rank_by_runs([more, other])["warnings"][0]
 
 
 def test_the_interval_of_a_mean_covers_the_truth_if_languages_and_trainings_vary():
@@ -280,7 +281,7 @@ def run(tmp_path_factory):
 
 
 def test_sources_are_ranked_for_a_new_language_with_intervals(run):
-    result = predict_transfer([run], ["ta"], ["de", "hi", "zh", "it", "ta"])
+    result = rank_by_runs([run], ["ta"], ["de", "hi", "zh", "it", "ta"])
     ranking = result["rankings"]["ta"]
     assert {row["source"] for row in ranking} == {"de", "hi", "zh", "it"}, "not the language itself"
     by = {row["source"]: row for row in ranking}
@@ -292,7 +293,7 @@ def test_sources_are_ranked_for_a_new_language_with_intervals(run):
 
 
 def test_a_wanted_language_is_not_learnt_from(run, tmp_path):
-    before = predict_transfer([run], ["fi"], ["de", "hi", "zh"])
+    before = rank_by_runs([run], ["fi"], ["de", "hi", "zh"])
     assert "fi" not in before["languages"]
     other = shutil.copytree(run.folder, tmp_path / run.folder.name)
     table = pq.read_table(other / "predictions" / "xnli.parquet").to_pylist()
@@ -300,9 +301,9 @@ def test_a_wanted_language_is_not_learnt_from(run, tmp_path):
         row["prediction"] = "x" if row["language"] == "fi" and row["arm"] == "de" else row["prediction"]
     pq.write_table(pa.Table.from_pylist(table), other / "predictions" / "xnli.parquet")
     sealed(other)
-    after = predict_transfer([read_run(other)], ["fi"], ["de", "hi", "zh"])
+    after = rank_by_runs([read_run(other)], ["fi"], ["de", "hi", "zh"])
     assert after["rankings"] == before["rankings"]
-    assert predict_transfer([read_run(other)], ["ta"], ["de", "hi"])["weights"] != before["weights"]
+    assert rank_by_runs([read_run(other)], ["ta"], ["de", "hi"])["weights"] != before["weights"]
     write_scores(tmp_path / "scores.csv", before["rankings"], before["languages"])
     scores = read_scores(tmp_path / "scores.csv", held_out=["fi"])
     chosen = select("predicted", ["de", "hi", "zh", "es"], 2, scores=scores)
@@ -314,17 +315,3 @@ def test_a_wanted_language_is_not_learnt_from(run, tmp_path):
         assert code in str(error.value)
     with (tmp_path / "scores.csv").open() as file:
         assert {row["target"] for row in csv.DictReader(file)} == {"fi"}
-
-
-def test_without_runs_sources_are_ranked_by_distance(tmp_path):
-    result = predict_by_distance(["sw"], ["de", "tr", "kk", "sw", "ar"])
-    ranking = result["rankings"]["sw"]
-    assert [row["source"] for row in ranking] == sorted(("de", "tr", "ar"), key=lambda code: near("sw", (code,)))
-    assert all(row["low"] <= row["score"] <= row["high"] for row in ranking)
-    assert "distance only" in result["warnings"][0]
-    write_scores(tmp_path / "scores.csv", result["rankings"], result["languages"])
-    scores = read_scores(tmp_path / "scores.csv", held_out=["sw"])
-    assert max(scores, key=scores.get) == ranking[0]["source"]
-    with pytest.raises(XstiltsError) as error:
-        predict_by_distance([])
-    assert error.value.kind == "bad-argument"

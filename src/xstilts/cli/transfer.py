@@ -1,0 +1,234 @@
+"""The verbs that learn which source languages help: transfer fit, rank, predict, validate, evidence."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from xstilts.cli.options import JSON, codes
+from xstilts.cli.root import group
+from xstilts.cli.transfer_tables import print_ranking, print_validation, rank_by_own_runs
+from xstilts.errors import XstiltsError
+from xstilts.report.console import emit, interval, number, print_table, say, signed
+
+_EXAMPLES = (
+    "Examples:\n\n  xstilts transfer rank --for sw,th                       by the published results in the package\n\n"
+    "  xstilts transfer rank runs/pocket --for sw              by runs of your own\n\n"
+    "  xstilts transfer fit results.csv -o model.json\n\n  xstilts transfer evidence results.json"
+)
+transfer = group("transfer", "Learn from results which source languages help.", _EXAMPLES)
+TABLES = Annotated[
+    list[Path], typer.Argument(help="ResultsTable: CSV, a matrix, or SumEval's JSON.", show_default=False)
+]
+COLUMN = Annotated[
+    list[str] | None, typer.Option("--column", help="NAME=COLUMN of a CSV, such as source=train_language; repeatable.")
+]
+ENCODER = Annotated[str, typer.Option("--encoder", help="The encoder of a table that does not name it.")]
+TASK = Annotated[str, typer.Option("--task", help="The task of a table that does not name it.")]
+EXAMPLES = Annotated[float, typer.Option("--examples", help="Examples of each training, if the table has none.")]
+MODEL = Annotated[str, typer.Option("--model", help="A file of `transfer fit`.", show_default="the package's own")]
+
+
+@transfer.command(
+    epilog="Examples:\n\n  xstilts transfer fit UDPOS_XLMR.json -o pos.json\n\n"
+    "  xstilts transfer fit scores.csv --column source=train_language --column target=test_language "
+    "--column score=accuracy --examples 10000 -o model.json"
+)
+def fit(
+    tables: TABLES,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file of the model.")],
+    column: COLUMN = None,
+    encoder: ENCODER = "",
+    task: TASK = "",
+    examples: EXAMPLES = 0,
+) -> None:
+    """Fit models of scores to tables of published results, one for each encoder and task."""
+    from xstilts.transfer.cross_validation import with_error
+    from xstilts.transfer.model_file import save_models
+    from xstilts.transfer.transfer_model import fit_model
+
+    models = []
+    for results in _read(tables, column, encoder, task, examples):
+        say(f"{results.name}: {len(results.examples)} trainings, {len(results.targets)} target languages")
+        models.append(with_error(fit_model(results)))
+    save_models(out, models)
+    say(f"Model: {out}; next: xstilts transfer rank --model {out} --for CODES")
+
+
+@transfer.command(
+    epilog="Examples:\n\n  xstilts transfer rank --for sw,th\n\n  xstilts transfer rank --for sw --task panx\n\n"
+    "  xstilts transfer rank runs/a runs/b --for sw,th --out scores.csv\n\n"
+    "  xstilts sources --strategy predicted --scores scores.csv --held-out sw,th --candidates de,es,hi,tr,zh"
+)
+def rank(
+    runs: Annotated[list[Path] | None, typer.Argument(help="Run folders to learn from instead.")] = None,
+    wanted: Annotated[str, typer.Option("--for", help="Languages to rank sources for, comma-separated.")] = "",
+    candidates: Annotated[
+        str, typer.Option("--candidates", help="Sources to rank; by default all that are known.")
+    ] = "",
+    task: Annotated[str, typer.Option("--task", help="One task only.", show_default="mean of all")] = "",
+    model: MODEL = "",
+    store: Annotated[str | None, typer.Option("--store", help="The runs' store: adds LogME and H-score.")] = None,
+    top: Annotated[int, typer.Option("--top", min=1, help="Sources to print for each language.")] = 5,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="Write scores for `--strategy predicted`, without results in the languages of --for."
+        ),
+    ] = None,
+    as_json: JSON = False,
+) -> None:
+    """Rank source languages for target languages, by published results or by runs of your own."""
+    languages, among = codes(wanted), codes(candidates)
+    if runs:
+        rank_by_own_runs(runs, languages, among, task, store, top, out, as_json)
+        return
+    if not languages:
+        raise XstiltsError("bad-argument", "there is nothing to rank for", "no languages are given", "name them: --for")
+    if store:
+        raise XstiltsError("bad-argument", "--store is for runs", "no run folders are given", "leave it out")
+    from xstilts.transfer.model_file import load_models
+    from xstilts.transfer.rank_sources import rank_sources, write_scores
+
+    models = _of_task(load_models(model), task)
+    held_out = languages if out else []
+    rankings = {code: rank_sources(models, code, among, held_out) for code in languages}
+    if out:
+        seen = {code for each in models for code in each.results.targets}
+        write_scores(out, rankings, sorted(seen - set(held_out)))
+    tables = ", ".join(each.results.name for each in models)
+    if emit({"models": tables.split(", "), "rankings": rankings}, as_json):
+        return
+    for code, ranking in rankings.items():
+        print_ranking(code, ranking[:top])
+    say(f"Learned from {tables}.", wrap=True)
+    say(
+        "score: what a source adds, in standard deviations over sources; 90 %: as wrong as in left-out languages",
+        wrap=True,
+    )
+    if any(row["unseen"] for ranking in rankings.values() for row in ranking[:top]):
+        say("*: no training had this source; those that resemble it stand for it", wrap=True)
+    if out:
+        say(f"scores: {out}")
+
+
+@transfer.command(
+    epilog="Examples:\n\n  xstilts transfer predict test.json --task panx -o predictions.json\n\n"
+    "  xstilts transfer predict test.json --model model.json -o predictions.json"
+)
+def predict(
+    file: Annotated[Path, typer.Argument(help="Trainings in SumEval's JSON; their scores are replaced.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The same with predicted scores.")],
+    task: Annotated[str, typer.Option("--task", help="Of several models the one of this task.")] = "",
+    model: MODEL = "",
+) -> None:
+    """Predict the scores of trainings that were not run."""
+    from xstilts.engine import write_atomically
+    from xstilts.transfer.model_file import load_models
+    from xstilts.transfer.predict_scores import as_sumeval, predict_scores
+    from xstilts.transfer.read_tables import sumeval_configurations
+
+    models = load_models(model)
+    chosen = _of_task(models, task)
+    if len(chosen) > 1:
+        names = ", ".join(each.results.task for each in chosen)
+        raise XstiltsError("bad-argument", "which task is meant?", f"there are {names}", "choose one with --task")
+    rows = sumeval_configurations(file)
+    targets = list(dict.fromkeys(code for row in rows for code in row["eval_results"]))
+    others = [each for each in models if each is not chosen[0]]
+    scores = predict_scores(chosen[0], [row["train_config"] for row in rows], targets, others)
+    write_atomically(out, json.dumps(as_sumeval(rows, scores, targets), separators=(",", ":")) + "\n")
+    new = [code for code in targets if code not in chosen[0].results.targets]
+    say(f"{len(rows)} trainings × {len(targets)} languages: {out}")
+    if new:
+        say(f"languages that the model has no scores in: {', '.join(new)}", wrap=True)
+
+
+@transfer.command(
+    epilog="Examples:\n\n  xstilts transfer validate XNLI_XLMR.json\n\n  xstilts transfer validate scores.csv --json"
+)
+def validate(
+    tables: TABLES,
+    column: COLUMN = None,
+    encoder: ENCODER = "",
+    task: TASK = "",
+    examples: EXAMPLES = 0,
+    as_json: JSON = False,
+) -> None:
+    """Show how well mixtures, languages and families that are left out are predicted, next to simpler methods."""
+    from xstilts.transfer.cross_validation import validate_languages, validate_mixtures
+    from xstilts.transfer.transfer_model import fit_model
+
+    rows = []
+    for results in _read(tables, column, encoder, task, examples):
+        model = fit_model(results)
+        rows.append(validate_mixtures(results))
+        rows += [validate_languages(model, by) for by in ("language", "family")]
+    if emit(rows, as_json):
+        return
+    for row in rows:
+        print_validation(row)
+
+
+@transfer.command(
+    epilog="Examples:\n\n  xstilts transfer evidence XNLI.json\n\n  xstilts transfer evidence T.csv --measure genetic"
+)
+def evidence(
+    tables: TABLES,
+    measure: Annotated[str, typer.Option("--measure", help="Of distance: syntax, genetic, geographic, …")] = "syntax",
+    column: COLUMN = None,
+    encoder: ENCODER = "",
+    task: TASK = "",
+    examples: EXAMPLES = 0,
+    as_json: JSON = False,
+) -> None:
+    """Show what results say about distant sources: the effect of their distances on zero-shot scores."""
+    from xstilts.languages import MEASURES
+    from xstilts.transfer.evidence import distance_evidence
+
+    if measure not in MEASURES:
+        raise XstiltsError(
+            "unknown-name", f"unknown measure '{measure}'", f"there are {', '.join(MEASURES)}", "choose one"
+        )
+    rows = [
+        row for results in _read(tables, column, encoder, task, examples) for row in distance_evidence(results, measure)
+    ]
+    if emit(rows, as_json):
+        return
+    step = "1,000 km" if measure == "geographic" else "0.1"
+    cells = [
+        (row["table"], row["summary"], row["form"], signed(row["effect"]), interval(row), number(row["p"], 3))
+        for row in rows
+    ]
+    title = f"Points for each {step} of {measure} distance of the sources from a target without examples of its own"
+    print_table(("table", "distance", "", ">effect", ">95 %", ">p"), cells, title)
+    say("What targets and trainings have in common is removed: a slope says whether a mixture helps more the languages "
+        "that it is close to. These are mixtures of the target task, each trained once, and no intermediate phase.",
+        wrap=True)  # fmt: skip
+
+
+def _read(tables: list[Path], column: list[str] | None, encoder: str, task: str, examples: float) -> list[Any]:
+    """The results of all files, with what was read as other codes said."""
+    from xstilts.transfer.read_tables import COLUMNS, read_tables
+
+    names = dict(entry.partition("=")[::2] for entry in column or ())
+    if wrong := [name for name in names if name not in COLUMNS]:
+        raise XstiltsError(
+            "unknown-name", f"--column {wrong[0]}: no such name", f"there are {', '.join(COLUMNS)}", "write NAME=COLUMN"
+        )
+    results = []
+    for file in tables:
+        found, notes = read_tables(file, names, encoder, task, examples)
+        results += found
+        for note in notes:
+            say(f"{file}: {note}", wrap=True)
+    return results
+
+
+def _of_task(models: list[Any], task: str) -> list[Any]:
+    chosen = [model for model in models if task in ("", model.results.task)]
+    if not chosen:
+        names = ", ".join(model.results.task for model in models)
+        raise XstiltsError("unknown-name", f"no model of task '{task}'", f"there are {names}", "choose one of them")
+    return chosen

@@ -1,0 +1,111 @@
+"""What published results say about distance: do mixtures of distant sources score higher or lower in new languages?
+
+For each training and target language without examples of its own, the distances of the sources from the target are
+summed up. What differs between target languages (how hard they are) and between trainings (which sources, how many
+examples) is removed by an effect of each, so that a slope says whether a mixture helps *more* the languages that it is
+close to. Sources that are good for everyone therefore do not count, and neither does the number of examples.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from xstilts.languages import distance_matrix
+from xstilts.randomness import generator
+from xstilts.transfer.relations import known_language
+from xstilts.transfer.results_table import ResultsTable
+
+SUMMARIES = ("mean", "nearest", "spread")
+STEP = 0.1
+"""Of distance, that an effect is given for."""
+DRAWS, PERMUTATIONS, SWEEPS = 1000, 999, 60
+LEVEL = 0.95
+Row = dict[str, Any]
+
+
+def distance_evidence(results: ResultsTable, measure: str = "syntax") -> list[Row]:
+    """The effect of each summary of the sources' distances on the score, alone and with the others held fixed.
+
+    effect: points for a distance that is 0.1 larger (0 to 1; for `geographic`, 1,000 km). low, high: 95 %, with
+    trainings and target languages both redrawn (the pigeonhole bootstrap, Owen 2007, doi:10.1214/07-AOAS122); p: how
+    often languages with shuffled places in the table of distances have an effect as large (two-sided).
+
+    mean: of the sources' distances, weighted by examples; nearest: the smallest; spread: their weighted standard
+    deviation. Languages without known distances are left out.
+    """
+    codes = [code for code in dict.fromkeys([*results.targets, *results.sources]) if known_language(code)]
+    table = distance_matrix(codes, measure=measure).values
+    table = table / (1000 if measure == "geographic" else STEP)
+    targets = [j for j, code in enumerate(results.targets) if code in codes]
+    y = _foreign_scores(results, targets)
+    places = [codes.index(code) if code in codes else -1 for code in results.sources]
+    here = [codes.index(results.targets[j]) for j in targets]
+    x = _summaries(results, table, places, here)
+    known = ~np.isnan(y) & ~np.isnan(x).any(0)
+    y, x = _without_effects(y, known), np.stack([_without_effects(values, known) for values in x])
+    alone, joint = _slopes(x, y, known)
+    rng = generator("evidence", results.name, measure)
+    drawn = [_slopes(x, y, known * _redraw(rng, known.shape)) for _ in range(DRAWS)]
+    shuffled = []
+    for _ in range(PERMUTATIONS):
+        order = rng.permutation(len(codes))
+        other = _summaries(results, table[np.ix_(order, order)], places, here)
+        shuffled.append(
+            _slopes(np.stack([_without_effects(values, known) for values in np.nan_to_num(other)]), y, known)
+        )
+    rows = []
+    for form, values, k in (("alone", alone, 0), ("with the others", joint, 1)):
+        draws, null = (np.array([pair[k] for pair in pairs]) for pairs in (drawn, shuffled))
+        low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+        p = (1 + (np.abs(null) >= np.abs(values)).sum(0)) / (1 + PERMUTATIONS)
+        for i, name in enumerate(SUMMARIES):
+            numbers = {"effect": values[i], "low": low[i], "high": high[i], "p": p[i]}
+            facts: Row = {"table": results.name, "measure": measure, "summary": name, "form": form}
+            facts |= {"scores": int(known.sum()), "trainings": len(y), "targets": len(targets)}
+            rows.append(facts | {key: float(value) for key, value in numbers.items()})
+    return rows
+
+
+def _foreign_scores(results: ResultsTable, targets: Sequence[int]) -> np.ndarray:
+    """Scores without examples in the target itself [n, targets], else NaN."""
+    own = np.stack([results.examples_in(results.targets[j]) for j in targets], axis=1)
+    return np.where(own == 0, results.scores[:, targets], np.nan)
+
+
+def _summaries(results: ResultsTable, table: np.ndarray, places: Sequence[int], here: Sequence[int]) -> np.ndarray:
+    """Mean, nearest and spread of the distances [3, n, targets]; a source without a distance does not count."""
+    distances = np.stack([table[place, here] if place >= 0 else np.full(len(here), np.nan) for place in places])
+    known = ~np.isnan(distances)
+    filled = np.where(known, distances, 0)
+    weight = results.examples @ known
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = results.examples @ filled / weight
+        spread = np.sqrt(np.maximum(results.examples @ filled**2 / weight - mean**2, 0))
+    used = results.examples[:, :, None] > 0
+    nearest = np.where(used & known, np.where(known, distances, 0), np.inf).min(1)
+    return np.stack([mean, np.where(np.isinf(nearest), np.nan, nearest), spread])
+
+
+def _without_effects(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Values less an effect of each row and each column, by alternating projections [n, targets]; 0 where unknown."""
+    rest = np.where(known, values, 0.0)
+    by_row, by_column = np.maximum(known.sum(1), 1), np.maximum(known.sum(0), 1)
+    for _ in range(SWEEPS):
+        rest -= known * (rest.sum(1) / by_row)[:, None]
+        rest -= known * (rest.sum(0) / by_column)
+    return np.asarray(rest)
+
+
+def _slopes(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted least squares of y on each of x alone, and on all of x together [3]."""
+    flat, w = x.reshape(len(x), -1), weights.ravel().astype(float)
+    products, towards = (flat * w) @ flat.T, (flat * w) @ y.ravel()
+    joint = np.linalg.lstsq(products, towards, rcond=None)[0]
+    return towards / np.maximum(np.diag(products), 1e-12), joint
+
+
+def _redraw(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """How often each cell counts when rows and columns are redrawn with replacement [n, targets]."""
+    rows, columns = (rng.multinomial(n, np.full(n, 1 / n)) for n in shape)
+    return np.outer(rows, columns)

@@ -1,0 +1,101 @@
+"""How high a language scores that nothing was scored in: a Gaussian process over languages."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from scipy.optimize import minimize
+
+from xstilts.transfer.relations import UNSPACED, covariance, distances, similarity, text_sizes
+from xstilts.transfer.transfer_model import TransferModel
+
+PARTS = (
+    "syntax",
+    "phonology",
+    "inventory",
+    "genetic",
+    "geographic",
+    "script",
+    "similar",
+    "text",
+    "text locally",
+    "unspaced",
+)
+PRIOR = np.log([0.2] * 6 + [0.3, 0.3, 0.2, 1.0, 0.05, 0.2, np.e])
+"""Centres of log-normal priors: variances of the parts, of what tables share of one language, and of noise; and the
+logit of the correlation between tables."""
+MEAN_VARIANCE = 4.0
+FLOOR = 0.02
+
+
+class Levels:
+    """Mean scores without examples in the language itself, of all tables together.
+
+    Each table is standardised. Tables share what their languages have in common by a correlation that is fitted with
+    the variances of kinds of closeness, of the amount of text and of unspaced writing (the largest posterior density).
+    """
+
+    def __init__(self, models: Sequence[TransferModel], new: Sequence[str] = ()) -> None:
+        """models: the first is the one to predict for; new: languages that it does not have."""
+        tables = [np.nanmean(model.foreign, 0) for model in models]
+        self.centre, self.scale = float(np.median(tables[0])), float(tables[0].std()) or 1.0
+        self.known = np.concatenate([(table - np.median(table)) / (table.std() or 1.0) for table in tables])
+        numbers = [i for i, model in enumerate(models) for _ in model.results.targets] + [0] * len(new)
+        codes = [code for model in models for code in model.results.targets] + list(new)
+        self.same_table = np.equal.outer(np.array(numbers), np.array(numbers))
+        self.parts = _parts(codes)
+        start = list(range(len(self.known)))
+        best = minimize(self._posterior, PRIOR, args=(start,), method="L-BFGS-B", options={"maxiter": 15})
+        self.parameters = best.x
+
+    def predict(self, wanted: int, known: Sequence[int]) -> float:
+        """The mean score in points, 0 to 100, of one position of targets and new languages from those of others."""
+        covariance = self._covariance(self.parameters)
+        inner = covariance[np.ix_(known, known)] + self._noise(self.parameters) * np.eye(len(known))
+        level = covariance[wanted, known] @ np.linalg.solve(inner, self.known[known])
+        return float(np.clip(level * self.scale + self.centre, 0, 100))
+
+    def _posterior(self, parameters: np.ndarray, known: Sequence[int]) -> float:
+        covariance = self._covariance(parameters)[np.ix_(known, known)]
+        factor = cho_factor(covariance + self._noise(parameters) * np.eye(len(known)), lower=True)
+        fit = self.known @ cho_solve(factor, self.known) / 2 + np.log(np.diag(factor[0])).sum()
+        return float(fit + ((parameters - PRIOR) ** 2).sum() / 2)
+
+    def _covariance(self, parameters: np.ndarray) -> np.ndarray:
+        shared = np.tensordot(np.exp(parameters[: len(self.parts)]), self.parts, 1)
+        correlation = 1 / (1 + np.exp(-parameters[-1]))
+        return np.asarray(shared * np.where(self.same_table, 1, correlation) + MEAN_VARIANCE * self.same_table)
+
+    def _noise(self, parameters: np.ndarray) -> float:
+        return float(np.exp(parameters[-2])) + FLOOR
+
+
+def left_out_levels(models: Sequence[TransferModel], blocks: Sequence[str]) -> np.ndarray:
+    """The mean scores of the first table's targets [targets], each from targets of other blocks and other tables."""
+    levels, count = Levels(models), len(models[0].results.targets)
+    others = list(range(count, len(levels.known)))
+    seen = [[i for i in range(count) if blocks[i] != blocks[j]] for j in range(count)]
+    return np.array([levels.predict(j, [*seen[j], *others]) for j in range(count)])
+
+
+def new_levels(model: TransferModel, others: Sequence[TransferModel], codes: Sequence[str]) -> np.ndarray:
+    """The mean score [codes] over a table's trainings in languages that it does not have.
+
+    Other tables help if they make the error in left-out languages smaller.
+    """
+    truth, targets = np.nanmean(model.foreign, 0), model.results.targets
+    forms = [[model], [model, *others]] if others else [[model]]
+    errors = [np.abs(left_out_levels(form, targets) - truth).mean() for form in forms]
+    levels = Levels(forms[int(np.argmin(errors))], codes)
+    known = list(range(len(levels.known)))
+    return np.array([levels.predict(len(known) + k, known) for k in range(len(codes))])
+
+
+def _parts(codes: Sequence[str]) -> np.ndarray:
+    """The covariances of languages by each of PARTS, and of a language with itself [parts, languages, languages]."""
+    tables = distances(codes)
+    parts = [covariance(2 * table) for table in tables.values()]
+    size, unspaced = text_sizes(codes) / 4, np.array([float(code in UNSPACED) for code in codes])
+    parts += [similarity(tables), np.outer(size, size), np.exp(-((size[:, None] - size) ** 2))]
+    parts += [np.outer(unspaced, unspaced), np.array([[float(a == b) for b in codes] for a in codes])]
+    return np.stack(parts)

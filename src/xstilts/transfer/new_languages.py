@@ -1,0 +1,68 @@
+"""A language that nothing was scored in: how its scores differ between trainings.
+
+The column of the new language is completed from the columns of others, all standardised.
+It is what the trainings gain in the mean of all languages (a good source is good for most), plus what closeness of
+sources to the language adds with weights that all languages share, plus what remains in languages that resemble it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from xstilts.transfer.relations import distances
+
+PENALTY = 100.0
+"""Of the ridge over all scores of a table."""
+REACHES = (2.0, 8.0)
+"""Closeness is exp(−reach × distance / mean distance): a long and a short one of each kind."""
+NOISE = 0.3
+"""Variance of what remains, over that which languages with the same features share."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Standardised scores of rows (trainings, or sources) in seen languages, and features of rows and all languages.
+
+    values: [rows, seen], NaN where unknown; features: [rows, languages, features]; similar: [languages, languages];
+    the seen languages are the first ones.
+    """
+
+    values: np.ndarray
+    features: np.ndarray
+    similar: np.ndarray
+
+    def complete(self, new: int, seen: Sequence[int]) -> np.ndarray:
+        """Standardised scores [rows] of language `new` from those of others."""
+        y = self.values[:, seen]
+        known = ~np.isnan(y)
+        shared = np.where(known, y, 0).sum(1) / np.maximum(known.sum(1), 1)
+        rest = y - shared[:, None]
+        x = self.features[:, seen]
+        inner = x[known].T @ x[known] + PENALTY * np.eye(x.shape[2])
+        slopes = np.linalg.solve(inner, x[known].T @ rest[known])
+        rest = np.where(known, rest - x @ slopes, 0)
+        covariance = self.similar[np.ix_(seen, seen)] + NOISE * np.eye(len(seen))
+        weights = np.linalg.solve(covariance, self.similar[seen, new])
+        return np.asarray(shared + self.features[:, new] @ slopes + rest @ weights)
+
+
+def source_features(x: np.ndarray, sources: Sequence[str], languages: Sequence[str]) -> np.ndarray:
+    """For each row and language, the closest source by each kind and reach, times its x [rows, languages, features].
+
+    x: log examples of each source [rows, sources]. The language itself does not count as a source. Features are
+    centred over rows and divided by their standard deviation over all.
+    """
+    codes = list(dict.fromkeys([*languages, *sources]))
+    tables = distances(codes)
+    there, here = ([codes.index(code) for code in names] for names in (sources, languages))
+    itself = np.array([[source == code for code in languages] for source in sources])
+    columns = []
+    for kind in tables:
+        for reach in REACHES if kind != "script" else REACHES[:1]:
+            close = np.exp(-reach * tables[kind][np.ix_(there, here)])
+            near = np.max(x[:, :, None] * np.where(itself, 0, close), axis=1)
+            columns.append(near - near.mean(0))
+    features = np.stack(columns, axis=-1)
+    scale = features.std((0, 1))
+    return np.asarray(features / np.where(scale < 1e-9, np.inf, scale))

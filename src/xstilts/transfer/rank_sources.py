@@ -1,0 +1,111 @@
+"""Source languages ranked for a target language by fitted models, with how right such rankings have been."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xstilts.errors import XstiltsError
+from xstilts.languages import distance_matrix
+from xstilts.transfer.new_languages import Columns, source_features
+from xstilts.transfer.relations import distances, known_language, similarity
+from xstilts.transfer.transfer_model import TransferModel
+
+Row = dict[str, Any]
+
+
+def rank_sources(
+    models: Sequence[TransferModel], target: str, candidates: Sequence[str] = (), held_out: Sequence[str] = ()
+) -> list[Row]:
+    """The candidates, best first; by default all sources of the models.
+
+    held_out: languages whose own scores are not used, although the models have them.
+
+    score: what the source adds, in standard deviations over sources, averaged over the models; points: the same in
+    points of each model's task; low, high: what differences of 90 % of left-out languages would make of `score`;
+    unseen: no model was trained on this source, so that those that resemble it stand for it.
+    Raises XstiltsError if nothing is left to rank.
+    """
+    sources = [
+        code for code in candidates or dict.fromkeys(s for m in models for s in m.results.sources) if code != target
+    ]
+    if not sources:
+        why = "every candidate is the language itself"
+        raise XstiltsError(
+            "too-few", f"there is no source to rank for '{target}'", why, "give others with --candidates"
+        )
+    effects = np.stack([_effects(model, target, sources, held_out) for model in models])
+    scale = np.array([spread(model, held_out) for model in models])[:, None]
+    scores = ((effects - effects.mean(1, keepdims=True)) / scale).mean(0)
+    half = float(np.mean([model.error for model in models]))
+    near = _syntactic_distances(target, sources)
+    rows = []
+    for i in np.argsort(-scores, kind="stable"):
+        points = {model.results.task: round(float(effects[m, i]), 3) for m, model in enumerate(models)}
+        ends = {"low": round(float(scores[i]) - half, 3), "high": round(float(scores[i]) + half, 3)}
+        unseen = all(sources[i] not in model.results.sources for model in models)
+        row = {"source": sources[i], "score": round(float(scores[i]), 3), **ends, "points": points}
+        rows.append(row | {"distance": near[i], "unseen": unseen})
+    return rows
+
+
+def spread(model: TransferModel, held_out: Sequence[str] = ()) -> float:
+    """The standard deviation over sources of what they add, in points: the median over targets."""
+    seen = [code not in held_out for code in model.results.targets]
+    return float(np.median(np.nanstd(model.effects[:, seen], axis=0))) or 1.0
+
+
+def effect_columns(model: TransferModel, new: Sequence[str] = ()) -> Columns:
+    """The table of effects, standardised, for its targets and new languages."""
+    table, effects = model.results, model.effects
+    standard = (effects - np.nanmean(effects, 0)) / np.nanstd(effects, 0)
+    languages = [*table.targets, *new]
+    features = source_features(np.eye(len(table.sources)), table.sources, languages)
+    return Columns(standard, features, similarity(distances(languages)))
+
+
+def _effects(model: TransferModel, target: str, sources: Sequence[str], held_out: Sequence[str]) -> np.ndarray:
+    """What each source adds in a target by one model, in points [sources]."""
+    table = model.results
+    if target in table.targets and target not in held_out:
+        column = model.effects[:, table.targets.index(target)].copy()
+        column[np.isnan(column)] = np.nanmean(column)
+    else:
+        seen = [j for j, code in enumerate(table.targets) if code not in held_out]
+        column = effect_columns(model, [target]).complete(len(table.targets), seen) * spread(model, held_out)
+    unknown = [code for code in sources if code not in table.sources]
+    alike = similarity(distances([*table.sources, *unknown])) if unknown else np.zeros((0, 0))
+    values = []
+    for code in sources:
+        if code in table.sources:
+            values.append(column[table.sources.index(code)])
+        else:
+            shares = alike[len(table.sources) + unknown.index(code), : len(table.sources)].clip(0)
+            values.append(shares @ column / shares.sum() if shares.sum() else column.mean())
+    return np.array(values)
+
+
+def _syntactic_distances(target: str, sources: Sequence[str]) -> list[float | None]:
+    known = {code: known_language(code) for code in (target, *sources)}
+    names = [code for code in sources if known[code]]
+    if not known[target] or not names:
+        return [None] * len(sources)
+    values = dict(zip(names, distance_matrix([target, *names]).values[0, 1:], strict=True))
+    return [None if np.isnan(values.get(code, np.nan)) else round(float(values[code]), 3) for code in sources]
+
+
+def write_scores(file: Path, rankings: dict[str, list[Row]], learned_from: Sequence[str]) -> None:
+    """Write the table that the language strategy `predicted` takes: source, target, score, and languages learnt from.
+
+    With several rows of one source, as of several intermediate tasks, a source has the mean of its scores with them.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(["source", "target", "score", "learned_from"])
+        for target, ranking in rankings.items():
+            for source in dict.fromkeys(row["source"] for row in ranking):
+                score = float(np.mean([row["score"] for row in ranking if row["source"] == source]))
+                writer.writerow([source, target, round(score, 6), " ".join(learned_from)])
