@@ -1,6 +1,6 @@
 """Predict the test files of SumEval 2022, and cross-validate on its training files.
 
-    python benchmarks/sumeval.py SUMEVAL [--xpos CSV] [--only predictions|validation|evidence]
+    python benchmarks/sumeval.py SUMEVAL [--xpos CSV] [--parts evidence predictions validation]
 
 SUMEVAL is `SumEval/data` of github.com/microsoft/Litmus. Writes into benchmarks/results/sumeval: `predictions`, the 16
 test files with predicted scores; `validation.json`, errors with mixtures, languages and families left out; and
@@ -19,6 +19,7 @@ from xstilts.transfer.read_tables import read_tables, sumeval_configurations
 from xstilts.transfer.transfer_model import TransferModel, fit_model
 
 OUT = Path(__file__).parent / "results" / "sumeval"
+PARTS = ("evidence", "predictions", "validation")
 XPOS = {"encoder": "model", "source": "train_language", "target": "test_language", "score": "accuracy"}
 
 
@@ -27,11 +28,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sumeval", type=Path)
     parser.add_argument("--xpos", type=Path)
-    parser.add_argument("--only", choices=("predictions", "validation", "evidence"))
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     given = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
     tables = {file.stem: read_tables(file)[0][0] for file in sorted((given.sumeval / "train").glob("*.json"))}
-    if given.only in (None, "evidence"):
+    if "evidence" in given.parts:
         rows = [
             row
             for name, table in tables.items()
@@ -40,16 +41,16 @@ def main() -> None:
             for row in distance_evidence(table, measure)
         ]
         _write("evidence.json", rows)
-    if given.only == "evidence":
+    if given.parts == ["evidence"]:
         return
     models = {name: _fitted(name, table) for name, table in tables.items()}
     if given.xpos:
         (xpos,), _ = read_tables(given.xpos, XPOS, task="UDPOS", examples=10_000)
         models["UDPOS_XPOS"] = _fitted("UDPOS_XPOS", xpos)
-    if given.only in (None, "predictions"):
+    if "predictions" in given.parts:
         for file in sorted((given.sumeval / "test_release").glob("*.json")):
             _predict(file, models)
-    if given.only in (None, "validation"):
+    if "validation" in given.parts:
         _write("validation.json", [row for name in models for row in _validated(models, name)])
 
 
@@ -64,8 +65,8 @@ def _predict(file: Path, models: dict[str, TransferModel]) -> None:
     name = file.stem.partition("_surprise")[0]
     rows = sumeval_configurations(file)
     targets = list(dict.fromkeys(code for row in rows for code in row["eval_results"]))
-    scores = predict_scores(models[name], [row["train_config"] for row in rows], targets, _others(models, name))
-    text = json.dumps(as_sumeval(rows, scores, targets), separators=(",", ":"))
+    predicted = predict_scores(models[name], [row["train_config"] for row in rows], targets, _others(models, name))
+    text = json.dumps(as_sumeval(rows, predicted, targets), separators=(",", ":"))
     (OUT / "predictions").mkdir(exist_ok=True)
     (OUT / "predictions" / file.name).write_text(text + "\n")
     print(f"{file.name}: {len(rows)} trainings, {len(targets)} languages", flush=True)

@@ -9,7 +9,7 @@ minutes on one core. Only XLM-R Large is fitted; the other encoder of SumEval is
 import sys
 from pathlib import Path
 
-from xstilts.transfer.cross_validation import with_error
+from xstilts.transfer.left_out import with_error
 from xstilts.transfer.model_file import SHIPPED, save_models
 from xstilts.transfer.read_tables import read_tables
 from xstilts.transfer.transfer_model import fit_model

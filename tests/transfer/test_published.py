@@ -11,14 +11,15 @@ from scipy.optimize import check_grad
 
 from xstilts.errors import XstiltsError
 from xstilts.languages import distance_matrix
-from xstilts.transfer.cross_validation import conformal, validate_languages, validate_mixtures, with_error
+from xstilts.transfer.cross_validation import validate_languages, validate_mixtures
 from xstilts.transfer.evidence import distance_evidence
 from xstilts.transfer.language_levels import new_levels
+from xstilts.transfer.left_out import conformal, with_error
 from xstilts.transfer.model_file import load_models, save_models
 from xstilts.transfer.predict_scores import as_sumeval, predict_scores
 from xstilts.transfer.rank_sources import rank_sources
 from xstilts.transfer.read_tables import read_tables
-from xstilts.transfer.response import CENTRE, _Problem, fit_responses, left_out_errors
+from xstilts.transfer.response import CENTRE, TargetProblem, fit_responses, left_out_errors
 from xstilts.transfer.results_table import ResultsTable
 from xstilts.transfer.transfer_model import fit_model, onto_known
 
@@ -92,7 +93,7 @@ def test_json_that_is_not_of_sumeval_is_refused(tmp_path, text):
 
 
 def test_the_slope_of_the_posterior_is_its_derivative():
-    problem = _Problem(table(12), 0, np.linspace(0, 1, len(LANGUAGES)))
+    problem = TargetProblem(table(12), 0, np.linspace(0, 1, len(LANGUAGES)))
     start = problem.design @ CENTRE + 0.1
     assert check_grad(lambda p: problem.objective(p)[0], lambda p: problem.objective(p)[1], start) < 1e-3
 
@@ -101,8 +102,8 @@ def test_left_out_errors_are_those_of_predicting_without_the_training():
     results = table(15)
     _, responses = fit_responses(results, np.ones((8, 8)), CENTRE)
     parameters = [response.parameters for response in responses]
-    problem = _Problem(results, 2, np.ones(8))
-    inner, y = problem._covariance(parameters[2]), problem.y
+    problem = TargetProblem(results, 2, np.ones(8))
+    inner, y = problem.covariance(parameters[2]), problem.y
     rest = np.arange(1, 15)
     predicted = inner[0, rest] @ np.linalg.solve(inner[np.ix_(rest, rest)], y[rest])
     assert left_out_errors(results, parameters)[0, 2] == pytest.approx(problem.scale * (y[0] - predicted))
@@ -119,7 +120,7 @@ def test_scores_after_new_mixtures_are_predicted_and_intervals_cover_them(monkey
 def test_languages_without_scores_are_predicted_from_those_that_resemble_them(model):
     for by in ("language", "family"):
         row = validate_languages(model, by)
-        assert row["mixtures"]["xstilts"]["mean"] > 0.7
+        assert row["mixtures"]["xstilts"]["mean"] > 0.7 and row["coverage"] > 0.5
         assert row["spearman"]["xstilts"]["mean"] > row["spearman"]["random"]["mean"] + 0.5
     assert 40 < new_levels(model, [], ["nl"])[0] < 70
 
@@ -159,11 +160,14 @@ def test_a_model_in_a_file_predicts_the_same(model, tmp_path):
     (again,) = load_models(tmp_path / "model.json")
     mixtures = [{"en": 500, "hi": 100}, {"zh": 10}]
     before, after = (predict_scores(each, mixtures, ["de", "sw"]) for each in (model, again))
-    assert np.allclose(before, after, atol=0.05) and before.shape == (2, 2)
+    assert np.allclose(before.scores, after.scores, atol=0.05) and before.scores.shape == (2, 2)
+    assert (before.half_widths > 0).all() and "sw" in before.notes[0] and "2 trainings" in before.notes[1]
     rows = [{"train_config": mixture, "eval_results": {"sw": "x"}} for mixture in mixtures]
     (first, _) = as_sumeval(rows, after, ["de", "sw"])
     assert first["train_config"] == mixtures[0]
-    assert first["eval_results"]["sw"] == pytest.approx(after[0, 1] / 100, abs=1e-6)
+    assert first["eval_results"]["sw"] == pytest.approx(after.scores[0, 1] / 100, abs=1e-6)
+    low, high = first["intervals"]["sw"]
+    assert low < first["eval_results"]["sw"] < high
     with pytest.raises(XstiltsError) as error:
         predict_scores(model, [{"en": 0}], ["de"])
     assert error.value.kind == "bad-file"

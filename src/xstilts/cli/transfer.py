@@ -44,7 +44,7 @@ def fit(
     examples: EXAMPLES = 0,
 ) -> None:
     """Fit models of scores to tables of published results, one for each encoder and task."""
-    from xstilts.transfer.cross_validation import with_error
+    from xstilts.transfer.left_out import with_error
     from xstilts.transfer.model_file import save_models
     from xstilts.transfer.transfer_model import fit_model
 
@@ -137,12 +137,11 @@ def predict(
     rows = sumeval_configurations(file)
     targets = list(dict.fromkeys(code for row in rows for code in row["eval_results"]))
     others = [each for each in models if each is not chosen[0]]
-    scores = predict_scores(chosen[0], [row["train_config"] for row in rows], targets, others)
-    write_atomically(out, json.dumps(as_sumeval(rows, scores, targets), separators=(",", ":")) + "\n")
-    new = [code for code in targets if code not in chosen[0].results.targets]
-    say(f"{len(rows)} trainings × {len(targets)} languages: {out}")
-    if new:
-        say(f"languages that the model has no scores in: {', '.join(new)}", wrap=True)
+    predicted = predict_scores(chosen[0], [row["train_config"] for row in rows], targets, others)
+    write_atomically(out, json.dumps(as_sumeval(rows, predicted, targets), separators=(",", ":")) + "\n")
+    say(f"{len(rows)} trainings × {len(targets)} languages, with 90 % intervals: {out}")
+    for note in predicted.notes:
+        say(f"extrapolated: {note}", wrap=True)
 
 
 @transfer.command(

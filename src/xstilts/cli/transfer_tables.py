@@ -57,7 +57,10 @@ def print_validation(row: Row) -> None:
             ("method", ">mean absolute error [95 %]"), [(n, _estimate(v, 3)) for n, v in row["mae"].items()], title
         )
         return
-    title = f"{row['table']}: one of {row['left_out']} {'families' if row['by'] == 'family' else 'languages'} left out"
+    title = (
+        f"{row['table']}: one of {row['left_out']} {'families' if row['by'] == 'family' else 'languages'} left out; "
+    )
+    title += f"90 % intervals cover {row['coverage']:.1%}"
     names = list(dict.fromkeys(name for key in ("mae", "mixtures", "spearman") for name in row[key]))
     columns = ("mae", "mixtures", "spearman", "ndcg@3")
     cells = [(name, *(_estimate(row[key][name]) if name in row[key] else "" for key in columns)) for name in names]

@@ -1,13 +1,25 @@
 """Scores of trainings that were not run: in languages that a table has, and in others."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from xstilts.errors import XstiltsError
 from xstilts.transfer.language_levels import new_levels
+from xstilts.transfer.left_out import conformal, left_out_language_errors
+from xstilts.transfer.results_table import ResultsTable
 from xstilts.transfer.transfer_model import TransferModel, onto_known
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Scores in points [trainings, targets], half widths of 90 % intervals [targets], and notes on extrapolation."""
+
+    scores: np.ndarray
+    half_widths: np.ndarray
+    notes: list[str]
 
 
 def predict_scores(
@@ -15,10 +27,11 @@ def predict_scores(
     trainings: Sequence[Mapping[str, float]],
     targets: Sequence[str],
     others: Sequence[TransferModel] = (),
-) -> np.ndarray:
-    """Scores in points [trainings, targets] after trainings on mixtures {source: examples}.
+) -> Predictions:
+    """Predict the scores after trainings on mixtures {source: examples}.
 
-    others: models of more tables, whose languages may help to tell how high a new language scores.
+    others: models of more tables, whose languages may help to tell how high a new language scores. Raises XstiltsError
+    for a mixture without examples.
     """
     table = model.results
     empty = [i for i, mixture in enumerate(trainings) if not any(count > 0 for count in mixture.values())]
@@ -27,22 +40,45 @@ def predict_scores(
         raise XstiltsError("bad-file", f"training {empty[0] + 1} has no sources", why, "give what it is trained on")
     sources = list(dict.fromkeys(code for mixture in trainings for code in mixture))
     examples = np.array([[float(mixture.get(code, 0)) for code in sources] for mixture in trainings])
-    scores = np.empty((len(trainings), len(targets)))
+    scores, half_widths = np.empty((len(trainings), len(targets))), np.empty(len(targets))
     seen = [code for code in targets if code in table.targets]
     unseen = [code for code in targets if code not in table.targets]
     if seen:
         places = [targets.index(code) for code in seen]
         scores[:, places] = model.known(onto_known(examples, sources, table.sources), seen)
+        half_widths[places] = [conformal(model.errors[:, table.targets.index(code)]) for code in seen]
     if unseen:
+        errors = left_out_language_errors(model, table.targets, others)
         for height, code in zip(new_levels(model, others, unseen), unseen, strict=True):
             scores[:, targets.index(code)] = height + model.new(examples, sources, code)
-    return np.clip(scores, 0, 100)
+            half_widths[targets.index(code)] = conformal(errors)
+    return Predictions(np.clip(scores, 0, 100), half_widths, _notes(table, sources, examples, unseen))
 
 
-def as_sumeval(rows: Sequence[Mapping[str, Any]], scores: np.ndarray, targets: Sequence[str]) -> list[dict[str, Any]]:
-    """The trainings of a SumEval file with predicted scores, in 0 to 1, in place of theirs."""
+def _notes(table: ResultsTable, sources: Sequence[str], examples: np.ndarray, unseen: Sequence[str]) -> list[str]:
+    """What is extrapolated."""
+    notes = [f"languages that the table has no scores in: {', '.join(unseen)}"] if unseen else []
+    used = [code for code, column in zip(sources, examples.T, strict=True) if column.max() > 0]
+    strange = [code for code in used if code not in table.sources]
+    if strange:
+        notes.append(f"sources that no training had, so that those that resemble them stand in: {', '.join(strange)}")
+    totals, known = examples.sum(1), table.examples.sum(1)
+    outside = int(((totals < known.min()) | (totals > known.max())).sum())
+    if outside:
+        notes.append(f"{outside} trainings have more or fewer examples than any in the table")
+    return notes
+
+
+def as_sumeval(
+    rows: Sequence[Mapping[str, Any]], predictions: Predictions, targets: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The trainings of a SumEval file with predicted scores in place of theirs, and `intervals`, all in 0 to 1."""
     filled = []
-    for row, values in zip(rows, scores, strict=True):
-        predicted = {code: round(float(values[targets.index(code)]) / 100, 6) for code in row["eval_results"]}
-        filled.append({**row, "eval_results": predicted})
+    for row, values in zip(rows, predictions.scores, strict=True):
+        scores, intervals = {}, {}
+        for code in row["eval_results"]:
+            value, half = values[targets.index(code)], predictions.half_widths[targets.index(code)]
+            scores[code] = round(float(value) / 100, 6)
+            intervals[code] = [round(float(np.clip(end, 0, 100)) / 100, 6) for end in (value - half, value + half)]
+        filled.append({**row, "eval_results": scores, "intervals": intervals})
     return filled

@@ -66,7 +66,7 @@ def fit_responses(
     distances: of each source from each target [sources, targets], all known; shared: parameters to start from instead
     of fitting them.
     """
-    problems = [_Problem(results, j, distances[:, j]) for j in range(len(results.targets))]
+    problems = _problems(results, distances)
     if shared is None:
 
         def tied(parameters: np.ndarray) -> tuple[float, np.ndarray]:
@@ -80,14 +80,15 @@ def fit_responses(
     return shared, [problem.fit(problem.design @ shared) for problem in problems]
 
 
-class _Problem:
+class TargetProblem:
     """The scores in one target language, standardised, and the trainings that have them."""
 
-    def __init__(self, results: ResultsTable, j: int, distances: np.ndarray) -> None:
+    def __init__(self, results: ResultsTable, j: int, distances: np.ndarray, pairs: _Pairs | None = None) -> None:
+        """distances: of the sources from target j [sources]; pairs: of its rows, if they are known."""
         scores, target = results.scores[:, j], results.targets[j]
         self.rows = np.flatnonzero(~np.isnan(scores))
-        y, x_z = scores[self.rows], inputs(results.examples[self.rows])
-        self.pairs = _pairs(*x_z)
+        self.pairs = pairs or _pairs(*inputs(results.examples[self.rows]))
+        y = scores[self.rows]
         self.centre, self.scale = float(np.median(y)), float(y.std()) or 1.0
         self.y = (y - self.centre) / self.scale
         self.foreign = results.examples_in(target)[self.rows] == 0
@@ -122,19 +123,19 @@ class _Problem:
             return value + more, slope + towards
 
         best = minimize(posterior, start, jac=True, method="L-BFGS-B", options={"maxiter": OWN_STEPS}).x
-        weights = np.linalg.solve(self._covariance(best), self.y)
+        weights = np.linalg.solve(self.covariance(best), self.y)
         return Response(self.rows, best, weights, self.centre, self.scale)
 
     def left_out(self, parameters: np.ndarray) -> np.ndarray:
         """Errors of predicting each training from all others, in points [rows] (Rasmussen and Williams 2006, 5.12)."""
-        inverse = np.linalg.inv(self._covariance(parameters))
+        inverse = np.linalg.inv(self.covariance(parameters))
         return np.asarray(self.scale * (inverse @ self.y) / np.diag(inverse))
 
     def _noise(self, parameters: np.ndarray) -> np.ndarray:
         foreign, own = np.exp(parameters[-2:])
         return np.where(self.foreign, foreign, own)
 
-    def _covariance(self, parameters: np.ndarray) -> np.ndarray:
+    def covariance(self, parameters: np.ndarray) -> np.ndarray:
         parts = _parts(self.pairs, parameters, self.pairs.x)
         return np.asarray(sum(parts) + MEAN_VARIANCE + np.diag(self._noise(parameters) + JITTER))
 
@@ -142,19 +143,17 @@ class _Problem:
 def restore(results: ResultsTable, parameters: Sequence[np.ndarray]) -> list[Response]:
     """The processes of a table whose parameters are known."""
     responses = []
-    for j, own in enumerate(parameters):
-        problem = _Problem(results, j, np.zeros(len(results.sources)))
-        weights = np.linalg.solve(problem._covariance(own), problem.y)
-        responses.append(Response(problem.rows, own, weights, problem.centre, problem.scale))
+    for problem, values in zip(_problems(results), parameters, strict=True):
+        weights = np.linalg.solve(problem.covariance(values), problem.y)
+        responses.append(Response(problem.rows, values, weights, problem.centre, problem.scale))
     return responses
 
 
 def left_out_errors(results: ResultsTable, parameters: Sequence[np.ndarray]) -> np.ndarray:
     """Errors in points of predicting each score from the other trainings [n, targets]; NaN without a score."""
     errors = np.full(results.scores.shape, np.nan)
-    for j, own in enumerate(parameters):
-        problem = _Problem(results, j, np.zeros(len(results.sources)))
-        errors[problem.rows, j] = problem.left_out(own)
+    for j, (problem, values) in enumerate(zip(_problems(results), parameters, strict=True)):
+        errors[problem.rows, j] = problem.left_out(values)
     return errors
 
 
@@ -164,6 +163,18 @@ def predict_response(response: Response, known: np.ndarray, wanted: np.ndarray) 
     x_new, z_new = inputs(wanted)
     covariance = sum(_parts(_pairs(x, z, x_new, z_new), response.parameters, x, x_new)) + MEAN_VARIANCE
     return np.asarray(covariance @ response.weights * response.scale + response.centre)
+
+
+def _problems(results: ResultsTable, distances: np.ndarray | None = None) -> list[TargetProblem]:
+    """The problem of each target; those with scores for the same trainings share the trainings' differences."""
+    far = np.zeros((len(results.sources), len(results.targets))) if distances is None else distances
+    shared: dict[bytes, _Pairs] = {}
+    problems = []
+    for j in range(len(results.targets)):
+        key = np.isnan(results.scores[:, j]).tobytes()
+        problems.append(TargetProblem(results, j, far[:, j], shared.get(key)))
+        shared[key] = problems[-1].pairs
+    return problems
 
 
 def _pairs(x: np.ndarray, z: np.ndarray, x_new: np.ndarray | None = None, z_new: np.ndarray | None = None) -> _Pairs:
