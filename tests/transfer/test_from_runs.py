@@ -18,6 +18,7 @@ from xstilts.errors import XstiltsError
 from xstilts.languages import distance_matrix, read_scores, select
 from xstilts.runs.reader import read_run
 from xstilts.runs.run_files import FEATURES, read_language_features
+from xstilts.transfer.from_runs.as_tables import tables_of_runs
 from xstilts.transfer.from_runs.gains import Gain, gains, signal
 from xstilts.transfer.from_runs.rankings import _warnings, rank_by_runs
 from xstilts.transfer.from_runs.ridge import choose_penalty, features, standardised, training_set, weights
@@ -315,3 +316,11 @@ def test_a_wanted_language_is_not_learnt_from(run, tmp_path):
         assert code in str(error.value)
     with (tmp_path / "scores.csv").open() as file:
         assert {row["target"] for row in csv.DictReader(file)} == {"fi"}
+
+
+def test_a_run_is_a_table_of_scores_without_what_replicates_share(run):
+    (table,) = tables_of_runs([run])
+    assert (table.encoder, table.task) == ("enc", "mnli → xnli") and set(table.sources) == {"de", "hi", "zh"}
+    assert table.scores.shape == (9, len(table.targets)) and table.one_source_each
+    by_source = {code: np.nanmean(table.scores[table.examples[:, i] > 0]) for i, code in enumerate(table.sources)}
+    assert by_source["hi"] > by_source["zh"] > by_source["de"]

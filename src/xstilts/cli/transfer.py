@@ -19,7 +19,7 @@ _EXAMPLES = (
 )
 transfer = group("transfer", "Learn from results which source languages help.", _EXAMPLES)
 TABLES = Annotated[
-    list[Path], typer.Argument(help="ResultsTable: CSV, a matrix, or SumEval's JSON.", show_default=False)
+    list[Path], typer.Argument(help="Results: CSV, a matrix, SumEval's JSON, or runs of studies.", show_default=False)
 ]
 COLUMN = Annotated[
     list[str] | None, typer.Option("--column", help="NAME=COLUMN of a CSV, such as source=train_language; repeatable.")
@@ -216,8 +216,13 @@ def _read(tables: list[Path], column: list[str] | None, encoder: str, task: str,
         raise XstiltsError(
             "unknown-name", f"--column {wrong[0]}: no such name", f"there are {', '.join(COLUMNS)}", "write NAME=COLUMN"
         )
-    results = []
-    for file in tables:
+    results, runs = [], [place for place in tables if place.is_dir()]
+    if runs:
+        from xstilts.runs.reader import read_run
+        from xstilts.transfer.from_runs.as_tables import tables_of_runs
+
+        results += tables_of_runs([read_run(run) for run in runs])
+    for file in [place for place in tables if place not in runs]:
         found, notes = read_tables(file, names, encoder, task, examples)
         results += found
         for note in notes:
