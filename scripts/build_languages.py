@@ -1,11 +1,12 @@
 """Builds the table of languages and their URIEL features from pinned wheels, byte for byte the same each time.
 
-    python scripts/build_languages.py [WHEEL_FOLDER]
+    python scripts/build_languages.py GLOTTOLOG [WHEEL_FOLDER]
 
-Without a folder the wheels are downloaded with pip from the Python package index. The three wheels are read as
-archives and never installed: lang2vec (URIEL), langcodes (codes and likely scripts), language_data (the IANA registry
-of language subtags). Writes `languages.csv`, the tables of features (`syntax.csv`, `syntax-knn.csv`, `phonology.csv`,
-`inventory.csv`), `families.csv`, `groups.csv` and `SHA256SUMS` to `src/xstilts/languages/uriel/`.
+GLOTTOLOG is the folder `cldf` of github.com/glottolog/glottolog-cldf at b6d3ea20a1a3. Without a folder the wheels are
+downloaded with pip from the Python package index. The three wheels are read as archives and never installed: lang2vec
+(URIEL), langcodes (codes and likely scripts), language_data (the IANA registry of language subtags, names from CLDR).
+Writes `languages.csv`, `aliases.csv` and `names.csv`, the tables of features (`syntax.csv`, `syntax-knn.csv`,
+`phonology.csv`, `inventory.csv`), `families.csv`, `groups.csv` and `SHA256SUMS` to `src/xstilts/languages/uriel/`.
 """
 
 import ast
@@ -19,6 +20,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import iso_languages
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
@@ -149,13 +151,6 @@ def registry(wheel: zipfile.ZipFile) -> dict[str, dict[str, str]]:
     return records
 
 
-def plain_name(description: str) -> str:
-    """A registry description without its remarks: 'Modern Greek (1453-)' -> 'Modern Greek'."""
-    head, _, remark = description.partition(" (")
-    technical = remark.startswith(("macrolanguage", "individual")) or any(c.isdigit() for c in remark)
-    return head if technical else description
-
-
 def array(wheel: zipfile.ZipFile, name: str) -> Any:
     """One of lang2vec's archives of arrays, read without pickle."""
     return np.load(io.BytesIO(wheel.read(f"lang2vec/data/{name}.npz")), allow_pickle=False)
@@ -256,7 +251,7 @@ def languages(sources: dict[str, zipfile.ZipFile], observed: dict[str, np.ndarra
         script = likely[1] if len(likely) > 1 else known[code].get("Suppress-Script", "")
         macro = known[code].get("Macrolanguage", code)
         clade = family.get(richest) or family.get(codes["LANGUAGE_ALPHA3"].get(macro, macro), "")
-        name = NAMES.get(code) or plain_name(known[code]["Description"])
+        name = NAMES.get(code) or iso_languages.plain_name(known[code]["Description"])
         records[code] = dict(zip(COLUMNS, (code, name, iso, richest, "", script, clade, *place[richest]), strict=True))
     represented = {row for r in records.values() for row in (r["iso639_3"], r["uriel"]) if row != r["code"]}
     hand = {record["code"] for record in by_hand}
@@ -278,15 +273,25 @@ def feature_table(names: list[str], records: list[dict[str, str]], values: dict[
     return table(["code", *names], cells)
 
 
-def build(folder: Path) -> None:
-    """Writes the tables from the wheels in `folder`."""
+def build(glottolog: Path, folder: Path) -> None:
+    """Writes the tables from Glottolog's languoids and the wheels in `folder`."""
     sources = wheels(folder)
     uriel = sources["lang2vec"]
     kinds = {kind: features(uriel, kind) for kind in PREFIXES}
     names, observed = kinds["syntax"]
-    records = languages(sources, observed)
-    member = clades(uriel)
+    records, member = languages(sources, observed), clades(uriel)
+    places = iso_languages.glottolog(glottolog, {clade for clades_of in member.values() for clade in clades_of})
+    known, codes = iso_languages.registry(sources["language_data"]), tables(sources["langcodes"])
+    for record in records:
+        record["glottocode"] = record["glottocode"] or places.get(record["iso639_3"], {}).get("glottocode", "")
+    further = iso_languages.further_languages(records, known, codes["LANGUAGE_ALPHA3"], codes["LIKELY_SUBTAGS"], places)
+    everyone = records + [{column: record[column] for column in COLUMNS} for record in further]
+    for record in everyone:
+        record["script"] = iso_languages.SCRIPTS.get(record["code"], record["script"])
+    named = iso_languages.other_names(everyone, known, iso_languages.names_of(sources["language_data"]))
+    other_codes = [list(pair) for pair in iso_languages.aliases(everyone, known).items()]
     related = [[r["code"], "|".join(member[r["uriel"]] or member[r["iso639_3"]])] for r in records]
+    related += [[r["code"], r["clades"]] for r in further]
     grouped = [
         [kind, feature, str(group)]
         for kind, (columns, values) in kinds.items()
@@ -295,7 +300,9 @@ def build(folder: Path) -> None:
         )
     ]
     files = {
-        "languages.csv": table(list(COLUMNS), [list(r.values()) for r in records]),
+        "languages.csv": table(list(COLUMNS), [list(r.values()) for r in everyone]),
+        "aliases.csv": table(["alias", "code"], other_codes),
+        "names.csv": table(["name", "code"], named),
         "syntax.csv": feature_table(names, records, observed),
         "syntax-knn.csv": feature_table(names, records, imputed(uriel, names)),
         "phonology.csv": feature_table(kinds["phonology"][0], records, kinds["phonology"][1]),
@@ -307,13 +314,15 @@ def build(folder: Path) -> None:
     for name, data in {**files, "SHA256SUMS": sums.encode()}.items():
         (OUT / name).write_bytes(data)
         print(f"{name}: {len(data):,} bytes")
-    print(f"{len(records)} languages, {len(names)} features")
+    print(f"{len(everyone)} languages, {len(records)} of them with features, {len(names)} features")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        build(Path(sys.argv[1]))
+    if len(sys.argv) not in (2, 3):
+        sys.exit(__doc__)
+    if len(sys.argv) == 3:
+        build(Path(sys.argv[1]), Path(sys.argv[2]))
     else:
         with tempfile.TemporaryDirectory() as temporary:
             download(Path(temporary))
-            build(Path(temporary))
+            build(Path(sys.argv[1]), Path(temporary))

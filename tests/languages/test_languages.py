@@ -112,9 +112,10 @@ def test_what_names_no_one_language_is_refused(query, says):
 
 def test_the_table():
     everyone = all_languages()
-    assert len(FIFTY) == 50 and FIFTY[0] == "en" and len(everyone) > 2000
-    for attribute in ("code", "iso639_3", "uriel"):
-        assert len({getattr(one, attribute) for one in everyone}) == len(everyone), attribute
+    assert len(FIFTY) == 50 and FIFTY[0] == "en" and len(everyone) > 7800
+    for attribute in ("code", "iso639_3", "uriel", "glottocode"):
+        values = [getattr(one, attribute) for one in everyone if getattr(one, attribute)]
+        assert len(set(values)) == len(values) > 2500, attribute
     for one in everyone[:50]:
         assert one.glottocode and one.script and one.family and one.latitude is not None and one.longitude is not None
     for one in everyone:
@@ -123,7 +124,7 @@ def test_the_table():
 
 def test_features():
     names, features = syntax_features()
-    assert len(names) == 103 and set(features) == {one.code for one in all_languages()}
+    assert len(names) == 103 and set(features) == {one.code for one in all_languages() if one.uriel}
     assert not np.isnan(features["en"]).any()
     observed = {code: int((~np.isnan(features[code])).sum()) for code in ("az", "ms", "qu", "et", "ar", "kk", "jv")}
     assert observed == {"az": 55, "ms": 101, "qu": 82, "et": 80, "ar": 98, "kk": 12, "jv": 17}
@@ -366,7 +367,25 @@ def test_coordinates_of_every_language():
     hawaiian, zulu = language("haw"), language("zu")
     assert abs(hawaiian.latitude - 20) < 3 and abs(hawaiian.longitude + 156) < 3
     assert abs(zulu.latitude + 25) < 4 and abs(zulu.longitude - 31) < 3
-    assert all(one.latitude is not None and abs(one.latitude) <= 90 for one in all_languages())
+    assert all(one.latitude is not None and abs(one.latitude) <= 90 for one in all_languages() if one.uriel)
+
+
+def test_a_language_without_features_has_unknown_distances_and_a_place_in_the_family():
+    assert np.isnan(distance("en", "Slovak").value)
+    assert distance("cs", "sk", measure="genetic").value < distance("ru", "sk", measure="genetic").value < 0.5
+    assert distance("cs", "sk", measure="geographic").value < 400
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("Slovak", "sk"), ("Nynorsk", "nn"), ("Asturian", "ast"), ("Naija", "pcm"), ("nah", "nah"), ("Otomi", "oto"),
+        ("Nheengatu", "yrl"), ("Farsi", "fa"), ("Mandarin", "zh"), ("kiswahili", "sw"), ("ger", "de"), ("chi", "zh"),
+        ("fre", "fr"), ("fil", "tl"), ("中文", "zh"), ("kmr_Latn", "ku"), ("arb_Arab", "ar"), ("nob", "nb"),
+    ],
+)  # fmt: skip
+def test_every_language_is_known_by_its_codes_and_names(query, code):
+    assert language(query).code == code
 
 
 def test_intervals_are_those_of_the_grouped_bootstrap():

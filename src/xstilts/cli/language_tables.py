@@ -26,9 +26,9 @@ def languages(
     as_csv: CSV = False,
 ) -> None:
     """List languages with their script, family and distance from English, or look one up."""
-    from xstilts.languages import all_languages, distance_matrix, language
+    from xstilts.languages import BENCHMARK_LANGUAGES, all_languages, distance_matrix, language
 
-    chosen = [language(query)] if query else [each for each in all_languages() if each.glottocode]
+    chosen = [language(query)] if query else list(all_languages()[:BENCHMARK_LANGUAGES])
     matrix = distance_matrix(["en", *(each.code for each in chosen if each.code != "en")])
     rows = []
     for each in chosen:
@@ -54,10 +54,10 @@ def distances(
     picture: PICTURE = None,
 ) -> None:
     """Show distances from one language, nearest first, with 95 % intervals; 'unknown' if few features are known."""
-    from xstilts.languages import all_languages, distance_matrix, language
+    from xstilts.languages import BENCHMARK_LANGUAGES, all_languages, distance_matrix, language
 
     start = language(origin).code
-    others = codes(to) or [each.code for each in all_languages() if each.glottocode]
+    others = codes(to) or [each.code for each in all_languages()[:BENCHMARK_LANGUAGES]]
     result = distance_matrix([start, *(code for code in others if code != start)], measure=measure, intervals=True)
     if matrix:
         columns = {"language": "", **{code: f">{code}" for code in result.codes}}

@@ -11,8 +11,8 @@ from xstilts.errors import XstiltsError, did_you_mean
 
 DATA = Path(__file__).parent / "uriel"
 
-# Codes of older or neighbouring standards, as data sets use them.
-ALIASES = {"fil": "tl", "in": "id", "iw": "he", "ji": "yi", "jw": "jv", "mo": "ro"}
+BENCHMARK_LANGUAGES = 50
+"""Languages of XTREME and XTREME-R, the first of the table."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Language:
     """A language, as the package names it everywhere; empty or None means unknown.
 
     `code` is the ISO 639-1 code if there is one, else ISO 639-3, as XTREME writes it. `iso639_3` is the individual
-    language behind it and `uriel` the row of its features, often that of the macrolanguage. `script` is an ISO 15924
+    language behind it and `uriel` the row of its features, often that of the macrolanguage, or empty: then distances by
+    features are unknown. `script` is an ISO 15924
     code; `latitude` and `longitude` are the degrees of a point in the middle of the area.
     """
 
@@ -37,7 +38,7 @@ class Language:
 
 @cache
 def all_languages() -> tuple[Language, ...]:
-    """Every language of the table: the fifty of XTREME and XTREME-R first, then the others by code."""
+    """Every language of ISO 639-3: the fifty of XTREME and XTREME-R, those with features by code, then the others."""
     with (DATA / "languages.csv").open(encoding="utf-8", newline="") as file:
         rows: list[list[Any]] = list(csv.reader(file))[1:]
     return tuple(Language(*row[:7], *(float(degrees) if degrees else None for degrees in row[7:])) for row in rows)
@@ -51,19 +52,30 @@ def _by_code() -> dict[str, Language]:
         for entry in all_languages():
             index.setdefault(getattr(entry, attribute), entry)
     index.pop("", None)
-    for alias, code in ALIASES.items():
+    for alias, code in _pairs("aliases"):
         index.setdefault(alias, index[code])
     return index
 
 
 @cache
 def _by_name() -> dict[str, dict[str, Language]]:
-    """Case-folded name, with and without its remark in brackets -> languages by code."""
+    """Case-folded name, also others and those in the language itself -> languages by code."""
     index: dict[str, dict[str, Language]] = {}
     for entry in all_languages():
         for name in {entry.name, entry.name.partition(" (")[0]}:
-            index.setdefault(name.casefold(), {})[entry.code] = entry
+            same = index.setdefault(name.casefold(), {})
+            if entry.uriel or not any(other.uriel for other in same.values()):  # a documented language is meant
+                same[entry.code] = entry
+    codes = _by_code()
+    for name, code in _pairs("names"):  # what is one language's first name is not another's second
+        index.setdefault(name.casefold(), {code: codes[code]})
     return index
+
+
+def _pairs(table: str) -> list[list[str]]:
+    """The rows of `aliases` or `names`: another code or name, and the code that it stands for."""
+    with (DATA / f"{table}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))[1:]
 
 
 def language(query: str) -> Language:
