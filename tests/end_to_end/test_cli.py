@@ -176,6 +176,16 @@ def test_sources_are_chosen_among_the_languages_of_a_benchmark_task(tmp_path):
     assert json.loads(printed)["sets"] == [["bg", "de", "es"]]
 
 
+def test_a_ranking_by_published_results_chooses_sources(tmp_path):
+    run("transfer", "rank", "--for", "sw,th", "--out", "scores.csv", cwd=tmp_path)
+    sources = ("--strategy", "predicted", "--scores", "scores.csv", "--held-out", "sw,th", "-k", "2", "--json")
+    (chosen,) = json.loads(run("sources", *sources, "--candidates", "de,es,hi,tr,zh", cwd=tmp_path))["sets"]
+    assert len(chosen) == 2
+    assert "is held out" in run(
+        "sources", *sources, "--held-out", "tr", "--candidates", "de,es", cwd=tmp_path, expect=2
+    )
+
+
 def test_a_run_of_other_tasks_tests_no_claim_but_predicts_transfer(quick_run):
     folder, _ = quick_run
     claims = json.loads(run("claims", "runs/pocket-quick", "--json", cwd=folder))["claims"]

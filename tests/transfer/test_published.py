@@ -13,7 +13,7 @@ from xstilts.errors import XstiltsError
 from xstilts.languages import distance_matrix
 from xstilts.transfer.cross_validation import validate_languages, validate_mixtures
 from xstilts.transfer.evidence import distance_evidence
-from xstilts.transfer.language_levels import new_levels
+from xstilts.transfer.language_levels import left_out_levels, new_levels
 from xstilts.transfer.left_out import conformal, with_error
 from xstilts.transfer.model_file import load_models, save_models
 from xstilts.transfer.predict_scores import as_sumeval, predict_scores
@@ -71,6 +71,31 @@ def test_codes_of_other_standards_are_mapped_and_unknown_ones_kept_and_both_said
     assert results.sources == ("he", "en", "sw") and results.targets == ("de", "x-unknown")
     assert results.examples[1].tolist() == [0, 50, 50] and np.isnan(results.scores[0, 1])
     assert "iw" in notes[0] and "x-unknown" in notes[1]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "en,10,sw,50\nen,10,sw,60", "en+en,10,sw,50", "+en,10,sw,50", "en,-10,sw,50", "en,0,sw,50", "en,10,sw,5000",
+        "en,10,sw,-5", "en,10,sw,50\nen,10,swh,60", "en,10+20,sw,50", "en,10,,50", "en,inf,sw,50",
+    ],
+)  # fmt: skip
+def test_impossible_results_are_refused(tmp_path, rows):
+    (tmp_path / "t.csv").write_text(f"source,examples,target,score\n{rows}\n")
+    with pytest.raises(XstiltsError) as error:
+        read_tables(tmp_path / "t.csv")
+    assert error.value.kind == "bad-file"
+
+
+def test_a_column_that_is_not_there_is_named(tmp_path):
+    (tmp_path / "t.csv").write_text("train,target,score\nen,sw,50\n")
+    for columns in (None, {"source": "trn"}):
+        with pytest.raises(XstiltsError) as error:
+            read_tables(tmp_path / "t.csv", columns)
+        assert "train, target, score" in error.value.why
+    with pytest.raises(XstiltsError) as error:
+        read_tables(tmp_path / "absent.csv")
+    assert error.value.kind == "missing-file"
 
 
 @pytest.mark.parametrize(
@@ -147,6 +172,20 @@ def test_an_unknown_source_counts_as_those_that_resemble_it():
     mapped = onto_known(np.array([[100.0, 0.0], [0.0, 60.0]]), ["en", "uk"], LANGUAGES)
     assert mapped.sum(1) == pytest.approx([100, 60])
     assert mapped[0, 0] == 100 and mapped[1].argmax() == LANGUAGES.index("ru")
+
+
+def test_a_prediction_does_not_depend_on_the_others_in_the_file(model):
+    mixtures = [{"en": 500, "hi": 100}, {"zh": 10}, {"de": 9000}]
+    together = predict_scores(model, mixtures, ["de", "sw"]).scores
+    alone = [predict_scores(model, [mixture], ["de", "sw"]).scores[0] for mixture in mixtures]
+    assert np.allclose(together, alone)
+
+
+def test_the_choice_to_pool_tables_does_not_see_the_left_out_language(model):
+    copy = replace(model, results=replace(model.results, task="copy"))
+    blind, seeing = (left_out_levels([model, copy], LANGUAGES, elsewhere) for elsewhere in (False, True))
+    truth = np.nanmean(model.foreign, 0)
+    assert np.abs(seeing - truth).mean() < 0.5 * np.abs(blind - truth).mean()
 
 
 def test_a_table_that_is_too_small_is_refused():

@@ -5,16 +5,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from xstilts.cli.options import JSON, codes
 from xstilts.cli.root import group
-from xstilts.cli.transfer_tables import print_ranking, print_validation, rank_by_own_runs
+from xstilts.cli.transfer_tables import print_meaning, print_ranking, print_validation, rank_by_own_runs
 from xstilts.errors import XstiltsError
 from xstilts.report.console import emit, interval, number, print_table, say, signed
 
 _EXAMPLES = (
-    "Examples:\n\n  xstilts transfer rank --for sw,th                       by the published results in the package\n\n"
-    "  xstilts transfer rank runs/pocket --for sw              by runs of your own\n\n"
+    "Examples:\n\n  xstilts transfer rank --for sw,th               from the published results in the package\n\n"
+    "  xstilts transfer rank runs/pocket --for sw      from runs of your own\n\n"
     "  xstilts transfer fit results.csv -o model.json\n\n  xstilts transfer evidence results.json"
 )
 transfer = group("transfer", "Learn from results which source languages help.", _EXAMPLES)
@@ -64,51 +65,44 @@ def fit(
 def rank(
     runs: Annotated[list[Path] | None, typer.Argument(help="Run folders to learn from instead.")] = None,
     wanted: Annotated[str, typer.Option("--for", help="Languages to rank sources for, comma-separated.")] = "",
-    candidates: Annotated[
-        str, typer.Option("--candidates", help="Sources to rank; by default all that are known.")
-    ] = "",
-    task: Annotated[str, typer.Option("--task", help="One task only.", show_default="mean of all")] = "",
+    candidates: Annotated[str, typer.Option("--candidates", help="Sources to rank.", show_default="all")] = "",
+    task: Annotated[str, typer.Option("--task", help="Results of one task only.", show_default="mean of all")] = "",
+    encoder: Annotated[str, typer.Option("--encoder", help="Results of one encoder only.")] = "",
     model: MODEL = "",
     store: Annotated[str | None, typer.Option("--store", help="The runs' store: adds LogME and H-score.")] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Sources to print for each language.")] = 5,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out", help="Write scores for `--strategy predicted`, without results in the languages of --for."
-        ),
+        typer.Option("--out", help="Write scores for `--strategy predicted`; results in --for are not used."),
     ] = None,
     as_json: JSON = False,
 ) -> None:
     """Rank source languages for target languages, by published results or by runs of your own."""
-    languages, among = codes(wanted), codes(candidates)
     if runs:
-        rank_by_own_runs(runs, languages, among, task, store, top, out, as_json)
+        if model or encoder:
+            why, hint = "runs are learned from in their place", "leave out the runs, or --model and --encoder"
+            raise XstiltsError("bad-argument", "--model and --encoder are for tables", why, hint)
+        rank_by_own_runs(runs, codes(wanted), codes(candidates), task, store, top, out, as_json)
         return
-    if not languages:
+    if not wanted:
         raise XstiltsError("bad-argument", "there is nothing to rank for", "no languages are given", "name them: --for")
     if store:
         raise XstiltsError("bad-argument", "--store is for runs", "no run folders are given", "leave it out")
     from xstilts.transfer.model_file import load_models
     from xstilts.transfer.rank_sources import rank_sources, write_scores
 
-    models = _of_task(load_models(model), task)
+    models = _chosen(load_models(model), task, encoder)
+    languages, among = _codes(wanted, models), _codes(candidates, models)
     held_out = languages if out else []
     rankings = {code: rank_sources(models, code, among, held_out) for code in languages}
     if out:
         seen = {code for each in models for code in each.results.targets}
         write_scores(out, rankings, sorted(seen - set(held_out)))
-    tables = ", ".join(each.results.name for each in models)
-    if emit({"models": tables.split(", "), "rankings": rankings}, as_json):
+    if emit({"models": [each.results.name for each in models], "rankings": rankings}, as_json):
         return
     for code, ranking in rankings.items():
-        print_ranking(code, ranking[:top])
-    say(f"Learned from {tables}.", wrap=True)
-    say(
-        "score: what a source adds, in standard deviations over sources; 90 %: as wrong as in left-out languages",
-        wrap=True,
-    )
-    if any(row["unseen"] for ranking in rankings.values() for row in ranking[:top]):
-        say("*: no training had this source; those that resemble it stand for it", wrap=True)
+        print_ranking(code, ranking[:top], models)
+    print_meaning(models, any(row["unseen"] for ranking in rankings.values() for row in ranking[:top]))
     if out:
         say(f"scores: {out}")
 
@@ -121,23 +115,29 @@ def predict(
     file: Annotated[Path, typer.Argument(help="Trainings in SumEval's JSON; their scores are replaced.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The same with predicted scores.")],
     task: Annotated[str, typer.Option("--task", help="Of several models the one of this task.")] = "",
+    encoder: Annotated[str, typer.Option("--encoder", help="Of several models the one of this encoder.")] = "",
     model: MODEL = "",
 ) -> None:
-    """Predict the scores of trainings that were not run."""
+    """Predict the scores of trainings that were not run, with 90 % intervals."""
     from xstilts.engine import write_atomically
+    from xstilts.transfer.check_tables import refuse_two_codes
     from xstilts.transfer.model_file import load_models
     from xstilts.transfer.predict_scores import as_sumeval, predict_scores
     from xstilts.transfer.read_tables import sumeval_configurations
+    from xstilts.transfer.relations import canonical
 
     models = load_models(model)
-    chosen = _of_task(models, task)
+    chosen = _chosen(models, task, encoder)
     if len(chosen) > 1:
-        names = ", ".join(each.results.task for each in chosen)
-        raise XstiltsError("bad-argument", "which task is meant?", f"there are {names}", "choose one with --task")
+        names = ", ".join(each.results.name for each in chosen)
+        raise XstiltsError("bad-argument", "several models match", names, "choose one with --task and --encoder")
     rows = sumeval_configurations(file)
-    targets = list(dict.fromkeys(code for row in rows for code in row["eval_results"]))
+    for key in ("train_config", "eval_results"):
+        refuse_two_codes(list(dict.fromkeys(code for row in rows for code in row[key])), file)
+    trainings = [{canonical(code): float(n) for code, n in row["train_config"].items()} for row in rows]
+    targets = list(dict.fromkeys(canonical(code) for row in rows for code in row["eval_results"]))
     others = [each for each in models if each is not chosen[0]]
-    predicted = predict_scores(chosen[0], [row["train_config"] for row in rows], targets, others)
+    predicted = predict_scores(chosen[0], trainings, targets, others)
     write_atomically(out, json.dumps(as_sumeval(rows, predicted, targets), separators=(",", ":")) + "\n")
     say(f"{len(rows)} trainings × {len(targets)} languages, with 90 % intervals: {out}")
     for note in predicted.notes:
@@ -175,14 +175,17 @@ def validate(
 )
 def evidence(
     tables: TABLES,
-    measure: Annotated[str, typer.Option("--measure", help="Of distance: syntax, genetic, geographic, …")] = "syntax",
+    measure: Annotated[
+        str,
+        typer.Option("--measure", help="Of distance: syntax, syntax-knn, phonology, inventory, genetic, geographic."),
+    ] = "syntax",
     column: COLUMN = None,
     encoder: ENCODER = "",
     task: TASK = "",
     examples: EXAMPLES = 0,
     as_json: JSON = False,
 ) -> None:
-    """Show what results say about distant sources: the effect of their distances on zero-shot scores."""
+    """Estimate the effect of the sources' distances on zero-shot scores in published results."""
     from xstilts.languages import MEASURES
     from xstilts.transfer.evidence import distance_evidence
 
@@ -226,13 +229,26 @@ def _read(tables: list[Path], column: list[str] | None, encoder: str, task: str,
         found, notes = read_tables(file, names, encoder, task, examples)
         results += found
         for note in notes:
-            say(f"{file}: {note}", wrap=True)
+            say(f"{file}: {note}", wrap=True, console=Console(stderr=True))
     return results
 
 
-def _of_task(models: list[Any], task: str) -> list[Any]:
-    chosen = [model for model in models if task in ("", model.results.task)]
+def _chosen(models: list[Any], task: str, encoder: str) -> list[Any]:
+    """The models of a task and an encoder, if they are named; raises XstiltsError if there are none."""
+    tasks = [model for model in models if task in ("", model.results.task)]
+    chosen = [model for model in tasks if encoder in ("", model.results.encoder)]
     if not chosen:
-        names = ", ".join(model.results.task for model in models)
-        raise XstiltsError("unknown-name", f"no model of task '{task}'", f"there are {names}", "choose one of them")
+        names = ", ".join(model.results.name for model in models)
+        raise XstiltsError(
+            "unknown-name", f"no model of '{f'{task} {encoder}'.strip()}'", f"available: {names}", "choose one of them"
+        )
     return chosen
+
+
+def _codes(text: str, models: list[Any]) -> list[str]:
+    """The codes of a list with commas: of known languages, or of any that a model has."""
+    from xstilts.transfer.relations import canonical
+
+    have = {code for model in models for code in (*model.results.sources, *model.results.targets)}
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    return list(dict.fromkeys(canonical(name) if canonical(name) in have else codes(name)[0] for name in names))

@@ -1,6 +1,7 @@
 """What the verbs of `transfer` print."""
 
 from pathlib import Path
+from typing import Any
 
 from xstilts.cli.options import Row
 from xstilts.report.console import emit, interval, number, print_table, say, signed
@@ -30,22 +31,43 @@ def rank_by_own_runs(
         say(f"scores: {out}")
 
 
-def print_ranking(code: str, ranking: list[Row]) -> None:
+def print_ranking(code: str, ranking: list[Row], models: list[Any]) -> None:
     """Print the sources of one language, best first."""
     from xstilts.transfer.relations import known_language
 
     entry = known_language(code)
-    tasks = list(ranking[0]["points"])
-    headings = ("source", "", ">score", ">90 %", *(f">{task}" for task in tasks), ">distance")
+    headings = ("source", "", ">score", ">90 %", *(f">{_heading(model, models)}" for model in models), ">distance")
     rows = []
     for row in ranking:
-        name = known_language(row["source"])
-        points = [signed(row["points"][task]) for task in tasks]
-        mark = "*" if row["unseen"] else ""
+        source, points = known_language(row["source"]), []
+        for model in models:
+            name = model.results.name
+            text = number(row["points"][name]) if model.results.one_source_each else signed(row["points"][name])
+            points.append(text + "*" * (name in row["unseen"]))
         distance = "unknown" if row["distance"] is None else number(row["distance"], 3)
-        first = (row["source"] + mark, name.name if name else "", signed(row["score"]), interval(row))
+        first = (row["source"], source.name if source else "", signed(row["score"]), interval(row))
         rows.append((*first, *points, distance))
-    print_table(headings, rows, f"Sources for {entry.name if entry else 'an unknown language'} ({code})")
+    scored = [_heading(model, models) for model in models if code in model.results.targets]
+    measured = f"; measured in {', '.join(scored)}" if scored else ""
+    print_table(headings, rows, f"Sources for {entry.name if entry else 'an unknown language'} ({code}){measured}")
+
+
+def print_meaning(models: list[Any], unseen: bool) -> None:
+    """Print what the numbers of rankings mean, and what they were learned from."""
+    sizes = ", ".join(f"{model.size:,.0f} in {_heading(model, models)}" for model in models)
+    alone = any(model.results.one_source_each for model in models)
+    say("score: what a source adds, in standard deviations over sources, with a 90 % interval from errors in left-out "
+        "languages", wrap=True)  # fmt: skip
+    say(f"points: what its examples add ({sizes})" + (", or the score after it alone" if alone else ""), wrap=True)
+    if unseen:
+        say("*: the table does not have this source; a weighted mean of similar ones", wrap=True)
+    say(f"learned from: {', '.join(model.results.name for model in models)}", wrap=True)
+
+
+def _heading(model: Any, models: list[Any]) -> str:
+    """The task of a table, or its whole name if several have the task."""
+    alike = [other for other in models if other.results.task == model.results.task]
+    return str(model.results.task if len(alike) == 1 else model.results.name)
 
 
 def print_validation(row: Row) -> None:

@@ -37,6 +37,9 @@ def extra_trees(results: ResultsTable, examples: np.ndarray) -> np.ndarray:
     x, columns = inputs(results.examples)[0], []
     for y in results.scores.T:
         rows = ~np.isnan(y)
+        if not rows.any():
+            columns.append(np.full(len(examples), np.nan))
+            continue
         columns.append(ExtraTreesRegressor(300, random_state=0).fit(x[rows], y[rows]).predict(inputs(examples)[0]))
     return np.stack(columns, 1)
 

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import stats
 from sklearn.model_selection import KFold
 
+from xstilts.errors import XstiltsError
 from xstilts.transfer.baselines import METHODS, simple_rankings
 from xstilts.transfer.left_out import (
     LEVEL,
@@ -19,7 +20,7 @@ from xstilts.transfer.left_out import (
 )
 from xstilts.transfer.metrics import ndcg, spearman
 from xstilts.transfer.results_table import ResultsTable
-from xstilts.transfer.transfer_model import TransferModel, fit_model
+from xstilts.transfer.transfer_model import FEWEST, TransferModel, fit_model, usable
 
 FOLDS = 5
 Row = dict[str, Any]
@@ -30,17 +31,23 @@ def validate_mixtures(results: ResultsTable) -> Row:
 
     `coverage`: how many of the scores lie within the 90 % interval from errors of trainings in the other folds.
     """
+    results = usable(results)
+    if len(results.examples) < 2 * FEWEST:
+        why, hint = f"it has {len(results.examples)} trainings", f"give at least {2 * FEWEST}"
+        raise XstiltsError("too-few", f"'{results.name}' is too small to validate", why, hint)
     folds = KFold(FOLDS, shuffle=True, random_state=0)
     errors = {name: np.full(results.scores.shape, np.nan) for name in ("xstilts", *METHODS)}
     inside = np.full(results.scores.shape, np.nan)
     for train, test in folds.split(results.examples):
         part = replace(results, examples=results.examples[train], scores=results.scores[train])
         model, wanted, truth = fit_model(part), results.examples[test], results.scores[test]
-        errors["xstilts"][test] = np.abs(model.known(wanted, results.targets) - truth)
+        here = [results.targets.index(code) for code in model.results.targets]  # a fold may have too few of some
+        errors["xstilts"][np.ix_(test, here)] = np.abs(model.known(wanted, model.results.targets) - truth[:, here])
         for name, method in METHODS.items():
             errors[name][test] = np.abs(method(part, wanted) - truth)
         half = np.array([conformal(column) for column in model.errors.T])
-        inside[test] = np.where(np.isnan(truth), np.nan, errors["xstilts"][test] <= half)
+        found = errors["xstilts"][np.ix_(test, here)]
+        inside[np.ix_(test, here)] = np.where(np.isnan(found), np.nan, found <= half)
     return {
         "table": results.name, "trainings": len(results.examples), "targets": len(results.targets),
         "mae": {name: _mean_with_interval(np.nanmean(values, 1)) for name, values in errors.items()},

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from xstilts.errors import XstiltsError
 from xstilts.languages import distance_matrix
 from xstilts.randomness import generator
 from xstilts.transfer.relations import known_language
@@ -19,7 +20,9 @@ from xstilts.transfer.results_table import ResultsTable
 SUMMARIES = ("mean", "nearest", "spread")
 STEP = 0.1
 """Of distance, that an effect is given for."""
-DRAWS, PERMUTATIONS, SWEEPS = 1000, 999, 60
+DRAWS, PERMUTATIONS, SWEEPS = 1000, 999, 25
+FEWEST = 5
+"""Trainings, and target languages with known distances, of a table that says anything."""
 LEVEL = 0.95
 Row = dict[str, Any]
 
@@ -32,18 +35,23 @@ def distance_evidence(results: ResultsTable, measure: str = "syntax") -> list[Ro
     often languages with shuffled places in the table of distances have an effect as large (two-sided).
 
     mean: of the sources' distances, weighted by examples; nearest: the smallest; spread: their weighted standard
-    deviation. Languages without known distances are left out.
+    deviation; those that do not vary, or are equal to another, are left out. So are languages without known distances.
+    Raises XstiltsError for fewer than five trainings or target languages.
     """
     codes = [code for code in dict.fromkeys([*results.targets, *results.sources]) if known_language(code)]
+    targets = [j for j, code in enumerate(results.targets) if code in codes]
+    if min(len(targets), len(results.examples)) < FEWEST or len(codes) < FEWEST:
+        why = f"it has {len(results.examples)} trainings and {len(targets)} target languages that are known"
+        raise XstiltsError("too-few", f"'{results.name}' says nothing about distance", why, f"give {FEWEST} of each")
     table = distance_matrix(codes, measure=measure).values
     table = table / (1000 if measure == "geographic" else STEP)
-    targets = [j for j, code in enumerate(results.targets) if code in codes]
     y = _foreign_scores(results, targets)
     places = [codes.index(code) if code in codes else -1 for code in results.sources]
     here = [codes.index(results.targets[j]) for j in targets]
     x = _summaries(results, table, places, here)
-    known = ~np.isnan(y) & ~np.isnan(x).any(0)
-    y, x = _without_effects(y, known), np.stack([_without_effects(values, known) for values in x])
+    known = (~np.isnan(y) & ~np.isnan(x).any(0)).astype(float)
+    names = _varying(x, known)
+    x = x[[SUMMARIES.index(name) for name in names]]
     alone, joint = _slopes(x, y, known)
     rng = generator("evidence", results.name, measure)
     drawn = [_slopes(x, y, known * _redraw(rng, known.shape)) for _ in range(DRAWS)]
@@ -51,20 +59,31 @@ def distance_evidence(results: ResultsTable, measure: str = "syntax") -> list[Ro
     for _ in range(PERMUTATIONS):
         order = rng.permutation(len(codes))
         other = _summaries(results, table[np.ix_(order, order)], places, here)
-        shuffled.append(
-            _slopes(np.stack([_without_effects(values, known) for values in np.nan_to_num(other)]), y, known)
-        )
+        other = other[[SUMMARIES.index(name) for name in names]]
+        shuffled.append(_slopes(other, y, known * ~np.isnan(other).any(0)))
     rows = []
     for form, values, k in (("alone", alone, 0), ("with the others", joint, 1)):
         draws, null = (np.array([pair[k] for pair in pairs]) for pairs in (drawn, shuffled))
         low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
         p = (1 + (np.abs(null) >= np.abs(values)).sum(0)) / (1 + PERMUTATIONS)
-        for i, name in enumerate(SUMMARIES):
+        for i, name in enumerate(names if form == "alone" or len(names) > 1 else ()):
             numbers = {"effect": values[i], "low": low[i], "high": high[i], "p": p[i]}
             facts: Row = {"table": results.name, "measure": measure, "summary": name, "form": form}
             facts |= {"scores": int(known.sum()), "trainings": len(y), "targets": len(targets)}
             rows.append(facts | {key: float(value) for key, value in numbers.items()})
     return rows
+
+
+def _varying(x: np.ndarray, known: np.ndarray) -> list[str]:
+    """The summaries that differ within trainings and targets, and from each other: with one source for each training
+    the mean is the nearest, and there is no spread."""
+    rest = [_without_effects(values, known).ravel() for values in x]
+    names: list[str] = []
+    for name, values in zip(SUMMARIES, rest, strict=True):
+        earlier = [rest[SUMMARIES.index(other)] for other in names]
+        if values.std() > 1e-6 and all(abs(np.corrcoef(values, other)[0, 1]) < 0.999 for other in earlier):
+            names.append(name)
+    return names
 
 
 def _foreign_scores(results: ResultsTable, targets: Sequence[int]) -> np.ndarray:
@@ -87,20 +106,22 @@ def _summaries(results: ResultsTable, table: np.ndarray, places: Sequence[int], 
     return np.stack([mean, np.where(np.isinf(nearest), np.nan, nearest), spread])
 
 
-def _without_effects(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Values less an effect of each row and each column, by alternating projections [n, targets]; 0 where unknown."""
-    rest = np.where(known, values, 0.0)
-    by_row, by_column = np.maximum(known.sum(1), 1), np.maximum(known.sum(0), 1)
+def _without_effects(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Values less a weighted effect of each row and column, by alternating projections [n, targets]."""
+    rest = np.where(weights > 0, values, 0.0)
+    by_row, by_column = weights.sum(1), weights.sum(0)
     for _ in range(SWEEPS):
-        rest -= known * (rest.sum(1) / by_row)[:, None]
-        rest -= known * (rest.sum(0) / by_column)
+        rest -= ((rest * weights).sum(1) / np.maximum(by_row, 1e-9))[:, None] * (weights > 0)
+        rest -= (rest * weights).sum(0) / np.maximum(by_column, 1e-9) * (weights > 0)
     return np.asarray(rest)
 
 
 def _slopes(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted least squares of y on each of x alone, and on all of x together [3]."""
-    flat, w = x.reshape(len(x), -1), weights.ravel().astype(float)
-    products, towards = (flat * w) @ flat.T, (flat * w) @ y.ravel()
+    """Weighted least squares of y [n, targets] on each of x [k, n, targets] alone, and on all together, with an effect
+    of each row and column [k]."""
+    flat = np.stack([_without_effects(values, weights).ravel() for values in x])
+    w, rest = weights.ravel(), _without_effects(y, weights).ravel()
+    products, towards = (flat * w) @ flat.T, (flat * w) @ rest
     joint = np.linalg.lstsq(products, towards, rcond=None)[0]
     return towards / np.maximum(np.diag(products), 1e-12), joint
 

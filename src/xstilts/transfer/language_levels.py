@@ -70,23 +70,35 @@ class Levels:
         return float(np.exp(parameters[-2])) + FLOOR
 
 
-def left_out_levels(models: Sequence[TransferModel], blocks: Sequence[str]) -> np.ndarray:
-    """The mean scores of the first table's targets [targets], each from targets of other blocks and other tables."""
-    levels, count = Levels(models), len(models[0].results.targets)
-    others = list(range(count, len(levels.known)))
-    seen = [[i for i in range(count) if blocks[i] != blocks[j]] for j in range(count)]
-    return np.array([levels.predict(j, [*seen[j], *others]) for j in range(count)])
+def left_out_levels(
+    models: Sequence[TransferModel], blocks: Sequence[str], scored_elsewhere: bool = False
+) -> np.ndarray:
+    """The mean scores of the first table's targets [targets], each from targets of other blocks and other tables.
+
+    scored_elsewhere: whether the other tables' scores in the left-out language itself are used.
+    """
+    levels, targets = Levels(models), models[0].results.targets
+    others = [code for model in models[1:] for code in model.results.targets]
+    values = []
+    for j, code in enumerate(targets):
+        seen = [i for i in range(len(targets)) if blocks[i] != blocks[j]]
+        used = [len(targets) + k for k, other in enumerate(others) if scored_elsewhere or other != code]
+        values.append(levels.predict(j, [*seen, *used]))
+    return np.array(values)
+
+
+def helpful(model: TransferModel, others: Sequence[TransferModel], scored_elsewhere: bool) -> list[TransferModel]:
+    """The other tables, if they make the error of levels in left-out languages smaller; else none."""
+    truth, targets = np.nanmean(model.foreign, 0), model.results.targets
+    alone, pooled = (
+        np.abs(left_out_levels([model, *form], targets, scored_elsewhere) - truth).mean() for form in ([], others)
+    )
+    return list(others) if others and pooled < alone else []
 
 
 def new_levels(model: TransferModel, others: Sequence[TransferModel], codes: Sequence[str]) -> np.ndarray:
-    """The mean score [codes] over a table's trainings in languages that it does not have.
-
-    Other tables help if they make the error in left-out languages smaller.
-    """
-    truth, targets = np.nanmean(model.foreign, 0), model.results.targets
-    forms = [[model], [model, *others]] if others else [[model]]
-    errors = [np.abs(left_out_levels(form, targets) - truth).mean() for form in forms]
-    levels = Levels(forms[int(np.argmin(errors))], codes)
+    """The mean score [codes] over a table's trainings in languages that it does not have."""
+    levels = Levels([model, *others], codes)
     known = list(range(len(levels.known)))
     return np.array([levels.predict(len(known) + k, known) for k in range(len(codes))])
 

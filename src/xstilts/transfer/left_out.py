@@ -30,27 +30,27 @@ def rests(blocks: Sequence[str]) -> Iterator[tuple[int, list[int]]]:
 
 
 def left_out_scores(
-    model: TransferModel, blocks: Sequence[str], others: Sequence[TransferModel] = ()
+    model: TransferModel, blocks: Sequence[str], others: Sequence[TransferModel] = (), scored_elsewhere: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Levels [targets] and differences from them [n, targets] of each target, as if its block had no scores."""
     table, foreign = model.results, model.foreign
     centre, scale = np.nanmean(foreign, 0), np.nanstd(foreign, 0)
     features = source_features(inputs(table.examples)[0], table.sources, table.targets)
-    columns = Columns((foreign - centre) / scale, features, similarity(distances(table.targets)))
+    columns = Columns((foreign - centre) / scale, features, similarity(distances(table.targets)), len(foreign))
     response = np.empty(foreign.shape)
     for j, seen in rests(blocks):
         completed = columns.complete(j, seen)
         response[:, j] = (completed - completed.mean()) * np.median(scale[seen])
-    return left_out_levels([model, *others], blocks), response
+    return left_out_levels([model, *others], blocks, scored_elsewhere), response
 
 
 def left_out_language_errors(
-    model: TransferModel, blocks: Sequence[str], others: Sequence[TransferModel] = ()
+    model: TransferModel, blocks: Sequence[str], others: Sequence[TransferModel] = (), scored_elsewhere: bool = False
 ) -> np.ndarray:
     """Errors in points of scores without examples in the language itself [n, targets], as if its block had no scores;
     NaN elsewhere."""
     table = model.results
-    level, response = left_out_scores(model, blocks, others)
+    level, response = left_out_scores(model, blocks, others, scored_elsewhere)
     foreign = np.stack([table.examples_in(code) == 0 for code in table.targets], axis=1)
     return np.where(foreign, np.clip(level + response, 0, 100) - table.scores, np.nan)
 

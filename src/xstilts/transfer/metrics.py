@@ -1,4 +1,4 @@
-"""How right a ranking is."""
+"""Ranking metrics."""
 
 import math
 from collections.abc import Callable

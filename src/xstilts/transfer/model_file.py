@@ -19,7 +19,11 @@ SHIPPED = "sumeval.json"
 
 def save_models(file: Path, models: Sequence[TransferModel], provenance: str = "") -> None:
     """Write models with their tables, so that the file alone predicts and ranks."""
-    lines = [json.dumps(_as_json(model), ensure_ascii=False) for model in models]
+    names = [model.results.name for model in models]
+    if len(set(names)) < len(names):
+        why, hint = f"they are {', '.join(names)}", "name them apart with --task or --encoder"
+        raise XstiltsError("bad-argument", "two tables have the same encoder and task", why, hint)
+    lines = [json.dumps(_as_json(model), ensure_ascii=False, allow_nan=False) for model in models]
     head = f'{{"version": {VERSION}, "provenance": {json.dumps(provenance)}, "models": [\n'
     write_atomically(file, head + ",\n".join(lines) + "\n]}\n")
 
@@ -27,15 +31,21 @@ def save_models(file: Path, models: Sequence[TransferModel], provenance: str = "
 def load_models(file: str | Path = "") -> list[TransferModel]:
     """The models of a file, by default those that the package ships; raises XstiltsError if it is no such file."""
     place = Path(file) if file else files("xstilts.transfer").joinpath(SHIPPED)
+    if not place.is_file():
+        hint = "write it with `xstilts transfer fit TABLE -o FILE`"
+        raise XstiltsError("missing-file", f"there is no file {place}", "a transfer model is read from it", hint)
     try:
         data = json.loads(place.read_text(encoding="utf-8"))
         if data["version"] != VERSION:
             raise ValueError(f"it has version {data['version']}, and this xstilts reads {VERSION}")
-        return [_model(entry) for entry in data["models"]]
+        models = [_model(entry) for entry in data["models"]]
+        if not models or len({model.results.name for model in models}) < len(models):
+            raise ValueError("it has no models, or two of one name")
+        return models
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         why = f"{type(error).__name__}: {error}"
         hint = "write one with `xstilts transfer fit TABLE -o model.json`"
-        raise XstiltsError("bad-file", f"{place} is no model of transfer", why, hint) from None
+        raise XstiltsError("bad-file", f"{place} is not a transfer model", why, hint) from None
 
 
 def _as_json(model: TransferModel) -> dict[str, Any]:
@@ -56,9 +66,16 @@ def _model(entry: dict[str, Any]) -> TransferModel:
     parameters = tuple(np.array(values, dtype=float) for values in entry["parameters"])
     if any(arrays[name].shape != shape for name, shape in shapes.items()) or len(parameters) != len(targets):
         raise ValueError("its tables do not fit together")
-    if any(values.shape != (2 * len(sources) + 6,) for values in parameters):
+    if any(values.shape != (2 * len(sources) + 6,) or not np.isfinite(values).all() for values in parameters):
         raise ValueError("its parameters do not fit the sources")
-    table = ResultsTable(entry["encoder"], entry["task"], sources, arrays["examples"], targets, arrays["scores"])
+    known, inner = ~np.isnan(arrays["effects"]), np.isfinite(arrays["examples"]).all()
+    if not inner or min(known.sum(0).min(), known.sum(1).min()) < 1 or np.isinf(arrays["effects"]).any():
+        raise ValueError("it has no effects, or impossible numbers")
+    if any(len(set(codes)) < len(codes) or not all(isinstance(c, str) for c in codes) for codes in (sources, targets)):
+        raise ValueError("a language is there twice, or has no code")
+    table = ResultsTable(
+        str(entry["encoder"]), str(entry["task"]), sources, arrays["examples"], targets, arrays["scores"]
+    )
     numbers = (float(entry[name]) for name in ("trees", "size", "error"))
     trees, size, error = numbers
     return TransferModel(table, parameters, trees, size, arrays["effects"], error)

@@ -25,12 +25,13 @@ class Columns:
     """Standardised scores of rows (trainings, or sources) in seen languages, and features of rows and all languages.
 
     values: [rows, seen], NaN where unknown; features: [rows, languages, features]; similar: [languages, languages];
-    the seen languages are the first ones.
+    the seen languages are the first ones. measured: how many rows, the first ones, slopes are fitted to.
     """
 
     values: np.ndarray
     features: np.ndarray
     similar: np.ndarray
+    measured: int
 
     def complete(self, new: int, seen: Sequence[int]) -> np.ndarray:
         """Standardised scores [rows] of language `new` from those of others."""
@@ -39,19 +40,22 @@ class Columns:
         shared = np.where(known, y, 0).sum(1) / np.maximum(known.sum(1), 1)
         rest = y - shared[:, None]
         x = self.features[:, seen]
-        inner = x[known].T @ x[known] + PENALTY * np.eye(x.shape[2])
-        slopes = np.linalg.solve(inner, x[known].T @ rest[known])
+        fitted = known & (np.arange(len(y)) < self.measured)[:, None]
+        inner = x[fitted].T @ x[fitted] + PENALTY * np.eye(x.shape[2])
+        slopes = np.linalg.solve(inner, x[fitted].T @ rest[fitted])
         rest = np.where(known, rest - x @ slopes, 0)
         covariance = self.similar[np.ix_(seen, seen)] + NOISE * np.eye(len(seen))
         weights = np.linalg.solve(covariance, self.similar[seen, new])
         return np.asarray(shared + self.features[:, new] @ slopes + rest @ weights)
 
 
-def source_features(x: np.ndarray, sources: Sequence[str], languages: Sequence[str]) -> np.ndarray:
+def source_features(
+    x: np.ndarray, sources: Sequence[str], languages: Sequence[str], measured: int | None = None
+) -> np.ndarray:
     """For each row and language, the closest source by each kind and reach, times its x [rows, languages, features].
 
     x: log examples of each source [rows, sources]. The language itself does not count as a source. Features are
-    centred over rows and divided by their standard deviation over all.
+    centred over the `measured` first rows, by default all, and divided by their standard deviation there.
     """
     codes = list(dict.fromkeys([*languages, *sources]))
     tables = distances(codes)
@@ -62,7 +66,7 @@ def source_features(x: np.ndarray, sources: Sequence[str], languages: Sequence[s
         for reach in REACHES if kind != "script" else REACHES[:1]:
             close = np.exp(-reach * tables[kind][np.ix_(there, here)])
             near = np.max(x[:, :, None] * np.where(itself, 0, close), axis=1)
-            columns.append(near - near.mean(0))
+            columns.append(near - near[:measured].mean(0))
     features = np.stack(columns, axis=-1)
-    scale = features.std((0, 1))
+    scale = features[:measured].std((0, 1))
     return np.asarray(features / np.where(scale < 1e-9, np.inf, scale))

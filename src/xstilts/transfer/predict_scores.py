@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from xstilts.errors import XstiltsError
-from xstilts.transfer.language_levels import new_levels
+from xstilts.transfer.language_levels import helpful, new_levels
 from xstilts.transfer.left_out import conformal, left_out_language_errors
+from xstilts.transfer.relations import canonical
 from xstilts.transfer.results_table import ResultsTable
 from xstilts.transfer.transfer_model import TransferModel, onto_known
 
@@ -28,7 +29,7 @@ def predict_scores(
     targets: Sequence[str],
     others: Sequence[TransferModel] = (),
 ) -> Predictions:
-    """Predict the scores after trainings on mixtures {source: examples}.
+    """Predict the scores after trainings on mixtures {source: examples}, by the package's language codes.
 
     others: models of more tables, whose languages may help to tell how high a new language scores. Raises XstiltsError
     for a mixture without examples.
@@ -47,11 +48,14 @@ def predict_scores(
         places = [targets.index(code) for code in seen]
         scores[:, places] = model.known(onto_known(examples, sources, table.sources), seen)
         half_widths[places] = [conformal(model.errors[:, table.targets.index(code)]) for code in seen]
-    if unseen:
-        errors = left_out_language_errors(model, table.targets, others)
-        for height, code in zip(new_levels(model, others, unseen), unseen, strict=True):
-            scores[:, targets.index(code)] = height + model.new(examples, sources, code)
-            half_widths[targets.index(code)] = conformal(errors)
+    elsewhere = [code for code in unseen if any(code in other.results.targets for other in others)]
+    for group in (elsewhere, [code for code in unseen if code not in elsewhere]):
+        if group:
+            pooled = helpful(model, others, group is elsewhere)
+            half = conformal(left_out_language_errors(model, table.targets, pooled, group is elsewhere))
+            for height, code in zip(new_levels(model, pooled, group), group, strict=True):
+                scores[:, targets.index(code)] = height + model.new(examples, sources, code)
+                half_widths[targets.index(code)] = half
     return Predictions(np.clip(scores, 0, 100), half_widths, _notes(table, sources, examples, unseen))
 
 
@@ -61,7 +65,9 @@ def _notes(table: ResultsTable, sources: Sequence[str], examples: np.ndarray, un
     used = [code for code, column in zip(sources, examples.T, strict=True) if column.max() > 0]
     strange = [code for code in used if code not in table.sources]
     if strange:
-        notes.append(f"sources that no training had, so that those that resemble them stand in: {', '.join(strange)}")
+        notes.append(f"sources not in the table, similar ones are used instead: {', '.join(strange)}")
+    if both := [code for code in unseen if code in used]:
+        notes.append(f"examples in a language without scores in the table are not counted for it: {', '.join(both)}")
     totals, known = examples.sum(1), table.examples.sum(1)
     outside = int(((totals < known.min()) | (totals > known.max())).sum())
     if outside:
@@ -77,8 +83,10 @@ def as_sumeval(
     for row, values in zip(rows, predictions.scores, strict=True):
         scores, intervals = {}, {}
         for code in row["eval_results"]:
-            value, half = values[targets.index(code)], predictions.half_widths[targets.index(code)]
+            place = targets.index(canonical(code))
+            value, half = values[place], predictions.half_widths[place]
             scores[code] = round(float(value) / 100, 6)
-            intervals[code] = [round(float(np.clip(end, 0, 100)) / 100, 6) for end in (value - half, value + half)]
+            ends = np.clip([value - half, value + half], 0, 100) / 100
+            intervals[code] = [round(float(end), 6) for end in ends]
         filled.append({**row, "eval_results": scores, "intervals": intervals})
     return filled

@@ -1,4 +1,4 @@
-"""Source languages ranked for a target language by fitted models, with how right such rankings have been."""
+"""Source languages ranked for a target language by fitted models, with prediction error."""
 
 import csv
 from collections.abc import Sequence
@@ -21,33 +21,31 @@ def rank_sources(
 ) -> list[Row]:
     """The candidates, best first; by default all sources of the models.
 
-    held_out: languages whose own scores are not used, although the models have them.
+    held_out: languages whose own scores are not used, although the models have them, and which are no candidates.
 
-    score: what the source adds, in standard deviations over sources, averaged over the models; points: the same in
-    points of each model's task; low, high: what differences of 90 % of left-out languages would make of `score`;
-    unseen: no model was trained on this source, so that those that resemble it stand for it.
-    Raises XstiltsError if nothing is left to rank.
+    score: what the source adds, in standard deviations over a table's sources and less their mean, averaged over the
+    models; low, high: a 90 % interval, from errors in left-out languages; points: of each table, what the source adds,
+    or in a table with one source for each training the score after it; unseen: tables without this source, where a
+    weighted mean of similar ones stands in. Raises XstiltsError if nothing is left to rank.
     """
-    sources = [
-        code for code in candidates or dict.fromkeys(s for m in models for s in m.results.sources) if code != target
-    ]
+    known = dict.fromkeys(code for model in models for code in model.results.sources)
+    sources = [code for code in candidates or known if code not in (target, *held_out)]
     if not sources:
-        why = "every candidate is the language itself"
-        raise XstiltsError(
-            "too-few", f"there is no source to rank for '{target}'", why, "give others with --candidates"
-        )
-    effects = np.stack([_effects(model, target, sources, held_out) for model in models])
-    scale = np.array([spread(model, held_out) for model in models])[:, None]
-    scores = ((effects - effects.mean(1, keepdims=True)) / scale).mean(0)
-    half = float(np.mean([model.error for model in models]))
-    near = _syntactic_distances(target, sources)
-    rows = []
-    for i in np.argsort(-scores, kind="stable"):
-        points = {model.results.task: round(float(effects[m, i]), 3) for m, model in enumerate(models)}
-        ends = {"low": round(float(scores[i]) - half, 3), "high": round(float(scores[i]) + half, 3)}
-        unseen = all(sources[i] not in model.results.sources for model in models)
-        row = {"source": sources[i], "score": round(float(scores[i]), 3), **ends, "points": points}
-        rows.append(row | {"distance": near[i], "unseen": unseen})
+        why = "every candidate is a language to rank for"
+        raise XstiltsError("too-few", f"there is no source to rank for '{target}'", why, "give others: --candidates")
+    points, scores = {}, []
+    for model in models:
+        effects, middle = _effects(model, target, sources, held_out)
+        points[model.results.name] = effects
+        scores.append((effects - middle) / spread(model, held_out))
+    score, half = np.mean(scores, axis=0), float(np.mean([model.error for model in models]))
+    near, rows = _syntactic_distances(target, sources), []
+    for i in np.argsort(-score, kind="stable"):
+        code, value = sources[i], float(score[i])
+        ends = {"score": round(value, 3), "low": round(value - half, 3), "high": round(value + half, 3)}
+        unseen = [model.results.name for model in models if code not in model.results.sources]
+        here = {name: round(float(effects[i]), 3) for name, effects in points.items()}
+        rows.append({"source": code, **ends, "points": here, "unseen": unseen, "distance": near[i]})
     return rows
 
 
@@ -63,11 +61,13 @@ def effect_columns(model: TransferModel, new: Sequence[str] = ()) -> Columns:
     standard = (effects - np.nanmean(effects, 0)) / np.nanstd(effects, 0)
     languages = [*table.targets, *new]
     features = source_features(np.eye(len(table.sources)), table.sources, languages)
-    return Columns(standard, features, similarity(distances(languages)))
+    return Columns(standard, features, similarity(distances(languages)), len(table.sources))
 
 
-def _effects(model: TransferModel, target: str, sources: Sequence[str], held_out: Sequence[str]) -> np.ndarray:
-    """What each source adds in a target by one model, in points [sources]."""
+def _effects(
+    model: TransferModel, target: str, sources: Sequence[str], held_out: Sequence[str]
+) -> tuple[np.ndarray, float]:
+    """What each source adds in a target by one model, in points [sources], and the mean over the table's sources."""
     table = model.results
     if target in table.targets and target not in held_out:
         column = model.effects[:, table.targets.index(target)].copy()
@@ -84,7 +84,7 @@ def _effects(model: TransferModel, target: str, sources: Sequence[str], held_out
         else:
             shares = alike[len(table.sources) + unknown.index(code), : len(table.sources)].clip(0)
             values.append(shares @ column / shares.sum() if shares.sum() else column.mean())
-    return np.array(values)
+    return np.array(values), float(column.mean())
 
 
 def _syntactic_distances(target: str, sources: Sequence[str]) -> list[float | None]:
@@ -97,7 +97,7 @@ def _syntactic_distances(target: str, sources: Sequence[str]) -> list[float | No
 
 
 def write_scores(file: Path, rankings: dict[str, list[Row]], learned_from: Sequence[str]) -> None:
-    """Write the table that the language strategy `predicted` takes: source, target, score, and languages learnt from.
+    """Write the table that the language strategy `predicted` takes: source, target, score, and languages learned from.
 
     With several rows of one source, as of several intermediate tasks, a source has the mean of its scores with them.
     """
@@ -108,4 +108,6 @@ def write_scores(file: Path, rankings: dict[str, list[Row]], learned_from: Seque
         for target, ranking in rankings.items():
             for source in dict.fromkeys(row["source"] for row in ranking):
                 score = float(np.mean([row["score"] for row in ranking if row["source"] == source]))
-                writer.writerow([source, target, round(score, 6), " ".join(learned_from)])
+                writer.writerow(
+                    [source, target, round(score, 6), " ".join(code for code in learned_from if known_language(code))]
+                )

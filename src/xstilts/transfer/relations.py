@@ -33,6 +33,16 @@ def known_language(code: str) -> Language | None:
         return None
 
 
+def canonical(code: str) -> str:
+    """The package's code of a language that it knows, else the code as it is.
+
+    >>> canonical("swh"), canonical("xx-nowhere")
+    ('sw', 'xx-nowhere')
+    """
+    entry = known_language(code)
+    return entry.code if entry else code
+
+
 def distances(codes: Sequence[str]) -> dict[str, np.ndarray]:
     """Kind → distances [n, n] over their mean among these languages; an unknown one counts as the largest.
 

@@ -24,7 +24,7 @@ class ResultsTable:
     @property
     def name(self) -> str:
         """Task and encoder, by which a fitted model knows the table."""
-        return f"{self.task} {self.encoder}"
+        return f"{self.task} {self.encoder}".strip()
 
     @property
     def one_source_each(self) -> bool:

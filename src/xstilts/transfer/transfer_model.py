@@ -1,7 +1,7 @@
 """A fitted model of one table of results: scores after new mixtures and in new languages, and what each source adds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -24,7 +24,8 @@ CONTEXTS = 40
 """Mixtures, evenly spaced in the table, that the effect of a source is averaged over."""
 TREES = 300
 FEWEST = 5
-"""Trainings, and target languages, of a table that can be fitted."""
+"""Trainings, target languages, and scores in each, of a table that can be fitted."""
+FEWEST_SOURCES = 3
 
 
 @dataclass(frozen=True)
@@ -76,25 +77,34 @@ class TransferModel:
         scores = foreign_predictions(table, self.responses, mapped)
         rows = np.concatenate([self.foreign, scores])
         x = np.concatenate([inputs(table.examples_of(sources))[0], inputs(examples)[0]])
-        languages = [*table.targets, target]
-        columns = Columns(
-            (rows - centre) / scale, source_features(x, sources, languages), similarity(distances(languages))
-        )
-        seen = list(range(len(table.targets)))
-        completed = columns.complete(len(seen), seen)
-        known, wanted = completed[: len(self.foreign)], completed[len(self.foreign) :]
-        return np.asarray((wanted - known.mean()) * np.median(scale))
+        languages, count = [*table.targets, target], len(table.examples)
+        features = source_features(x, sources, languages, count)
+        columns = Columns((rows - centre) / scale, features, similarity(distances(languages)), count)
+        completed = columns.complete(len(table.targets), range(len(table.targets)))
+        return np.asarray((completed[count:] - completed[:count].mean()) * np.median(scale))
+
+
+def usable(results: ResultsTable) -> ResultsTable:
+    """The table with the targets that have enough scores, and not all the same.
+
+    Raises XstiltsError if fewer than five trainings or targets, or three sources, remain.
+    """
+    enough = (~np.isnan(results.scores)).sum(0) >= FEWEST
+    kept = [j for j in np.flatnonzero(enough) if np.nanstd(results.scores[:, j]) > 0]
+    trainings, sources = len(results.examples), int((results.examples > 0).any(0).sum())
+    if min(trainings, len(kept)) < FEWEST or sources < FEWEST_SOURCES:
+        why = f"it has {trainings} trainings on {sources} sources, and {len(kept)} targets with different scores"
+        hint = f"give at least {FEWEST} trainings and targets, and {FEWEST_SOURCES} sources"
+        raise XstiltsError("too-few", f"'{results.name}' is too small to learn from", why, hint)
+    return replace(results, targets=tuple(results.targets[j] for j in kept), scores=results.scores[:, kept])
 
 
 def fit_model(results: ResultsTable) -> TransferModel:
     """Fit a table: seconds, or some minutes for 400 trainings and 40 languages.
 
-    Raises XstiltsError if the table has fewer than five trainings or targets.
+    Targets with fewer than five scores, or equal ones, are left out. Raises XstiltsError if too little remains.
     """
-    few = f"it has {len(results.examples)} trainings and {len(results.targets)} target languages"
-    if len(results.examples) < FEWEST or len(results.targets) < FEWEST:
-        what, hint = f"'{results.name}' is too small to learn from", f"give at least {FEWEST} of each"
-        raise XstiltsError("too-few", what, few, hint)
+    results = usable(results)
     codes = list(dict.fromkeys([*results.targets, *results.sources]))
     table = distances(codes)["syntax"]
     rows, columns = ([codes.index(code) for code in names] for names in (results.sources, results.targets))
@@ -150,8 +160,13 @@ def _effects(results: ResultsTable, responses: Sequence[Response], size: float) 
     difference that `size` examples of the source make.
     """
     if results.one_source_each:
-        alone = np.eye(len(results.sources)) * size
-        return foreign_predictions(results, responses, alone)
+        effects = foreign_predictions(results, responses, np.eye(len(results.sources)) * size)
+        measured, alone = foreign_scores(results, responses), (results.examples > 0).sum(1) == 1
+        for i in range(len(results.sources)):
+            rows = measured[alone & (results.examples[:, i] > 0)]
+            known = ~np.isnan(rows).all(0) if len(rows) else np.zeros(len(results.targets), dtype=bool)
+            effects[i, known] = np.nanmean(rows[:, known], axis=0)
+        return effects
     places = np.unique(np.linspace(0, len(results.examples) - 1, CONTEXTS).round().astype(int))
     effects = np.full((len(results.sources), len(results.targets)), np.nan)
     for i, source in enumerate(results.sources):
