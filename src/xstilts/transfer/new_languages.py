@@ -58,7 +58,7 @@ def source_features(
     centred over the `measured` first rows, by default all, and divided by their standard deviation there.
     """
     codes = list(dict.fromkeys([*languages, *sources]))
-    tables = distances(codes)
+    tables = distances(codes, len(set(languages)))
     there, here = ([codes.index(code) for code in names] for names in (sources, languages))
     itself = np.array([[source == code for code in languages] for source in sources])
     columns = []

@@ -76,7 +76,7 @@ def _effects(
         seen = [j for j, code in enumerate(table.targets) if code not in held_out]
         column = effect_columns(model, [target]).complete(len(table.targets), seen) * spread(model, held_out)
     unknown = [code for code in sources if code not in table.sources]
-    alike = similarity(distances([*table.sources, *unknown])) if unknown else np.zeros((0, 0))
+    alike = similarity(distances([*table.sources, *unknown], len(table.sources))) if unknown else np.zeros((0, 0))
     values = []
     for code in sources:
         if code in table.sources:

@@ -43,8 +43,9 @@ def canonical(code: str) -> str:
     return entry.code if entry else code
 
 
-def distances(codes: Sequence[str]) -> dict[str, np.ndarray]:
-    """Kind → distances [n, n] over their mean among these languages; an unknown one counts as the largest.
+def distances(codes: Sequence[str], scale: int | None = None) -> dict[str, np.ndarray]:
+    """Kind → distances [n, n] over their mean among the `scale` first languages, by default all; an unknown one counts
+    as the largest among these.
 
     Kinds are URIEL's syntax, phonology and inventory, genealogy, kilometres, and whether the scripts differ.
     """
@@ -59,9 +60,12 @@ def distances(codes: Sequence[str]) -> dict[str, np.ndarray]:
         elif have:
             names = [entry.code for entry in entries if entry]
             table[np.ix_(have, have)] = distance_matrix(names, measure=kind).values
-        table[np.isnan(table)] = np.nanmax(table) if np.isfinite(table).any() else 1.0
+        inner = table[:scale, :scale]
+        inner = inner[~np.eye(len(inner), dtype=bool)]
+        table[np.isnan(table)] = np.nanmax(inner) if np.isfinite(inner).any() else 1.0
         np.fill_diagonal(table, 0.0)
-        tables[kind] = table / (table[~np.eye(len(codes), dtype=bool)].mean() or 1.0) if len(codes) > 1 else table
+        mean = table[:scale, :scale].sum() / max(len(inner), 1)
+        tables[kind] = table / (mean or 1.0)
     return tables
 
 

@@ -1,6 +1,5 @@
 """Scores of many trainings of one encoder on one task, each with its mixture of source languages."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,9 +35,3 @@ class ResultsTable:
         if target in self.sources:
             return np.asarray(self.examples[:, self.sources.index(target)])
         return np.zeros(len(self.examples))
-
-    def examples_of(self, sources: Sequence[str]) -> np.ndarray:
-        """The examples in another order of sources [n, sources]; zeros for a source that the table does not have."""
-        columns = [self.examples[:, self.sources.index(code)] if code in self.sources else None for code in sources]
-        empty = np.zeros(len(self.examples))
-        return np.stack([empty if column is None else column for column in columns], axis=1)

@@ -73,12 +73,15 @@ class TransferModel:
         trainings; `examples` [m, sources]."""
         table = self.results
         centre, scale = np.nanmean(self.foreign, 0), np.nanstd(self.foreign, 0)
-        mapped = onto_known(examples, sources, table.sources)
-        scores = foreign_predictions(table, self.responses, mapped)
+        scores = foreign_predictions(table, self.responses, onto_known(examples, sources, table.sources))
         rows = np.concatenate([self.foreign, scores])
-        x = np.concatenate([inputs(table.examples_of(sources))[0], inputs(examples)[0]])
+        everything = [*table.sources, *(code for code in sources if code not in table.sources)]
+        wanted = np.zeros((len(examples), len(everything)))
+        wanted[:, [everything.index(code) for code in sources]] = examples
+        before = np.pad(table.examples, ((0, 0), (0, len(everything) - len(table.sources))))
+        x = np.concatenate([inputs(before)[0], inputs(wanted)[0]])
         languages, count = [*table.targets, target], len(table.examples)
-        features = source_features(x, sources, languages, count)
+        features = source_features(x, everything, languages, count)
         columns = Columns((rows - centre) / scale, features, similarity(distances(languages)), count)
         completed = columns.complete(len(table.targets), range(len(table.targets)))
         return np.asarray((completed[count:] - completed[:count].mean()) * np.median(scale))
@@ -121,7 +124,7 @@ def onto_known(examples: np.ndarray, sources: Sequence[str], known: Sequence[str
     counts as those that resemble it, in shares by similarity."""
     mapped = np.zeros((len(examples), len(known)))
     unknown = [code for code in sources if code not in known]
-    alike = similarity(distances([*known, *unknown])) if unknown else np.zeros((0, 0))
+    alike = similarity(distances([*known, *unknown], len(known))) if unknown else np.zeros((0, 0))
     for column, code in zip(examples.T, sources, strict=True):
         if code in known:
             mapped[:, known.index(code)] += column
