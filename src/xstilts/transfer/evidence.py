@@ -50,40 +50,49 @@ def distance_evidence(results: ResultsTable, measure: str = "syntax") -> list[Ro
     here = [codes.index(results.targets[j]) for j in targets]
     x = _summaries(results, table, places, here)
     known = (~np.isnan(y) & ~np.isnan(x).any(0)).astype(float)
-    names = _varying(x, known)
-    x = x[[SUMMARIES.index(name) for name in names]]
-    alone, joint = _slopes(x, y, known)
+    kept = _varying(x, known)
+    if not kept:
+        why = "the distances of the sources do not differ between trainings"
+        raise XstiltsError("too-few", f"'{results.name}' says nothing about distance", why, "give other trainings")
     rng = generator("evidence", results.name, measure)
-    drawn = [_slopes(x, y, known * _redraw(rng, known.shape)) for _ in range(DRAWS)]
+    drawn = [_slopes(x[kept], y, known * _redraw(rng, known.shape)) for _ in range(DRAWS)]
     shuffled = []
     for _ in range(PERMUTATIONS):
         order = rng.permutation(len(codes))
-        other = _summaries(results, table[np.ix_(order, order)], places, here)
-        other = other[[SUMMARIES.index(name) for name in names]]
+        other = _summaries(results, table[np.ix_(order, order)], places, here)[kept]
         shuffled.append(_slopes(other, y, known * ~np.isnan(other).any(0)))
-    rows = []
-    for form, values, k in (("alone", alone, 0), ("with the others", joint, 1)):
-        draws, null = (np.array([pair[k] for pair in pairs]) for pairs in (drawn, shuffled))
-        low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-        p = (1 + (np.abs(null) >= np.abs(values)).sum(0)) / (1 + PERMUTATIONS)
-        for i, name in enumerate(names if form == "alone" or len(names) > 1 else ()):
-            numbers = {"effect": values[i], "low": low[i], "high": high[i], "p": p[i]}
-            facts: Row = {"table": results.name, "measure": measure, "summary": name, "form": form}
-            facts |= {"scores": int(known.sum()), "trainings": len(y), "targets": len(targets)}
-            rows.append(facts | {key: float(value) for key, value in numbers.items()})
-    return rows
+    facts = {"table": results.name, "measure": measure, "scores": int(known.sum()), "trainings": len(y)}
+    facts["targets"] = len(targets)
+    estimated = zip(
+        ("alone", "with the others"),
+        _slopes(x[kept], y, known),
+        np.swapaxes(drawn, 0, 1),
+        np.swapaxes(shuffled, 0, 1),
+        strict=True,
+    )
+    return [
+        facts | {"summary": SUMMARIES[k], "form": form} | _numbers(values[i], draws[:, i], null[:, i])
+        for form, values, draws, null in estimated
+        for i, k in enumerate(kept if form == "alone" or len(kept) > 1 else ())
+    ]
 
 
-def _varying(x: np.ndarray, known: np.ndarray) -> list[str]:
-    """The summaries that differ within trainings and targets, and from each other: with one source for each training
-    the mean is the nearest, and there is no spread."""
+def _numbers(effect: float, draws: np.ndarray, null: np.ndarray) -> dict[str, float]:
+    """An effect with the quantiles of redrawn ones [draws], and how often shuffled ones are as large."""
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    p = (1 + (np.abs(null) >= abs(effect)).sum()) / (1 + len(null))
+    return {"effect": float(effect), "low": float(low), "high": float(high), "p": float(p)}
+
+
+def _varying(x: np.ndarray, known: np.ndarray) -> list[int]:
+    """Positions of the summaries that differ within trainings and targets, and from each other: with one source for
+    each training the mean is the nearest, and there is no spread."""
     rest = [_without_effects(values, known).ravel() for values in x]
-    names: list[str] = []
-    for name, values in zip(SUMMARIES, rest, strict=True):
-        earlier = [rest[SUMMARIES.index(other)] for other in names]
-        if values.std() > 1e-6 and all(abs(np.corrcoef(values, other)[0, 1]) < 0.999 for other in earlier):
-            names.append(name)
-    return names
+    kept: list[int] = []
+    for k, values in enumerate(rest):
+        if values.std() > 1e-6 and all(abs(np.corrcoef(values, rest[other])[0, 1]) < 0.999 for other in kept):
+            kept.append(k)
+    return kept
 
 
 def _foreign_scores(results: ResultsTable, targets: Sequence[int]) -> np.ndarray:
