@@ -127,6 +127,8 @@ def test_help_and_look_ups_do_not_import_torch(tmp_path):
             "sys.exit(7 if 'torch' in sys.modules else 0)"
         )
         assert subprocess.run([sys.executable, "-c", code, *words], capture_output=True).returncode == 0, words
+    code = "import sys, xstilts.cli; print({'torch', 'numpy', 'scipy', 'pydantic', 'pyarrow'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
 
 
 @pytest.mark.parametrize(

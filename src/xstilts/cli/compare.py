@@ -8,8 +8,7 @@ import typer
 from xstilts.cli.options import JSON
 from xstilts.cli.root import app
 from xstilts.errors import XstiltsError
-from xstilts.report.console import Part, emit, interval, number, print_table, say, signed
-from xstilts.report.terminal import STYLES
+from xstilts.report.console import VERDICT_STYLES, Part, emit, interval, number, print_table, say, signed
 
 if TYPE_CHECKING:
     from xstilts.workflows.compare_files import FileComparison
@@ -109,7 +108,7 @@ def _print(result: "FileComparison") -> None:
     cells: list[tuple[Part, ...]] = []
     for task, code, left_score, right_score, each in rows:
         numbers = number(left_score), number(right_score), signed(each.estimate), interval(vars(each))
-        cells.append((task, code, *numbers, (each.verdict, STYLES[each.verdict])))
+        cells.append((task, code, *numbers, (each.verdict, VERDICT_STYLES[each.verdict])))
     say()
     print_table(headings[start:], [row[start:] for row in cells])
     say()

@@ -24,6 +24,7 @@ Part = str | tuple[str, str]
 
 # Control characters, marks that reorder text, and the lone surrogates of file names that are not UTF-8.
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+VERDICT_STYLES = {"better": "bold green", "worse": "bold red", "equivalent": "bold cyan", "undetermined": "bold"}
 
 
 def visible(value: object, keep: str = "") -> str:

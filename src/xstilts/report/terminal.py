@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from xstilts.report.console import interval, number, print_table, say, signed
+from xstilts.report.console import VERDICT_STYLES, interval, number, print_table, say, signed
 from xstilts.report.sentences import artificial_note, caveats, expectation, footnote, purpose
 from xstilts.report.tables import target_table, targets
 from xstilts.runs.run_files import REPORT
 
 Result = dict[str, Any]
-STYLES = {"better": "bold green", "worse": "bold red", "equivalent": "bold cyan", "undetermined": "bold"}
 
 
 def print_report(result: Result, run: Path, warnings: bool = True) -> None:
@@ -41,7 +40,7 @@ def print_report(result: Result, run: Path, warnings: bool = True) -> None:
 def _print_family(rows: list[Result], title: str) -> None:
     if rows:
         headings = ("contrast", ">difference", f">interval ({rows[0]['level']:.1%} each)", "verdict")
-        verdicts = [(row["verdict"], STYLES.get(row["verdict"], "bold")) for row in rows]
+        verdicts = [(row["verdict"], VERDICT_STYLES.get(row["verdict"], "bold")) for row in rows]
         numbers = [(row["contrast"], signed(row["estimate"]), interval(row)) for row in rows]
         print_table(headings, [(*row, verdict) for row, verdict in zip(numbers, verdicts, strict=True)], title)
 

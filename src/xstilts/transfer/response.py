@@ -12,12 +12,10 @@ of 30 trainings keeps the shared ones and a table of 400 finds its own. Noise ha
 examples in the target language. All by the largest posterior density (Rasmussen and Williams 2006, ch. 5).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
-from scipy.optimize import minimize
 
 from xstilts.transfer.results_table import ResultsTable
 
@@ -76,7 +74,7 @@ def fit_responses(
                 value, slope = value + more, slope + problem.design.T @ towards
             return value, slope
 
-        shared = minimize(tied, CENTRE, jac=True, method="L-BFGS-B", options={"maxiter": TIED_STEPS}).x
+        shared = _minimum(tied, CENTRE, TIED_STEPS)
     return shared, [problem.fit(problem.design @ shared) for problem in problems]
 
 
@@ -97,6 +95,8 @@ class TargetProblem:
 
     def objective(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
         """The negative log likelihood (without its constant) and its slope in the parameters."""
+        from scipy.linalg import cho_factor, cho_solve
+
         x, count = self.pairs.x, self.pairs.x.shape[1]
         linear, local, total = _parts(self.pairs, parameters, x)
         noise = self._noise(parameters)
@@ -122,7 +122,7 @@ class TargetProblem:
             (value, slope), (more, towards) = self.objective(parameters), _prior(parameters, start, OWN_WIDTH)
             return value + more, slope + towards
 
-        best = minimize(posterior, start, jac=True, method="L-BFGS-B", options={"maxiter": OWN_STEPS}).x
+        best = _minimum(posterior, start, OWN_STEPS)
         weights = np.linalg.solve(self.covariance(best), self.y)
         return Response(self.rows, best, weights, self.centre, self.scale)
 
@@ -206,6 +206,13 @@ def _design(distances: np.ndarray, own: int | None) -> np.ndarray:
         design[own], design[count + own] = np.eye(len(SHARED))[1], np.eye(len(SHARED))[4]
     design[2 * count :, 6:] = np.eye(6)
     return design
+
+
+def _minimum(objective: Callable[[np.ndarray], tuple[float, np.ndarray]], start: np.ndarray, steps: int) -> np.ndarray:
+    """Where an objective with its slope is smallest, by L-BFGS-B."""
+    from scipy.optimize import minimize  # ranking needs no fit, and this import takes most of a second
+
+    return np.asarray(minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": steps}).x)
 
 
 def _prior(parameters: np.ndarray, centre: np.ndarray, width: np.ndarray | float) -> tuple[float, np.ndarray]:
