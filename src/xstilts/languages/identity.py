@@ -100,8 +100,8 @@ def language(query: str) -> Language:
         why = "it may be " + ", ".join(f"{entry.code} ({entry.name})" for entry in matches.values())
         raise XstiltsError("unknown-name", f"'{query}' names more than one language", why, "write the code")
     guess = did_you_mean(text.casefold(), _by_name()) if len(text) > 3 else ""  # two short codes are always close
-    hint = guess or "write an ISO 639 code, a Glottocode or the English name"
-    why = "it is neither a code nor an English name in the table of languages"
+    hint = guess or "write an ISO 639 code, a Glottocode or the name"
+    why = "it is neither a code nor a name in the table of languages"
     raise XstiltsError("unknown-name", f"unknown language '{query}'", why, hint)
 
 
