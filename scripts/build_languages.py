@@ -137,18 +137,10 @@ def tables(wheel: zipfile.ZipFile) -> dict[str, Any]:
     return found
 
 
-def registry(wheel: zipfile.ZipFile) -> dict[str, dict[str, str]]:
-    """Subtag -> the fields of its record (the first of each) for every language in the IANA registry."""
-    records = {}
-    text = wheel.read("language_data/data/language-subtag-registry.txt").decode().replace("\n  ", " ")
-    for block in text.split("%%\n"):
-        fields: dict[str, str] = {}
-        for line in block.splitlines():
-            key, _, value = line.partition(": ")
-            fields.setdefault(key, value)
-        if fields.get("Type") == "language" and "Deprecated" not in fields:
-            records[fields["Subtag"]] = fields
-    return records
+def current(records: dict[str, dict[str, list[str]]]) -> dict[str, dict[str, str]]:
+    """Subtag -> the first of each field, for every language that is not deprecated."""
+    firsts = {code: {key: values[0] for key, values in fields.items()} for code, fields in records.items()}
+    return {code: fields for code, fields in firsts.items() if "Deprecated" not in fields}
 
 
 def array(wheel: zipfile.ZipFile, name: str) -> Any:
@@ -231,7 +223,7 @@ def languages(sources: dict[str, zipfile.ZipFile], observed: dict[str, np.ndarra
     """One record for each language that has at least one syntax feature, XTREME's first."""
     by_hand = list(csv.DictReader(io.StringIO(XTREME), COLUMNS))
     known, codes, family = (
-        registry(sources["language_data"]),
+        current(iso_languages.registry(sources["language_data"])),
         tables(sources["langcodes"]),
         families(sources["lang2vec"]),
     )

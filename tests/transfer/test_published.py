@@ -21,7 +21,7 @@ from xstilts.transfer.rank_sources import rank_sources
 from xstilts.transfer.read_tables import read_tables
 from xstilts.transfer.response import CENTRE, TargetProblem, fit_responses, left_out_errors
 from xstilts.transfer.results_table import ResultsTable
-from xstilts.transfer.transfer_model import fit_model, onto_known
+from xstilts.transfer.transfer_model import fit_model, shares_of_known
 
 LANGUAGES = ("en", "de", "es", "ru", "hi", "ur", "tr", "zh")
 GOOD = dict(zip(LANGUAGES, (3.0, 2.0, 1.0, 0.5, 0.0, 0.5, 1.0, 0.0), strict=True))
@@ -125,7 +125,7 @@ def test_the_slope_of_the_posterior_is_its_derivative():
 
 def test_left_out_errors_are_those_of_predicting_without_the_training():
     results = table(15)
-    _, responses = fit_responses(results, np.ones((8, 8)), CENTRE)
+    responses = fit_responses(results, np.ones((8, 8)))
     parameters = [response.parameters for response in responses]
     problem = TargetProblem(results, 2, np.ones(8))
     inner, y = problem.covariance(parameters[2]), problem.y
@@ -169,7 +169,7 @@ def test_scores_of_held_out_languages_do_not_change_their_ranking(model):
 
 
 def test_an_unknown_source_counts_as_those_that_resemble_it():
-    mapped = onto_known(np.array([[100.0, 0.0], [0.0, 60.0]]), ["en", "uk"], LANGUAGES)
+    mapped = np.diag([100.0, 60.0]) @ shares_of_known(["en", "uk"], LANGUAGES)
     assert mapped.sum(1) == pytest.approx([100, 60])
     assert mapped[0, 0] == 100 and mapped[1].argmax() == LANGUAGES.index("ru")
 

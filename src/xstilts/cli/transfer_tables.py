@@ -72,7 +72,7 @@ def _heading(model: Any, models: list[Any]) -> str:
 
 def print_validation(row: Row) -> None:
     """Print one table of `transfer validate`."""
-    if "mae" in row and "by" not in row:
+    if "by" not in row:
         title = f"{row['table']}: {row['trainings']} trainings, a fifth left out at a time; "
         title += f"90 % intervals cover {row['coverage']:.1%}"
         print_table(

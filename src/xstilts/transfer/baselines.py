@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
 
-from xstilts.transfer.left_out import rests
-from xstilts.transfer.new_languages import source_features
+from xstilts.transfer.new_languages import rests, source_features
 from xstilts.transfer.relations import distances, text_sizes
 from xstilts.transfer.response import inputs
 from xstilts.transfer.results_table import ResultsTable

@@ -14,11 +14,12 @@ from xstilts.transfer.left_out import (
     LEVEL,
     blocks_by,
     conformal,
+    language_errors,
     left_out_effects,
-    left_out_language_errors,
     left_out_scores,
 )
 from xstilts.transfer.metrics import ndcg, spearman
+from xstilts.transfer.new_languages import rests
 from xstilts.transfer.results_table import ResultsTable
 from xstilts.transfer.transfer_model import FEWEST, TransferModel, fit_model, usable
 
@@ -64,13 +65,13 @@ def validate_languages(model: TransferModel, by: str, others: Sequence[TransferM
     """
     table = model.results
     blocks = blocks_by(table.targets, by)
-    errors = left_out_language_errors(model, blocks, others)
-    response = left_out_scores(model, blocks, others)[1]
+    level, response = left_out_scores(model, blocks, others)
+    errors = language_errors(model, level, response)
     rankings = simple_rankings(model, blocks) | {"xstilts": left_out_effects(model, blocks)}
     rows: dict[str, dict[str, list[float]]] = {"mae": {}, "mixtures": {}, "spearman": {}, "ndcg@3": {}}
     covered = []
-    for j, code in enumerate(table.targets):
-        at, rest = ~np.isnan(errors[:, j]), [i for i, block in enumerate(blocks) if block != blocks[j]]
+    for j, rest in rests(blocks):
+        at = ~np.isnan(errors[:, j])
         if not at.any() or not rest:
             continue
         y, truth = table.scores[at, j], model.effects[:, j]
@@ -79,7 +80,7 @@ def validate_languages(model: TransferModel, by: str, others: Sequence[TransferM
         covered.append(np.mean(np.abs(errors[at, j]) <= conformal(errors[:, rest])))
         if at.sum() > 2:
             _add(rows["mixtures"], "xstilts", spearman(response[at, j], y))
-        measured = np.array([source != code for source in table.sources]) & ~np.isnan(truth)
+        measured = np.array([source != table.targets[j] for source in table.sources]) & ~np.isnan(truth)
         for name, scores in rankings.items():
             _add(rows["spearman"], name, spearman(scores[measured, j], truth[measured]))
             _add(rows["ndcg@3"], name, ndcg(scores[measured, j], truth[measured]))

@@ -6,21 +6,10 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 
+from xstilts.transfer.new_languages import rests
 from xstilts.transfer.relations import UNSPACED, covariance, distances, similarity, text_sizes
 from xstilts.transfer.transfer_model import TransferModel
 
-PARTS = (
-    "syntax",
-    "phonology",
-    "inventory",
-    "genetic",
-    "geographic",
-    "script",
-    "similar",
-    "text",
-    "text locally",
-    "unspaced",
-)
 PRIOR = np.log([0.2] * 6 + [0.3, 0.3, 0.2, 1.0, 0.05, 0.2, np.e])
 """Centres of log-normal priors: variances of the parts, of what tables share of one language, and of noise; and the
 logit of the correlation between tables."""
@@ -44,9 +33,7 @@ class Levels:
         codes = [code for model in models for code in model.results.targets] + list(new)
         self.same_table = np.equal.outer(np.array(numbers), np.array(numbers))
         self.parts = _parts(codes)
-        start = list(range(len(self.known)))
-        best = minimize(self._posterior, PRIOR, args=(start,), method="L-BFGS-B", options={"maxiter": 15})
-        self.parameters = best.x
+        self.parameters = minimize(self._posterior, PRIOR, method="L-BFGS-B", options={"maxiter": 15}).x
 
     def predict(self, wanted: int, known: Sequence[int]) -> float:
         """The mean score in points, 0 to 100, of one position of targets and new languages from those of others."""
@@ -55,9 +42,10 @@ class Levels:
         level = covariance[wanted, known] @ np.linalg.solve(inner, self.known[known])
         return float(np.clip(level * self.scale + self.centre, 0, 100))
 
-    def _posterior(self, parameters: np.ndarray, known: Sequence[int]) -> float:
-        covariance = self._covariance(parameters)[np.ix_(known, known)]
-        factor = cho_factor(covariance + self._noise(parameters) * np.eye(len(known)), lower=True)
+    def _posterior(self, parameters: np.ndarray) -> float:
+        count = len(self.known)
+        covariance = self._covariance(parameters)[:count, :count]
+        factor = cho_factor(covariance + self._noise(parameters) * np.eye(count), lower=True)
         fit = self.known @ cho_solve(factor, self.known) / 2 + np.log(np.diag(factor[0])).sum()
         return float(fit + ((parameters - PRIOR) ** 2).sum() / 2)
 
@@ -80,9 +68,8 @@ def left_out_levels(
     levels, targets = Levels(models), models[0].results.targets
     others = [code for model in models[1:] for code in model.results.targets]
     values = []
-    for j, code in enumerate(targets):
-        seen = [i for i in range(len(targets)) if blocks[i] != blocks[j]]
-        used = [len(targets) + k for k, other in enumerate(others) if scored_elsewhere or other != code]
+    for j, seen in rests(blocks):
+        used = [len(targets) + k for k, other in enumerate(others) if scored_elsewhere or other != targets[j]]
         values.append(levels.predict(j, [*seen, *used]))
     return np.array(values)
 
@@ -104,7 +91,8 @@ def new_levels(model: TransferModel, others: Sequence[TransferModel], codes: Seq
 
 
 def _parts(codes: Sequence[str]) -> np.ndarray:
-    """The covariances of languages by each of PARTS, and of a language with itself [parts, languages, languages]."""
+    """Covariances of languages by each kind of distance, by all, by text (linear and local), by unspaced writing, and
+    of a language with itself [parts, languages, languages]."""
     tables = distances(codes)
     parts = [covariance(2 * table) for table in tables.values()]
     size, unspaced = text_sizes(codes) / 4, np.array([float(code in UNSPACED) for code in codes])

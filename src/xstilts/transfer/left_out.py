@@ -1,14 +1,15 @@
 """Predictions of languages that are left out of a table in turn, and the errors that intervals are made of."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from xstilts.analysis.covariates import families_of
 from xstilts.transfer.language_levels import left_out_levels
-from xstilts.transfer.new_languages import Columns, source_features
+from xstilts.transfer.new_languages import Columns, rests, source_features
 from xstilts.transfer.rank_sources import effect_columns, spread
-from xstilts.transfer.relations import distances, known_language, similarity
+from xstilts.transfer.relations import distances, similarity
 from xstilts.transfer.response import inputs
 from xstilts.transfer.transfer_model import TransferModel
 
@@ -18,15 +19,8 @@ LEVEL = 0.9
 
 def blocks_by(codes: Sequence[str], by: str) -> list[str]:
     """What is left out together with each target: the `language` alone, or its `family`."""
-    entries = [known_language(code) for code in codes]
-    families = [entry.family if entry else "" for entry in entries]
-    return [(by == "family" and family) or code for code, family in zip(codes, families, strict=True)]
-
-
-def rests(blocks: Sequence[str]) -> Iterator[tuple[int, list[int]]]:
-    """Each position with those of other blocks."""
-    for j, block in enumerate(blocks):
-        yield j, [i for i, other in enumerate(blocks) if other != block]
+    families = families_of(codes)
+    return [families[code] if by == "family" else code for code in codes]
 
 
 def left_out_scores(
@@ -44,13 +38,9 @@ def left_out_scores(
     return left_out_levels([model, *others], blocks, scored_elsewhere), response
 
 
-def left_out_language_errors(
-    model: TransferModel, blocks: Sequence[str], others: Sequence[TransferModel] = (), scored_elsewhere: bool = False
-) -> np.ndarray:
-    """Errors in points of scores without examples in the language itself [n, targets], as if its block had no scores;
-    NaN elsewhere."""
+def language_errors(model: TransferModel, level: np.ndarray, response: np.ndarray) -> np.ndarray:
+    """Errors in points [n, targets] of what `left_out_scores` predicts; NaN with examples in the language itself."""
     table = model.results
-    level, response = left_out_scores(model, blocks, others, scored_elsewhere)
     foreign = np.stack([table.examples_in(code) == 0 for code in table.targets], axis=1)
     return np.where(foreign, np.clip(level + response, 0, 100) - table.scores, np.nan)
 

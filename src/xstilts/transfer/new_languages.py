@@ -1,11 +1,11 @@
 """A language that nothing was scored in: how its scores differ between trainings.
 
-The column of the new language is completed from the columns of others, all standardised.
-It is what the trainings gain in the mean of all languages (a good source is good for most), plus what closeness of
-sources to the language adds with weights that all languages share, plus what remains in languages that resemble it.
+The column of the new language is completed from the columns of others, all standardised: their average (a source that
+is good for most languages is good for this one), plus the effect of close sources with weights that all languages
+share, plus what similar languages have beyond these two.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +47,12 @@ class Columns:
         covariance = self.similar[np.ix_(seen, seen)] + NOISE * np.eye(len(seen))
         weights = np.linalg.solve(covariance, self.similar[seen, new])
         return np.asarray(shared + self.features[:, new] @ slopes + rest @ weights)
+
+
+def rests(blocks: Sequence[str]) -> Iterator[tuple[int, list[int]]]:
+    """Each position with those of other blocks."""
+    for j, block in enumerate(blocks):
+        yield j, [i for i, other in enumerate(blocks) if other != block]
 
 
 def source_features(

@@ -8,10 +8,10 @@ import numpy as np
 
 from xstilts.errors import XstiltsError
 from xstilts.transfer.language_levels import helpful, new_levels
-from xstilts.transfer.left_out import conformal, left_out_language_errors
+from xstilts.transfer.left_out import conformal, language_errors, left_out_scores
 from xstilts.transfer.relations import canonical
 from xstilts.transfer.results_table import ResultsTable
-from xstilts.transfer.transfer_model import TransferModel, onto_known
+from xstilts.transfer.transfer_model import TransferModel, shares_of_known
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,13 @@ def predict_scores(
     unseen = [code for code in targets if code not in table.targets]
     if seen:
         places = [targets.index(code) for code in seen]
-        scores[:, places] = model.known(onto_known(examples, sources, table.sources), seen)
+        scores[:, places] = model.known(examples @ shares_of_known(sources, table.sources), seen)
         half_widths[places] = [conformal(model.errors[:, table.targets.index(code)]) for code in seen]
     elsewhere = [code for code in unseen if any(code in other.results.targets for other in others)]
     for group in (elsewhere, [code for code in unseen if code not in elsewhere]):
         if group:
             pooled = helpful(model, others, group is elsewhere)
-            half = conformal(left_out_language_errors(model, table.targets, pooled, group is elsewhere))
+            half = conformal(language_errors(model, *left_out_scores(model, table.targets, pooled, group is elsewhere)))
             for height, code in zip(new_levels(model, pooled, group), group, strict=True):
                 scores[:, targets.index(code)] = height + model.new(examples, sources, code)
                 half_widths[targets.index(code)] = half

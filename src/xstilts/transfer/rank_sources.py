@@ -11,7 +11,7 @@ from xstilts.errors import XstiltsError
 from xstilts.languages import distance_matrix
 from xstilts.transfer.new_languages import Columns, source_features
 from xstilts.transfer.relations import distances, known_language, similarity
-from xstilts.transfer.transfer_model import TransferModel
+from xstilts.transfer.transfer_model import TransferModel, shares_of_known
 
 Row = dict[str, Any]
 
@@ -75,16 +75,7 @@ def _effects(
     else:
         seen = [j for j, code in enumerate(table.targets) if code not in held_out]
         column = effect_columns(model, [target]).complete(len(table.targets), seen) * spread(model, held_out)
-    unknown = [code for code in sources if code not in table.sources]
-    alike = similarity(distances([*table.sources, *unknown], len(table.sources))) if unknown else np.zeros((0, 0))
-    values = []
-    for code in sources:
-        if code in table.sources:
-            values.append(column[table.sources.index(code)])
-        else:
-            shares = alike[len(table.sources) + unknown.index(code), : len(table.sources)].clip(0)
-            values.append(shares @ column / shares.sum() if shares.sum() else column.mean())
-    return np.array(values), float(column.mean())
+    return shares_of_known(sources, table.sources) @ column, float(column.mean())
 
 
 def _syntactic_distances(target: str, sources: Sequence[str]) -> list[float | None]:
@@ -105,9 +96,8 @@ def write_scores(file: Path, rankings: dict[str, list[Row]], learned_from: Seque
     with file.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(["source", "target", "score", "learned_from"])
+        languages = " ".join(code for code in learned_from if known_language(code))
         for target, ranking in rankings.items():
             for source in dict.fromkeys(row["source"] for row in ranking):
                 score = float(np.mean([row["score"] for row in ranking if row["source"] == source]))
-                writer.writerow(
-                    [source, target, round(score, 6), " ".join(code for code in learned_from if known_language(code))]
-                )
+                writer.writerow([source, target, round(score, 6), languages])

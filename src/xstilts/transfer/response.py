@@ -56,26 +56,19 @@ def inputs(examples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.log10(1 + examples) / 5, np.log10(1 + examples.sum(1)) / 5
 
 
-def fit_responses(
-    results: ResultsTable, distances: np.ndarray, shared: np.ndarray | None = None
-) -> tuple[np.ndarray, list[Response]]:
-    """The shared parameters and the process of each target of a table.
-
-    distances: of each source from each target [sources, targets], all known; shared: parameters to start from instead
-    of fitting them.
-    """
+def fit_responses(results: ResultsTable, distances: np.ndarray) -> list[Response]:
+    """The process of each target of a table; `distances`: of each source from each target [sources, targets]."""
     problems = _problems(results, distances)
-    if shared is None:
 
-        def tied(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-            value, slope = _prior(parameters, CENTRE, WIDTH)
-            for problem in problems:
-                more, towards = problem.objective(problem.design @ parameters)
-                value, slope = value + more, slope + problem.design.T @ towards
-            return value, slope
+    def tied(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        value, slope = _prior(parameters, CENTRE, WIDTH)
+        for problem in problems:
+            more, towards = problem.objective(problem.design @ parameters)
+            value, slope = value + more, slope + problem.design.T @ towards
+        return value, slope
 
-        shared = _minimum(tied, CENTRE, TIED_STEPS)
-    return shared, [problem.fit(problem.design @ shared) for problem in problems]
+    shared = _minimum(tied, CENTRE, TIED_STEPS)
+    return [problem.fit(problem.design @ shared) for problem in problems]
 
 
 class TargetProblem:
@@ -98,7 +91,7 @@ class TargetProblem:
         from scipy.linalg import cho_factor, cho_solve
 
         x, count = self.pairs.x, self.pairs.x.shape[1]
-        linear, local, total = _parts(self.pairs, parameters, x)
+        linear, local, total = _parts(self.pairs, parameters)
         noise = self._noise(parameters)
         factor = cho_factor(linear + local + total + MEAN_VARIANCE + np.diag(noise + JITTER), lower=True)
         weights, inverse = cho_solve(factor, self.y), cho_solve(factor, np.eye(len(self.y)))
@@ -122,9 +115,12 @@ class TargetProblem:
             (value, slope), (more, towards) = self.objective(parameters), _prior(parameters, start, OWN_WIDTH)
             return value + more, slope + towards
 
-        best = _minimum(posterior, start, OWN_STEPS)
-        weights = np.linalg.solve(self.covariance(best), self.y)
-        return Response(self.rows, best, weights, self.centre, self.scale)
+        return self.response(_minimum(posterior, start, OWN_STEPS))
+
+    def response(self, parameters: np.ndarray) -> Response:
+        """The process with given parameters."""
+        weights = np.linalg.solve(self.covariance(parameters), self.y)
+        return Response(self.rows, parameters, weights, self.centre, self.scale)
 
     def left_out(self, parameters: np.ndarray) -> np.ndarray:
         """Errors of predicting each training from all others, in points [rows] (Rasmussen and Williams 2006, 5.12)."""
@@ -136,17 +132,13 @@ class TargetProblem:
         return np.where(self.foreign, foreign, own)
 
     def covariance(self, parameters: np.ndarray) -> np.ndarray:
-        parts = _parts(self.pairs, parameters, self.pairs.x)
+        parts = _parts(self.pairs, parameters)
         return np.asarray(sum(parts) + MEAN_VARIANCE + np.diag(self._noise(parameters) + JITTER))
 
 
 def restore(results: ResultsTable, parameters: Sequence[np.ndarray]) -> list[Response]:
     """The processes of a table whose parameters are known."""
-    responses = []
-    for problem, values in zip(_problems(results), parameters, strict=True):
-        weights = np.linalg.solve(problem.covariance(values), problem.y)
-        responses.append(Response(problem.rows, values, weights, problem.centre, problem.scale))
-    return responses
+    return [problem.response(values) for problem, values in zip(_problems(results), parameters, strict=True)]
 
 
 def left_out_errors(results: ResultsTable, parameters: Sequence[np.ndarray]) -> np.ndarray:
@@ -161,7 +153,7 @@ def predict_response(response: Response, known: np.ndarray, wanted: np.ndarray) 
     """The score [m] after trainings with `wanted` examples [m, sources]; `known`: examples of the table."""
     x, z = inputs(known[response.rows])
     x_new, z_new = inputs(wanted)
-    covariance = sum(_parts(_pairs(x, z, x_new, z_new), response.parameters, x, x_new)) + MEAN_VARIANCE
+    covariance = sum(_parts(_pairs(x, z, x_new, z_new), response.parameters, x_new)) + MEAN_VARIANCE
     return np.asarray(covariance @ response.weights * response.scale + response.centre)
 
 
@@ -185,10 +177,10 @@ def _pairs(x: np.ndarray, z: np.ndarray, x_new: np.ndarray | None = None, z_new:
 
 
 def _parts(
-    pairs: _Pairs, parameters: np.ndarray, x: np.ndarray, x_new: np.ndarray | None = None
+    pairs: _Pairs, parameters: np.ndarray, x_new: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The linear, the local and the total part of the covariance [new, n]."""
-    count = x.shape[1]
+    x, count = pairs.x, pairs.x.shape[1]
     l, r = np.exp(parameters[:count]), np.exp(parameters[count : 2 * count])  # noqa: E741
     a, b, c, d = np.exp(parameters[2 * count : 2 * count + 4])
     linear = ((x if x_new is None else x_new) * l) @ x.T

@@ -73,7 +73,7 @@ class TransferModel:
         trainings; `examples` [m, sources]."""
         table = self.results
         centre, scale = np.nanmean(self.foreign, 0), np.nanstd(self.foreign, 0)
-        scores = foreign_predictions(table, self.responses, onto_known(examples, sources, table.sources))
+        scores = foreign_predictions(table, self.responses, examples @ shares_of_known(sources, table.sources))
         rows = np.concatenate([self.foreign, scores])
         everything = [*table.sources, *(code for code in sources if code not in table.sources)]
         wanted = np.zeros((len(examples), len(everything)))
@@ -111,7 +111,7 @@ def fit_model(results: ResultsTable) -> TransferModel:
     codes = list(dict.fromkeys([*results.targets, *results.sources]))
     table = distances(codes)["syntax"]
     rows, columns = ([codes.index(code) for code in names] for names in (results.sources, results.targets))
-    _, responses = fit_responses(results, table[np.ix_(rows, columns)])
+    responses = fit_responses(results, table[np.ix_(rows, columns)])
     parameters = tuple(response.parameters for response in responses)
     size = float(np.median(results.examples[results.examples > 0]))
     return TransferModel(
@@ -119,19 +119,19 @@ def fit_model(results: ResultsTable) -> TransferModel:
     )
 
 
-def onto_known(examples: np.ndarray, sources: Sequence[str], known: Sequence[str]) -> np.ndarray:
-    """Examples [m, sources] as examples of the sources that a table has [m, known]: a source that it does not have
-    counts as those that resemble it, in shares by similarity."""
-    mapped = np.zeros((len(examples), len(known)))
+def shares_of_known(sources: Sequence[str], known: Sequence[str]) -> np.ndarray:
+    """How much of each source the sources of a table stand for [sources, known]: all of itself, and a source that the
+    table does not have is shared among those that resemble it, by similarity."""
     unknown = [code for code in sources if code not in known]
-    alike = similarity(distances([*known, *unknown], len(known))) if unknown else np.zeros((0, 0))
-    for column, code in zip(examples.T, sources, strict=True):
-        if code in known:
-            mapped[:, known.index(code)] += column
-        else:
-            shares = alike[len(known) + unknown.index(code), : len(known)].clip(0)
-            mapped += np.outer(column, shares / (shares.sum() or 1.0))
-    return mapped
+    shares = np.zeros((len(sources), len(known)))
+    alike = (
+        similarity(distances([*known, *unknown], len(known)))[len(known) :, : len(known)].clip(0) if unknown else shares
+    )
+    for row, code in zip(shares, sources, strict=True):
+        row[:] = (
+            np.equal(known, code) if code in known else alike[unknown.index(code)] / alike[unknown.index(code)].sum()
+        )
+    return shares
 
 
 def foreign_predictions(results: ResultsTable, responses: Sequence[Response], examples: np.ndarray) -> np.ndarray:
