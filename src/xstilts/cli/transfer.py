@@ -1,6 +1,7 @@
 """The verbs that learn which source languages help: transfer fit, rank, predict, validate, evidence."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +29,9 @@ COLUMN = Annotated[
 ENCODER = Annotated[str, typer.Option("--encoder", help="The encoder of a table that does not name it.")]
 TASK = Annotated[str, typer.Option("--task", help="The task of a table that does not name it.")]
 EXAMPLES = Annotated[float, typer.Option("--examples", help="Examples of each training, if the table has none.")]
+VOTES = Annotated[
+    Path | None, typer.Option("--votes", help="How close languages are to an encoder: a file of `transfer votes`.")
+]
 MODEL = Annotated[str, typer.Option("--model", help="A file of `transfer fit`.", show_default="the package's own")]
 
 
@@ -43,6 +47,7 @@ def fit(
     encoder: ENCODER = "",
     task: TASK = "",
     examples: EXAMPLES = 0,
+    votes: VOTES = None,
 ) -> None:
     """Fit models of scores to tables of published results, one for each encoder and task."""
     from xstilts.transfer.left_out import with_error
@@ -50,7 +55,7 @@ def fit(
     from xstilts.transfer.transfer_model import fit_model
 
     models = []
-    for results in _read(tables, column, encoder, task, examples):
+    for results in _read(tables, column, encoder, task, examples, votes):
         say(f"{results.name}: {len(results.examples)} trainings, {len(results.targets)} target languages")
         models.append(with_error(fit_model(results)))
     save_models(out, models)
@@ -153,6 +158,7 @@ def validate(
     encoder: ENCODER = "",
     task: TASK = "",
     examples: EXAMPLES = 0,
+    votes: VOTES = None,
     as_json: JSON = False,
 ) -> None:
     """Show how well mixtures, languages and families that are left out are predicted, next to simpler methods."""
@@ -160,7 +166,7 @@ def validate(
     from xstilts.transfer.transfer_model import fit_model
 
     rows = []
-    for results in _read(tables, column, encoder, task, examples):
+    for results in _read(tables, column, encoder, task, examples, votes):
         model = fit_model(results)
         rows.append(validate_mixtures(results))
         rows += [validate_languages(model, by) for by in ("language", "family")]
@@ -210,7 +216,9 @@ def evidence(
         wrap=True)  # fmt: skip
 
 
-def _read(tables: list[Path], column: list[str] | None, encoder: str, task: str, examples: float) -> list[Any]:
+def _read(
+    tables: list[Path], column: list[str] | None, encoder: str, task: str, examples: float, votes: Path | None = None
+) -> list[Any]:
     """The results of all files, with what was read as other codes said."""
     from xstilts.transfer.read_tables import COLUMNS, read_tables
 
@@ -230,7 +238,33 @@ def _read(tables: list[Path], column: list[str] | None, encoder: str, task: str,
         results += found
         for note in notes:
             say(f"{file}: {note}", wrap=True, console=Console(stderr=True))
+    if votes:
+        from xstilts.transfer.votes import read_votes
+
+        measured = read_votes(votes)
+        results = [replace(table, votes=measured) for table in results]
     return results
+
+
+@transfer.command(
+    epilog="Examples:\n\n  xstilts transfer votes xlm-roberta-base 'texts/{lang}.txt' -o votes.csv\n\n"
+    "  xstilts transfer fit scores.csv --votes votes.csv -o model.json"
+)
+def votes(
+    encoder: Annotated[str, typer.Argument(help="An encoder: a folder, or a repository of the hub.")],
+    texts: Annotated[str, typer.Argument(help="Unlabelled texts, 50 of each language: files with {lang} in the name.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file of votes.")],
+) -> None:
+    """Measure how close languages are to an encoder, on texts that need neither labels nor translations."""
+    from xstilts.transfer.votes import write_votes
+    from xstilts.workflows.measure_votes import measure_votes
+
+    def progress(code: str, left: int) -> None:
+        say(f"{code} read, {left} languages left", console=Console(stderr=True))
+
+    measured = measure_votes(encoder, texts, progress)
+    write_votes(out, measured)
+    say(f"votes of {len(measured.languages)} languages: {out}; next: xstilts transfer fit TABLE --votes {out} -o FILE")
 
 
 def _chosen(models: list[Any], task: str, encoder: str) -> list[Any]:

@@ -17,7 +17,8 @@ def simple_rankings(model: TransferModel, blocks: Sequence[str]) -> dict[str, np
     table, effects = model.results, model.effects
     languages = list(dict.fromkeys([*table.targets, *table.sources]))
     there, here = ([languages.index(code) for code in codes] for codes in (table.sources, table.targets))
-    rankings = {f"nearest by {kind}": -values[np.ix_(there, here)] for kind, values in distances(languages).items()}
+    known = distances(languages, votes=table.votes)
+    rankings = {f"nearest by {kind}": -values[np.ix_(there, here)] for kind, values in known.items()}
     english = np.array([[code == "en"] for code in table.sources], float)
     rankings["English"] = np.broadcast_to(english, effects.shape)
     rankings["most text"] = np.broadcast_to(text_sizes(table.sources)[:, None], effects.shape)
@@ -51,7 +52,7 @@ def boosted_trees(results: ResultsTable, examples: np.ndarray) -> np.ndarray:
     shape = (len(x), len(targets))
     facts = [np.stack(own, 1), np.broadcast_to(range(len(targets)), shape), np.broadcast_to(text_sizes(targets), shape)]
     mixture = np.broadcast_to(x[:, None], (*shape, x.shape[1]))
-    table = np.concatenate([source_features(x, sources, targets), np.stack(facts, -1), mixture], -1)
+    table = np.concatenate([source_features(x, sources, targets, results.votes), np.stack(facts, -1), mixture], -1)
     known, old = ~np.isnan(results.scores), len(results.examples)
     model = HistGradientBoostingRegressor(random_state=0).fit(table[:old][known], results.scores[known])
     return np.asarray(model.predict(table[old:].reshape(-1, table.shape[-1])).reshape(len(examples), -1))

@@ -29,7 +29,7 @@ def left_out_scores(
     """Levels [targets] and differences from them [n, targets] of each target, as if its block had no scores."""
     table, foreign = model.results, model.foreign
     centre, scale = np.nanmean(foreign, 0), np.nanstd(foreign, 0)
-    features = source_features(inputs(table.examples)[0], table.sources, table.targets)
+    features = source_features(inputs(table.examples)[0], table.sources, table.targets, table.votes)
     columns = Columns((foreign - centre) / scale, features, similarity(distances(table.targets)), len(foreign))
     response = np.empty(foreign.shape)
     for j, seen in rests(blocks):

@@ -10,6 +10,7 @@ import numpy as np
 
 from xstilts.engine import write_atomically
 from xstilts.errors import XstiltsError
+from xstilts.transfer.relations import Votes
 from xstilts.transfer.results_table import ResultsTable
 from xstilts.transfer.transfer_model import TransferModel
 
@@ -55,6 +56,7 @@ def _as_json(model: TransferModel) -> dict[str, Any]:
         "examples": table.examples.round(3).tolist(), "scores": _rounded(table.scores, 3),
         "parameters": [values.round(4).tolist() for values in model.parameters], "trees": model.trees,
         "size": model.size, "effects": _rounded(model.effects, 4), "error": round(model.error, 4),
+        "votes": table.votes and {"languages": table.votes.languages, "shares": _rounded(table.votes.shares, 6)},
     }  # fmt: skip
 
 
@@ -73,12 +75,20 @@ def _model(entry: dict[str, Any]) -> TransferModel:
         raise ValueError("it has no effects, or impossible numbers")
     if any(len(set(codes)) < len(codes) or not all(isinstance(c, str) for c in codes) for codes in (sources, targets)):
         raise ValueError("a language is there twice, or has no code")
-    table = ResultsTable(
-        str(entry["encoder"]), str(entry["task"]), sources, arrays["examples"], targets, arrays["scores"]
-    )
+    votes = _votes(entry["votes"]) if entry.get("votes") else None
+    names = str(entry["encoder"]), str(entry["task"])
+    table = ResultsTable(*names, sources, arrays["examples"], targets, arrays["scores"], votes)
     numbers = (float(entry[name]) for name in ("trees", "size", "error"))
     trees, size, error = numbers
     return TransferModel(table, parameters, trees, size, arrays["effects"], error)
+
+
+def _votes(entry: dict[str, Any]) -> Votes:
+    votes = Votes(tuple(entry["languages"]), np.array(entry["shares"], dtype=float))
+    shares = votes.shares[~np.isnan(votes.shares)]
+    if votes.shares.shape != (len(votes.languages),) * 2 or not ((shares >= 0) & (shares <= 1)).all():
+        raise ValueError("its votes are not shares")
+    return votes
 
 
 def _rounded(values: np.ndarray, digits: int) -> list[list[float | None]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xstilts.transfer.relations import distances
+from xstilts.transfer.relations import Votes, distances
 
 PENALTY = 100.0
 """Of the ridge over all scores of a table."""
@@ -56,7 +56,7 @@ def rests(blocks: Sequence[str]) -> Iterator[tuple[int, list[int]]]:
 
 
 def source_features(
-    x: np.ndarray, sources: Sequence[str], languages: Sequence[str], measured: int | None = None
+    x: np.ndarray, sources: Sequence[str], languages: Sequence[str], votes: Votes | None, measured: int | None = None
 ) -> np.ndarray:
     """For each row and language, the closest source by each kind and reach, times its x [rows, languages, features].
 
@@ -64,7 +64,7 @@ def source_features(
     centred over the `measured` first rows, by default all, and divided by their standard deviation there.
     """
     codes = list(dict.fromkeys([*languages, *sources]))
-    tables = distances(codes, len(set(languages)))
+    tables = distances(codes, len(set(languages)), votes)
     there, here = ([codes.index(code) for code in names] for names in (sources, languages))
     itself = np.array([[source == code for code in languages] for source in sources])
     columns = []

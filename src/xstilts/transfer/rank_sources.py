@@ -60,7 +60,7 @@ def effect_columns(model: TransferModel, new: Sequence[str] = ()) -> Columns:
     table, effects = model.results, model.effects
     standard = (effects - np.nanmean(effects, 0)) / np.nanstd(effects, 0)
     languages = [*table.targets, *new]
-    features = source_features(np.eye(len(table.sources)), table.sources, languages)
+    features = source_features(np.eye(len(table.sources)), table.sources, languages, table.votes)
     return Columns(standard, features, similarity(distances(languages)), len(table.sources))
 
 

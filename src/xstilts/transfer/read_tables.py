@@ -35,7 +35,7 @@ def read_tables(
         middle, _, last = rest.partition("_")
         tables = [_sumeval(path, encoder or middle, task or "_".join(part for part in (first, last) if part))]
     else:
-        rows = _rows(path)
+        rows = csv_rows(path)
         names = {name: (columns or {}).get(name, name) for name in COLUMNS}
         wanted = {"encoder": encoder, "task": task or path.stem, "examples": str(examples or 1)}
         present = [name for name in NEEDED if names[name] in (rows[0] if rows else [])]
@@ -75,7 +75,7 @@ def _text(file: Path) -> str:
         raise XstiltsError("bad-file", f"cannot read {file}", str(error), "give a text file in UTF-8") from None
 
 
-def _rows(file: Path) -> list[list[str]]:
+def csv_rows(file: Path) -> list[list[str]]:
     """The cells of a CSV or TSV file, without empty lines."""
     try:
         rows = list(csv.reader(_text(file).splitlines(), delimiter="\t" if file.suffix == ".tsv" else ","))

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,6 +20,25 @@ UNSPACED = ("bo", "dz", "ja", "km", "lo", "lzh", "my", "th", "yue", "zh")
 """Languages that are written without spaces between words."""
 SMALLEST = 0.05
 """Gigabytes of a language that has no text in CC-100: half of the smallest number there."""
+NO_VOTES = 0.001
+"""The share of votes that counts as none."""
+
+
+@dataclass(frozen=True)
+class Votes:
+    """languages: codes; shares: of the votes of each language for each other [sources, targets], NaN if unknown."""
+
+    languages: tuple[str, ...]
+    shares: np.ndarray
+
+    def distances(self, codes: Sequence[str]) -> np.ndarray:
+        """−log of the shares [sources, targets], NaN for pairs without any and for a language and itself."""
+        table = np.full((len(codes), len(codes)), np.nan)
+        known = [i for i, code in enumerate(codes) if code in self.languages]
+        places = [self.languages.index(codes[i]) for i in known]
+        table[np.ix_(known, known)] = -np.log(self.shares[np.ix_(places, places)] + NO_VOTES)
+        np.fill_diagonal(table, np.nan)
+        return table - np.nanmin(table) if not np.isnan(table).all() else table
 
 
 def known_language(code: str) -> Language | None:
@@ -43,11 +63,12 @@ def canonical(code: str) -> str:
     return entry.code if entry else code
 
 
-def distances(codes: Sequence[str], scale: int | None = None) -> dict[str, np.ndarray]:
+def distances(codes: Sequence[str], scale: int | None = None, votes: Votes | None = None) -> dict[str, np.ndarray]:
     """Kind → distances [n, n] over their mean among the `scale` first languages, by default all; an unknown one counts
     as the largest among these.
 
-    Kinds are URIEL's syntax, phonology and inventory, genealogy, kilometres, and whether the scripts differ.
+    Kinds are URIEL's syntax, phonology and inventory, genealogy, kilometres, whether the scripts differ, and an
+    encoder's votes if they are given.
     """
     entries = [known_language(code) for code in codes]
     have = [i for i, entry in enumerate(entries) if entry]
@@ -60,13 +81,20 @@ def distances(codes: Sequence[str], scale: int | None = None) -> dict[str, np.nd
         elif have:
             names = [entry.code for entry in entries if entry]
             table[np.ix_(have, have)] = distance_matrix(names, measure=kind).values
-        inner = table[:scale, :scale]
-        inner = inner[~np.eye(len(inner), dtype=bool)]
-        table[np.isnan(table)] = np.nanmax(inner) if np.isfinite(inner).any() else 1.0
-        np.fill_diagonal(table, 0.0)
-        mean = table[:scale, :scale].sum() / max(len(inner), 1)
-        tables[kind] = table / (mean or 1.0)
+        tables[kind] = _scaled(table, scale)
+    if votes:
+        tables["votes"] = _scaled(votes.distances(codes), scale)
     return tables
+
+
+def _scaled(table: np.ndarray, scale: int | None) -> np.ndarray:
+    """Distances over their mean among the `scale` first languages, unknown ones as the largest there."""
+    inner = table[:scale, :scale]
+    inner = inner[~np.eye(len(inner), dtype=bool)]
+    table[np.isnan(table)] = np.nanmax(inner) if np.isfinite(inner).any() else 1.0
+    np.fill_diagonal(table, 0.0)
+    mean = table[:scale, :scale].sum() / max(len(inner), 1)
+    return np.asarray(table / (mean or 1.0))
 
 
 def similarity(tables: dict[str, np.ndarray]) -> np.ndarray:

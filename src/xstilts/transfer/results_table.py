@@ -4,13 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from xstilts.transfer.relations import Votes
+
 
 @dataclass(frozen=True)
 class ResultsTable:
     """What an encoder scored on a task after each of n trainings.
 
     examples: training examples of each source [n, sources]; scores: in points, 0 to 100, for each target [n, targets],
-    NaN where none was measured. A language may be source and target.
+    NaN where none was measured. A language may be source and target. votes: of an encoder, if they were measured.
     """
 
     encoder: str
@@ -19,6 +21,7 @@ class ResultsTable:
     examples: np.ndarray
     targets: tuple[str, ...]
     scores: np.ndarray
+    votes: Votes | None = None
 
     @property
     def name(self) -> str:

@@ -81,7 +81,7 @@ class TransferModel:
         before = np.pad(table.examples, ((0, 0), (0, len(everything) - len(table.sources))))
         x = np.concatenate([inputs(before)[0], inputs(wanted)[0]])
         languages, count = [*table.targets, target], len(table.examples)
-        features = source_features(x, everything, languages, count)
+        features = source_features(x, everything, languages, table.votes, count)
         columns = Columns((rows - centre) / scale, features, similarity(distances(languages)), count)
         completed = columns.complete(len(table.targets), range(len(table.targets)))
         return np.asarray((completed[count:] - completed[:count].mean()) * np.median(scale))

@@ -178,7 +178,7 @@ def _classes(table: pa.Table, texts: list[str], labels: list[str], kind: str | N
         if pairs and kind != "classification":
             texts = pairs[0]
         else:
-            texts, others["text"] = _find_text(table, taken)
+            texts, others["text"] = find_text(table, taken)
     if len(texts) > 2 or (kind in ("classification", "pair") and len(texts) != 1 + (kind == "pair")):
         why = f"a task of the kind '{kind or 'pair'}' has {1 if kind == 'classification' else 2} of them"
         hint = "give --text once, or twice for pairs of texts"
@@ -211,7 +211,7 @@ def _several(table: pa.Table, name: str) -> bool:
     return most > 1 and any(len(parts) > 1 and all(parts) for parts in lists)
 
 
-def _find_text(table: pa.Table, taken: set[str]) -> tuple[list[str], list[str]]:
+def find_text(table: pa.Table, taken: set[str]) -> tuple[list[str], list[str]]:
     """The column of texts, and others with the name of one."""
     named = [name for name in by_name(table, TEXTS) if name not in taken and is_text(table, name)]
     if named:
