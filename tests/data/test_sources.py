@@ -188,7 +188,7 @@ def test_raw_text_can_come_from_hub_tasks_alone(hub):
 
 
 def test_plain_files_of_a_repository_are_read_from_its_local_copy(hub):
-    folder = hub / "azarijafari/FarsTail"
+    folder = hub / "azarijafari/FarsTail/data"
     folder.mkdir(parents=True)
     (folder / "Train-word.csv").write_text('premise\thypothesis\tlabel\n"a ""b"""\tc\te\nd\te\tn\n', encoding="utf-8")
     examples = table(catalogue()["farstail"], "train", "fa", hub)

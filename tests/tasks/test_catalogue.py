@@ -40,8 +40,9 @@ def test_the_catalogue_has_every_task_of_the_paper_and_the_benchmark_with_its_la
 
 def test_every_entry_is_short_and_has_a_source_and_a_licence():
     for file in files("xstilts.tasks").joinpath("catalog").iterdir():
-        for entry in re.split(r"\n(?=\w)", file.read_text(encoding="utf-8")):
-            assert sum(not line.startswith("#") for line in entry.strip().split("\n")) <= 12, entry[:60]
+        for entry in re.split(r"\n(?=[\w.])", "\n" + file.read_text(encoding="utf-8")):
+            lines = [line for line in entry.strip().split("\n") if not line.startswith("#")]
+            assert len(lines) <= 12 or entry.startswith("."), entry[:60]  # a list that entries share
     for name, task in known_tasks().items():
         if not name.startswith("pocket"):
             assert (task.licence and task.citation and task.title and task.family) or task.type == "retrieval", name
