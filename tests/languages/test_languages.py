@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+import language_codes as codes_of
 from xstilts.errors import XstiltsError
 from xstilts.languages import (
     MEASURES,
@@ -84,6 +85,29 @@ def test_every_spelling_of_swahili(query):
 )
 def test_codes_of_other_standards(query, code):
     assert language(query).code == code
+
+
+@pytest.mark.parametrize(
+    ("codes", "languages"),
+    [
+        (codes_of.FLORES_200, 197),
+        (["sat_Beng", *codes_of.BELEBELE_ONLY], 6),
+        (codes_of.PANX + codes_of.TATOEBA + codes_of.UDPOS, 40),
+        (codes_of.MASAKHANER_2, 20),
+        (codes_of.AMERICAS_NLI, 10),
+        (codes_of.MASSIVE, 50),
+        (codes_of.UNIVERSAL_DEPENDENCIES, 198),
+    ],
+)
+def test_codes_of_public_data_sets(codes, languages):
+    assert len({language(code).code for code in codes}) == languages
+
+
+@pytest.mark.parametrize("code", codes_of.NO_LANGUAGE)
+def test_private_codes_name_no_language(code):
+    with pytest.raises(XstiltsError) as caught:
+        language(code)
+    assert caught.value.kind == "unknown-name"
 
 
 def test_a_script_in_the_tag_replaces_the_usual_one():
