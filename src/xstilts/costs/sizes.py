@@ -75,7 +75,7 @@ def characters(table: pa.Table) -> tuple[float, float]:
 
 
 def text_bytes(task: Task, split: str, code: str) -> float:
-    """About how many bytes of UTF-8 the texts of a catalogued split have in a language, 0 if the split is not counted."""
+    """About how many bytes of UTF-8 the texts of a split have in a language; 0 if the catalogue does not count it."""
     if split not in package_table("sizes")["tasks"].get(task.name, {}).get("examples", {}):
         return 0.0
     size = _from_catalogue(task.model_dump(mode="json"), {}, split, code)

@@ -58,8 +58,8 @@ def data_warnings(planned: StudyPlan, rows: list[dict[str, Any]]) -> list[str]:
 
 
 def model_download(planned: StudyPlan) -> int:
-    """About how many bytes of weights come from the hub, the local cache aside: 4 per weight of encoders and translators
-    of known size."""
+    """About how many bytes of weights come from the hub, the local cache aside: 4 per weight of the encoders and
+    translators of known size."""
     shapes = [shape_of(load) for load in _models(planned) if on_hub(load)]
     return sum(4 * shape.parameters for shape in shapes if shape.known)
 

@@ -88,8 +88,8 @@ class FileSource(MappedSource):
     named by the header, or numbers if there is none), `jsonl` and `json` (a record a line, or a list of them),
     `parquet`, `tagged` (token TAB tag, or columns separated by spaces), `conllu`, `squad`, `lines` (a text a line;
     `english` names the parallel English file, whose lines have another order if it is not `aligned`), `bitext` (id TAB
-    sentence; `gold` names the file of pairs), `blocks` (`block` lines per example, numbered from 0). `origin` says where
-    files that only the user can put there come from; neither plans nor steps record it.
+    sentence; `gold` names the file of pairs), `blocks` (`block` lines per example, numbered from 0). `origin` says
+    where to get files that are not in a repository; neither plans nor steps record it.
     """
 
     format: Literal["table", "jsonl", "json", "parquet", "tagged", "conllu", "squad", "lines", "bitext", "blocks"]
