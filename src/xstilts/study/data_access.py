@@ -45,8 +45,8 @@ def data_access(planned: StudyPlan) -> list[dict[str, Any]]:
 
 
 def data_warnings(planned: StudyPlan, rows: list[dict[str, Any]]) -> list[str]:
-    """What is missing on this machine, a sentence for each task of `data_access` that lacks something, and which data
-    and models exclude commercial use."""
+    """What is missing on this machine, a sentence for each task of `data_access` that lacks something; which data and
+    models exclude commercial use; and encoders whose texts should begin with a prefix that retrieval does not add."""
     warnings = [f"task '{row['task']}' cannot be read here: {row['missing']}" for row in rows if row["missing"]]
     restricted = [f"{row['task']} ({row['licence']})" for row in rows if row["non_commercial"]]
     licences = {load: published(load).licence for load in _models(planned)}
@@ -54,14 +54,20 @@ def data_warnings(planned: StudyPlan, rows: list[dict[str, Any]]) -> list[str]:
     if restricted:
         excluded = "not for commercial use by their licences"
         warnings.append(f"{excluded}: {', '.join(restricted)}; check before models trained on them go into production")
+    frozen = planned.frozen
+    if any(frozen.task_of(target).type == "retrieval" for target in frozen.study.targets):
+        for name, encoder in frozen.study.encoders.items():
+            if prefix := published(encoder.load).prefix if encoder.load else "":
+                expected = f"encoder '{name}' was trained on texts that begin with '{prefix}', which are not added here"
+                warnings.append(f"{expected}: its retrieval scores may be lower than published ones")
     return warnings
 
 
 def model_download(planned: StudyPlan) -> int:
-    """About how many bytes of weights come from the hub, the local cache aside: 4 per weight of the encoders and
-    translators of known size."""
-    shapes = [shape_of(load) for load in _models(planned) if on_hub(load)]
-    return sum(4 * shape.parameters for shape in shapes if shape.known)
+    """About how many bytes of weights of encoders and translators come from the hub, the local cache aside; models of
+    unknown size do not count."""
+    shapes = {load: shape_of(load) for load in _models(planned) if on_hub(load)}
+    return sum(published(load).weight_bytes * shape.parameters for load, shape in shapes.items() if shape.known)
 
 
 def _models(planned: StudyPlan) -> list[str]:
