@@ -128,6 +128,8 @@ def test_tasks_are_listed_and_shown(tmp_path):
     shown = invoke("tasks", "show", "xnli")
     assert "facebook/xnli" in shown and "CC BY-NC 4.0" in shown and "b8dd5d7af51114dbda02c0e3f6133f332186418e" in shown
     assert json.loads(invoke("tasks", "show", "xnli", "--json"))["source"]["config"] == "{lang}"
+    for name, origin in (("indonli", "ir-nlp-csui/indonli"), ("masakhaner2", "masakhane-io/masakhane-ner")):
+        assert origin in invoke("tasks", "show", name)
     (tmp_path / "mine.yaml").write_text("mine: {extends: xnli, title: my own}\n")
     assert "my own" in invoke("tasks", "--tasks", tmp_path / "mine.yaml")
 

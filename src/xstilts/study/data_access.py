@@ -114,7 +114,8 @@ def _missing(task: Task, parts: list[tuple[str, str]], data: Path | None) -> str
         absent = [f"{split} in {code}" for split, code in parts if not _has_files(source, split, code, data)]
         where = f"below {data}" if data else "without a data folder"
         what = f"no file of {', '.join(absent[:3])}{', …' * (len(absent) > 3)} {where}"
-        return f"{what}; give the folder that holds them with --data" if absent else ""
+        origin = f" (from {source.origin})" if isinstance(source, FileSource) and source.origin else ""
+        return f"{what}; give the folder that holds them{origin} with --data" if absent else ""
     if access_of(task) == "open" or hub.mirror(repository, data):
         return ""
     import huggingface_hub
