@@ -182,8 +182,9 @@ def test_task_files_are_found_next_to_the_study(tmp_path):
 def test_the_file_of_tasks_in_the_documentation_is_read(tmp_path):
     text = (DOCS / "tasks.md").read_text(encoding="utf-8")
     tasks = read_task_file(Path(write(tmp_path, re.search(r"```yaml\n(.*?)```", text, re.S).group(1))))
-    assert set(tasks) == {"mine", "emotions", "theirs", "xnli"}
+    assert set(tasks) == {"mine", "emotions", "theirs", "xnli", "newer"}
     assert tasks["xnli"].labels == catalogue()["xnli"].labels and tasks["xnli"].source != catalogue()["xnli"].source
+    assert tasks["newer"].source.hub == catalogue()["massive"].source.hub
 
 
 TASK_MISTAKES = """one:
