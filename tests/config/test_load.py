@@ -94,8 +94,31 @@ def test_what_an_inherited_small_form_removes_stays_removed(tmp_path):
     assert "pocket-paws" not in study.targets and study.targets["pocket-nli"].training.examples == 7
 
 
-def test_a_source_is_replaced_as_a_whole():
+def test_a_source_of_another_kind_replaces_the_inherited_one():
     assert merge({"source": {"hub": "a/b"}}, {"source": {"format": "table"}}) == {"source": {"format": "table"}}
+
+
+def test_a_task_that_extends_another_changes_only_the_settings_of_its_source_that_it_names(tmp_path):
+    """Other files are a source of their own; another repository keeps neither the commit nor the authors' files."""
+    tasks = {
+        "newer": {"extends": "xnli", "source": {"revision": "1" * 40, "codes": {"zh": "zh-CN"}}},
+        "mirror": {"extends": "cosmosqa", "source": {"hub": "my/copy", "columns": {"id": None}}},
+        "mine": {
+            "extends": "farstail",
+            "source": {"format": "jsonl", "files": {"test": "a.jsonl"}, "languages": ["fa"]},
+        },
+        "african": {"extends": "afrixnli", "source": {"relabel": {"0": "neutral"}}},
+    }
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(tasks))
+    read, known = read_task_file(tmp_path / "mine.yaml"), catalogue()
+    xnli = known["xnli"].source
+    assert read["newer"].source == xnli.model_copy(update={"revision": "1" * 40, "codes": {"zh": "zh-CN"}})
+    mirror = read["mirror"].source
+    assert (mirror.hub, mirror.revision, mirror.fallback) == ("my/copy", "", None)
+    assert mirror.files == known["cosmosqa"].source.files and "id" not in mirror.columns
+    assert read["mine"].source.hub == "" and not read["mine"].source.relabel
+    african = read["african"].source
+    assert african.codes["sw"] == "swa" and african.relabel == {"0": "neutral", "1": "neutral", "2": "contradiction"}
 
 
 def test_merging_leaves_its_arguments_alone():
@@ -159,8 +182,9 @@ def test_task_files_are_found_next_to_the_study(tmp_path):
 def test_the_file_of_tasks_in_the_documentation_is_read(tmp_path):
     text = (DOCS / "tasks.md").read_text(encoding="utf-8")
     tasks = read_task_file(Path(write(tmp_path, re.search(r"```yaml\n(.*?)```", text, re.S).group(1))))
-    assert set(tasks) == {"mine", "emotions", "theirs", "xnli"}
+    assert set(tasks) == {"mine", "emotions", "theirs", "xnli", "newer"}
     assert tasks["xnli"].labels == catalogue()["xnli"].labels and tasks["xnli"].source != catalogue()["xnli"].source
+    assert tasks["newer"].source.hub == catalogue()["massive"].source.hub
 
 
 TASK_MISTAKES = """one:

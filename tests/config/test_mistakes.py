@@ -211,6 +211,19 @@ def test_an_encoder_without_a_head_for_a_task_is_a_mistake(tmp_path):
         assert missing_heads(model_type, FINE_TUNED) == []
 
 
+def test_what_is_known_of_a_published_encoder_is_checked_before_it_is_downloaded(tmp_path):
+    """There is no head for questions on EuroBERT, and E5's files have no masked-language-model head."""
+    changes = {"encoders": {"e": {"load": "EuroBERT/EuroBERT-210m"}}, "targets": {"pocket-qa": {"training": TRAINING}}}
+    [(place, message)] = mistakes_in(tmp_path, {"extends": "pocket", **changes})
+    assert place == "encoders.e" and "type qa" in message
+    changes = {
+        "encoders": {"e": {"load": "intfloat/multilingual-e5-base"}},
+        "arms": {"far": {"mlm": {"corpus": "pocket-text", "share": 0.2}}},
+    }
+    [(place, message)] = mistakes_in(tmp_path, {"extends": "pocket", **changes})
+    assert place == "encoders.e" and "masked language modelling" in message
+
+
 @pytest.mark.parametrize(("word", "quoted"), [("no", "'no'"), ("off", "'no'"), ("yes", "'yes'"), ("12", "'12'")])
 @pytest.mark.parametrize(
     ("text", "place"),

@@ -7,10 +7,11 @@ import pytest
 from xstilts.config.load import read_task_file
 from xstilts.data.check import splits
 from xstilts.data.examples import available, load_examples
-from xstilts.languages import all_languages
+from xstilts.languages import BENCHMARK_LANGUAGES, all_languages
 from xstilts.tasks.task import catalogue
 
 TASKS = {**catalogue(), **read_task_file(Path(__file__).parents[1] / "real_tasks.yaml")}
+SIB200 = ["ay", "gn", *(language.code for language in all_languages()[:BENCHMARK_LANGUAGES])]
 QUERIES = {"tatoeba", "bucc2018"}
 COUNTS = {
     "xnli": {split: dict.fromkeys(TASKS["xnli"].languages, n) for split, n in (("validation", 2490), ("test", 501))},
@@ -33,8 +34,9 @@ COUNTS = {
     "jnli": {"validation": {"ja": 2434}},
     "jcommonsenseqa": {"train": {"ja": 8939}, "validation": {"ja": 1119}},
     "jsquad": {"validation": {"ja": 2258}},
-    "sib200": {split: dict.fromkeys(TASKS["sib200"].languages, n)
+    "sib200": {split: dict.fromkeys(SIB200, n)
                for split, n in (("train", 701), ("validation", 99), ("test", 204))},
+    "masakhaner2": {"test": {"sn": 1773, "sw": 1883, "wo": 1312, "yo": 1964, "zu": 1670}},
     "ud": {"train": {"ta": 400, "te": 1051, "tr": 800, "vi": 1400}, "validation": {"en": 300},
            "test": {"en": 1000, "th": 400, "yo": 317, "ta": 120, "te": 146, "tr": 500, "ja": 250, "vi": 800,
                     "zh": 500}},

@@ -12,7 +12,7 @@ from support import invoke
 from xstilts.context import Context
 from xstilts.data import hub as hub_module
 from xstilts.data.check import check, texts_of
-from xstilts.data.examples import available, content_digest, load_examples
+from xstilts.data.examples import available, content_digest, has_fallback, load_examples
 from xstilts.data.prepare import accept, prepare, read_examples
 from xstilts.errors import XstiltsError
 from xstilts.tasks.task import Task, catalogue, from_xtreme_folder
@@ -188,12 +188,74 @@ def test_raw_text_can_come_from_hub_tasks_alone(hub):
 
 
 def test_plain_files_of_a_repository_are_read_from_its_local_copy(hub):
-    folder = hub / "azarijafari/FarsTail"
+    folder = hub / "azarijafari/FarsTail/data"
     folder.mkdir(parents=True)
     (folder / "Train-word.csv").write_text('premise\thypothesis\tlabel\n"a ""b"""\tc\te\nd\te\tn\n', encoding="utf-8")
     examples = table(catalogue()["farstail"], "train", "fa", hub)
     assert examples["text_a"].to_pylist() == ['a "b"', "d"]
     assert examples["label"].to_pylist() == ["entailment", "neutral"]
+
+
+def write_configs(folder, files):
+    """A card that names the data file of each configuration and split, and these files."""
+    lines, configs = ["---", "configs:"], {}
+    for (config, split, name), content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content, encoding="utf-8")
+        configs.setdefault(config, []).extend([f"  - split: {split}", f"    path: {name}"])
+    for config, splits in configs.items():
+        lines += [f"- config_name: {config}", "  data_files:", *splits]
+    (folder / "README.md").write_text("\n".join([*lines, "---", ""]))
+
+
+def test_json_lines_and_tables_of_the_hub_are_read_by_configuration(hub):
+    """Belebele's layout, whose languages have questions in another order, and those of SIB-200 and AfriXNLI."""
+    rows = [
+        {"link": "a", "question_number": n, "flores_passage": "Rain.", "question": f"{n}?", "correct_answer_num": "3",
+         **{f"mc_answer{i}": f"answer {i}" for i in range(1, 5)}} for n in (1, 2)
+    ]  # fmt: skip
+    texts = ["".join(json.dumps(row) + "\n" for row in some) for some in (rows, rows[::-1])]
+    names = [(code, "test", f"data/{code}.jsonl") for code in ("eng_Latn", "swh_Latn")]
+    write_configs(hub / "facebook/belebele", dict(zip(names, texts, strict=True)))
+    english, swahili = (table(catalogue()["belebele"], "test", code, hub) for code in ("en", "sw"))
+    assert english["id"].to_pylist() == swahili["id"].to_pylist()[::-1]
+    assert english["label"].to_pylist() == [2, 2] and len(set(english["cluster_id"].to_pylist())) == 1
+    sib = {("zho_Hans", "train", "data/zho_Hans/train.tsv"): "index_id\tcategory\ttext\n7\tscience/technology\t雨\n"}
+    write_configs(hub / "Davlan/sib200", sib)
+    assert table(catalogue()["sib200"], "train", "zh", hub)["label"].to_pylist() == ["science/technology"]
+    nli = {("swa", "test", "data/swa/test.tsv"): "premise\thypothesis\tlabel\na\tb\t2\na\tc\t0\n"}
+    write_configs(hub / "masakhane/afrixnli", nli)
+    assert table(catalogue()["afrixnli"], "test", "sw", hub)["label"].to_pylist() == ["contradiction", "entailment"]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_treebank_has_its_own_names_of_splits_and_class_numbers(hub, named):
+    words = "NOUN PUNCT ADP NUM SYM SCONJ ADJ PART DET CCONJ PROPN PRON X _ ADV INTJ VERB AUX"
+    classes = words.split()
+    features = {"upos": class_names("upos", classes, inner=True)} if named else {"upos": numbers()}
+    folder = hub / "commul/universal_dependencies"
+    write_split(folder, "en_ewt", "dev", {"tokens": [["Rain", "can't", "fall"]], "upos": [[0, 13, 16]]}, features)
+    write_card(folder, {"en_ewt": ["dev"]})
+    examples = table(catalogue()["udpos"], "validation", "en", hub)
+    assert examples["tokens"].to_pylist() == [["Rain", "fall"]] and examples["tags"].to_pylist() == [["NOUN", "VERB"]]
+
+
+def numbers():
+    return {"feature": {"dtype": "int64", "_type": "Value"}, "_type": "List"}
+
+
+def test_the_authors_files_take_the_place_of_a_repository(hub, tmp_path):
+    """Without them the repository is asked for; with them neither the network nor a commit is needed."""
+    indonli = catalogue()["indonli"]
+    refused("network", indonli, "train", "id", hub)
+    assert not content_digest(indonli, "train", "id", hub, {}) and not has_fallback(indonli, hub)
+    (hub / "indonli").mkdir()
+    for name, label in (("train", "e"), ("val", "n"), ("test_lay", "c")):
+        row = json.dumps({"premise": "hujan", "hypothesis": "basah", "label": label})
+        (hub / f"indonli/{name}.jsonl").write_text(row + "\n")
+    labels = [table(indonli, split, "id", hub)["label"].to_pylist() for split in ("train", "validation", "test")]
+    assert labels == [["entailment"], ["neutral"], ["contradiction"]]
+    assert content_digest(indonli, "train", "id", hub, {}) and has_fallback(indonli, hub)
 
 
 def test_the_error_for_licensed_data_says_where_to_get_them():

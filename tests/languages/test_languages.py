@@ -8,7 +8,9 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+import yaml
 
+from support import ROOT
 from xstilts.errors import XstiltsError
 from xstilts.languages import (
     MEASURES,
@@ -33,6 +35,7 @@ UDPOS = ["af", "ar", "bg", "de", "el", "es", "et", "eu", "fa", "fi", "fr", "he",
          "ko", "mr", "nl", "pt", "ru", "ta", "te", "th", "tl", "tr", "ur", "vi", "yo", "zh"]
 # fmt: on
 PANX = [*UDPOS, "bn", "jv", "ka", "ml", "ms", "my", "sw"]
+CODES = {name: text.split() for name, text in yaml.safe_load((ROOT / "tests/language_codes.yaml").read_text()).items()}
 FIFTY = [one.code for one in all_languages()[:50]]
 
 
@@ -84,6 +87,25 @@ def test_every_spelling_of_swahili(query):
 )
 def test_codes_of_other_standards(query, code):
     assert language(query).code == code
+
+
+@pytest.mark.parametrize(
+    ("name", "codes", "languages"),
+    [
+        ("flores200", 205, 197), ("nllb200", 202, 196), ("belebele", 122, 115), ("panx", 40, 40), ("tatoeba", 36, 36),
+        ("udpos", 33, 33), ("masakhaner2", 20, 20), ("americasnli", 10, 10), ("massive", 51, 50),
+        ("universal_dependencies", 198, 198),
+    ],
+)  # fmt: skip
+def test_codes_of_public_data_sets(name, codes, languages):
+    assert len(CODES[name]) == codes and len({language(code).code for code in CODES[name]}) == languages
+
+
+@pytest.mark.parametrize("code", CODES["private"])
+def test_private_codes_name_no_language(code):
+    with pytest.raises(XstiltsError) as caught:
+        language(code)
+    assert caught.value.kind == "unknown-name"
 
 
 def test_a_script_in_the_tag_replaces_the_usual_one():

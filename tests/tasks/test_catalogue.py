@@ -2,6 +2,7 @@
 
 import json
 import re
+from fnmatch import fnmatch
 from importlib.resources import files
 
 import huggingface_hub
@@ -11,21 +12,37 @@ import pytest
 import yaml
 
 from made_runs import make_run, sealed
-from support import invoke
+from support import ROOT, invoke
 from xstilts.config.load import load_study
+from xstilts.costs.devices import package_table
+from xstilts.data.files import fill
 from xstilts.errors import XstiltsError
 from xstilts.evaluation.scoring import check
 from xstilts.evaluation.write_submission import submit
+from xstilts.languages import language
 from xstilts.study import freeze as freezing
 from xstilts.study.freeze import freeze
 from xstilts.study.plan import build_plan
+from xstilts.tasks.data_source import FileSource, HubSource, parts
 from xstilts.tasks.task import catalogue as known_tasks
 from xstilts.tasks.task import from_xtreme_folder
 from xstilts.tasks.task_types import SCORED
 from xstilts.tasks.xtreme import TARGETS
 
 INTERMEDIATE = ["anli_plus", "mnli", "qqp", "squad_v1", "squad_v2", "hellaswag", "ccg", "cosmosqa", "commonsenseqa"]
-ELSEWHERE = ["ocnli", "indonli", "farstail", "jnli", "jcommonsenseqa", "jsquad", "xcopa", "sib200"]
+ELSEWHERE = [
+    "ocnli",
+    "indonli",
+    "farstail",
+    "jnli",
+    "jcommonsenseqa",
+    "jsquad",
+    "xcopa",
+    "sib200",
+    "belebele",
+    "massive",
+]
+ELSEWHERE += ["americasnli", "uner", "afrixnli", "masakhaner2", "masakhapos", "masakhanews", "afrisenti"]
 
 
 def test_the_catalogue_has_every_task_of_the_paper_and_the_benchmark_with_its_languages():
@@ -40,8 +57,9 @@ def test_the_catalogue_has_every_task_of_the_paper_and_the_benchmark_with_its_la
 
 def test_every_entry_is_short_and_has_a_source_and_a_licence():
     for file in files("xstilts.tasks").joinpath("catalog").iterdir():
-        for entry in re.split(r"\n(?=\w)", file.read_text(encoding="utf-8")):
-            assert sum(not line.startswith("#") for line in entry.strip().split("\n")) <= 12, entry[:60]
+        for entry in re.split(r"\n(?=[\w.])", "\n" + file.read_text(encoding="utf-8")):
+            lines = [line for line in entry.strip().split("\n") if not line.startswith("#")]
+            assert len(lines) <= 12 or entry.startswith("."), entry[:60]  # a list that entries share
     for name, task in known_tasks().items():
         if not name.startswith("pocket"):
             assert (task.licence and task.citation and task.title and task.family) or task.type == "retrieval", name
@@ -52,12 +70,66 @@ def test_every_entry_is_short_and_has_a_source_and_a_licence():
             assert set(task.metrics) <= set(SCORED[task.type].METRICS)
 
 
+LAYOUTS = yaml.safe_load((ROOT / "tests/tasks/hub_layouts.yaml").read_text())
+CODES = yaml.safe_load((ROOT / "tests/language_codes.yaml").read_text())
+
+
+def test_every_entry_that_is_downloaded_has_a_known_layout():
+    read = {name for name, task in known_tasks().items() if isinstance(task.source, HubSource | FileSource)}
+    assert read == set(LAYOUTS)
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_an_entry_agrees_with_the_layout_of_its_data(name):
+    """Configurations, splits, paths, columns, label words and commit are among those that public files show."""
+    task, layout = known_tasks()[name], LAYOUTS[name]
+    sources = [source for source in (task.source, getattr(task.source, "fallback", None)) if source]
+    assert task.source.revision == layout.get("commit", "")
+    for source in sources:
+        columns = {str(part).split(".")[0] for column in source.columns.values() for part in parts(column)}
+        assert "columns" not in layout or columns <= {*layout["columns"]}
+        for label in layout.get("labels", ()):
+            if label not in source.unlabelled:
+                word = source.relabel.get(label, label)
+                assert word in (task.labels or ("0", "1", "2", "3")), (label, word)
+        for split, pattern in source.files.items() if isinstance(source, FileSource) or source.files else ():
+            for code in task.languages:
+                path = fill(source, pattern, code, split)
+                assert any(fnmatch(path, form) for forms in layout["files"] for form in braces(forms)), path
+    if "configs" not in layout:
+        return
+    names, form = CODES.get(layout["configs"], layout["configs"]).split() or [""], layout.get("pattern", "{}")
+    configs = {fill(task.source, task.source.config, code, "train") for code in task.languages}
+    assert layout["configs"] == "{treebank}" or configs <= {form.format(name) for name in names}
+    wanted = task.source.splits or {split: split for split in task.source.named_splits}
+    assert {one for split in wanted.values() for one in parts(split)} <= {*layout["splits"]}
+
+
+def braces(form):
+    """The patterns that `{a,b}` in a pattern stands for."""
+    before, brace, rest = form.partition("{")
+    words, _, after = rest.partition("}")
+    return [f"{before}{word}{after}" for word in words.split(",")] if brace else [form]
+
+
+def test_every_entry_that_is_downloaded_has_a_size():
+    counted = package_table("sizes")["tasks"]
+    for name in LAYOUTS:
+        assert counted[name]["examples"].keys() <= {*known_tasks()[name].source.named_splits}, name
+
+
+def test_sib200_has_every_language_of_flores():
+    assert len(known_tasks()["sib200"].languages) == len({language(code).code for code in CODES["flores200"].split()})
+
+
 def test_tasks_are_listed_and_shown(tmp_path):
     listed = invoke("tasks")
     assert all(re.search(rf"^{name} ", listed, re.M) for name in (*INTERMEDIATE, *TARGETS))
     shown = invoke("tasks", "show", "xnli")
     assert "facebook/xnli" in shown and "CC BY-NC 4.0" in shown and "b8dd5d7af51114dbda02c0e3f6133f332186418e" in shown
     assert json.loads(invoke("tasks", "show", "xnli", "--json"))["source"]["config"] == "{lang}"
+    for name, origin in (("indonli", "ir-nlp-csui/indonli"), ("masakhaner2", "masakhane-io/masakhane-ner")):
+        assert origin in invoke("tasks", "show", name)
     (tmp_path / "mine.yaml").write_text("mine: {extends: xnli, title: my own}\n")
     assert "my own" in invoke("tasks", "--tasks", tmp_path / "mine.yaml")
 

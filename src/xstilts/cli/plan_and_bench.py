@@ -45,7 +45,7 @@ def plan(
     from xstilts.costs.devices import rates
     from xstilts.costs.estimate import estimates
     from xstilts.engine import Store
-    from xstilts.study.data_access import access_warnings, data_access
+    from xstilts.study.data_access import data_access, data_warnings, model_download
     from xstilts.study.overview import bill, draw
     from xstilts.study.run import freeze_plan
 
@@ -70,12 +70,12 @@ def plan(
     facts |= {"steps_to_run": cost["to_run"]["steps"], "rates": {"device": speed.name, "ground": speed.ground}}
     facts |= {"steps_by_kind": dict(Counter(step.kind for step in planned.plan.steps.values()))}
     facts |= {"artificial": planned.frozen.artificial, "device_memory_warning": _memory_warning(cost, speed)}
-    facts["data"] = data_access(planned)
-    facts["warnings"] = [*facts["warnings"], *access_warnings(facts["data"])]
+    facts["data"], facts["weight_bytes"] = data_access(planned), model_download(planned)
+    facts["warnings"] = [*facts["warnings"], *data_warnings(planned, facts["data"])]
     if emit(facts, as_json):
         return
     _print_design(facts)
-    _print_data(facts["data"])
+    _print_data(facts["data"], facts["weight_bytes"])
     _print_cost(facts)
     for warning in filter(None, [facts["device_memory_warning"], *facts["warnings"]]):
         say(f"warning: {warning}")
@@ -99,12 +99,16 @@ def _print_design(facts: Row) -> None:
     print_table(("arm", "intermediate", "languages", "role"), rows, "Arms")
 
 
-def _print_data(rows: list[Row]) -> None:
+def _print_data(rows: list[Row], weights: int) -> None:
     cells: list[tuple[Any, ...]] = []
     for row in rows:
         here = ("no: see the warnings", "bold red") if row["missing"] else NONE if row["access"] == "open" else "yes"
-        cells.append((row["task"], row["licence"], row["access"], here))
-    print_table(("task", "licence", "access", "on this machine"), cells, "Data")
+        size = f"{short(row['download'])}B" if row["download"] else NONE
+        cells.append((row["task"], row["licence"], row["access"], size, here))
+    print_table(("task", "licence", "access", ">download", "on this machine"), cells, "Data")
+    text = sum(row["download"] for row in rows)
+    if text or weights:
+        say(f"from the hub, if not in its cache: about {short(text)}B of text and {short(weights)}B of weights")
 
 
 def _print_cost(facts: Row) -> None:

@@ -48,7 +48,7 @@ def study(
     from xstilts.cli.progress import Watcher
     from xstilts.engine import Store
     from xstilts.runs.run_files import LEFT_OUT, read_json
-    from xstilts.study.data_access import access_warnings, data_access
+    from xstilts.study.data_access import data_access, data_warnings
     from xstilts.study.executors import local_executor
     from xstilts.study.results import describe_left_out
     from xstilts.study.run import run_study
@@ -67,7 +67,7 @@ def study(
     out = out or Path("runs") / (planned.frozen.study.name + ("-quick" if quick else ""))
     if quick:
         say("smoke test (--quick): scores are meaningless")
-    for warning in [*planned.frozen.warnings, *access_warnings(data_access(planned))]:
+    for warning in [*planned.frozen.warnings, *data_warnings(planned, data_access(planned))]:
         say(f"warning: {warning}")
     if engine == "ray":
         executor = _on_ray(address, threads)

@@ -65,7 +65,11 @@ def show(
 def _facts(task: Any) -> Row:
     from xstilts.tasks.task import access_of
 
-    return dict(task.model_dump(mode="json")) | {"access": access_of(task)}
+    facts = dict(task.model_dump(mode="json")) | {"access": access_of(task)}
+    fallback = getattr(task.source, "fallback", None)
+    if origin := getattr(fallback or task.source, "origin", ""):
+        facts["source"] = facts["source"] | {"origin": origin}
+    return facts
 
 
 def _words(value: Any) -> str:

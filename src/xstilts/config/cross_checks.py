@@ -8,11 +8,12 @@ from xstilts.config.messages import Mistake, Place
 from xstilts.config.schema import Arm, Study, parse_contrast
 from xstilts.config.trainings import Encoder, Training
 from xstilts.errors import XstiltsError
+from xstilts.models.published import published
 from xstilts.tasks.task import Task
 from xstilts.tasks.task_types import FINE_TUNED, SCORED
 
 Tasks = Mapping[str, Task]
-WITH_ALL_HEADS = ("bert", "roberta", "xlm-roberta", "deberta-v2", "modernbert")
+WITH_ALL_HEADS = ("bert", "roberta", "xlm-roberta", "deberta-v2", "modernbert", "rembert")
 """Common model types with a head for every task type, so that most studies load without torch."""
 WITH_LORA = ("bert", "deberta-v2", "roberta", "xlm-roberta")
 """Common model types whose layers peft knows, so that most studies load without it."""
@@ -130,7 +131,10 @@ def _encoder_mistakes(place: Place, encoder: Encoder, study: Study, tasks: Tasks
         try:
             config = json.loads((Path(encoder.load) / "config.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):  # not a local folder
-            return
+            facts = published(encoder.load)
+            config = {"model_type": facts.model}
+            if mixed := [name for name, arm in study.arms.items() if arm.mlm and not facts.mlm]:
+                yield place, f"its files lack the head of masked language modelling, which arm '{mixed[0]}' trains"
     model_type = config.get("model_type", "") if isinstance(config, dict) else ""
     trainings = [*study.intermediate.values(), *(target.training for target in study.targets.values())]
     adapters = [training.lora for training in trainings if training]

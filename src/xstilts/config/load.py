@@ -10,6 +10,7 @@ from xstilts.config.cross_checks import cross_check
 from xstilts.config.messages import Mistake, Place, YamlFile, mistakes_of, parse, unknown
 from xstilts.config.schema import Study
 from xstilts.errors import XstiltsError, did_you_mean
+from xstilts.tasks.data_source import kind_of
 from xstilts.tasks.task import Task, catalogue, catalogue_entries, from_xtreme_folder
 from xstilts.tasks.task_types import SCORED
 
@@ -143,7 +144,7 @@ def _is_task_entry(entry: Any) -> bool:
 
 def merge(base: Settings, over: Settings, keep: bool = False) -> Settings:
     """`base` with the settings of `over` on top, mapping by mapping; a null removes a setting. The `source` of a task
-    is replaced as a whole, because what one kind of source has makes no sense in another.
+    is replaced by one of another kind (`merge_source`).
 
     keep: whether nulls stay, for a form whose nulls remove settings of the study later.
 
@@ -152,9 +153,25 @@ def merge(base: Settings, over: Settings, keep: bool = False) -> Settings:
     """
     result = dict(base)
     for key, value in over.items():
-        both = isinstance(value, dict) and isinstance(base.get(key), dict) and key != "source"
-        result[key] = merge(base[key], value, keep) if both else value
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged = merge_source if key == "source" else merge
+        result[key] = merged(base[key], value, keep) if both else value
     return {key: value for key, value in result.items() if keep or value is not None}
+
+
+def merge_source(base: Settings, over: Settings, keep: bool = False) -> Settings:
+    """A task's source with the settings of another on top. One that names its `format`, or is of another kind, replaces
+    it, because what one kind of source has makes no sense in another; another `hub` has neither its commits nor its
+    fallback.
+
+    >>> merge_source({"hub": "a/b", "revision": "1", "config": "{lang}"}, {"hub": "c/d"})
+    {'hub': 'c/d', 'config': '{lang}'}
+    """
+    if "format" in over or kind_of({**base, **over}) != kind_of(base):
+        return over
+    if "hub" in over:
+        base = {key: value for key, value in base.items() if key not in ("revision", "fallback")}
+    return merge(base, over, keep)
 
 
 def _without_removed(form: Settings, over: Settings) -> Settings:
@@ -214,6 +231,8 @@ def _read_tasks(entries: Any, above: Place = ()) -> tuple[dict[str, Task], list[
             base = catalogue_entries().get(str(extended), {})
             mistakes += [((*place, "extends"), what) for what in unknown(str(extended), catalogue(), "task")]
         settings = {**base, **{key: value for key, value in entry.items() if key != "extends"}, "name": name}
+        if isinstance(inherited := base.get("source"), dict) and isinstance(entry.get("source"), dict):
+            settings["source"] = merge_source(inherited, entry["source"])
         try:
             tasks[name] = task = Task.model_validate(settings)
         except ValidationError as error:

@@ -10,7 +10,10 @@ from xstilts.costs.devices import package_table
 from xstilts.costs.sizes import Size
 from xstilts.engine import Step
 from xstilts.models.hardware import MICRO_TOKENS, PACKED_FROM, PACKED_TOKENS, PACKED_TYPES, PREDICTED_TOKENS
+from xstilts.models.published import published
 from xstilts.tasks.mlm import HEADS
+
+XLMR_BASE = "FacebookAI/xlm-roberta-base"
 
 TORCH, CUDA_HOST, CUDA_DEVICE, KERNELS = 0.5e9, 1.5e9, 0.5e9, 0.5e9
 """Bytes of a process that has imported torch (measured), what CUDA takes of the host and of the device (assumed), and
@@ -72,9 +75,9 @@ def shape_of(load: str, translator: bool = False) -> Shape:
     file = Path(load) / "config.json"
     if file.is_file():
         return configured(json.loads(file.read_text(encoding="utf-8")))
-    published = package_table("encoders")
-    stand_in = published["facebook/nllb-200-distilled-600M" if translator else "FacebookAI/xlm-roberta-base"]
-    return Shape(**published.get(load, stand_in), known=load in published)
+    sizes, stand_in = package_table("encoders"), "facebook/nllb-200-distilled-600M" if translator else XLMR_BASE
+    name = load if load in sizes else stand_in
+    return Shape(model=published(name).model, **sizes[name], known=load in sizes)
 
 
 def configured(config: dict[str, Any], vocabulary: int = 0) -> Shape:

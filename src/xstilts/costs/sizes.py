@@ -16,6 +16,9 @@ from xstilts.errors import XstiltsError
 from xstilts.languages import language
 from xstilts.tasks.task import Task
 
+BYTES_PER_CHARACTER = {"Latn": 1, "Arab": 2, "Cyrl": 2, "Grek": 2, "Hebr": 2}
+"""In UTF-8, by script; 3 in others."""
+
 
 class Size(NamedTuple):
     """Examples, sequences, tokens (special tokens included, before truncation); assumed: above 0 if any of them is."""
@@ -69,6 +72,15 @@ def characters(table: pa.Table) -> tuple[float, float]:
         counts[name] = len(texts) + (pc.sum(pc.utf8_length(texts)).as_py() or 0)  # a space after each
     sequences = len(pc.list_flatten(table["choices"])) / max(1, len(table)) if "choices" in names else 1.0
     return counts.pop("choices", 0) + sequences * sum(counts.values()), sequences
+
+
+def text_bytes(task: Task, split: str, code: str) -> float:
+    """About how many bytes of UTF-8 the texts of a split have in a language; 0 if the catalogue does not count it."""
+    if split not in package_table("sizes")["tasks"].get(task.name, {}).get("examples", {}):
+        return 0.0
+    size = _from_catalogue(task.model_dump(mode="json"), {}, split, code)
+    script, per_token = language(code).script, package_table("sizes")["characters_per_token"]
+    return size.tokens * per_token.get(script, per_token["other"]) * BYTES_PER_CHARACTER.get(script, 3)
 
 
 def _from_catalogue(task: Mapping[str, Any], others: Mapping[str, Any], split: str, code: str) -> Size:

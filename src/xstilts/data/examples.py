@@ -11,7 +11,15 @@ from xstilts.data.build_examples import Examples
 from xstilts.data.record_formats import Files
 from xstilts.data.world.tables import world_table
 from xstilts.errors import XstiltsError, did_you_mean
-from xstilts.tasks.data_source import FileSource, HubSource, RestrictedSource, TextSource, UnionSource, WorldSource
+from xstilts.tasks.data_source import (
+    FileSource,
+    HubSource,
+    RestrictedSource,
+    Source,
+    TextSource,
+    UnionSource,
+    WorldSource,
+)
 from xstilts.tasks.task import Task
 from xstilts.tasks.task_types import SCHEMAS
 
@@ -31,8 +39,8 @@ def load_examples(task: Task, split: str, code: str, data: Path | None, tasks: T
     data: the folder below which file sources lie. tasks: those that a text or union source takes examples of. Raises
     XstiltsError if there are no data.
     """
-    source = task.source
     _check_split(task, split)
+    source = source_of(task, split, code, data)
     if isinstance(source, WorldSource):
         parameters = {"code_mixing": source.code_mixing, **source.parameters}
         return Examples(world_table(source.world, source.kind, split, code, source.rows[split], **parameters))
@@ -47,6 +55,19 @@ def load_examples(task: Task, split: str, code: str, data: Path | None, tasks: T
         return _text(task, source, code, data, tasks)
     what, hint = f"the data of task '{task.name}' are not public", "give the task a `source` of your own files"
     raise XstiltsError("missing-data", what, source.own, hint)
+
+
+def source_of(task: Task, split: str, code: str, data: Path | None) -> Source:
+    """The source of a split in a language: that of the task, or its fallback if the data folder has the file."""
+    fallback = task.source.fallback if isinstance(task.source, HubSource) else None
+    return fallback if fallback and data and files.present(fallback, split, code, data) else task.source
+
+
+def has_fallback(task: Task, data: Path | None) -> bool:
+    """Whether the data folder has the authors' files of all of a task's splits and languages, so that its repository is
+    not needed."""
+    parts = [(split, code) for split in task.source.named_splits for code in task.languages]
+    return bool(parts) and all(source_of(task, split, code, data) is not task.source for split, code in parts)
 
 
 def _check_split(task: Task, split: str) -> None:
@@ -158,7 +179,7 @@ def available(task: Task, split: str, codes: tuple[str, ...], data: Path | None,
 def content_digest(task: Task, split: str, code: str, data: Path | None, tasks: Tasks) -> str:
     """What identifies the examples besides the task's entry: a digest of the local files that they come from, or ""
     if the entry says it all."""
-    source, digest = task.source, hashlib.sha256()
+    source, digest = source_of(task, split, code, data), hashlib.sha256()
     _check_required(task, tasks)
     union = isinstance(source, UnionSource)
     if isinstance(source, WorldSource | RestrictedSource) or (data is None and not union):

@@ -1,4 +1,4 @@
-"""What is known of an encoder besides its weights: its licence, and the languages of its pretraining."""
+"""What is known of an encoder before its weights are at hand: type, licence, languages of its pretraining."""
 
 import csv
 from dataclasses import dataclass
@@ -12,11 +12,19 @@ import yaml
 
 @dataclass(frozen=True)
 class Published:
-    """name: the repository, or the folder's name; licence: "" if it is not stated; languages: codes, () if unknown."""
+    """name: the repository, or the folder's name; licence: "" if it is not stated; languages: codes of the pretraining,
+    () if unknown; model: type in `transformers`, "" if unknown, which decides what heads there are; mlm: whether its
+    files have the head of masked language modelling; weight_bytes: per weight, as stored; prefix: what texts begin with
+    in its training.
+    """
 
     name: str
     licence: str = ""
     languages: tuple[str, ...] = ()
+    model: str = ""
+    mlm: bool = True
+    weight_bytes: int = 4
+    prefix: str = ""
 
 
 def published(load: str) -> Published:
@@ -27,13 +35,11 @@ def published(load: str) -> Published:
     """
     folder, table = Path(load), _table()
     if not folder.is_dir():
-        facts = table.get(load, {})
-        return Published(load, facts.get("licence", ""), tuple(facts.get("languages", "").split()))
+        return table.get(load, Published(load))
     card = front_matter(folder / "README.md")
     base = card.get("base_model")
-    origin = table.get(base[0] if isinstance(base, list) and base else str(base), {})
-    licence = str(card.get("license") or origin.get("licence", ""))
-    return Published(folder.resolve().name, licence, tuple(origin.get("languages", "").split()))
+    origin = table.get(base[0] if isinstance(base, list) and base else str(base), Published(""))
+    return Published(folder.resolve().name, str(card.get("license") or origin.licence), origin.languages)
 
 
 @cache
@@ -60,5 +66,14 @@ def front_matter(card: Path) -> dict[str, Any]:
 
 
 @cache
-def _table() -> dict[str, dict[str, str]]:
-    return dict(yaml.safe_load(files("xstilts.models").joinpath("published.yaml").read_text(encoding="utf-8")))
+def _table() -> dict[str, Published]:
+    entries = yaml.safe_load(files("xstilts.models").joinpath("published.yaml").read_text(encoding="utf-8"))
+    table: dict[str, Published] = {}
+    for name, facts in entries.items():
+        if name[0] == ".":  # a list that entries share
+            continue
+        origin = table.get(facts.get("adapted_from", ""), Published(""))
+        languages = tuple(dict.fromkeys((*origin.languages, *facts.get("languages", "").split())))
+        described = {key: value for key, value in facts.items() if key not in ("adapted_from", "languages")}
+        table[name] = Published(name, languages=languages, **described)
+    return table

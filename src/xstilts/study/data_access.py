@@ -1,23 +1,33 @@
-"""Licence and access of the data that a study needs, and whether this machine has what they take: no host is asked."""
+"""Licence, access and size of the data that a study needs, and whether this machine has what they take: no host is
+asked."""
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from xstilts.costs.shapes import shape_of
+from xstilts.costs.sizes import text_bytes
 from xstilts.data import files, hub
-from xstilts.data.examples import required_tasks
+from xstilts.data.examples import required_tasks, source_of
+from xstilts.models.published import published
+from xstilts.study.freeze import on_hub
 from xstilts.study.steps import StudyPlan
-from xstilts.tasks.data_source import RestrictedSource, TextSource, WorldSource
+from xstilts.tasks.data_source import FileSource, HubSource, RestrictedSource, TextSource, WorldSource
 from xstilts.tasks.task import Task, access_of
+
+NON_COMMERCIAL = re.compile(r"\bNC\b|\bno[nt]-?\s?commercial", re.I)
+"""What a licence says that excludes commercial use."""
 
 
 def data_access(planned: StudyPlan) -> list[dict[str, Any]]:
     """The tasks that a study reads, in the order in which it needs them, as JSON objects of these keys.
 
-    `task`; `licence`, in the words of its entry; `access`: `open` (nothing is needed), `files` (of the user, below the
-    data folder) or `gated` (a token of the hub's); `satisfied`, whether those are on this machine; `missing`: what is
-    not there and how to get it, "" if nothing is missing.
+    `task`; `licence`, in the words of its entry; `non_commercial`, whether that excludes commercial use; `access`:
+    `open` (nothing is needed), `files` (of the user, below the data folder) or `gated` (a token of the hub's);
+    `download`: about how many bytes of text come from the hub, the local cache aside; `satisfied`, whether files and
+    token are on this machine; `missing`: what is not there and how to get it, "" if nothing is missing.
     """
     needed: dict[str, dict[tuple[str, str], None]] = {}
     for name, split, code, _ in planned.examples:
@@ -26,15 +36,58 @@ def data_access(planned: StudyPlan) -> list[dict[str, Any]]:
     rows = []
     for name, splits in needed.items():
         task = planned.frozen.tasks[name]
-        missing = _missing(task, list(splits), planned.frozen.data)
-        facts = {"task": name, "licence": _licence(task), "access": access_of(task)}
+        parts, data, licence = list(splits), planned.frozen.data, _licence(task)
+        missing = _missing(task, parts, data)
+        facts = {"task": name, "licence": licence, "non_commercial": bool(NON_COMMERCIAL.search(licence))}
+        facts |= {"access": access_of(task), "download": round(_download(task, parts, data))}
         rows.append(facts | {"satisfied": not missing, "missing": missing})
     return rows
 
 
-def access_warnings(rows: list[dict[str, Any]]) -> list[str]:
-    """What is missing on this machine, a sentence for each task of `data_access` that lacks something."""
-    return [f"task '{row['task']}' cannot be read here: {row['missing']}" for row in rows if row["missing"]]
+def data_warnings(planned: StudyPlan, rows: list[dict[str, Any]]) -> list[str]:
+    """What is missing on this machine, a sentence for each task of `data_access` that lacks something; which data and
+    models exclude commercial use; and encoders whose texts should begin with a prefix that retrieval does not add."""
+    warnings = [f"task '{row['task']}' cannot be read here: {row['missing']}" for row in rows if row["missing"]]
+    restricted = [f"{row['task']} ({row['licence']})" for row in rows if row["non_commercial"]]
+    licences = {load: published(load).licence for load in _models(planned)}
+    restricted += [f"{load} ({licence})" for load, licence in licences.items() if NON_COMMERCIAL.search(licence)]
+    if restricted:
+        excluded = "not for commercial use by their licences"
+        warnings.append(f"{excluded}: {', '.join(restricted)}; check before models trained on them go into production")
+    frozen = planned.frozen
+    if any(frozen.task_of(target).type == "retrieval" for target in frozen.study.targets):
+        for name, encoder in frozen.study.encoders.items():
+            if prefix := published(encoder.load).prefix if encoder.load else "":
+                expected = f"encoder '{name}' was trained on texts that begin with '{prefix}', which are not added here"
+                warnings.append(f"{expected}: its retrieval scores may be lower than published ones")
+    return warnings
+
+
+def model_download(planned: StudyPlan) -> int:
+    """About how many bytes of weights of encoders and translators come from the hub, the local cache aside; models of
+    unknown size do not count."""
+    shapes = {load: shape_of(load) for load in _models(planned) if on_hub(load)}
+    return sum(published(load).weight_bytes * shape.parameters for load, shape in shapes.items() if shape.known)
+
+
+def _models(planned: StudyPlan) -> list[str]:
+    """The repositories and folders of a study's encoders and translators."""
+    study = planned.frozen.study
+    entries: Iterable[Any] = (*study.encoders.values(), *study.translators.values())
+    return list(dict.fromkeys(entry.load for entry in entries if entry.load))
+
+
+def _download(task: Task, parts: list[tuple[str, str]], data: Path | None) -> float:
+    """Bytes of text that a task's splits and languages take from the hub. `datasets` fetches all splits of a
+    configuration, which may hold all languages."""
+    source = task.source
+    if not isinstance(source, HubSource | FileSource) or not source.hub or hub.mirror(source.hub, data):
+        return 0.0
+    remote = [(split, code) for split, code in parts if source_of(task, split, code, data) is source]
+    if remote and isinstance(source, HubSource) and not source.files:
+        codes = task.languages if source.starts else dict.fromkeys(code for _, code in remote)
+        remote = [(split, code) for split in source.named_splits for code in codes]
+    return sum(text_bytes(task, split, code) for split, code in remote)
 
 
 def _with_parts(planned: StudyPlan, name: str, split: str) -> Iterator[tuple[str, str]]:
@@ -61,7 +114,8 @@ def _missing(task: Task, parts: list[tuple[str, str]], data: Path | None) -> str
         absent = [f"{split} in {code}" for split, code in parts if not _has_files(source, split, code, data)]
         where = f"below {data}" if data else "without a data folder"
         what = f"no file of {', '.join(absent[:3])}{', …' * (len(absent) > 3)} {where}"
-        return f"{what}; give the folder that holds them with --data" if absent else ""
+        origin = f" (from {source.origin})" if isinstance(source, FileSource) and source.origin else ""
+        return f"{what}; give the folder that holds them{origin} with --data" if absent else ""
     if access_of(task) == "open" or hub.mirror(repository, data):
         return ""
     import huggingface_hub

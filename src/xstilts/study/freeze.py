@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from xstilts.config.schema import Arm, Study, parse_contrast
-from xstilts.data.examples import available, required_tasks
+from xstilts.data.examples import available, has_fallback, required_tasks
 from xstilts.data.hub import mirror, resolve
 from xstilts.errors import XstiltsError
 from xstilts.languages import distance_matrix, split_languages
@@ -229,9 +229,10 @@ def _pinned(study: Study, tasks: dict[str, Task], data: Path | None) -> tuple[St
 def _unpinned(study: Study, tasks: dict[str, Task], data: Path | None) -> list[tuple[str, str, Any]]:
     """Kind, name, and source or model, of each part whose revision can change: a branch or none, and no local copy."""
     parts: list[tuple[str, str, Any]] = []
-    for name, source in ((name, task.source) for name, task in tasks.items()):
+    for name, task in tasks.items():
+        source = task.source
         if isinstance(source, HubSource | FileSource) and source.hub and not mirror(source.hub, data):
-            parts.append(("task", name, source))
+            parts += [] if has_fallback(task, data) else [("task", name, source)]
     for kind, section in SECTIONS.items():
         models = getattr(study, section).items()
         parts += [(kind, name, entry) for name, entry in models if entry.load and on_hub(entry.load)]

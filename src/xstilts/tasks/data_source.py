@@ -88,7 +88,8 @@ class FileSource(MappedSource):
     named by the header, or numbers if there is none), `jsonl` and `json` (a record a line, or a list of them),
     `parquet`, `tagged` (token TAB tag, or columns separated by spaces), `conllu`, `squad`, `lines` (a text a line;
     `english` names the parallel English file, whose lines have another order if it is not `aligned`), `bitext` (id TAB
-    sentence; `gold` names the file of pairs), `blocks` (`block` lines per example, numbered from 0).
+    sentence; `gold` names the file of pairs), `blocks` (`block` lines per example, numbered from 0). `origin` says
+    where to get files that are not in a repository; neither plans nor steps record it.
     """
 
     format: Literal["table", "jsonl", "json", "parquet", "tagged", "conllu", "squad", "lines", "bitext", "blocks"]
@@ -101,6 +102,7 @@ class FileSource(MappedSource):
     quoted: bool | None = None
     hub: str = ""
     revision: str = ""
+    origin: Annotated[str, Field(exclude=True)] = ""
 
     @property
     def named_splits(self) -> tuple[str, ...]:
@@ -123,6 +125,7 @@ class HubSource(MappedSource):
     splits: the task's splits to one or several of the repository (without it train, validation and test keep their
     names); `files` instead names the data files of a split, if a revision holds files without configurations. starts:
     selects the rows whose column begins with a text (a pattern, as above), if one configuration holds all languages.
+    fallback: the authors' files, which take the repository's place if the data folder has them.
     """
 
     hub: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
@@ -131,10 +134,17 @@ class HubSource(MappedSource):
     splits: dict[str, str | list[str]] = {}
     files: dict[str, str] = {}
     starts: dict[str, str] = {}
+    fallback: FileSource | None = None
 
     @property
     def named_splits(self) -> tuple[str, ...]:
         return tuple(self.splits or self.files or ("train", "validation", "test"))
+
+    @model_validator(mode="after")
+    def _falls_back_on_local_files(self) -> "HubSource":
+        if self.fallback and self.fallback.hub:
+            raise ValueError("`fallback` names files below the data folder: it cannot have a `hub` of its own")
+        return self
 
 
 class UnionSource(DataSource):
@@ -167,7 +177,7 @@ class RestrictedSource(DataSource):
     own: str
 
 
-def _kind(source: Any) -> str:
+def kind_of(source: Any) -> str:
     """The kind of source that a mapping means, by the key that only that kind has."""
     if isinstance(source, BaseModel):
         return type(source).__name__
@@ -183,5 +193,5 @@ Source = Annotated[
     | Annotated[UnionSource, Tag("UnionSource")]
     | Annotated[TextSource, Tag("TextSource")]
     | Annotated[RestrictedSource, Tag("RestrictedSource")],
-    Discriminator(_kind),
+    Discriminator(kind_of),
 ]

@@ -70,19 +70,10 @@ class Task(Entry):
     @model_validator(mode="before")
     @classmethod
     def _canonical_languages(cls, entry: Any) -> Any:
-        """The entry with canonical codes of languages; its files are named by the codes that it has."""
-        given = entry.get("languages") if isinstance(entry, dict) else None
-        if not isinstance(given, list | tuple) or not all(isinstance(code, str) for code in given):
-            return entry
         try:
-            canonical = [language(code).code for code in given]
+            return canonical_languages(entry)
         except XstiltsError as error:
             raise ValueError(f"{error.what}; {error.hint}") from None
-        source = entry.get("source")
-        written = {code: alias for code, alias in zip(canonical, given, strict=True) if code != alias}
-        if written and isinstance(source, dict) and "{iso3}" not in str(source):
-            source = {**source, "codes": {**written, **source.get("codes", {})}}
-        return {**entry, "languages": canonical, "source": source}
 
     @model_validator(mode="after")
     def _fits_its_type(self) -> "Task":
@@ -101,6 +92,19 @@ class Task(Entry):
         if lacking := [name for name in self.breakdown if name not in getattr(self.source, "columns", ())]:
             raise ValueError(f"`breakdown` names '{lacking[0]}', which is not among the `columns` of the source")
         return self
+
+
+def canonical_languages(entry: Any) -> Any:
+    """A task's entry with canonical codes of languages; its files are named by the codes that it has. Raises
+    XstiltsError for an unknown language."""
+    given = entry.get("languages") if isinstance(entry, dict) else None
+    if not isinstance(given, list | tuple) or not all(isinstance(code, str) for code in given):
+        return entry
+    canonical, source = [language(code).code for code in given], entry.get("source")
+    written = {code: alias for code, alias in zip(canonical, given, strict=True) if code != alias}
+    if written and isinstance(source, dict) and "{iso3}" not in str(source):
+        source = {**source, "codes": {**written, **source.get("codes", {})}}
+    return {**entry, "languages": canonical, "source": source}
 
 
 def access_of(task: Task) -> Literal["open", "files", "gated"]:
@@ -164,10 +168,11 @@ def identity(record: Record) -> Record:
 
 @cache
 def catalogue_entries() -> dict[str, Record]:
-    """The entries of the tasks that come with the package, by name, as their YAML has them, with that name in them."""
+    """The entries of the tasks that come with the package, by name, as their YAML has them, with that name and
+    canonical codes in them. A key that begins with a dot is a list that several entries share."""
     catalog = sorted(files("xstilts.tasks").joinpath("catalog").iterdir(), key=lambda file: file.name)
     entries = [entry for file in catalog for entry in yaml.safe_load(file.read_text(encoding="utf-8")).items()]
-    return {name: {"name": name, **entry} for name, entry in entries}
+    return {name: canonical_languages({"name": name, **entry}) for name, entry in entries if name[0] != "."}
 
 
 @cache
