@@ -237,9 +237,13 @@ def _root(error: BaseException) -> BaseException:
     return error
 
 
-def _names(error: BaseException) -> set[str]:
-    """Names of the classes of the first cause: which HTTP library the hub's client uses depends on its version."""
-    return {part.__name__ for part in type(_root(error)).__mro__}
+def _names(error: BaseException | None) -> set[str]:
+    """Names of the classes of an error and its causes: which HTTP library the hub's client uses depends on its version."""
+    names: set[str] = set()
+    while error:
+        names |= {part.__name__ for part in type(error).__mro__}
+        error = error.__cause__
+    return names
 
 
 def in_words(error: Exception, kind: RepositoryKind, name: str) -> XstiltsError:
@@ -263,7 +267,7 @@ def in_words(error: Exception, kind: RepositoryKind, name: str) -> XstiltsError:
         hint = f"try again later, set HF_HUB_ETAG_TIMEOUT and HF_HUB_DOWNLOAD_TIMEOUT to more seconds, or {copy}"
     elif names & {"HFValidationError", "HfUriError"}:
         failure, why, hint = missing, "it is no name of a repository, OWNER/NAME", "check the name, or " + copy
-    elif isinstance(root, OSError) and root.errno:
+    elif isinstance(root, OSError) and root.errno and "TransportError" not in names:
         failure, why = missing, f"the cache in {constants.HF_HOME} cannot be used"
         hint = "set HF_HOME to a folder that can be written and has room"
     else:
