@@ -133,11 +133,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def info(self) -> None:
         facts = {"id": self.parts["name"], "sha": self.commit_id, "private": self.private, "gated": False, "tags": []}
-        entries = [self.entry(path) for path in self.files]
-        files = [{"rfilename": e["path"], "blobId": e["oid"], "lfs": e.get("lfs") and e["lfs"] | {"sha256": e["lfs"]["oid"]}}
-                 for e in entries]  # fmt: skip
-        if "blobs" not in self.query:
-            files = [{"rfilename": file["rfilename"]} for file in files]
+        files = []
+        for path, content in self.files.items():
+            (sha1, sha256), size = digests(content), len(content)
+            lfs = {"lfs": {"sha256": sha256, "size": size, "pointerSize": 130}} if path.endswith(LARGE) else {}
+            details = {"blobId": sha1, "size": size, **lfs} if "blobs" in self.query else {}
+            files.append({"rfilename": path, **details})
         self.json(facts | {"siblings": files})
 
     def entry(self, path: str) -> dict[str, Any]:

@@ -36,7 +36,8 @@ Kind = Literal[
 BAD_INPUT, MISSING, STEP_FAILED = 2, 3, 4
 _CODES = {
     **dict.fromkeys(
-        ("missing-file", "missing-data", "missing-model", "missing-package", "unfinished", "network", "no-access"), MISSING
+        ("missing-file", "missing-data", "missing-model", "missing-package", "unfinished", "network", "no-access"),
+        MISSING,
     ),
     **dict.fromkeys(("step-failed", "not-finite", "damaged", "store-full"), STEP_FAILED),
 }

@@ -38,7 +38,7 @@ FAULTS: dict[int, tuple[str, str]] = {
     401: ("the hub answers only accounts that it knows (401)", LOG_IN + "; check the name, too"),
     403: ("the account has no access (403)", LOG_IN),
     404: ("the hub has no such repository, revision or file (404)", "check name and revision at {page}"),
-    429: ("the hub limits the rate of requests (429)", "try again in {wait} seconds; with HF_TOKEN the limit is higher"),
+    429: ("the hub limits the rate of requests (429)", "try again in {wait} seconds, or with HF_TOKEN set"),
 }
 """Status of the hub's answer → what it means, and how to fix it."""
 
@@ -118,7 +118,7 @@ def _fetch(repository: Repository, file: str, again: bool = False) -> Path:
     kind, name, commit = _key(repository)
     # `transformers` is told to draw no bars, and with it the hub's client, but what downloads says so.
     draws = sys.stderr.isatty() and not constants.HF_HUB_DISABLE_PROGRESS_BARS
-    options = {"force_download": again, "tqdm_class": tqdm.tqdm if draws else None}
+    options: dict[str, Any] = {"force_download": again, "tqdm_class": tqdm.tqdm if draws else None}
     try:
         return Path(_patiently(lambda: hf_hub_download(name, file, repo_type=kind, revision=commit, **options)))
     except Exception as error:  # the client raises the errors of its HTTP library, too
@@ -208,7 +208,7 @@ def _patiently(call: Callable[[], Any]) -> Any:
         except Exception as error:  # the client raises the errors of its HTTP library, too
             status, text, wait = response_of(error)
             names = _names(error)
-            broken = "TransportError" in names and "ConnectError" not in names or "Consistency check" in text
+            broken = ("TransportError" in names and "ConnectError" not in names) or "Consistency check" in text
             again = broken or status in (408, 500, 502, 503, 504) or (status == 429 and wait <= LONGEST_WAIT)
             # A file that the client itself asked for several times, and a hub that is slow twice, are given up.
             if not again or isinstance(error, FileNotFoundError) or ("TimeoutException" in names and attempt > 1):
@@ -238,7 +238,7 @@ def _root(error: BaseException) -> BaseException:
 
 
 def _names(error: BaseException | None) -> set[str]:
-    """Names of the classes of an error and its causes: which HTTP library the hub's client uses depends on its version."""
+    """Names of the classes of an error and its causes: the HTTP library of the hub's client depends on its version."""
     names: set[str] = set()
     while error:
         names |= {part.__name__ for part in type(error).__mro__}
@@ -257,7 +257,7 @@ def in_words(error: Exception, kind: RepositoryKind, name: str) -> XstiltsError:
     failure: Kind = "network"
     if status in FAULTS:
         why, hint = (part.format(page=page, wait=wait) for part in FAULTS[status])
-        failure = {401: "no-access", 403: "no-access", 404: missing}.get(status, "network")  # type: ignore[assignment]
+        failure = {401: "no-access", 403: "no-access", 404: missing}.get(status, "network")
     elif status:
         why, hint = f"the hub failed ({status})", f"the fault is not on this machine: try again later, or {copy}"
     elif "OfflineModeIsEnabled" in names:

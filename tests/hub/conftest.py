@@ -31,7 +31,7 @@ configs:
 
 
 def parquet(rows: list[dict]) -> bytes:
-    """Premises, hypotheses and class numbers, with their names in the schema's metadata as the hub's files have them."""
+    """Premises, hypotheses and class numbers, with their names in the schema's metadata as in the hub's files."""
     features = {name: {"dtype": "string", "_type": "Value"} for name in ("premise", "hypothesis")}
     features["label"] = {"names": LABELS, "_type": "ClassLabel"}
     table = pa.Table.from_pylist(rows).replace_schema_metadata(

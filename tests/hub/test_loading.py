@@ -116,7 +116,8 @@ def test_only_the_files_that_a_model_needs_are_fetched(hub, repositories):
 @pytest.mark.parametrize(("effect", "failure"), [
     ({"drop": 0}, "network"), ({"stall": 5}, "network"), ({"status": 500}, "network"),
     ({"status": 429, "headers": {"Retry-After": "3600"}}, "network"),
-    ({"status": 401}, "no-access"), ({"status": 403}, "no-access"), ({"status": 404}, ("missing-data", "missing-model")),
+    ({"status": 401}, "no-access"), ({"status": 403}, "no-access"),
+    ({"status": 404}, ("missing-data", "missing-model")),
 ])  # fmt: skip
 def test_faults_of_a_hub_that_answers_nothing_else(hub, repositories, naps, kind, effect, failure):
     hub.fault("", **effect)
@@ -130,7 +131,8 @@ def test_faults_of_a_hub_that_answers_nothing_else(hub, repositories, naps, kind
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("effect", [
-    {"drop": 0}, {"drop": 5}, {"truncate": 5}, {"damage": True}, {"status": 500}, {"status": 403}, {"pause": 5, "drop": 5},
+    {"drop": 0}, {"drop": 5}, {"truncate": 5}, {"damage": True}, {"status": 500}, {"status": 403},
+    {"pause": 5, "drop": 5},
 ])  # fmt: skip
 def test_faults_of_the_files_themselves(hub, repositories, naps, kind, effect):
     """The list of files arrives, they do not; after the fault nothing is left of it."""
@@ -150,8 +152,9 @@ def test_a_single_fault_inside_a_file_is_made_good(hub, repositories, naps, kind
 
 
 @pytest.mark.parametrize(("kind", "path", "method"), [
-    ("parquet", "/api/datasets/", "GET"), ("parquet", "/resolve/.*README", "HEAD"), ("parquet", "/resolve/.*sw", "HEAD"),
-    ("parquet", "/lfs/", "GET"), ("files", "/resolve/", "GET"), ("model", "/api/models/", "GET"), ("model", "/lfs/", "GET"),
+    ("parquet", "/api/datasets/", "GET"), ("parquet", "/resolve/.*README", "HEAD"),
+    ("parquet", "/resolve/.*sw", "HEAD"), ("parquet", "/lfs/", "GET"), ("files", "/resolve/", "GET"),
+    ("model", "/api/models/", "GET"), ("model", "/lfs/", "GET"),
 ])  # fmt: skip
 def test_a_hub_that_limits_the_rate_is_given_the_time_that_it_asks_for(hub, repositories, naps, kind, path, method):
     hub.fault(path, method, times=2, status=429, headers={"Retry-After": "7"})
@@ -205,7 +208,7 @@ def test_a_pinned_repository_in_the_cache_needs_no_request(hub, repositories):
 def test_files_that_an_entry_names_are_read_without_a_network_after_a_download(hub, monkeypatch, name):
     entry = catalogue()[name]
     code = entry.languages[0]
-    split, pattern = next(iter(entry.source.files.items()))
+    split = next(iter(entry.source.files))
     columns = [part for column in entry.source.columns.values() for part in parts(column)] or ["context"]
     stream = pa.BufferOutputStream()
     pq.write_table(pa.table({column: ["0"] for column in columns}), stream)
@@ -319,10 +322,12 @@ def test_a_check_of_data_that_loses_the_network_stops(hub, repositories, naps, t
 
 def test_a_planned_study_keeps_the_commits_of_its_plan_without_a_network(hub, repositories, monkeypatch, tmp_path):
     recipe, run = {"recipe": {"learning_rate": 1e-5}}, tmp_path / "run"
-    study = {"name": "s", "question": "q", "replicates": 2, "languages": {"held_out": 0.5, "always_held_out": ["sw"], "minimum": 1},
+    target = {"training": {"task": "nli", "checkpoint": "last", **recipe}, "test": "validation"}
+    study = {"name": "s", "question": "q", "replicates": 2,
+             "languages": {"held_out": 0.5, "always_held_out": ["sw"], "minimum": 1},
              "encoders": {"e": {"load": "me/model"}}, "arms": {"none": {}}, "contrasts": [], "primary": ["nli"],
              "tasks": yaml.safe_load(entry_file(tmp_path).read_text()),
-             "targets": {"nli": {"training": {"task": "nli", "checkpoint": "last", **recipe}, "test": "validation"}}}  # fmt: skip
+             "targets": {"nli": target}}  # fmt: skip
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
 
     def plan():
