@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-LARGE = (".parquet", ".safetensors", ".model", ".gz")
+LARGE = (".parquet", ".safetensors", ".bin", ".model", ".gz")
 WRITE, READ, STRANGER = "hf_me_write", "hf_me_read", "hf_stranger_write"
 USERS = {WRITE: "me", READ: "me", STRANGER: "stranger"}  # by token; READ may not write
 _NAME, _REVISION, _PATH = r"/(?P<name>[\w.-]+/[\w.-]+)", "/(?P<revision>[^/]+)", "/(?P<path>.+)"
@@ -42,6 +42,7 @@ class Hub:
     def __init__(self) -> None:
         self.repositories: dict[tuple[str, str], dict[str, dict[str, bytes]]] = {}  # → commit, oldest first → files
         self.private: set[tuple[str, str]] = set()
+        self.gated: set[tuple[str, str]] = set()
         self.blobs: dict[str, bytes] = {}  # by SHA-256
         self.requests, self.faults, self.contacted, self.closing = [], [], set(), threading.Event()
         self.servers = [ThreadingHTTPServer(("127.0.0.1", 0), Handler) for _ in range(2)]
@@ -74,7 +75,8 @@ class Hub:
         """Make the next `times` requests fail whose path contains the regular expression.
 
         `status` is answered with `body` and `headers`; `drop=N` cuts the connection after N bytes of content, without
-        an answer for 0; `stall` waits so many seconds first; `truncate=N` and `damage=True` change the bytes of files.
+        an answer for 0; `stall` waits so many seconds first, `pause` before the connection is cut; `truncate=N` and
+        `damage=True` change the bytes of files.
         """
         self.faults.append({"path": path, "method": method, "times": times, **effect})
 
@@ -131,7 +133,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def info(self) -> None:
         facts = {"id": self.parts["name"], "sha": self.commit_id, "private": self.private, "gated": False, "tags": []}
-        self.json(facts | {"siblings": [{"rfilename": path} for path in self.files]})
+        files = []
+        for path, content in self.files.items():
+            (sha1, sha256), size = digests(content), len(content)
+            lfs = {"lfs": {"sha256": sha256, "size": size, "pointerSize": 130}} if path.endswith(LARGE) else {}
+            details = {"blobId": sha1, "size": size, **lfs} if "blobs" in self.query else {}
+            files.append({"rfilename": path, **details})
+        self.json(facts | {"siblings": files})
 
     def entry(self, path: str) -> dict[str, Any]:
         if path not in self.files:
@@ -158,6 +166,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def resolve(self) -> None:
         path, headers = self.parts["path"], {"X-Repo-Commit": self.commit_id}
+        if (self.parts["kind"] or "models", self.parts["name"]) in self.hub.gated and self.user != "me":
+            status = 403 if self.user else 401
+            return self.refuse(status, f"Access to {self.parts['name']} is restricted.", "GatedRepo", headers)
         if path not in self.files:
             return self.refuse(404, "Entry not found", "EntryNotFound", headers)
         (sha1, sha256), content = digests(self.files[path]), self.files[path]
@@ -245,6 +256,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, str(value))
         self.end_headers()
         self.wfile.write(b"" if self.command == "HEAD" else content[: self.effect.get("drop")])
+        self.hub.closing.wait(self.effect.get("pause", 0))
         if "drop" in self.effect:
             self.cut()
 
@@ -273,7 +285,10 @@ def hub(tmp_path, monkeypatch):
     for name, value in {**switches, **variables}.items():
         monkeypatch.setenv(name, value)
     # These modules read the environment when they were imported.
-    template, files = "/{repo_id}/resolve/{revision}/{filename}", {"HF_HOME": "", "HF_HUB_CACHE": "hub"}
+    template, files = (
+        "/{repo_id}/resolve/{revision}/{filename}",
+        {"HF_HOME": "", "HF_HUB_CACHE": "hub", "HF_ASSETS_CACHE": "assets"},
+    )
     for name, file in {**files, "HF_TOKEN_PATH": "token", "AGENT_HARNESSES_PATH": "agents"}.items():
         monkeypatch.setattr(constants, name, str(home / file))
     for module, name, value in (

@@ -23,7 +23,8 @@ Kind = Literal[
     "missing-model",
     "missing-package",
     "unfinished",  # results that will be there when a study has ended
-    "network",  # a hub or remote store that cannot be reached
+    "network",  # a hub or remote store that cannot be reached or fails
+    "no-access",  # a hub that wants a token, or one with more rights
     # a step failed, and the results of the others are kept
     "step-failed",
     "not-finite",  # weights, losses or outputs that are NaN or infinite
@@ -35,7 +36,8 @@ Kind = Literal[
 BAD_INPUT, MISSING, STEP_FAILED = 2, 3, 4
 _CODES = {
     **dict.fromkeys(
-        ("missing-file", "missing-data", "missing-model", "missing-package", "unfinished", "network"), MISSING
+        ("missing-file", "missing-data", "missing-model", "missing-package", "unfinished", "network", "no-access"),
+        MISSING,
     ),
     **dict.fromkeys(("step-failed", "not-finite", "damaged", "store-full"), STEP_FAILED),
 }

@@ -1,9 +1,10 @@
 """A model folder is pushed to a hub on this machine: what arrives, what stays, and every way in which it can fail."""
 
 import json
-import time
 
+import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from hub_server import READ, STRANGER, WRITE
 from support import invoke
@@ -15,7 +16,7 @@ MODEL = {
     "README.md": b"---\nlicense: mit\n---\n# Reviews\n",
     "config.json": b'{"model_type": "bert"}',
     "metrics.json": b'{"sw": 0.8}',
-    "model.safetensors": bytes(range(256)) * 40,
+    "model.safetensors": save({"weight": np.arange(2560, dtype=np.int32)}),
     "sentencepiece.bpe.model": b"\0pieces",
     "tokenizer.json": "{“✓”}".encode(),
     "xstilts.json": b"{}",
@@ -30,14 +31,6 @@ def model(tmp_path):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     return folder
-
-
-@pytest.fixture
-def naps(monkeypatch):
-    """The seconds that the program wants to sleep, which it does not."""
-    seconds = []
-    monkeypatch.setattr(time, "sleep", seconds.append)
-    return seconds
 
 
 def routes(hub):
@@ -136,7 +129,14 @@ def test_a_dry_run_contacts_nobody(hub, model, monkeypatch):
 def test_a_folder_without_a_model(hub, model, missing):
     for name in missing:
         (model / name).unlink()
-    assert refusal(model, "me/reviews", kind="bad-file").code == 2
+    assert refusal(model, "me/reviews", kind="missing-model").code == 3
+    assert not hub.requests
+
+
+@pytest.mark.parametrize("content", [b"", MODEL["model.safetensors"][:-1], b"version https://git-lfs.github.com"])
+def test_weights_that_nobody_could_load_are_not_pushed(hub, model, content):
+    (model / "model.safetensors").write_bytes(content)
+    refusal(model, "me/reviews", kind="bad-file")
     assert not hub.requests
 
 
@@ -163,22 +163,22 @@ def test_links_may_not_leave_the_folder(hub, model, tmp_path):
 
 def test_without_a_token(hub, model, monkeypatch):
     monkeypatch.delenv("HF_TOKEN")
-    error = refusal(model, "me/reviews", kind="network")
+    error = refusal(model, "me/reviews", kind="no-access")
     assert error.code == 3 and "hf auth login" in error.hint and "HF_TOKEN" in error.hint
     assert not hub.requests
 
 
-@pytest.mark.parametrize(("token", "repository", "says"), [
-    ("hf_unknown", "me/reviews", "hf auth login"),
-    (READ, "me/reviews", "/settings/tokens"),
-    (STRANGER, "me/reviews", "me/reviews"),
-    (STRANGER, "me/existing", "me/existing"),
-    ("hf_never\x0bshown", "me/reviews", "try again"),
+@pytest.mark.parametrize(("token", "repository", "says", "kind"), [
+    ("hf_unknown", "me/reviews", "hf auth login", "no-access"),
+    (READ, "me/reviews", "/settings/tokens", "no-access"),
+    (STRANGER, "me/reviews", "me/reviews", "no-access"),
+    (STRANGER, "me/existing", "me/existing", "no-access"),
+    ("hf_never\x0bshown", "me/reviews", "try again", "network"),
 ])  # fmt: skip
-def test_a_token_that_does_not_suffice(hub, model, monkeypatch, token, repository, says):
+def test_a_token_that_does_not_suffice(hub, model, monkeypatch, token, repository, says, kind):
     hub.add("me/existing", {})
     monkeypatch.setenv("HF_TOKEN", token)
-    error = refusal(model, repository, kind="network")
+    error = refusal(model, repository, kind=kind)
     assert error.code == 3 and says in error.hint and token not in str(error) and "never" not in str(error)
     assert not hub.blobs
 

@@ -150,7 +150,7 @@ def test_the_plan_warns_of_an_unpinned_revision_and_the_study_pins_it(tmp_path, 
     path = study(tmp_path, tasks={"xnli": {"extends": "xnli", "source": {"hub": "facebook/xnli", "config": "{lang}"}}})
     planned = freeze(load_study(path), None, "cpu")
     assert any("task 'xnli': revision not pinned" in warning for warning in planned.warnings)
-    monkeypatch.setattr(freezing, "resolve", lambda hub, ref: "a" * 40)
+    monkeypatch.setattr(freezing, "current_commit", lambda kind, hub, ref, planned: "a" * 40)
     pinned = freeze(load_study(path), None, "cpu", resolved=True)
     assert pinned.tasks["xnli"].source.revision == "a" * 40
     assert not any("not pinned" in warning for warning in pinned.warnings)
@@ -162,6 +162,7 @@ def test_models_without_a_revision_are_pinned_to_the_cached_commit_without_a_net
     """The cache has the hub's layout; the study's steps then name the commit."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_ASSETS_CACHE", str(tmp_path / "assets"))
     idle = dict.fromkeys(("near", "far", "diverse", "english-again", "in-language"))
     path = study(
         tmp_path,

@@ -42,20 +42,33 @@ CSV = Annotated[bool, typer.Option("--csv", help="Print comma-separated values."
 
 
 def planned_study(
-    name: str, data: Path | None, device: str, allow_few: bool, resolved: bool = False, ranks: int = 1, **changes: Any
-) -> Any:
-    """Plan a study by its name or file, with `changes` of its settings; raises XstiltsError."""
+    name: str, data: Path | None, device: str, allow_few: bool, run: Path | None = None, resolved: bool = False,
+    ranks: int = 1, **changes: Any,
+) -> Any:  # fmt: skip
+    """Plan a study by its name or file, with `changes` of its settings; raises XstiltsError.
+
+    resolved: asks the hub for commits that are not pinned; if it does not answer, those of the plan in the run folder
+    are taken.
+    """
     from xstilts.config.load import load_study
     from xstilts.models.hardware import device_class
-    from xstilts.study.freeze import freeze
+    from xstilts.runs.run_files import PLAN
+    from xstilts.study.freeze import freeze, planned_commits
     from xstilts.study.plan import build_plan
 
     if data is not None and not data.is_dir():
         what, why = f"there is no data folder {data}", "--data must name a folder"
         raise XstiltsError("missing-data", what, why, "check the path")
     folder = data.resolve() if data else None
-    frozen = freeze(load_study(name, **changes), folder, device_class(device), allow_few, resolved)
+    study = load_study(name, **changes)
+    planned = planned_commits((run or run_folder(study.name, changes.get("quick", False))) / PLAN) if resolved else {}
+    frozen = freeze(study, folder, device_class(device), allow_few, resolved, planned)
     return build_plan(frozen, ranks=ranks)
+
+
+def run_folder(study: str, quick: bool) -> Path:
+    """Where a study's run is, if no folder was named."""
+    return Path("runs") / f"{study}{'-quick' * quick}"
 
 
 def codes(text: str) -> list[str]:

@@ -54,7 +54,7 @@ def plan(
         raise XstiltsError("bad-argument", "output has one format", why, "give one of them")
     speed = rates("cuda" if device == "auto" and gpus else device_class(device))
     changes: Row = {"quick": quick, "replicates": replicates, "seed": seed, "data_source": source}
-    planned = options.planned_study(name, data, speed.kind, allow_few, resolved=run is not None, **changes)
+    planned = options.planned_study(name, data, speed.kind, allow_few, run, run is not None, **changes)
     for change in freeze_plan(planned, run) if run else ():
         say(change, console=Console(stderr=True))
     if as_dot or as_mermaid:

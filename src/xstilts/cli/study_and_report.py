@@ -63,8 +63,8 @@ def study(
         why = "a store that other machines use keeps all models"
         raise XstiltsError("bad-argument", "--discard-models is for a store on this machine", why, "leave it out")
     changes: Row = {"quick": quick, "replicates": replicates, "seed": seed, "data_source": source}
-    planned = options.planned_study(name, data, device, allow_few, resolved=True, ranks=ranks, **changes)
-    out = out or Path("runs") / (planned.frozen.study.name + ("-quick" if quick else ""))
+    planned = options.planned_study(name, data, device, allow_few, out, resolved=True, ranks=ranks, **changes)
+    out = out or options.run_folder(planned.frozen.study.name, quick)
     if quick:
         say("smoke test (--quick): scores are meaningless")
     for warning in [*planned.frozen.warnings, *data_warnings(planned, data_access(planned))]:

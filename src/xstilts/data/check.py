@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from xstilts.data.build_examples import RejectedRow
 from xstilts.data.examples import Tasks, available, load_examples
+from xstilts.data.hub import check_repository
 from xstilts.errors import XstiltsError
 from xstilts.tasks.task import Task
 from xstilts.tasks.task_types import READ
@@ -37,12 +38,16 @@ def check(
 
     sub_words: counts the sub-words of texts, for quantiles of sub-words per example, and sub-words per word between
     spaces and per character. against: the texts of another task in a language, to count the examples that share one.
+    Raises XstiltsError if the task is in a repository that cannot be had.
     """
+    check_repository(task.source, data)
     for code in codes:
         facts: dict[str, Any] = {"language": code, "split": split, "examples": 0}
         try:
             examples = load_examples(task, split, code, data, tasks)
         except XstiltsError as error:
+            if error.kind in ("network", "no-access"):  # the next language would fail after as long a wait
+                raise
             yield facts, [RejectedRow(error.what, 0, code, f"{error.why}; {error.hint}", "")]
             continue
         texts = _texts(examples.table, task)

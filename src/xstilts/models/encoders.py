@@ -13,13 +13,15 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
 from xstilts.context import Context
-from xstilts.errors import Kind, XstiltsError, did_you_mean
+from xstilts.errors import XstiltsError, did_you_mean
+from xstilts.models.hub_models import model_folder, no_model, weights_file
 from xstilts.tasks.task_types import TRAINED
 
 logging.getLogger("transformers").setLevel(logging.ERROR)
 transformers.utils.logging.disable_progress_bar()
 
 MASKED_LM = TRAINED["mlm"].AUTO_CLASS
+WITHOUT_WEIGHTS = ("AutoConfig", "AutoTokenizer")
 LOADING_ERRORS = (
     OSError, ValueError, RuntimeError, ImportError, KeyError, AssertionError, TypeError, ArithmeticError,
     AttributeError, PickleError, SafetensorError, StrictDataclassError,
@@ -30,15 +32,23 @@ _tokenizers: dict[str, Any] = {}
 
 
 def load_pretrained(auto_class: str, place: str | Path, **options: Any) -> Any:
-    """What the `transformers` auto class of that name loads from a folder or a hub repository.
+    """What the `transformers` auto class of that name loads from a folder, or from a hub repository at `revision`.
 
     Code that comes with the files never runs, and `.bin` weights are read by torch's weights-only loader. Raises
     XstiltsError if nothing can be loaded, of kind 'unsafe' if that would need such code.
     """
+    folder, revision, weights = Path(place), options.pop("revision", None), auto_class not in WITHOUT_WEIGHTS
+    if not folder.is_dir():
+        folder = model_folder(str(place), revision or "", weights)
     try:
-        return getattr(transformers, auto_class).from_pretrained(place, trust_remote_code=False, **options)
+        return getattr(transformers, auto_class).from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True, **options
+        )
     except LOADING_ERRORS as error:
-        raise cannot_load(place, error) from None
+        refusal = cannot_load(place, error)
+        if refusal.kind == "bad-file" and weights and not weights_file(path.name for path in folder.iterdir()):
+            refusal = no_model(str(place), "model.safetensors")
+        raise refusal from None
 
 
 def cannot_load(place: str | Path, error: Exception) -> XstiltsError:
@@ -48,9 +58,8 @@ def cannot_load(place: str | Path, error: Exception) -> XstiltsError:
         hint = "use a model that `transformers` supports without `trust_remote_code`"
         return XstiltsError("unsafe", f"'{place}' needs Python code of its own", why, hint)
     reason = str(error).strip().partition("\n")[0] or type(error).__name__
-    kind: Kind = "network" if "connect" in reason else "bad-file" if Path(place).is_dir() else "missing-model"
     hint = "give a folder in the format of `save_pretrained` or the name of a hub repository"
-    return XstiltsError(kind, f"cannot load '{place}'", reason, hint)
+    return XstiltsError("bad-file", f"cannot load '{place}'", reason, hint)
 
 
 def load_tokenizer(encoder: str | Path, revision: str | None = None) -> Any:

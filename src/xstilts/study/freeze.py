@@ -5,7 +5,8 @@ Data sets, encoders and translators of the hub without a fixed revision get the 
 frozen, so that every fingerprint contains a commit.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import Any
 
 from xstilts.config.schema import Arm, Study, parse_contrast
 from xstilts.data.examples import available, has_fallback, required_tasks
-from xstilts.data.hub import mirror, resolve
+from xstilts.data.hub import mirror
 from xstilts.errors import XstiltsError
+from xstilts.hub_access import current_commit
 from xstilts.languages import distance_matrix, split_languages
 from xstilts.languages.split import Split
 from xstilts.models.hardware import choose_precision
@@ -68,16 +70,20 @@ class Frozen:
         return {**facts, "hash": plan_hash(facts)}
 
 
-def freeze(study: Study, data: Path | None, device: str, allow_few: bool = False, resolved: bool = False) -> Frozen:
+def freeze(
+    study: Study, data: Path | None, device: str, allow_few: bool = False, resolved: bool = False,
+    planned: Mapping[tuple[str, str], str] = {},
+) -> Frozen:  # fmt: skip
     """Split languages, draw each arm's sources for each replicate and resolve the precision.
 
-    resolved: asks the hub for the commit of every data set, encoder and translator that has no pinned revision. Raises
+    resolved: asks the hub for the commit of every data set, encoder and translator that has no pinned revision.
+    planned: those of an earlier plan, which are taken if the hub does not answer. Raises
     XstiltsError if a target has fewer held-out languages than the study's minimum (unless `allow_few`, or unless it has
     none and no contrast judges it), or a pool is too small for an arm.
     """
     tasks = _tasks(study)
     if resolved:
-        study, tasks = _pinned(study, tasks, data)
+        study, tasks = _pinned(study, tasks, data, planned)
     anchor, settings = study.languages.anchor, study.languages
     task_of = {target: tasks[entry.task] for target, entry in study.targets.items()}
     codes = settings.candidates or dict.fromkeys(code for task in task_of.values() for code in task.languages)
@@ -204,26 +210,33 @@ def _tasks(study: Study) -> dict[str, Task]:
     return tasks
 
 
-def _pinned(study: Study, tasks: dict[str, Task], data: Path | None) -> tuple[Study, dict[str, Task]]:
+def _pinned(
+    study: Study, tasks: dict[str, Task], data: Path | None, planned: Mapping[tuple[str, str], str]
+) -> tuple[Study, dict[str, Task]]:
     """The study and its tasks with a commit in place of every revision that can change."""
     models = {section: dict(getattr(study, section)) for section in SECTIONS.values()}
     tasks = dict(tasks)
     for kind, name, entry in _unpinned(study, tasks, data):
+        known = planned.get((kind, name), "")
         if kind == "task":
-            source = entry.model_copy(update={"revision": resolve(entry.hub, entry.revision)})
-            tasks[name] = tasks[name].model_copy(update={"source": source})
+            update = {"revision": current_commit("dataset", entry.hub, entry.revision, known)}
+            tasks[name] = tasks[name].model_copy(update={"source": entry.model_copy(update=update)})
         else:
-            import huggingface_hub
-
-            try:  # without a network the hub's client finds the files in its cache, which are loaded then
-                config = huggingface_hub.hf_hub_download(entry.load, "config.json", revision=entry.revision or None)
-            except (OSError, ValueError, huggingface_hub.errors.HfHubHTTPError) as error:
-                why = f"its revision is not pinned, and the hub cannot be asked: {' '.join(str(error).split())[:300]}"
-                hint = "connect to the network once, or give the folder of the model"
-                raise XstiltsError("network", f"cannot load the model '{entry.load}'", why, hint) from None
-            commit = Path(config).parent.name  # the cache has a folder for each commit
-            models[SECTIONS[kind]][name] = entry.model_copy(update={"revision": commit})
+            update = {"revision": current_commit("model", entry.load, entry.revision, known)}
+            models[SECTIONS[kind]][name] = entry.model_copy(update=update)
     return study.model_copy(update=models), tasks
+
+
+def planned_commits(plan: Path) -> dict[tuple[str, str], str]:
+    """The commits in a plan that was written earlier, by kind of part and name; {} if there is no such plan."""
+    try:
+        facts = json.loads(plan.read_bytes())
+        commits = {("task", name): str(commit) for name, commit in facts["revisions"].items()}
+        for kind, section in SECTIONS.items():
+            commits |= {(kind, name): str(entry["revision"]) for name, entry in facts["study"][section].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    return commits
 
 
 def _unpinned(study: Study, tasks: dict[str, Task], data: Path | None) -> list[tuple[str, str, Any]]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from xstilts.errors import XstiltsError
+from xstilts.errors import Kind, XstiltsError
+from xstilts.hub_access import ATTEMPTS, LONGEST_WAIT, response_of
 
 CONFIGURATION_FILES = (
     "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
@@ -18,8 +19,8 @@ MODEL_FILES = (
     *CONFIGURATION_FILES, "*.safetensors", "model.safetensors.index.json", "README.md", "xstilts.json", "metrics*.json",
 )  # fmt: skip
 """The only files that are pushed: no pickles, and nothing of the folder `run`, which holds the training data."""
-TIMEOUT, ATTEMPTS, LONGEST_WAIT = 120.0, 4, 600
-"""Seconds to wait for a byte from the hub; attempts if it limits the rate of requests, and seconds between two."""
+TIMEOUT = 120.0
+"""Seconds to wait for a byte from the hub."""
 LOG_IN = "log in with `hf auth login`, or set HF_TOKEN to a token with write access: {site}/settings/tokens"
 FAILURES = {
     0: ("the connection to {site} failed", "check the network, HF_ENDPOINT and HF_HUB_OFFLINE, and try again"),
@@ -51,8 +52,9 @@ def push(
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
-    >>> for name in ("config.json", "model.safetensors", "pytorch_model.bin"):
-    ...     (folder / name).touch()
+    >>> weights = b"\\x02" + bytes(7) + b"{}"  # a file of no tensors
+    >>> for name, content in {"config.json": b"{}", "model.safetensors": weights, "pytorch_model.bin": b""}.items():
+    ...     written = (folder / name).write_bytes(content)
     >>> push(folder, "me/reviews", dry_run=True)
     Push(files=('config.json', 'model.safetensors'), left_out=('pytorch_model.bin',), url='')
     """
@@ -83,8 +85,23 @@ def model_files(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
             raise XstiltsError("unsafe", f"{path} lies outside the folder", why, hint)
     if "config.json" not in files or not any(name.endswith(".safetensors") for name in files):
         why = "config.json or *.safetensors is missing, and pickles such as *.bin are never pushed"
-        raise XstiltsError("bad-file", f"there is no model in {folder}", why, "write one with `save_pretrained`")
+        raise XstiltsError("missing-model", f"there is no model in {folder}", why, "write one with `save_pretrained`")
+    for name in files:
+        if name.endswith(".safetensors"):
+            _check_weights(folder / name)
     return tuple(files), tuple(left_out)
+
+
+def _check_weights(file: Path) -> None:
+    """Raise XstiltsError if a file of weights is empty, cut off or of another format."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, "np"):
+            pass
+    except (SafetensorError, OSError) as error:
+        why, hint = f"{file.stat().st_size:,} bytes: {error}", "save the model again with `save_pretrained`"
+        raise XstiltsError("bad-file", f"{file} does not hold weights", why, hint) from None
 
 
 def _commit(folder: Path, files: Sequence[str], name: str, private: bool, message: str, attempt: int = 1) -> str:
@@ -98,7 +115,7 @@ def _commit(folder: Path, files: Sequence[str], name: str, private: bool, messag
     try:
         api.token = token = get_token() or ""
         if not token:
-            raise XstiltsError("network", what, "no token is set", LOG_IN.format(site=api.endpoint))
+            raise XstiltsError("no-access", what, "no token is set", LOG_IN.format(site=api.endpoint))
         try:
             public = not api.model_info(name).private
         except RepositoryNotFoundError as error:
@@ -113,7 +130,7 @@ def _commit(folder: Path, files: Sequence[str], name: str, private: bool, messag
     except XstiltsError:
         raise
     except Exception as error:  # the client raises the errors of its HTTP library and of its upload library
-        status, answer, wait = _response(error)
+        status, answer, wait = response_of(error)
     finally:
         session.timeout = usual_timeout
     if status == 429 and attempt < ATTEMPTS and wait <= LONGEST_WAIT:
@@ -122,16 +139,5 @@ def _commit(folder: Path, files: Sequence[str], name: str, private: bool, messag
     why, hint = FAILURES.get(status, ("the hub failed", "fix what it names, or try again later"))
     answer = " ".join(answer.partition("Bearer")[0].replace(token or "Bearer", "…").split())  # it may quote the token
     values = {"site": api.endpoint, "name": name, "wait": wait}
-    raise XstiltsError("network", what, f"{why.format(**values)}: {answer[:300]}", hint.format(**values))
-
-
-def _response(error: BaseException) -> tuple[int, str, int]:
-    """The status and text of the response behind an error, 0 without one, and the seconds to wait after it."""
-    from huggingface_hub.utils import HfHubHTTPError
-
-    while error.__cause__ and not isinstance(error, HfHubHTTPError):
-        error = error.__cause__
-    if not isinstance(error, HfHubHTTPError):
-        return 0, f"{type(error).__name__}: {error}", 0
-    wait, status = error.response.headers.get("Retry-After", ""), error.response.status_code
-    return status, f"{status} {error.server_message or ''}", int(wait) if wait.isdecimal() else 10
+    kind: Kind = "no-access" if status in (401, 403) else "network"
+    raise XstiltsError(kind, what, f"{why.format(**values)}: {answer[:300]}", hint.format(**values))
