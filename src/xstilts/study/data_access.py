@@ -78,15 +78,13 @@ def _models(planned: StudyPlan) -> list[str]:
 
 
 def _download(task: Task, parts: list[tuple[str, str]], data: Path | None) -> float:
-    """Bytes of text that a task's splits and languages take from the hub. `datasets` fetches all splits of a
-    configuration, which may hold all languages."""
+    """Bytes of text that a task's splits and languages take from the hub, whose files may hold all languages."""
     source = task.source
     if not isinstance(source, HubSource | FileSource) or not source.hub or hub.mirror(source.hub, data):
         return 0.0
     remote = [(split, code) for split, code in parts if source_of(task, split, code, data) is source]
-    if remote and isinstance(source, HubSource) and not source.files:
-        codes = task.languages if source.starts else dict.fromkeys(code for _, code in remote)
-        remote = [(split, code) for split in source.named_splits for code in codes]
+    if isinstance(source, HubSource) and source.starts:
+        remote = [(split, code) for split in dict.fromkeys(split for split, _ in remote) for code in task.languages]
     return sum(text_bytes(task, split, code) for split, code in remote)
 
 
