@@ -76,9 +76,9 @@ def current_commit(kind: RepositoryKind, name: str, revision: str, planned: str 
     try:
         return (_ask if planned else open_repository)(kind, name, revision).commit
     except XstiltsError as error:
-        if error.kind != "network" or not planned:
-            raise
-        return planned
+        if error.kind == "network" and COMMIT.fullmatch(planned):
+            return planned
+        raise
 
 
 def download(repository: Repository, names: Iterable[str]) -> list[Path]:

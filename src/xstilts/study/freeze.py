@@ -77,9 +77,9 @@ def freeze(
     """Split languages, draw each arm's sources for each replicate and resolve the precision.
 
     resolved: asks the hub for the commit of every data set, encoder and translator that has no pinned revision.
-    planned: those of an earlier plan, which are taken if the hub does not answer. Raises
-    XstiltsError if a target has fewer held-out languages than the study's minimum (unless `allow_few`, or unless it has
-    none and no contrast judges it), or a pool is too small for an arm.
+    planned: those of an earlier plan, which are taken if the hub does not answer. Raises XstiltsError if a target has
+    fewer held-out languages than the study's minimum (unless `allow_few`, or unless it has none and no contrast judges
+    it), or a pool is too small for an arm.
     """
     tasks = _tasks(study)
     if resolved:
