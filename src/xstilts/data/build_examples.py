@@ -131,6 +131,8 @@ def _outcomes(
             if isinstance(record, BadRow):
                 raise record
             named = {"id": f"{prefix}-{i}", **record}
+            if named["id"] in (None, ""):
+                raise BadRow("no id", "an id in every row")
             if source.cluster and source.cluster not in named:
                 raise BadRow(f"no '{source.cluster}', which `cluster` names", "one of the row's columns")
             cluster = named[source.cluster] if source.cluster else record.get("group", i)

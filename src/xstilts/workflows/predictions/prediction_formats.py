@@ -10,8 +10,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from xstilts.data.line_formats import DOCUMENT, table_rows
-from xstilts.data.record_formats import RECORD_READERS, invalid_text, lines
+from xstilts.data.line_formats import table_rows
+from xstilts.data.record_formats import RECORD_READERS, invalid_text
+from xstilts.data.tagged_formats import DOCUMENT
+from xstilts.data.text_lines import lines
 from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.tasks.data_source import FileSource
 from xstilts.tasks.task import BadRow
@@ -176,7 +178,7 @@ def _json(path: Path, columns: Mapping[str, str], role: str) -> Content:
         questions = []
         for number, item in items:
             record: Any = item
-            cluster = first.setdefault(record["group"], record["id"])
+            cluster = first.setdefault(record["group"], record["id"] or "")
             answers = _label(record["answers"], path, number, "question")
             questions.append(Prediction(number, answers, id=record["id"], cluster=cluster))
         return Content(path, SQUAD, "qa", _checked(path, questions, "question"))
