@@ -161,10 +161,11 @@ def _print(facts: list[Row], problems: list[Any]) -> None:
         rows.append([format(row[name], FORMATS.get(name, "")) if name in row else "" for name in columns])
         place = f"note: {row['split']} in {row['language']}"
         if row.get("withheld"):
-            notes.append(f"{place}: gold labels are withheld" + (f" ({row['note']})" if "note" in row else ""))
+            notes.append(f"{place}: gold labels are withheld")
         if row.get("unlabelled"):
             without = f"{row['unlabelled']:,} examples that the data mark as having no gold label"
             notes.append(f"{place}: {without} are left out")
+        notes += [f"{place}: {note}" for note in row.get("notes", ())]
     print_table([HEADINGS[name] for name in columns], rows)
     bad = f"{len(problems):,} bad row{'s' * (len(problems) != 1)}" + ":" * bool(problems)
     for line in [*notes, bad, *summarise(problems)]:

@@ -17,7 +17,7 @@ csv.field_size_limit(2**31 - 1)  # a text may be longer than the library's defau
 
 
 def _table(files: Files, source: FileSource) -> Iterator[Item]:
-    """Columns separated by tabs, commas or semicolons, with the quoting of CSV or without; a label column may be absent.
+    """Columns between tabs, commas or semicolons, with the quoting of CSV or without; a label column may be absent.
 
     A row with more columns than the first one is bad: a text that contains the delimiter has moved them.
     """

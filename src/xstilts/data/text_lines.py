@@ -1,4 +1,4 @@
-"""Lines of text files: UTF-8, also if compressed by gzip; what is no text is refused with the command that converts it."""
+"""Lines of text files in UTF-8, also compressed by gzip; other encodings are refused with the command that converts."""
 
 import codecs
 import gzip

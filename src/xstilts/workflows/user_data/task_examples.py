@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from xstilts.errors import XstiltsError
+from xstilts.errors import XstiltsError, and_more
 from xstilts.tasks.data_source import FileSource
 from xstilts.tasks.task import BadRow, Task, label_list
 from xstilts.tasks.task_types import READ, SCHEMAS
@@ -93,7 +93,7 @@ def checked_examples(
             bad_rows.append((i + 1, bad))
     if bad_rows:
         row, reason = bad_rows[0]
-        more = f" (and {len(bad_rows) - 1:,} more such rows)" if len(bad_rows) > 1 else ""
+        more = and_more(len(bad_rows) - 1, "bad row")
         raise XstiltsError(
             "bad-row", f"row {row:,}: {reason.found}{more}", f"expected {reason.expected}", "fix these rows"
         )
