@@ -12,6 +12,7 @@ from xstilts.data.build_examples import RejectedRow
 from xstilts.data.check_notes import parallel_notes, tag_notes, text_notes
 from xstilts.data.examples import Tasks, available, load_examples
 from xstilts.errors import XstiltsError
+from xstilts.tasks.data_source import FileSource
 from xstilts.tasks.spelling import visible_text
 from xstilts.tasks.task import Task
 from xstilts.tasks.task_types import READ
@@ -43,6 +44,7 @@ def check(
     spaces and per character. against: the texts of another task in a language, to count the examples that share one.
     """
     first, known = "", dict[str, Any]()
+    unquoted = isinstance(task.source, FileSource) and task.source.format == "table" and not task.source.quoted
     for code in codes:
         facts: dict[str, Any] = {"language": code, "split": split, "examples": 0}
         try:
@@ -54,7 +56,9 @@ def check(
         gold = READ[task.type].GOLD
         values = examples.table[gold].to_pylist() if gold else []
         ids = examples.table["id"].to_pylist() if task.parallel else []
-        notes = [examples.note] * bool(examples.note) + text_notes(texts, task.type in REPEATED) + tag_notes(task)
+        notes = (
+            [examples.note] * bool(examples.note) + text_notes(texts, task.type in REPEATED, unquoted) + tag_notes(task)
+        )
         if task.parallel and not first and ids:
             first, known = code, dict(zip(ids, values or ids, strict=True))
         elif ids:

@@ -19,10 +19,10 @@ SHARED_GOLD = ("classification", "multilabel", "multiple_choice")
 OTHER_SPELLING = re.compile(r"o|[bieslumw]-\S+|[BIESLUMW]_\S+|\S+[-_][BIESLU]")
 
 
-def text_notes(columns: Sequence[Sequence[str]], repeats: bool = False) -> list[str]:
+def text_notes(columns: Sequence[Sequence[str]], repeats: bool = False, unquoted: bool = False) -> list[str]:
     """Notes about the texts of examples, a column each: placeholders, and cells that are still quoted as in CSV.
 
-    repeats: whether examples share texts by design, as the questions about one context do: then only words that mean a
+    unquoted: whether they are cells of a table that are read as they are. repeats: whether examples share texts by design, as the questions about one context do: then only words that mean a
     missing text are placeholders.
     """
     total = len(columns[0]) if columns else 0
@@ -37,7 +37,9 @@ def text_notes(columns: Sequence[Sequence[str]], repeats: bool = False) -> list[
         for text, count in counts.most_common()
         if text.lower() in MISSING or (count >= least and not repeats)
     ]
-    quoted = sum(len(text) > 1 and text[0] == text[-1] == '"' and ('""' in text[1:-1]) for c in columns for text in c)
+    quoted = unquoted * sum(
+        len(text) > 1 and text[0] == text[-1] == '"' and ('""' in text[1:-1]) for c in columns for text in c
+    )
     if quoted:
         notes.append(f"texts in quotes with doubled quotes inside: {quoted:,}; set `quoted: true` if cells are quoted")
     if len(columns) == 2 and total and all(a == b for a, b in zip(*columns, strict=True)):

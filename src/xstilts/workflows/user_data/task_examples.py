@@ -77,7 +77,7 @@ def checked_examples(
     """The same for tasks whose type checks its examples; raises XstiltsError for those that are wrong."""
     words: tuple[str, ...] = ()
     if kind == "tagging":
-        words = _tag_set({tag for i in rows for tag in cells["tags"][i]} - {""})
+        words = tag_set({tag for i in rows for tag in cells["tags"][i]} - {""})
     elif kind == "choice":
         words = _choice_words(cells, rows, given)
     words = words if given is None else given
@@ -102,7 +102,7 @@ def checked_examples(
     return words, [int(e["id"]) - 1 for e in examples], {name: [e[name] for e in examples] for name in names}
 
 
-def _tag_set(found: set[str]) -> tuple[str, ...]:
+def tag_set(found: set[str]) -> tuple[str, ...]:
     """The tags of a data set; of BIO tags both of every type, `B-…` and `I-…`, of which small data may lack one."""
     if found <= {"O"} | {tag for tag in found if tag[:2] in ("B-", "I-")}:
         found = found | {f"{prefix}-{tag[2:]}" for tag in found - {"O"} for prefix in "BI"}

@@ -56,8 +56,9 @@ def table_rows(path: Path) -> Iterator[list[str]]:
     Empty lines are skipped. A CSV file may be delimited by commas, semicolons or tabs. Tab-separated cells are read as
     quoted if that works for the whole file, else quotes are part of the text.
     """
-    delimiter = _delimiter(path)
-    rows = _quoted_rows(path, delimiter) if delimiter != "\t" or _tabs_are_quoted(path) else _plain_rows(path)
+    name, quoted = delimiter_of(path)
+    delimiter = DELIMITERS[name]
+    rows = _quoted_rows(path, delimiter) if quoted else _plain_rows(path)
     header: list[str] = []
     ragged: list[str] = []
     for line, cells in rows:
@@ -118,6 +119,13 @@ def _plain_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     for number, line in enumerate(lines_of(path), 1):
         if content := line.rstrip("\r\n"):
             yield number, content.split("\t")
+
+
+def delimiter_of(path: Path) -> tuple[str, bool]:
+    """The name of a table's delimiter, and whether its cells are quoted as in CSV."""
+    delimiter = _delimiter(path)
+    name = next(name for name, mark in DELIMITERS.items() if mark == delimiter)
+    return name, delimiter != "\t" or _tabs_are_quoted(path)
 
 
 def _tabs_are_quoted(path: Path) -> bool:
