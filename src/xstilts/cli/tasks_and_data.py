@@ -140,7 +140,7 @@ def check(
     result = {"task": name, "languages": facts, "problems": [p.as_json() for p in problems]}
     if not emit(result | ({"entry": text} if text else {}), as_json):
         _print(facts, problems)
-    unread = any("bad" not in row for row in facts)
+    unread = any("bad" not in row or not row["examples"] + row["unlabelled"] for row in facts)
     if unread or (problems and task.on_bad_row == "error"):
         raise typer.Exit(BAD_INPUT)
 

@@ -57,7 +57,9 @@ def check(
         values = examples.table[gold].to_pylist() if gold else []
         ids = examples.table["id"].to_pylist() if task.parallel else []
         notes = (
-            [examples.note] * bool(examples.note) + text_notes(texts, task.type in REPEATED, unquoted) + tag_notes(task)
+            [examples.note] * bool(examples.note)
+            + text_notes(texts, task.type in REPEATED, unquoted, task.labels)
+            + tag_notes(task)
         )
         if task.parallel and not first and ids:
             first, known = code, dict(zip(ids, values or ids, strict=True))

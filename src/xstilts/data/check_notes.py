@@ -19,11 +19,14 @@ SHARED_GOLD = ("classification", "multilabel", "multiple_choice")
 OTHER_SPELLING = re.compile(r"o|[bieslumw]-\S+|[BIESLUMW]_\S+|\S+[-_][BIESLU]")
 
 
-def text_notes(columns: Sequence[Sequence[str]], repeats: bool = False, unquoted: bool = False) -> list[str]:
+def text_notes(
+    columns: Sequence[Sequence[str]], repeats: bool = False, unquoted: bool = False, labels: Sequence[str] = ()
+) -> list[str]:
     """Notes about the texts of examples, a column each: placeholders, and cells that are still quoted as in CSV.
 
-    unquoted: whether they are cells of a table that are read as they are. repeats: whether examples share texts by design, as the questions about one context do: then only words that mean a
-    missing text are placeholders.
+    repeats: whether examples share texts by design, as the questions about one context do: then only words that mean a
+    missing text are placeholders. unquoted: whether the texts are cells of a table whose quotes are kept. labels: the
+    label words, which show that a text has swallowed rows.
     """
     total = len(columns[0]) if columns else 0
     counts = Counter(
@@ -42,9 +45,19 @@ def text_notes(columns: Sequence[Sequence[str]], repeats: bool = False, unquoted
     )
     if quoted:
         notes.append(f"texts in quotes with doubled quotes inside: {quoted:,}; set `quoted: true` if cells are quoted")
+    broken = [text for column in columns for text in column if "\n" in text and _holds_row(text, labels)]
+    if broken:
+        what = f"quoted cells that hold whole rows: {len(broken):,}, the first begins '{broken[0][:40]}'"
+        notes.append(f"{what}: a quote is not closed")
     if len(columns) == 2 and total and all(a == b for a, b in zip(*columns, strict=True)):
         notes.append("both texts of every example are equal: check `columns`")
     return notes[:5]
+
+
+def _holds_row(text: str, labels: Sequence[str]) -> bool:
+    """Whether a line of a text has a label word between delimiters."""
+    lines = (re.split("[,;\t]", line) for line in text.split("\n"))
+    return any(cell.strip() in labels for cells in lines if len(cells) > 1 for cell in cells)
 
 
 def tag_notes(task: Task) -> list[str]:

@@ -78,9 +78,18 @@ def _jsonl(files: Files, source: FileSource) -> Iterator[Item]:
     for number, line in lines(files["main"]):
         if line.strip():
             try:
-                yield from picked([(number, json.loads(line))], source)
+                yield from picked([(number, json.loads(line, object_pairs_hook=unique_keys))], source)
             except (ValueError, RecursionError) as error:
                 yield number, BadRow(f"broken JSON ({error})", "an object")
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; raises ValueError if a key occurs twice."""
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key '{next(key for key in keys if keys.count(key) > 1)}' occurs twice")
+    return result
 
 
 def load_json(path: Path) -> Any:

@@ -21,7 +21,7 @@ def visible_text(text: str) -> str:
     >>> visible_text("e\\u0301te\\u0301\\ufeff") == "été"
     True
     """
-    return INVISIBLE.sub("", unicodedata.normalize("NFC", text))
+    return text if text.isascii() else INVISIBLE.sub("", unicodedata.normalize("NFC", text))
 
 
 def _plain(label: str) -> str:

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.languages import language
 from xstilts.tasks.data_source import Entry, FileSource, RestrictedSource, Source, TextSource
-from xstilts.tasks.spelling import INVISIBLE, unknown_label
+from xstilts.tasks.spelling import unknown_label, visible_text
 
 Record = dict[str, Any]
 """The values of one example under the column names of its task type, as a reader finds them."""
@@ -130,7 +130,7 @@ def text_of(record: Record, name: str) -> str:
     value = record.get(name)
     if value is not None and not isinstance(value, str):
         raise BadRow(f"{name} is {value!r:.60}", "some text")
-    if not value or not INVISIBLE.sub("", value).strip():
+    if not value or not visible_text(value).strip():
         raise BadRow(f"empty {name}", "some text")
     return value.strip()
 
