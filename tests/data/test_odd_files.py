@@ -207,8 +207,8 @@ def test_parallel_files_that_differ_are_noted(tmp_path):
 
 @pytest.mark.parametrize(("context", "answer", "start", "says"), [
     ("😀😀 Anna ran", "Anna", 5, "UTF-16"), ("Ääö Anna ran", "Anna", 7, "bytes"),
-    ("a\nb Anna", "Anna", 5, "CR and LF"),
-    ("cafe\u0301 bar", "caf\u00e9", 0, "normal form"), ("a\u200cb", "ab", 0, "invisible"), ("x Anna", "Anna", 0, "at 2"),
+    ("a\nb Anna", "Anna", 5, "CR and LF"),  ("cafe\u0301 bar", "caf\u00e9", 0, "normal form"),
+    ("a\u200cb", "ab", 0, "invisible"), ("x Anna", "Anna", 0, "at 2"),
 ])  # fmt: skip
 def test_an_offset_in_other_units_is_explained(tmp_path, context, answer, start, says):
     question = {"id": "1", "question": "q", "answers": [{"text": answer, "answer_start": start}]}
