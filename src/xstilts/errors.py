@@ -71,3 +71,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A question that names the closest of `known`, or an empty string if none is close."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"did you mean '{close[0]}'?" if close else ""
+
+
+def and_more(count: int, what: str) -> str:
+    """How many more things there are than the one that is shown, in parentheses; "" if none.
+
+    >>> and_more(1, "such row"), and_more(2000, "such row")
+    (' (and 1 more such row)', ' (and 2,000 more such rows)')
+    """
+    return f" (and {count:,} more {what}{'s' * (count > 1)})" if count else ""

@@ -16,7 +16,7 @@ from made_runs import EVERYTHING, make_run, sealed
 from support import changed, invoke
 from xstilts.cli import root
 from xstilts.errors import XstiltsError
-from xstilts.report.console import print_table, say, visible
+from xstilts.report.console import as_json_text, print_table, say, visible
 
 HOSTILE = "[/red][PER] [bold red]x[/] \x1b]0;title\x07\x1b[31m"
 SHOWN = r"[/red][PER] [bold red]x[/] \x1b]0;title\x07\x1b[31m"
@@ -33,6 +33,12 @@ def flat(printed: str) -> str:
 def test_control_characters_marks_that_reorder_text_and_broken_file_names_are_shown_as_escapes():
     assert visible("a\x1b[31mb\x9bc\u202ed\udce9\ne") == r"a\x1b[31mb\x9bc\u202ed\udce9\ne"
     assert visible("日本 é — [PER]") == "日本 é — [PER]"
+
+
+def test_json_holds_nothing_that_a_terminal_acts_on_and_says_the_same():
+    data = {"text": "a\x9b31m \u202eb\ufeff é می\u200cخواهم", "n": [1]}
+    text = as_json_text(data, indent=1)
+    assert not set("\x9b\u202e\ufeff") & set(text) and "é می\u200cخواهم" in text and json.loads(text) == data
 
 
 def test_lines_and_tables_print_text_as_it_is(capsys):
@@ -153,7 +159,7 @@ def test_no_hint_is_empty():
     (["plann"], "did you mean 'plan'?"), (["data", "chekc"], "did you mean 'check'?"),
     (["bench", "devise"], "did you mean 'device'?"), (["tasks", "shwo"], "did you mean 'show'?"),
     (["submit", "chek"], "did you mean 'check'?"), (["bench", "disk"], "see `xstilts bench --help`"),
-    (["plan", "--jsn"], "--json"), (["data", "check"], "missing argument"), (["study", "--jobs", "x"], "--jobs"),
+    (["plan", "--jsn"], "--json"), (["tasks", "show"], "missing argument"), (["study", "--jobs", "x"], "--jobs"),
     (["submit", "runs/mine", "--arm", "far"], "missing option '--out'"),
 ])  # fmt: skip
 def test_usage_errors_look_like_all_others(words, says):

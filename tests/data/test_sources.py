@@ -373,7 +373,7 @@ def test_every_bad_row_of_a_file_is_listed_at_once(broken):
     with pytest.raises(XstiltsError) as caught:
         table(entry(source), data=folder)
     assert all(f"line {line} (en): {named[line]}" in caught.value.why for line in (2, 3, 4, 5, 6, 7, 8, 9))
-    assert "line 5 (en): no label; expected a gold label, as other rows have (and 1 more such rows)" in caught.value.why
+    assert "line 5 (en): no label; expected a gold label, as other rows have (and 1 more such row)" in caught.value.why
 
 
 def test_skipped_rows_are_listed_and_do_not_shift_ids(broken, tmp_path):

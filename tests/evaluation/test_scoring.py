@@ -56,6 +56,14 @@ def test_chunk_scores(gold, predicted, precision, recall, f1):
     assert tag_f1(gold, predicted) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("tags", [
+    "B-PER L-PER U-PER U-PER B-LOC", "B-PER E-PER S-PER S-PER B-LOC", "B-PER I-PER B-PER B-PER B-LOC",
+    "I-PER I-PER B-PER B-PER I-LOC", "B-PER E-PER W-PER W-PER W-LOC",
+])  # fmt: skip
+def test_every_scheme_of_tags_has_the_same_chunks(tags):
+    assert chunks(tags.split()) == {(0, 1, "PER"), (2, 2, "PER"), (3, 3, "PER"), (4, 4, "LOC")}
+
+
 def test_the_end_of_a_sentence_parts_equal_tags():
     gold = ["NOUN", "O", "NOUN", "O"]
     assert chunk_f1(gold, gold) == chunk_f1(["NOUN", "O"], ["NOUN", "O"])
@@ -395,13 +403,21 @@ def test_a_byte_order_mark_is_not_part_of_the_first_line(folders):
         (labels, "xquad/test-th.json"),
     ):
         (folder / file).write_bytes(b"\xef\xbb\xbf" + (folder / file).read_bytes())
-    assert score(predictions, labels) == before and check(predictions, labels) == 162
+    assert score(predictions, labels) == before and check(predictions, labels) == (162, 162)
 
 
 def test_a_file_of_another_code_of_the_language_is_not_taken_for_one_of_another_language(folders):
     (folders[0] / "panx/test-he.tsv").rename(folders[0] / "panx/test-iw.tsv")
     with pytest.raises(XstiltsError, match=r"test-iw.tsv: no file of panx, did you mean 'test-he.tsv'\?"):
         check(folders[0])
+
+
+def test_how_many_files_were_compared_is_said(folders):
+    for task in set(TARGETS) - {"xnli"}:
+        for file in (folders[1] / task).iterdir():
+            file.unlink()
+    assert check(*folders) == (162, 15)
+    assert "15 of them" in run("submit", "check", folders[0], "--labels", folders[1])
 
 
 def test_labels_without_any_file_of_the_benchmark_are_an_error(folders, tmp_path):
@@ -425,6 +441,12 @@ DAMAGE = [
     ("panx/test-th.tsv", "B-PER\nE-PER\n\nO\n", "line 2: unknown label 'E-PER'"),
     ("tatoeba/test-th.tsv", "0\n1\n-1\n3\n", "line 3: '-1' is no index"),
     ("bucc2018/test-ru.tsv", "ru-1\ten-1\nru-2 en-2\n", "line 2: expected two ids with a tab"),
+    (
+        "xnli/test-th.tsv",
+        "neutral\nneutral\u200b\nneutral\nneutral\n",
+        "line 2: unknown label 'neutral' with the invisible U+200B",
+    ),
+    ("bucc2018/test-ru.tsv", "ru-1\ten-1\nru-2\u200b\ten-2\n", "line 2: an id has a space or an invisible"),
     ("xquad/test-th.json", '{"1": "a",\n "2": }', "line 2: broken JSON"),
     ("xquad/test-th.json", '["a"]', "expected a JSON object"),
     ("xquad/test-th.json", '{"1": "a",\n "2": null}', "line 2: the answer to question '2' is no text"),
@@ -463,7 +485,8 @@ def test_damaged_labels_are_refused(folders, name, content, says):
 
 
 def test_a_whole_submission_passes(folders):
-    assert check(folders[0]) == check(*folders) == sum(len(target.languages) for target in TARGETS.values()) == 162
+    assert check(folders[0]) == (162, 0) and check(*folders) == (162, 162)
+    assert sum(len(target.languages) for target in TARGETS.values()) == 162
 
 
 def test_every_mistake_of_a_submission_is_listed_at_once(folders):
@@ -494,7 +517,7 @@ def test_a_mistake_in_thousands_of_lines_is_listed_once(folders):
     (folders[0] / "xnli" / "test-th.tsv").write_text("yes\n" * 5000)
     with pytest.raises(XstiltsError) as caught:
         check(folders[0])
-    assert caught.value.why.count("\n") == 0 and "4,999 times more" in caught.value.why
+    assert caught.value.why.count("\n") == 0 and "(and 4,999 more times)" in caught.value.why
 
 
 def test_unknown_versions_and_folders():

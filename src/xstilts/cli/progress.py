@@ -1,6 +1,5 @@
 """What is shown while a study runs: a live display, a line a minute, or JSON lines."""
 
-import json
 import sys
 import time
 from typing import Any, TextIO
@@ -11,7 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from xstilts.cli.options import Form, Row
 from xstilts.costs.estimate import compared, comparison
 from xstilts.engine import Plan
-from xstilts.report.console import clock, say, short, visible
+from xstilts.report.console import as_json_text, clock, say, short, visible
 from xstilts.runs.study_progress import StudyProgress
 
 LINE_SECONDS, REDRAW_SECONDS = 60.0, 0.5
@@ -102,7 +101,7 @@ class Watcher:
         return ""
 
     def _write(self, record: Row) -> None:
-        print(json.dumps(record, ensure_ascii=False), file=self.json_stream, flush=True)
+        print(as_json_text(record), file=self.json_stream, flush=True)
 
     def _bar(self, begin: float) -> TaskID:
         """A new bar in the live display, of something that began at a time."""

@@ -96,4 +96,7 @@ def check(
     """List every mistake in a folder of predictions."""
     from xstilts.evaluation.scoring import check
 
-    say(f"{check(folder, labels)} files, no mistake")
+    files, compared = check(folder, labels)
+    say(f"{files} files, no mistake")
+    if labels and compared < files:
+        say(f"note: {compared} of them were compared with {labels}, which has no file for the others")

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -82,14 +83,18 @@ def _words(value: Any) -> str:
 
 _DATA_EXAMPLES = (
     "Examples:\n\n  xstilts data check xnli --data DIR --data-source xtreme --encoder models/xlm-r\n\n"
-    "  xstilts data check mine --tasks mine.yaml --data DIR --languages en,sw --against mnli"
+    "  xstilts data check mine --tasks mine.yaml --data DIR --languages en,sw --against mnli\n\n"
+    "  xstilts data check my-file.conll     infers an entry for a file that no task names\n\n"
+    "  xstilts data check --data DIR        lists the tasks that have data there"
 )
 data = group("data", "Look at data before training.", _DATA_EXAMPLES)
 
 
 @data.command(epilog=_DATA_EXAMPLES)
 def check(
-    name: Annotated[str, typer.Argument(help="A task of the catalogue or of --tasks.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(help="A task of the catalogue or of --tasks, or a file.", show_default="list the tasks")
+    ] = "",
     folder: DATA = None,
     tasks: TASKS = None,
     source: SOURCE = None,
@@ -99,17 +104,27 @@ def check(
     against: Annotated[str, typer.Option("--against", help="Count examples shared with TASK or TASK:SPLIT.")] = "",
     as_json: JSON = False,
 ) -> None:
-    """Check a task's data per language: sizes, labels, lengths, repetitions, overlap, and every bad row."""
+    """Check a task's data per language: sizes, labels, lengths, repetitions, overlap, odd texts, and every bad row.
+
+    With a file, infer its format and columns, and print the entry that reads it. Without a name, list the tasks that
+    have data.
+    """
     from xstilts.config.load import known_tasks
     from xstilts.data.check import check, splits
     from xstilts.data.examples import available
     from xstilts.languages import all_languages
     from xstilts.tasks.task import find_task
 
-    known = known_tasks(tasks, source)
+    known, text = known_tasks(tasks, source), ""
+    if not name:
+        _list_data(known, folder, as_json)
+        return
+    if name not in known and (Path(name).is_file() or Path(name).suffix):
+        known, text = _inferred(Path(name), languages, as_json)
+        name, folder, languages = next(iter(known)), Path(name).parent, ""
     task = find_task(name, known)
     counter = _sub_word_counter(encoder) if encoder else None
-    other_texts = _texts_of(against, folder, known) if against else None
+    other_texts = _texts_of(against, folder, known_tasks(tasks, source)) if against else None
     parts = [split] if split else list(splits(task))
     named = tuple(codes(languages)) if languages else task.languages or getattr(task.source, "languages", ())
     wanted = named or tuple(language.code for language in all_languages())
@@ -126,11 +141,57 @@ def check(
     if not facts:
         hint = "check --data and --languages"
         raise XstiltsError("missing-data", f"task '{name}' has no data here", "no language has a file", hint)
-    if not emit({"task": name, "languages": facts, "problems": [p.as_json() for p in problems]}, as_json):
+    result = {"task": name, "languages": facts, "problems": [p.as_json() for p in problems]}
+    if not emit(result | ({"entry": text} if text else {}), as_json):
         _print(facts, problems)
-    unread = any("bad" not in row for row in facts)
+    unread = any("bad" not in row or not row["examples"] + row["unlabelled"] for row in facts)
     if unread or (problems and task.on_bad_row == "error"):
         raise typer.Exit(BAD_INPUT)
+
+
+def _inferred(path: Path, language: str, quiet: bool) -> tuple[dict[str, Any], str]:
+    """The task that reads a file, by its name, and its entry as YAML, which is printed unless it should be `quiet`."""
+    import yaml
+
+    from xstilts.tasks.task import Task
+    from xstilts.workflows.user_data.entry import NAME, infer_entry
+
+    entry, notes = infer_entry(path, language)
+    text = yaml.safe_dump({NAME: entry}, allow_unicode=True, sort_keys=False, default_flow_style=None, width=110)
+    if not quiet:
+        for line in [*notes, "", f"# an entry for --tasks, with --data {path.parent}", text]:
+            say(line)
+    return {NAME: Task(name=NAME, **entry)}, text
+
+
+def _list_data(known: dict[str, Any], folder: Path | None, as_json: bool) -> None:
+    """Print the tasks that `data check` can check: where their data come from, and what of these is in the folder."""
+    from xstilts.data.check import splits
+    from xstilts.data.examples import available
+    from xstilts.languages import all_languages
+    from xstilts.tasks.data_source import FileSource
+    from xstilts.tasks.task import access_of
+
+    facts = []
+    for task in known.values():
+        here: dict[str, list[str]] = {}
+        if isinstance(task.source, FileSource) and access_of(task) == "files" and folder:
+            wanted = task.languages or tuple(language.code for language in all_languages())
+            with suppress(XstiltsError):  # a pattern that does not say its language
+                here = {split: available(task, split, wanted, folder, known) for split in splits(task)}
+        here = {split: present for split, present in here.items() if present}
+        facts.append({"task": task.name, "type": task.type, "access": access_of(task), "splits": here})
+    if emit(facts, as_json):
+        return
+    places = {"open": "open", "gated": "for accounts with access", "files": "files: give --data"}
+    if folder:
+        places["files"] = f"no file below {folder}"
+    rows = []
+    for fact in facts:
+        counts = [f"{split} ({len(present)})" for split, present in fact["splits"].items()]
+        rows.append((fact["task"], fact["type"], ", ".join(counts) or places[fact["access"]]))
+    print_table(("task", "type", "splits (languages)"), rows)
+    say("\n`xstilts data check TASK` checks one of these, `xstilts data check FILE` a file that no task names.")
 
 
 def _sub_word_counter(encoder: str) -> Callable[[list[str]], list[int]]:
@@ -165,10 +226,11 @@ def _print(facts: list[Row], problems: list[Any]) -> None:
         rows.append([format(row[name], FORMATS.get(name, "")) if name in row else "" for name in columns])
         place = f"note: {row['split']} in {row['language']}"
         if row.get("withheld"):
-            notes.append(f"{place}: gold labels are withheld" + (f" ({row['note']})" if "note" in row else ""))
+            notes.append(f"{place}: gold labels are withheld")
         if row.get("unlabelled"):
             without = f"{row['unlabelled']:,} examples that the data mark as having no gold label"
             notes.append(f"{place}: {without} are left out")
+        notes += [f"{place}: {note}" for note in row.get("notes", ())]
     print_table([HEADINGS[name] for name in columns], rows)
     bad = f"{len(problems):,} bad row{'s' * (len(problems) != 1)}" + ":" * bool(problems)
     for line in [*notes, bad, *summarise(problems)]:

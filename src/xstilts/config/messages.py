@@ -121,6 +121,10 @@ def mistakes_of(error: ValidationError, above: Place = ()) -> Iterator[Mistake]:
         elif kind in ("string_type", "invalid_key"):
             detail = ", found nothing" if value is None else f", found {value}: put it in quotes: '{value}'"
             message = "must be text" + ("" if isinstance(value, dict | list) else detail)
+        elif kind in ("tuple_type", "list_type"):
+            message = "must be a list" + ("" if isinstance(value, dict) else f", found {value!r}: write ['{value}']")
+            if isinstance(value, bool):
+                message = f"must be a list of words, found {value}: write {['yes' if value else 'no']}"
         elif kind != "mistake":
             message = message[:1].lower() + message[1:]
             message += "" if isinstance(value, dict | list) else f", found {value!r}"

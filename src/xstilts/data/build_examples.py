@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xstilts.data.record_formats import Item, invalid_text
+from xstilts.errors import and_more
 from xstilts.randomness import generator
 from xstilts.tasks.data_source import MappedSource
 from xstilts.tasks.task import BREAKDOWN, BadRow, Record, Task, label_list
@@ -45,10 +46,9 @@ def summarise(rejected: Iterable[RejectedRow]) -> list[str]:
     reasons: dict[tuple[str, str, str], list[RejectedRow]] = {}
     for row in rejected:
         reasons.setdefault((row.file, row.found, row.expected), []).append(row)
-    more = " (and {:,} more such rows)"
-    listed = [f"{rows[0]}{more.format(len(rows) - 1) if len(rows) > 1 else ''}" for rows in reasons.values()]
+    listed = [f"{rows[0]}{and_more(len(rows) - 1, 'such row')}" for rows in reasons.values()]
     hidden = len(listed) - SHOWN
-    return listed[:SHOWN] + ([f"and {hidden:,} more kinds of bad rows"] if hidden > 0 else [])
+    return listed[:SHOWN] + ([f"and {hidden:,} more kind{'s' * (hidden > 1)} of bad rows"] if hidden > 0 else [])
 
 
 @dataclass
@@ -131,6 +131,8 @@ def _outcomes(
             if isinstance(record, BadRow):
                 raise record
             named = {"id": f"{prefix}-{i}", **record}
+            if named["id"] in (None, ""):
+                raise BadRow("no id", "an id in every row")
             if source.cluster and source.cluster not in named:
                 raise BadRow(f"no '{source.cluster}', which `cluster` names", "one of the row's columns")
             cluster = named[source.cluster] if source.cluster else record.get("group", i)

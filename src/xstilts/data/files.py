@@ -5,6 +5,7 @@ from pathlib import Path
 from xstilts.data.build_examples import Examples, build_examples
 from xstilts.data.line_formats import READERS, table_rows
 from xstilts.data.record_formats import UNITS, Files
+from xstilts.data.tagged_formats import check_tag_column
 from xstilts.errors import XstiltsError
 from xstilts.languages import language
 from xstilts.tasks.data_source import FileSource, MappedSource
@@ -58,11 +59,25 @@ def present(source: FileSource, split: str, code: str, data: Path) -> bool:
 
 def read_files(task: Task, source: FileSource, split: str, code: str, files: Files) -> Examples:
     """The examples in the files of one split and language."""
+    words = {*task.labels, *source.relabel, *source.unlabelled}
+    if source.format == "tagged":
+        check_tag_column(files["main"], source, words)
     items, unit = READERS[source.format](files, source), UNITS.get(source.format, "line")
     result = build_examples(task, source, items, str(files["main"]), split, code, unit)
     column = source.columns.get("label")
+    if result.withheld and source.format == "tagged":
+        _refuse_hidden_tags(result.table["tokens"].to_pylist(), words, files["main"])
     if result.withheld and source.format == "table" and isinstance(column, int):
         width = max(len(cells) for _, cells in table_rows(files["main"], source) if isinstance(cells, list))
         if width <= column:
             result.note = f"no row has a column {column} for the label: rows have {width} columns, counted from 0"
     return result
+
+
+def _refuse_hidden_tags(sentences: list[list[str]], words: set[str], path: Path) -> None:
+    """Raise XstiltsError if tokens that seem to have no tag end in one."""
+    for token in (token for sentence in sentences for token in sentence):
+        if token.split()[-1:] != [token.strip()] and token.split()[-1] in words:
+            what, why = f"{path}: no line has a column of tags", f"'{token[:60]}' ends in a tag of the task"
+            hint = "separate columns by tabs or, the same number in each line, by spaces; or set `columns: {tags: …}`"
+            raise XstiltsError("bad-file", what, why, hint)

@@ -1,90 +1,48 @@
-"""Readers of formats that are lines of text: tables, tagged words, parallel sentences."""
+"""Readers of formats that are lines of text: tables, parallel sentences, and the readers of all formats by name."""
 
 import csv
 from collections.abc import Callable, Iterator
-from itertools import chain, islice, zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 
-from xstilts.data.record_formats import RECORD_READERS, Files, Item, invalid_text, lines, picked, require
+from xstilts.data.record_formats import RECORD_READERS, Files, Item, invalid_text, picked, require
+from xstilts.data.tagged_formats import read_conllu, read_tagged
+from xstilts.data.text_lines import lines, suffix
 from xstilts.errors import XstiltsError
 from xstilts.tasks.data_source import FileSource, parts
 from xstilts.tasks.task import BadRow
 
-DOCUMENT = "-DOCSTART-"
+DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t"}
 csv.field_size_limit(2**31 - 1)  # a text may be longer than the library's default allows
 
 
-def _sentences(path: Path) -> Iterator[list[tuple[int, str]]]:
-    """Yield the numbered lines between empty lines."""
-    sentence: list[tuple[int, str]] = []
-    for number, line in chain(lines(path), [(0, "")]):
-        if line.strip():
-            sentence.append((number, line))
-        elif sentence:
-            yield sentence
-            sentence = []
-
-
-def _tagged(files: Files, source: FileSource) -> Iterator[Item]:
-    """Two columns, token TAB tag, and an empty line after each sentence; tokens alone if tags are withheld.
-
-    A file without tabs whose lines all have the same number of columns between spaces is token, …, tag (CoNLL-2003).
-    `-DOCSTART-` begins a new cluster: sentences of one document.
-    """
-    texts = (line for _, line in lines(files["main"]) if line.strip() and not line.startswith(DOCUMENT))
-    widths = (1 if "\t" in line else len(line.split()) for line in texts)
-    first = next(widths, 1)
-    spaced = first > 1 and all(width == first for width in widths)  # tokens that have spaces vary in width
-    document = 0
-    for sentence in _sentences(files["main"]):
-        words = [word for word in sentence if not word[1].startswith(DOCUMENT)]
-        document += len(sentence) - len(words)
-        cells = [(line.split()[0], line.split()[-1]) if spaced else line.partition("\t")[::2] for _, line in words]
-        tokens, tags = [token for token, _ in cells], [tag.strip() or None for _, tag in cells]
-        if not all(map(str.strip, tokens)):
-            number, line = next(word for word, token in zip(words, tokens, strict=True) if not token.strip())
-            yield number, BadRow(f"'{line[:60]}'", "a token, a tab and a tag")
-        elif words:
-            yield words[0][0], {"tokens": tokens, "tags": tags, **({"group": document} if document else {})}
-
-
-def _conllu(files: Files, source: FileSource) -> Iterator[Item]:
-    """CoNLL-U: syntactic words and their universal parts of speech, without multiword tokens and empty nodes; a cluster
-    is the sentences of one document, which `# newdoc` begins."""
-    document = 0
-    for sentence in _sentences(files["main"]):
-        document += sum(line.startswith("# newdoc") for _, line in sentence)
-        rows = [(number, line.split("\t")) for number, line in sentence if not line.startswith("#")]
-        bad = [(number, len(cells)) for number, cells in rows if len(cells) != 10]
-        words = [cells for _, cells in rows if cells[0].isdigit()]
-        if bad:
-            yield bad[0][0], BadRow(f"{bad[0][1]} columns", "the ten columns of CoNLL-U")
-        elif words:
-            record = {"tokens": [cells[1] for cells in words], "tags": [cells[3] for cells in words]}
-            yield rows[0][0], record | ({"group": document} if document else {})
-
-
 def _table(files: Files, source: FileSource) -> Iterator[Item]:
-    """Columns separated by tabs or commas, with the quoting of CSV or without; a label column may be absent."""
+    """Columns between tabs, commas or semicolons, with the quoting of CSV or without; a label column may be absent.
+
+    A row with more columns than the first one is bad: a text that contains the delimiter has moved them.
+    """
     path = files["main"]
     rows = table_rows(path, source)
     names: list[str] = []
     if any(isinstance(part, str) for column in source.columns.values() for part in parts(column)):
-        names = next((cells for _, cells in rows if isinstance(cells, list)), [])
-        if bad := invalid_text(names):
-            what = f"{path}, line 1: the header is {bad.found}"
-            raise XstiltsError("bad-file", what, f"expected {bad.expected}", "fix the first line of the file")
-        require(source, names, path)
+        names = _header(path, source, rows)
     positions = {
         name: [names.index(part) if isinstance(part, str) else part for part in parts(column)]
         for name, column in source.columns.items()
     }
     least = 1 + max((max(places) for name, places in positions.items() if name != "label"), default=0)
+    width = len(names)
     for number, cells in rows:
         if isinstance(cells, BadRow):
             yield number, cells
+            continue
+        width = width or len(cells)
+        if cells == [""] and least > 1:
+            yield number, BadRow("empty line", "a row")
         elif len(cells) < least:
             yield number, BadRow(f"{len(cells)} columns", f"at least {least}")
+        elif any(cells[width:]):
+            yield number, BadRow(f"{len(cells)} columns", f"{width}, as the first row has")
         else:
             record = {}
             for name, places in positions.items():
@@ -93,12 +51,34 @@ def _table(files: Files, source: FileSource) -> Iterator[Item]:
             yield number, record
 
 
+def _header(path: Path, source: FileSource, rows: Iterator[tuple[int, list[str] | BadRow]]) -> list[str]:
+    """The names in the first row; raises XstiltsError if it cannot be read, or lacks or repeats a column."""
+    _, names = next(rows, (0, []))
+    bad = names if isinstance(names, BadRow) else invalid_text(names)
+    if bad:
+        what = f"{path}, line 1: the header is {bad.found}"
+        raise XstiltsError("bad-file", what, f"expected {bad.expected}", "fix the first line of the file")
+    assert isinstance(names, list)
+    require(source, names, path)
+    used = {part for column in source.columns.values() for part in parts(column)}
+    if twice := next((name for name in names if name in used and names.count(name) > 1), ""):
+        what = f"{path}: the header names '{twice}' {names.count(twice)} times"
+        raise XstiltsError("bad-file", what, "columns are found by their names", "rename one of these columns")
+    return names
+
+
 def table_rows(path: Path, source: FileSource) -> Iterator[tuple[int, list[str] | BadRow]]:
-    """Yield the numbered rows of a table as cells, or why a row is none."""
-    comma = source.delimiter == "comma" or (not source.delimiter and path.suffix == ".csv")
-    delimiter = "," if comma else "\t"
-    if not (comma if source.quoted is None else source.quoted):
-        yield from ((number, line.split(delimiter)) for number, line in lines(path))
+    """Yield the numbered rows of a table as cells, or why a row is none; empty lines at the end are no rows."""
+    delimiter = DELIMITERS[source.delimiter or ("comma" if suffix(path) == ".csv" else "tab")]
+    if not (delimiter != "\t" if source.quoted is None else source.quoted):
+        empty: list[int] = []
+        for number, line in lines(path):
+            if line:
+                yield from ((place, [""]) for place in empty)
+                empty = []
+                yield number, line.split(delimiter)
+            else:
+                empty.append(number)
         return
     reader = csv.reader((line + "\n" for _, line in lines(path)), delimiter=delimiter, strict=True)
     cells: list[str] | BadRow | None
@@ -131,10 +111,11 @@ def _bitext(files: Files, source: FileSource) -> Iterator[Item]:
     partner: dict[str, str] = {}
     for number, line in lines(files["gold"]) if "gold" in files else ():
         foreign, *english = map(str.strip, line.split("\t"))
-        if len(english) == 1:
-            partner[english[0]] = foreign
-        else:
+        if len(english) != 1:
             yield number, BadRow(f"'{line[:60]}'", "two ids in the gold file")
+        elif partner.setdefault(english[0], foreign) != foreign:
+            pair = f"'{foreign}' after '{partner[english[0]]}' as the partner of '{english[0]}'"
+            yield 0, BadRow(f"the gold file has {pair}", "one partner of each English id")
     unknown = dict.fromkeys(partner.values())
     for name, side in (("main", "candidate"), ("english", "query")):
         for number, line in lines(files[name]):
@@ -163,8 +144,8 @@ def _blocks(files: Files, source: FileSource) -> Iterator[Item]:
 READERS: dict[str, Callable[[Files, FileSource], Iterator[Item]]] = {
     **RECORD_READERS,
     "table": _table,
-    "tagged": _tagged,
-    "conllu": _conllu,
+    "tagged": read_tagged,
+    "conllu": read_conllu,
     "lines": _parallel,
     "bitext": _bitext,
     "blocks": _blocks,

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from xstilts.data.text_lines import lines, raw_lines
 from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.tasks.data_source import Column, FileSource, MappedSource, parts
 from xstilts.tasks.task import BadRow, Record
@@ -20,21 +21,6 @@ from xstilts.tasks.task import BadRow, Record
 Item = tuple[int, Record | BadRow]
 Files = dict[str, Path]
 """The files behind one split and language: `main` and, for some formats, `english` and `gold`."""
-UTF16_MARKS = b"\xff\xfe", b"\xfe\xff"
-
-
-def lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield numbered lines without their ends and without a byte order mark; only a line feed ends a line.
-
-    Bytes that are not UTF-8 become surrogates, which `invalid_text` finds. Raises XstiltsError for UTF-16.
-    """
-    with path.open("rb") as stream:
-        for number, raw in enumerate(stream, 1):
-            if number == 1 and (raw.startswith(UTF16_MARKS) or b"\0" in raw):
-                hint = "convert it to UTF-8, for example with iconv -f UTF-16 -t UTF-8"
-                raise XstiltsError("bad-file", f"{path} is UTF-16", "line 1 is not UTF-8 text", hint)
-            text = raw.decode("utf-8-sig" if number == 1 else "utf-8", "surrogateescape")
-            yield number, text.rstrip("\r\n")
 
 
 def invalid_text(value: Any) -> BadRow | None:
@@ -92,15 +78,24 @@ def _jsonl(files: Files, source: FileSource) -> Iterator[Item]:
     for number, line in lines(files["main"]):
         if line.strip():
             try:
-                yield from picked([(number, json.loads(line))], source)
+                yield from picked([(number, json.loads(line, object_pairs_hook=unique_keys))], source)
             except (ValueError, RecursionError) as error:
                 yield number, BadRow(f"broken JSON ({error})", "an object")
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; raises ValueError if a key occurs twice."""
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key '{next(key for key in keys if keys.count(key) > 1)}' occurs twice")
+    return result
 
 
 def load_json(path: Path) -> Any:
     """The content of a JSON file; raises XstiltsError if it is none."""
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(b"".join(raw_lines(path)))
     except (ValueError, RecursionError) as error:
         raise XstiltsError("bad-file", f"{path} is not JSON", str(error), "get the file again") from None
 
@@ -127,7 +122,7 @@ def _parquet(files: Files, source: FileSource) -> Iterator[Item]:
 
 def _squad(files: Files, source: FileSource) -> Iterator[Item]:
     """SQuAD's JSON: a record per question, numbered from 1; the questions of an article are one group. Without
-    `answers` they are withheld."""
+    `answers` they are withheld; another field that a question lacks makes it a bad row."""
     content = load_json(files["main"])
     number = 0
     try:
@@ -135,8 +130,10 @@ def _squad(files: Files, source: FileSource) -> Iterator[Item]:
             for paragraph in article["paragraphs"]:
                 for question in paragraph["qas"]:
                     number += 1
-                    names = {"id": str(question["id"]), "group": group, "context": paragraph["context"]}
-                    texts = {"question": question["question"], "answers": question.get("answers")}
+                    key = question.get("id")
+                    names = {"id": None if key is None else str(key), "group": group}
+                    texts = {"context": paragraph.get("context"), "question": question.get("question")}
+                    texts["answers"] = question.get("answers")
                     yield from picked([(number, names | texts)], source)
     except (KeyError, TypeError, AttributeError) as error:
         missing = f"no {error}" if isinstance(error, KeyError) else "a list or an object is missing"

@@ -11,8 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from xstilts.errors import XstiltsError, did_you_mean
+from xstilts.errors import XstiltsError, and_more, did_you_mean
 from xstilts.languages import language
+from xstilts.tasks.spelling import INVISIBLE
 from xstilts.tasks.xtreme import TARGETS, Target
 
 NOT_HIDDEN = "[!.]*"
@@ -41,10 +42,9 @@ class Mistakes:
                 before, string, _ = self.path.read_text(encoding="utf-8").partition(string)
                 number = before.count("\n") + 1 if string else 0
             line = f", line {number}" if number else ""
-            more = f" (and {self.count[what] - 1:,} times more)" if self.count[what] > 1 else ""
-            yield f"{self.path}{line}: {what}{more}"
+            yield f"{self.path}{line}: {what}{and_more(self.count[what] - 1, 'time')}"
         if len(self.first) > SHOWN:
-            yield f"{self.path}: {len(self.first) - SHOWN:,} further mistakes"
+            yield f"{self.path}: further kinds of mistakes: {len(self.first) - SHOWN:,}"
 
     def __bool__(self) -> bool:
         return bool(self.first)
@@ -112,7 +112,9 @@ def _read_lines(path: Path, target: Target, mistakes: Mistakes) -> list[str]:
             if not line.isascii() or not line.isdigit():
                 mistakes.add(f"'{line[:40]}' is no index (a number from 0)", number)
         elif line not in words:
-            mistakes.add(f"unknown label '{line[:40]}', expected one of {' '.join(target.words)}", number)
+            odd = " and ".join(f"U+{ord(char):04X}" for char in dict.fromkeys(line) if INVISIBLE.match(char))
+            found = f"'{INVISIBLE.sub('', line)[:40]}'" + f" with the invisible {odd}" * bool(odd)
+            mistakes.add(f"unknown label {found}, expected one of {' '.join(target.words)}", number)
     if not any(lines) and not mistakes:
         mistakes.add("no example in it")
     return lines
@@ -126,6 +128,8 @@ def _read_pairs(path: Path, mistakes: Mistakes, gold: bool) -> list[tuple[str, s
         pairs.append((cells[0], cells[-1]))
         if len(cells) != 2 or not all(cells):
             mistakes.add("expected two ids with a tab between them", number)
+        elif INVISIBLE.search(line) or any(cell != cell.strip() for cell in cells):
+            mistakes.add("an id has a space or an invisible character at its end or inside", number)
     if gold and not pairs:
         mistakes.add("no pair in it")
     return pairs

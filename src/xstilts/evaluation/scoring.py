@@ -83,8 +83,8 @@ def score(predictions: Path, labels: Path, version: str = "xtreme-2020") -> dict
     return scores | {"missing": missing, "unanswered": unanswered, "ignored": unexpected_files(predictions)}
 
 
-def check(folder: Path, labels: Path | None = None) -> int:
-    """Check every file of a folder of predictions; returns the number of files.
+def check(folder: Path, labels: Path | None = None) -> tuple[int, int]:
+    """Check every file of a folder of predictions; returns the number of files, and of those compared with labels.
 
     With `labels`, a folder in the same layout, numbers of lines, ends of sentences and question ids are compared
     too, for the files that it has. Raises XstiltsError with every mistake of all files at once, or if `labels` has no
@@ -110,4 +110,4 @@ def check(folder: Path, labels: Path | None = None) -> int:
         raise XstiltsError("missing-file", what, why, "check the path: it needs files such as xnli/test-sw.tsv")
     if mistakes:
         raise all_mistakes(mistakes, "correct these, then check again")
-    return files
+    return files, compared

@@ -22,8 +22,11 @@ NONE = "–"
 Part = str | tuple[str, str]
 """Text, or text and its style."""
 
-# Control characters, marks that reorder text, and the lone surrogates of file names that are not UTF-8.
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# Control characters, marks of direction, characters without width that no word needs, and the lone surrogates of file
+# names that are not UTF-8.
+_CONTROLS = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ud800-\udfff\ufeff]"
+)
 VERDICT_STYLES = {"better": "bold green", "worse": "bold red", "equivalent": "bold cyan", "undetermined": "bold"}
 
 
@@ -110,13 +113,23 @@ def interval(effect: dict[str, Any], digits: int = 2) -> str:
     return f"[{signed(effect['low'], digits)}, {signed(effect['high'], digits)}]"
 
 
+def as_json_text(data: Any, indent: int | None = None) -> str:
+    r"""JSON with the characters that a terminal could act on as escapes.
+
+    >>> print(as_json_text("\x9b31m é"))
+    "\u009b31m é"
+    """
+    text = json.dumps(data, indent=indent, ensure_ascii=False)
+    return _CONTROLS.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text)
+
+
 def emit(data: Any, as_json: bool, as_csv: bool = False, rows: Iterable[dict[str, Any]] | None = None) -> bool:
     """Print `data` as JSON, or `rows` (by default `data`) as CSV; whether one of them was asked for."""
     if as_json and as_csv:
         why = "output has one format"
         raise XstiltsError("bad-argument", "--json and --csv are both given", why, "give one of them")
     if as_json:
-        print(json.dumps(data, indent=1, ensure_ascii=False))
+        print(as_json_text(data, indent=1))
     elif as_csv:
         records = list(data if rows is None else rows)
         writer = csv.DictWriter(sys.stdout, list(records[0]) if records else [], lineterminator="\n")

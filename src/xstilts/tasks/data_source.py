@@ -86,7 +86,8 @@ class FileSource(MappedSource):
     In a pattern `{lang}` is the language's code, `{iso3}` its ISO 639-3 code, `{script}` its script and `{split}` the
     split. Formats: `table` (tabs, or commas if the name ends in .csv; `delimiter` and `quoted` override this; columns
     named by the header, or numbers if there is none), `jsonl` and `json` (a record a line, or a list of them),
-    `parquet`, `tagged` (token TAB tag, or columns separated by spaces), `conllu`, `squad`, `lines` (a text a line;
+    `parquet`, `tagged` (CoNLL: `columns` may number those of `tokens` and `tags`), `conllu` (`columns` may name others,
+    such as `misc.name`), `squad`, `lines` (a text a line;
     `english` names the parallel English file, whose lines have another order if it is not `aligned`), `bitext` (id TAB
     sentence; `gold` names the file of pairs), `blocks` (`block` lines per example, numbered from 0). `origin` says
     where to get files that are not in a repository; neither plans nor steps record it.
@@ -98,7 +99,7 @@ class FileSource(MappedSource):
     gold: str = ""
     aligned: bool = True
     block: Annotated[int, Field(ge=0)] = 0
-    delimiter: Literal["", "tab", "comma"] = ""
+    delimiter: Literal["", "tab", "comma", "semicolon"] = ""
     quoted: bool | None = None
     hub: str = ""
     revision: str = ""
@@ -116,6 +117,12 @@ class FileSource(MappedSource):
             listed = [str(part) for column in self.columns.values() for part in parts(column)]
             if not listed or not all(part.isdigit() and int(part) < self.block for part in listed):
                 raise ValueError("the format `blocks` needs `block`, its lines, and `columns` that number them from 0")
+        if self.format in ("tagged", "conllu"):
+            numbered = all(isinstance(column, int) for column in self.columns.values())
+            single = not any(isinstance(column, list) for column in self.columns.values())
+            if not self.columns.keys() <= {"tokens", "tags"} or not (numbered if self.format == "tagged" else single):
+                what = "are those of `tokens` and `tags`" + ", numbers from 0" * (self.format == "tagged")
+                raise ValueError(f"the `columns` of the format `{self.format}` {what}")
         return self
 
 

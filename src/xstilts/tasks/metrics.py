@@ -25,8 +25,9 @@ def chunks(tags: Sequence[str]) -> set[tuple[int, int, str]]:
 
     A tag is a prefix (B, I, E, S, O) and a type after the last hyphen; a tag without a hyphen is its own type, and its
     first letter is read as the prefix: so adjacent equal parts of speech merge into one chunk, while those that start
-    with S or B never do and those that start with O never count. An I- without a chunk before it opens one.
-    An "O" between sentences keeps their chunks apart.
+    with S or B never do and those that start with O never count. An I- without a chunk before it opens one, so IOB1
+    works like IOB2. An "O" between sentences keeps their chunks apart. The prefixes of BILOU and BMEW, which seqeval
+    does not have, are read as those of BIOES.
 
     >>> sorted(chunks(["B-PER", "I-PER", "O", "B-LOC"]))
     [(0, 1, 'PER'), (3, 3, 'LOC')]
@@ -42,10 +43,13 @@ def chunks(tags: Sequence[str]) -> set[tuple[int, int, str]]:
     return result
 
 
+OTHER_PREFIXES = {"L-": "E", "U-": "S", "M-": "I", "W-": "S"}
+
+
 @cache
 def _boundary(previous: str, tag: str) -> tuple[bool, bool]:
     """Whether a chunk ends, and whether one begins, between two neighbouring tags."""
-    before, prefix = previous[:1], tag[:1]
+    before, prefix = (OTHER_PREFIXES.get(each[:2], each[:1]) for each in (previous, tag))
     other_type = previous.rpartition("-")[2] != tag.rpartition("-")[2]
     ends = before in "ES" or (before in "BI" and prefix in "BSO") or (before not in "O." and other_type)
     begins = prefix in "BS" or (before in "ESO" and prefix in "EI") or (prefix not in "O." and other_type)

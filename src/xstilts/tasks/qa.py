@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from xstilts.tasks.encoding import Encoded, cross_entropy_sum, make_schema, ragged
 from xstilts.tasks.metrics import normaliser, share, token_f1
+from xstilts.tasks.spelling import visible_text
 from xstilts.tasks.task import BadRow, Record, Task, identity, text_of
 
 if TYPE_CHECKING:
@@ -43,8 +44,24 @@ def complete(record: Record, task: Task) -> list[Record]:
     for text, start in pairs:
         if not text or start < 0 or not context.startswith(text, start):
             bad = f"question {row['id']}: the context does not have '{text[:60]}' at {start}"
-            raise BadRow(bad, "an answer at its `answer_start`, in characters from 0")
+            raise BadRow(
+                bad + _misplaced(context, text, start), "an answer at its `answer_start`, in characters from 0"
+            )
     return [{**row, "answers": [{"text": text, "start": start} for text, start in pairs]}]
+
+
+def _misplaced(context: str, text: str, start: int) -> str:
+    """Why an answer may not be at its offset, as the rest of a sentence; "" if nothing explains it."""
+    for unit, encoding, width in (("UTF-16 units", "utf-16-le", 2), ("bytes of UTF-8", "utf-8", 1)):
+        place = len(context.encode(encoding, "replace")[: max(0, start) * width].decode(encoding, "replace"))
+        if text and place != start and context.startswith(text, place):
+            return f": the offset counts {unit}, in characters it is {place}"
+    if text and start >= 0 and context.replace("\n", "\r\n").startswith(text, start):
+        return ": the offset counts line ends twice, as CR and LF"
+    if text and text not in context and visible_text(text) in visible_text(context):
+        return ": answer and context are in different normal forms of Unicode, or one has invisible characters"
+    place = context.find(text) if text else -1
+    return f": it has it at {place}" if place >= 0 else ""
 
 
 def _answers(given: Any) -> list[tuple[str, int]]:

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.languages import language
 from xstilts.tasks.data_source import Entry, FileSource, RestrictedSource, Source, TextSource
+from xstilts.tasks.spelling import unknown_label, visible_text
 
 Record = dict[str, Any]
 """The values of one example under the column names of its task type, as a reader finds them."""
@@ -133,18 +134,18 @@ def text_of(record: Record, name: str) -> str:
     value = record.get(name)
     if value is not None and not isinstance(value, str):
         raise BadRow(f"{name} is {value!r:.60}", "some text")
-    if not value or not value.strip():
+    if not value or not visible_text(value).strip():
         raise BadRow(f"empty {name}", "some text")
     return value.strip()
 
 
 def label_of(value: Any, labels: tuple[str, ...]) -> str | None:
     """A label word, None if it is withheld; raises BadRow if it is not one of `labels`."""
+    if str(value) in labels:
+        return str(value)
     if value in WITHHELD:
         return None
-    if str(value) not in labels:
-        raise BadRow(f"label '{str(value)[:60]}'", "one of " + ", ".join(labels))
-    return str(value)
+    raise BadRow(*unknown_label(str(value), labels))
 
 
 def label_list(value: Any) -> list[Any] | None:

@@ -10,8 +10,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from xstilts.data.line_formats import DOCUMENT, table_rows
-from xstilts.data.record_formats import RECORD_READERS, invalid_text, lines
+from xstilts.data.line_formats import table_rows
+from xstilts.data.record_formats import RECORD_READERS, invalid_text, unique_keys
+from xstilts.data.tagged_formats import DOCUMENT
+from xstilts.data.text_lines import lines
 from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.tasks.data_source import FileSource
 from xstilts.tasks.task import BadRow
@@ -155,19 +157,10 @@ def _is_object(text: str) -> bool:
         return False
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; raises ValueError if a key occurs twice."""
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key '{next(key for key in keys if keys.count(key) > 1)}' occurs twice")
-    return result
-
-
 def _json(path: Path, columns: Mapping[str, str], role: str) -> Content:
     """A JSON object of ids and labels, SQuAD's format for gold answers, or a list of records."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique)
+        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=unique_keys)
     except (ValueError, RecursionError) as error:
         raise XstiltsError("bad-file", f"{path} cannot be read as JSON", str(error), "fix the file") from None
     if isinstance(content, dict) and isinstance(content.get("data"), list):
@@ -176,7 +169,7 @@ def _json(path: Path, columns: Mapping[str, str], role: str) -> Content:
         questions = []
         for number, item in items:
             record: Any = item
-            cluster = first.setdefault(record["group"], record["id"])
+            cluster = first.setdefault(record["group"], record["id"] or "")
             answers = _label(record["answers"], path, number, "question")
             questions.append(Prediction(number, answers, id=record["id"], cluster=cluster))
         return Content(path, SQUAD, "qa", _checked(path, questions, "question"))
@@ -191,7 +184,7 @@ def _records(path: Path, rows: Iterable[tuple[int, str]]) -> Iterator[tuple[int,
     for number, text in rows:
         if text.strip():
             try:
-                yield number, json.loads(text, object_pairs_hook=_unique)
+                yield number, json.loads(text, object_pairs_hook=unique_keys)
             except (ValueError, RecursionError) as error:
                 raise _bad(path, number, "broken JSON", str(error), "write one JSON object a line") from None
 

@@ -216,14 +216,14 @@ def find_text(table: pa.Table, taken: set[str]) -> tuple[list[str], list[str]]:
     named = [name for name in by_name(table, TEXTS) if name not in taken and is_text(table, name)]
     if named:
         return named[:1], named[1:]
-    lengths = {name: _free_text(table, name) for name in table.column_names if name not in taken}
+    lengths = {name: free_text(table, name) for name in table.column_names if name not in taken}
     if not lengths or not max(lengths.values()):
         hint = "name it with --text COLUMN"
         raise XstiltsError("bad-argument", "there is no column of texts", columns_of(table), hint)
     return [max(lengths, key=lambda name: lengths[name])], []
 
 
-def _free_text(table: pa.Table, name: str) -> float:
+def free_text(table: pa.Table, name: str) -> float:
     """The mean length of a column's texts; 0 if most are single ASCII words, as ids and dates are, or equal ones."""
     if not is_text(table, name) or plain(name) in (*IDS, *LABELS):
         return 0.0

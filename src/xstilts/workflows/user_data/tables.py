@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 
 from xstilts.data.line_formats import READERS
 from xstilts.data.record_formats import Item, invalid_text
+from xstilts.data.text_lines import suffix
 from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.tasks.data_source import FileSource
 from xstilts.tasks.task import BadRow, Record
-from xstilts.workflows.user_data.text_files import decode_lines, is_tagged, lines_of, table_rows
+from xstilts.workflows.user_data.text_files import decode_lines, lines_of, table_rows, tagged_source
 
 BATCH = 10_000
 TAGGED = pa.schema([("tokens", pa.list_(pa.string())), ("tags", pa.list_(pa.string()))])
@@ -25,7 +26,7 @@ FORMATS = {
     **dict.fromkeys((".csv", ".tsv", ".tab"), "table"),
     **dict.fromkeys((".jsonl", ".ndjson"), "jsonl"),
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
-    **dict.fromkeys((".conll", ".bio", ".iob", ".iob2"), "tagged"),
+    **dict.fromkeys((".conll", ".bio", ".bioes", ".iob", ".iob1", ".iob2"), "tagged"),
     ".json": "json",
     ".conllu": "conllu",
     ".txt": "text",
@@ -76,7 +77,7 @@ def read_batches(path: str | Path, size: int = BATCH) -> Iterator[pa.Table]:
         yield from chain([first], batches)
         return
     path = Path(path)
-    name = _format(path)
+    name = format_of(path)
     batches = {
         "table": lambda: _table_batches(path, size),
         "jsonl": lambda: _record_batches(_json_lines(path), str(path), size),
@@ -93,7 +94,7 @@ def read_batches(path: str | Path, size: int = BATCH) -> Iterator[pa.Table]:
     yield from chain([first], batches)
 
 
-def _format(path: Path) -> str:
+def format_of(path: Path) -> str:
     """The format of a file, by its name; files named as tables or text may be CoNLL, which their lines show."""
     if not path.is_file():
         if path.is_dir():
@@ -102,11 +103,11 @@ def _format(path: Path) -> str:
         names = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
         hint = did_you_mean(path.name, names) or "check the path"
         raise XstiltsError("missing-file", f"there is no file {path}", "data are read from it", hint)
-    name = FORMATS.get(path.suffix.lower(), "")
+    name = FORMATS.get(suffix(path), "")
     if not name:
         why, hint = f"the name must end in one of {', '.join(FORMATS)}", "rename the file, or save it as CSV in UTF-8"
         raise XstiltsError("bad-file", f"cannot tell the format of {path}", why, hint)
-    return "tagged" if name in ("table", "text") and is_tagged(path) else name
+    return "tagged" if name in ("table", "text") and tagged_source(path) else name
 
 
 def _table_batches(path: Path, size: int) -> Iterator[pa.Table]:
@@ -164,7 +165,8 @@ def _read(name: Literal["tagged", "conllu", "squad"], path: Path) -> Iterator[Re
     """Yield the records of a file by the reader that studies use; raises XstiltsError for the first bad one."""
     for _ in lines_of(path):
         pass  # raises an error with the place if the file is not UTF-8
-    items: Iterable[Item] = READERS[name]({"main": path}, FileSource(format=name, files={}))
+    source = (tagged_source(path) if name == "tagged" else None) or FileSource(format=name, files={})
+    items: Iterable[Item] = READERS[name]({"main": path}, source)
     for number, record in items:
         if isinstance(record, dict) and None in (tags := record.get("tags", [])) and any(tags):
             record = BadRow("a token without a tag", "a tag for each token")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from xstilts.errors import XstiltsError
+from xstilts.errors import XstiltsError, and_more
 from xstilts.tasks.data_source import FileSource
 from xstilts.tasks.task import BadRow, Task, label_list
 from xstilts.tasks.task_types import READ, SCHEMAS
@@ -77,7 +77,7 @@ def checked_examples(
     """The same for tasks whose type checks its examples; raises XstiltsError for those that are wrong."""
     words: tuple[str, ...] = ()
     if kind == "tagging":
-        words = _tag_set({tag for i in rows for tag in cells["tags"][i]} - {""})
+        words = tag_set({tag for i in rows for tag in cells["tags"][i]} - {""})
     elif kind == "choice":
         words = _choice_words(cells, rows, given)
     words = words if given is None else given
@@ -93,7 +93,7 @@ def checked_examples(
             bad_rows.append((i + 1, bad))
     if bad_rows:
         row, reason = bad_rows[0]
-        more = f" (and {len(bad_rows) - 1:,} more such rows)" if len(bad_rows) > 1 else ""
+        more = and_more(len(bad_rows) - 1, "bad row")
         raise XstiltsError(
             "bad-row", f"row {row:,}: {reason.found}{more}", f"expected {reason.expected}", "fix these rows"
         )
@@ -102,7 +102,7 @@ def checked_examples(
     return words, [int(e["id"]) - 1 for e in examples], {name: [e[name] for e in examples] for name in names}
 
 
-def _tag_set(found: set[str]) -> tuple[str, ...]:
+def tag_set(found: set[str]) -> tuple[str, ...]:
     """The tags of a data set; of BIO tags both of every type, `B-…` and `I-…`, of which small data may lack one."""
     if found <= {"O"} | {tag for tag in found if tag[:2] in ("B-", "I-")}:
         found = found | {f"{prefix}-{tag[2:]}" for tag in found - {"O"} for prefix in "BI"}

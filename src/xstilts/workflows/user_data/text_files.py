@@ -3,44 +3,29 @@
 Nothing is guessed: a file whose encoding or delimiter is unclear raises an error with the command that fixes it.
 """
 
-import codecs
 import csv
-import re
-import shlex
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from xstilts.data.line_formats import DOCUMENT
+from xstilts.data.line_formats import DELIMITERS
+from xstilts.data.tagged_formats import TAG, find_layout, word_lines
+from xstilts.data.text_lines import iconv, raw_lines, suffix, text_only
 from xstilts.errors import XstiltsError
+from xstilts.tasks.data_source import FileSource
 
 csv.field_size_limit(2**31 - 1)  # a text may be longer than the library's default allows
-DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t"}
 HEAD_LINES = 1000
 """How many lines are read to recognise a format or a delimiter."""
 MAX_LINES_PER_ROW = 10_000
 """A quoted cell with more lines is taken for a quote that is never closed."""
 SHOWN = 5
-BINARY = {
-    b"PK\x03\x04": ("an Excel workbook or a zip archive", "save the sheet as 'CSV UTF-8', or unpack the archive"),
-    b"\x1f\x8b": ("compressed by gzip", "unpack it with gunzip"),
-    b"PAR1": ("Parquet", "rename it so that its name ends in .parquet"),
-}
-BYTE_ORDER_MARKS = {
-    codecs.BOM_UTF32_LE: "UTF-32",
-    codecs.BOM_UTF32_BE: "UTF-32",
-    codecs.BOM_UTF16_LE: "UTF-16",
-    codecs.BOM_UTF16_BE: "UTF-16",
-}
-TAG = re.compile(r"O|[BIESLU]-\S+|[A-Z]+\$?")
-"""A tag of CoNLL files: BIO tags, universal and most Penn parts of speech."""
 
 
 def lines_of(path: Path) -> Iterator[str]:
     """Yield the lines of a UTF-8 file with their ends; raises XstiltsError with the line that is not UTF-8 text."""
-    with path.open("rb") as stream:
-        yield from decode_lines(stream, str(path))
+    yield from _decoded(raw_lines(path), str(path))
 
 
 def decode_lines(stream: IO[bytes], name: str) -> Iterator[str]:
@@ -50,38 +35,19 @@ def decode_lines(stream: IO[bytes], name: str) -> Iterator[str]:
     >>> list(decode_lines(io.BytesIO("\\ufefftext\\r\\nça va".encode()), "stdin"))
     ['text\\r\\n', 'ça va']
     """
-    for number, line in enumerate(stream, 1):
-        if number == 1:
-            _refuse_binary(line, name)
-            line = line.removeprefix(codecs.BOM_UTF8)
-        if b"\0" in line:
-            why = "text has no NUL bytes: the file is damaged, binary, or in UTF-16 without a byte order mark"
-            hint = f"for UTF-16: {_iconv('UTF-16LE', name)}; otherwise remove them with tr -d '\\000'"
-            raise XstiltsError("bad-file", f"{name}, line {number}: a NUL byte", why, hint)
+    yield from _decoded(text_only(stream, name), name)
+
+
+def _decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:
+    for number, line in enumerate(lines, 1):
         try:
             yield line.decode()
         except UnicodeDecodeError as error:
             before = line[max(0, error.start - 30) : error.start].decode("utf-8", "ignore")
             what = f"{name}, line {number}: not UTF-8 (byte {line[error.start]:#04x} after '{before}')"
             why = "files are read as UTF-8 only, because another encoding cannot be recognised with certainty"
-            hint = f"if it was saved by an older Windows program: {_iconv('WINDOWS-1252', name)}"
+            hint = f"if it was saved by an older Windows program: {iconv('WINDOWS-1252', name)}"
             raise XstiltsError("bad-file", what, why, hint) from None
-
-
-def _refuse_binary(start: bytes, name: str) -> None:
-    for mark, (what, hint) in BINARY.items():
-        if start.startswith(mark):
-            raise XstiltsError("bad-file", f"{name} is {what}", "its name says that it is text", hint)
-    for mark, encoding in BYTE_ORDER_MARKS.items():
-        if start.startswith(mark):
-            what, why = f"{name} is {encoding}", "line 1 begins with its byte order mark; only UTF-8 is read"
-            raise XstiltsError("bad-file", what, why, f"convert it: {_iconv(encoding, name)}")
-
-
-def _iconv(encoding: str, name: str) -> str:
-    path = Path(name)
-    target = path.with_name(f"{path.stem}-utf8{path.suffix}")
-    return f"iconv -f {encoding} -t UTF-8 {shlex.quote(str(path))} > {shlex.quote(str(target))}"
 
 
 def table_rows(path: Path) -> Iterator[list[str]]:
@@ -90,8 +56,9 @@ def table_rows(path: Path) -> Iterator[list[str]]:
     Empty lines are skipped. A CSV file may be delimited by commas, semicolons or tabs. Tab-separated cells are read as
     quoted if that works for the whole file, else quotes are part of the text.
     """
-    delimiter = _delimiter(path)
-    rows = _quoted_rows(path, delimiter) if delimiter != "\t" or _tabs_are_quoted(path) else _plain_rows(path)
+    name, quoted = delimiter_of(path)
+    delimiter = DELIMITERS[name]
+    rows = _quoted_rows(path, delimiter) if quoted else _plain_rows(path)
     header: list[str] = []
     ragged: list[str] = []
     for line, cells in rows:
@@ -154,6 +121,13 @@ def _plain_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
             yield number, content.split("\t")
 
 
+def delimiter_of(path: Path) -> tuple[str, bool]:
+    """The name of a table's delimiter, and whether its cells are quoted as in CSV."""
+    delimiter = _delimiter(path)
+    name = next(name for name, mark in DELIMITERS.items() if mark == delimiter)
+    return name, delimiter != "\t" or _tabs_are_quoted(path)
+
+
 def _tabs_are_quoted(path: Path) -> bool:
     """Whether cells of a tab-separated file that begin with a quote are quoted as in CSV.
 
@@ -182,7 +156,7 @@ def _count(rows: Iterable[tuple[int, list[str]]]) -> tuple[int, int]:
 def _delimiter(path: Path) -> str:
     """The only delimiter that gives the first rows the same number of cells, at least two; a comma if there is none."""
     head = list(islice(lines_of(path), HEAD_LINES))
-    if path.suffix.lower() != ".csv" and any("\t" in line for line in head[:1]):
+    if suffix(path) != ".csv" and any("\t" in line for line in head[:1]):
         return "\t"
     possible, fitting = [], []
     for name, mark in DELIMITERS.items():
@@ -209,16 +183,21 @@ def _widths(head: list[str], delimiter: str) -> tuple[list[int], bool]:
     return widths, True
 
 
-def is_tagged(path: Path) -> bool:
-    """Whether a file looks like CoNLL: a token and a tag a line, and empty lines between sentences."""
-    head = [line.rstrip() for line in islice(lines_of(path), HEAD_LINES)]
-    while head and not head[-1]:
+def tagged_source(path: Path) -> FileSource | None:
+    """How to read a file that looks like CoNLL, a token and a tag a line and empty lines between sentences, else None.
+
+    The tags are in the last column that holds nothing but tags; a source names columns only if these are not the usual.
+    """
+    source = FileSource(format="tagged", files={})
+    head = [line.rstrip("\r\n") for line in islice(lines_of(path), HEAD_LINES)]
+    while head and not head[-1].strip():
         head.pop()
-    words = [line for line in head if line and not line.startswith(DOCUMENT)]
-    if "" not in head or not words:
-        return False
-    tabs = "\t" in words[0]
-    cells = [line.split("\t") if tabs else line.split() for line in words]
-    width = len(cells[0])
-    uniform = width == 2 if tabs else width >= 2
-    return uniform and all(len(row) == width and TAG.fullmatch(row[-1]) for row in cells)
+    layout = find_layout(head, source)
+    rows = [layout.cells(line) for _, words in word_lines(enumerate(head, 1), layout) for _, line in words]
+    if all(map(str.strip, head)) or not rows or layout.tag is None or any(len(row) != layout.width for row in rows):
+        return None
+    tags = [place for place in range(layout.width) if all(TAG.fullmatch(row[place]) for row in rows)]
+    if not (tags := [place for place in tags if place > layout.token]):
+        return None
+    usual = tags[-1] == layout.tag
+    return source if usual else source.model_copy(update={"columns": {"tokens": layout.token, "tags": tags[-1]}})

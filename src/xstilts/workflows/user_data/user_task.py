@@ -107,7 +107,7 @@ def understand(
     schema = schema_of(roles)
     examples = pa.table({name: values[name] for name in schema.names}, schema)
     distinct = list(dict.fromkeys(values["language"]))
-    notes = [*_role_notes(roles, words), *id_notes, *language_notes, *more_notes]
+    notes = [*role_notes(roles, words), *id_notes, *language_notes, *more_notes]
     notes += left_out
     return UserTask(
         roles.kind,
@@ -121,7 +121,7 @@ def understand(
     )
 
 
-def _role_notes(roles: Roles, words: tuple[str, ...]) -> list[str]:
+def role_notes(roles: Roles, words: tuple[str, ...]) -> list[str]:
     """A line for each column: what it is for, and which others it might have been."""
     columns = {role: ", ".join(names) for role, names in roles.columns.items()}
     if "text_a" in columns:
