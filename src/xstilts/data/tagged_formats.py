@@ -104,7 +104,7 @@ def find_layout(text: Iterable[str], source: FileSource) -> Layout:
         cells = SPACES.split(line.strip(" \t"))
         several += len(cells) > 1
         with_tag += len(cells) > 1 and bool(TAG.fullmatch(cells[-1]))
-        numbered = numbered and bool(NUMBER.fullmatch(cells[0]))
+        numbered = numbered and bool(NUMBER.fullmatch(cells[0])) and (total > 1 or cells[0][0] in "01")
     tabs = 0 < total <= 2 * with_tab
     counts = widths[not tabs]
     width = max(counts, key=lambda width: (counts[width], width), default=1)
@@ -162,8 +162,7 @@ def check_tag_column(path: Path, source: FileSource, words: set[str]) -> None:
 
     words: the tags that the task knows.
     """
-    layout = layout_of(path, source)
-    if "tags" in source.columns or layout.width < 3 or not words:
+    if "tags" in source.columns or not words or (layout := layout_of(path, source)).width < 3:
         return
     fits = [True] * layout.width
     for _, numbered in word_lines(lines(path), layout):
