@@ -512,5 +512,6 @@ def test_a_query_names_its_relevant_candidates_in_a_list_or_a_text(tmp_path):
     mine = Task(name="t", type="retrieval", pooled=True, metrics=("map_at_20",),
                 source=FileSource(format="json", files={"test": "{lang}.json"}))  # fmt: skip
     assert sides(read(mine, tmp_path, split="test")) == ({"q": "a|b", "p": "a|b"}, {"a": "A", "b": "A"})
-    (tmp_path / "en.json").write_text(json.dumps([{**rows[0], "gold": ["a|b"]}]))
-    assert refused(mine, tmp_path, split="test").kind == "bad-row"
+    for bad in ({**rows[0], "gold": ["a|b"]}, {"id": "q", "text": "?"}):
+        (tmp_path / "en.json").write_text(json.dumps([bad]))
+        assert refused(mine, tmp_path, split="test").kind == "bad-row"

@@ -358,6 +358,12 @@ def test_relevant_candidates_are_in_the_pool_once(rows):
     assert error.value.kind == "inconsistent" and "'x'" in error.value.what
 
 
+def test_a_pool_has_candidates():
+    with pytest.raises(XstiltsError) as error:
+        retrieval.predict(np.eye(1, dtype=np.float32), pool_table([("q", "en", "query", "x")]), pooled())
+    assert error.value.kind == "missing-data"
+
+
 def test_prefixes_stand_before_the_texts_of_their_side(tokenizer):
     table = pool_table([("q", "en", "query", "x"), ("x", "en", "candidate", None)])
     entry = {**POOLED, "source": {"world": 1, "kind": "text", "rows": {"t": 1}}}

@@ -1,4 +1,4 @@
-"""The step that finds translations by embeddings: all layers in one pass, choices made on development examples."""
+"""The step that retrieves by embeddings: all layers in one pass, choices made on development examples."""
 
 import json
 from collections.abc import Callable, Iterator

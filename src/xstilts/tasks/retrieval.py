@@ -35,7 +35,9 @@ def complete(record: Record, task: Task) -> list[Record]:
     """The rows of a record: both sides of a pair of translations (the English sentence is the query, the other one a
     candidate), a question and the sentences of its context, or one query or candidate. Raises BadRow if a text is empty
     or belongs to neither side."""
-    if task.pooled and "sentences" in record:
+    if task.pooled and "side" not in record:
+        if "sentences" not in record:
+            raise BadRow("neither a `side` nor a `context`", "a query, a candidate, or a question about a context")
         return _question(record)
     if "side" in record:
         side, gold = record["side"], record.get("gold")
@@ -126,7 +128,8 @@ def rank(vectors: np.ndarray, table: pa.Table, task: Task) -> dict[str, Any]:
     the ids of the nearest ones among the candidates of all languages, the nearest first; score, the largest cosine.
 
     A query's relevant candidates are those that its row names or, if the task is parallel, that the row of any language
-    with its id names. Raises XstiltsError if an id stands for several candidates, or a relevant one is not there.
+    with its id names. Raises XstiltsError if there are no candidates, an id stands for several, or a relevant one is
+    not there.
     """
     query = queries(table)
     ids = np.array(table["id"].to_pylist(), object)
@@ -138,6 +141,9 @@ def rank(vectors: np.ndarray, table: pa.Table, task: Task) -> dict[str, Any]:
             shared.setdefault(key, {}).update(dict.fromkeys(names))
         named = [list(shared[key]) for key in asked]
     counts = Counter(pool.tolist())
+    if not counts:
+        what, why = f"task '{task.name}' has no candidates", "all its rows are queries"
+        raise XstiltsError("missing-data", what, why, "add rows with `side: candidate` to the files")
     if repeated := [name for name, count in counts.items() if count > 1]:
         what = f"task '{task.name}': {len(repeated):,} ids stand for several candidates, such as '{repeated[0]:.60}'"
         why, hint = "the candidates of all languages are one pool", "give each candidate an id of its own"
