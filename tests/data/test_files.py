@@ -10,6 +10,7 @@ from xstilts.data.examples import available, content_digest, load_examples
 from xstilts.data.prepare import accept, prepare, read_examples
 from xstilts.errors import XstiltsError
 from xstilts.tasks.data_source import FileSource, TextSource, WorldSource
+from xstilts.tasks.sentences import candidate_spans
 from xstilts.tasks.task import Task
 from xstilts.tasks.task_types import SCHEMAS
 
@@ -426,3 +427,95 @@ def test_deprecated_language_codes_become_canonical_and_still_name_the_files(tmp
     assert read(mine, tmp_path, "he")["language"].to_pylist() == ["he"]
     with pytest.raises(ValueError, match="klingonese"):
         Task(name="t", type="classification", labels=NLI, languages=["klingonese"], source=source)
+
+
+# Questions about contexts as retrieval from one pool
+
+CONTEXT = "He came in 1912. Dr. Lee left. He came in 1912."
+QUESTIONS = [{"id": "1", "question": "When?", "answers": [{"text": "1912", "answer_start": 11}]},
+             {"id": "2", "question": "Who left?", "answers": [{"text": "Dr. Lee", "answer_start": 17}]}]  # fmt: skip
+
+
+def pooled(**source):
+    return Task(name="t", type="retrieval", pooled=True, parallel=True, metrics=("map_at_20",),
+                source=FileSource(**{"format": "squad", "files": {"test": "{lang}.json"}, **source}))  # fmt: skip
+
+
+def squad_file(folder, paragraphs, code="en"):
+    (folder / f"{code}.json").write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}))
+
+
+def sides(table):
+    """Queries {id: gold}, and candidates {id: text}."""
+    rows = table.to_pylist()
+    queries, candidates = ([row for row in rows if row["side"] == side] for side in ("query", "candidate"))
+    return {row["id"]: row["gold"] for row in queries}, {row["id"]: row["text"] for row in candidates}
+
+
+def test_questions_are_queries_and_sentences_of_their_contexts_are_candidates(tmp_path):
+    other = {
+        "context": "谁赢了？他赢了。",
+        "qas": [{**QUESTIONS[0], "id": "3", "answers": [{"text": "他", "answer_start": 4}]}],
+    }
+    squad_file(tmp_path, [{"context": CONTEXT, "qas": QUESTIONS}, other])
+    queries, candidates = sides(read(pooled(), tmp_path, split="test"))
+    assert candidates == {"en_1_0": "He came in 1912.", "en_1_1": "Dr. Lee left.", "en_1_2": "He came in 1912.",
+                          "en_2_0": "谁赢了？", "en_2_1": "他赢了。"}  # fmt: skip
+    assert queries == {"1": "en_1_0|en_1_2", "2": "en_1_1", "3": "en_2_1"}  # equal sentences answer equally
+
+
+def test_sentence_breaks_of_the_data_are_taken(tmp_path):
+    squad_file(tmp_path, [{"context": CONTEXT, "qas": QUESTIONS, "sentence_breaks": [[0, 30], [31, 47]]}])
+    queries, candidates = sides(read(pooled(), tmp_path, split="test"))
+    assert candidates == {"en_1_0": "He came in 1912. Dr. Lee left.", "en_1_1": "He came in 1912."}
+    assert queries == {"1": "en_1_0", "2": "en_1_0"}
+    for breaks in ([[0, 99]], [[5, 5]], "0-5", []):
+        squad_file(tmp_path, [{"context": CONTEXT, "qas": QUESTIONS, "sentence_breaks": breaks}])
+        assert refused(pooled(), tmp_path, split="test").kind == "bad-row"
+
+
+def test_a_question_that_is_left_out_leaves_its_context_in_the_pool(tmp_path):
+    squad_file(tmp_path, [{"context": CONTEXT, "qas": [{**QUESTIONS[0], "question": ""}, QUESTIONS[1]]}])
+    examples = load_examples(pooled(), "test", "en", tmp_path, {})
+    queries, candidates = sides(examples.table)
+    assert len(examples.rejected) == 1 and queries == {"2": "en_1_1"} and len(candidates) == 3
+
+
+def test_clusters_of_questions_are_shared_by_languages_whose_contexts_have_other_sentences(tmp_path):
+    two = [
+        {"context": "A b. C d.", "qas": [QUESTIONS[0] | {"answers": []}]},
+        {"context": CONTEXT, "qas": QUESTIONS[1:]},
+    ]
+    squad_file(tmp_path, two)
+    squad_file(tmp_path, [{**two[0], "context": "A b c d."}, two[1]], "de")
+    task = pooled(cluster="context")
+    clusters = [
+        {
+            row["id"]: row["cluster_id"]
+            for row in read(task, tmp_path, code, "test").to_pylist()
+            if row["side"] == "query"
+        }
+        for code in ("en", "de")
+    ]
+    assert clusters[0] == clusters[1] and len(set(clusters[0].values())) == 2
+
+
+def test_thai_text_is_split_at_white_space_into_long_sentences():
+    clause = "ก" * 70
+    text = " ".join([clause] * 6)
+    assert [stop - start for start, stop in candidate_spans(text)] == [141, 141, 141]
+    assert candidate_spans(f"{clause} {clause}") == [(0, 141)]
+    assert len(candidate_spans(" ".join(["word" * 20] * 6))) == 1  # other scripts have punctuation
+
+
+def test_a_query_names_its_relevant_candidates_in_a_list_or_a_text(tmp_path):
+    query, candidate = {"side": "query", "text": "?"}, {"side": "candidate", "text": "A"}
+    rows = [{**query, "id": "q", "gold": ["a", "b"]}, {**query, "id": "p", "gold": "a|b"}]
+    rows += [{**candidate, "id": "a"}, {**candidate, "id": "b"}]
+    (tmp_path / "en.json").write_text(json.dumps(rows))
+    mine = Task(name="t", type="retrieval", pooled=True, metrics=("map_at_20",),
+                source=FileSource(format="json", files={"test": "{lang}.json"}))  # fmt: skip
+    assert sides(read(mine, tmp_path, split="test")) == ({"q": "a|b", "p": "a|b"}, {"a": "A", "b": "A"})
+    for bad in ({**rows[0], "gold": ["a|b"]}, {"id": "q", "text": "?"}):
+        (tmp_path / "en.json").write_text(json.dumps([bad]))
+        assert refused(mine, tmp_path, split="test").kind == "bad-row"

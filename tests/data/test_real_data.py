@@ -17,6 +17,8 @@ COUNTS = {
     "xnli": {split: dict.fromkeys(TASKS["xnli"].languages, n) for split, n in (("validation", 2490), ("test", 501))},
     "pawsx": {"validation": dict.fromkeys(TASKS["pawsx"].languages, 2000)},
     "xquad": {"test": dict.fromkeys(["ar", "de", "el", "en", "es", "hi", "ro", "ru", "th", "tr", "vi", "zh"], 1190)},
+    "lareqa": {"test": {"ar": 2385, "de": 2502, "el": 2405, "en": 2368, "es": 2370, "hi": 2429, "ru": 2405, "th": 2319,
+                        "tr": 2382, "vi": 2360, "zh": 2392}},
     "mlqa": {"validation": {"ar": 337, "de": 482, "en": 415, "es": 500, "hi": 255, "vi": 331, "zh": 504}},
     "tydiqa": {"train": {"en": 1527, "ko": 982, "sw": 2755}},
     "bucc2018": {"dev": {"zh": 957 + 957}},

@@ -132,3 +132,40 @@ def test_a_failed_step_leaves_a_report_that_names_it(tmp_path, encoder_folder, m
     printed = " ".join(invoke("study", path, "--data", tmp_path, "--out", out, code=4).split())
     assert "'pocket-nli' has 1 of 2 runs of arm 'near'" in printed
     assert "the disk of its node broke" in (out / "report.html").read_text()
+
+
+def test_a_pool_of_all_languages_is_a_target_whose_rows_are_the_languages_of_the_queries(tmp_path, encoder_folder):
+    """Each question finds its answers in every language; nothing but the two sides of equal texts tells them apart."""
+    codes = ["en", "de", "nl", "tr", "ja", "sw", "ar"]
+    for number, code in enumerate(codes):
+        texts = [f"the {word} {'old ' * number}" for word in ("king", "wall", "town", "river")]
+        qas = [{"id": str(i), "question": text, "answers": [{"text": text.strip(), "answer_start": 0}]}
+               for i, text in enumerate(texts)]  # fmt: skip
+        paragraphs = [{"context": f"{q['question'].strip()}. Wide.", "qas": [q]} for q in qas]
+        (tmp_path / f"{code}.json").write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}))
+    source = {"format": "squad", "files": {"test": "{lang}.json"}, "cluster": "context"}
+    pool = {"type": "retrieval", "pooled": True, "parallel": True, "metrics": ["map_at_20"], "source": source}
+    targets = {
+        "pocket-nli": {"training": SMALL},
+        "answers": {"task": "pool", "layers": [1], "query_prefix": "query: ", "candidate_prefix": "passage: "},
+    }
+    path = study(tmp_path, encoder_folder("bert"), tasks={"pool": pool}, targets=targets, arms={"none": {}, "near": {
+        "intermediate": "nli", "languages": "near", "count": 2}}, primary=["answers"])  # fmt: skip
+    out = tmp_path / "run"
+    invoke("study", path, "--data", tmp_path, "--out", out)
+    result = json.loads((out / "analysis.json").read_text())
+    rows = [row for row in result["scores"] if row["target"] == "answers" and row["arm"] == "none"]
+    assert {row["language"] for row in rows} == set(codes) and {row["metric"] for row in rows} == {"map_at_20"}
+    assert all(0 < row["mean"] <= 100 for row in rows)
+    table = read_run(out).predictions("answers", "none")
+    gold = [f"{code}_1_0" for code in codes]
+    assert all(sorted(row["gold"]) == sorted(gold) and len(row["prediction"]) == 20
+               for row in table.to_pylist() if row["example_id"] == "0")  # fmt: skip
+    assert "map_at_20 (layer 1, mean pooling)" in (out / "report.html").read_text()
+
+
+def test_prefixes_are_for_retrieval(tmp_path, encoder_folder):
+    targets = {"pocket-nli": {"training": SMALL, "query_prefix": "query: "}}
+    with pytest.raises(XstiltsError) as caught:
+        load_study(study(tmp_path, encoder_folder("bert"), targets=targets, primary=["pocket-nli"]))
+    assert caught.value.kind == "bad-setting" and "prefix" in caught.value.why

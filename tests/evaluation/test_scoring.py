@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from xstilts.errors import XstiltsError
 from xstilts.evaluation.scoring import check, score
 from xstilts.tasks import classification, metrics
 from xstilts.tasks.metrics import chunks, mlqa_normal, segmented, set_f1, squad_normal, token_f1
-from xstilts.tasks.xtreme import GROUPS, TARGETS
+from xstilts.tasks.xtreme import GROUPS, TARGETS, VERSIONS, groups_of
 
 
 def chunk_f1(gold, predicted):
@@ -561,3 +562,78 @@ def test_submit_check_on_the_command_line(folders):
     printed = run("submit", "check", folders[0], expect=2)
     assert "1 mistake\n" in printed and "test-sw.tsv: missing" in printed and "Traceback" not in printed
     assert "did you mean 'check'?" in run("submit", "chekc", folders[0], expect=2)
+
+
+# XTREME-R
+
+
+@pytest.fixture
+def xtreme_r(tmp_path):
+    """Predictions and labels of all tasks of XTREME-R in all languages."""
+    rankings = {"q1": ["a"], "q2": ["b", "c"]}, {"q1": ["x", "a"], "q2": ["b", "x", "c"]}
+    for side, name in enumerate(("labels", "predictions")):
+        for task, target in VERSIONS["xtreme-r-v1"].items():
+            for code in target.languages:
+                path = tmp_path / name / task / target.file(code)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if target.kind == "rankings":
+                    path.write_text(json.dumps(rankings[side]))
+                elif target.kind == "choices":
+                    path.write_text("".join(f'{{"label": {label}}}\n' for label in (0, 1, 1, side)))
+                else:
+                    write(tmp_path / name, task, code, side)
+    return tmp_path / "predictions", tmp_path / "labels"
+
+
+def test_the_tasks_of_xtreme_r():
+    counts = {"xnli": 15, "panx": 48, "udpos": 38, "tatoeba": 41, "xcopa": 11, "lareqa": 11, "mewslix": 11, "xquad": 12,
+              "mlqa": 7, "tydiqa": 9}  # fmt: skip
+    targets = VERSIONS["xtreme-r-v1"]
+    assert {name: len(target.languages) for name, target in targets.items()} == counts
+    assert all(len(set(target.languages)) == len(target.languages) for target in targets.values())
+    groups = groups_of(targets)
+    assert groups["classification"] == ("xnli", "xcopa") and groups["retrieval"] == ("tatoeba", "lareqa", "mewslix")
+    assert groups["tagging"] == ("panx", "udpos") and groups["qa"] == ("xquad", "mlqa", "tydiqa")
+
+
+def test_the_average_of_xtreme_r_is_over_its_ten_tasks(xtreme_r):
+    result = score(*xtreme_r, "xtreme-r-v1")
+    tasks = result["tasks"]
+    assert tasks["xcopa"]["score"] == tasks["xnli"]["score"] == 75
+    assert tasks["lareqa"]["score"] == tasks["mewslix"]["score"] == pytest.approx(100 * (1 / 2 + (1 + 2 / 3) / 2) / 2)
+    assert result["groups"]["retrieval"] == pytest.approx((75 + 2 * tasks["lareqa"]["score"]) / 3)
+    assert len(tasks) == 10 and result["all_task"] == pytest.approx(sum(task["score"] for task in tasks.values()) / 10)
+    assert check(*xtreme_r, "xtreme-r-v1") == sum(len(t.languages) for t in VERSIONS["xtreme-r-v1"].values())
+
+
+def test_the_average_of_xtreme_r_needs_every_task(xtreme_r):
+    predictions, labels = xtreme_r
+    shutil.rmtree(predictions / "mewslix")
+    result = score(predictions, labels, "xtreme-r-v1")
+    assert result["all_task"] is None and result["groups"]["retrieval"] is None
+    assert result["groups"]["classification"] == 75
+    assert {part["task"] for part in result["missing"]} == {"mewslix"}
+    assert "xcopa" not in score(predictions, labels)["tasks"]  # XTREME's own average is over other tasks
+
+
+def test_queries_without_a_ranking_score_0_and_are_counted(xtreme_r):
+    (xtreme_r[0] / "lareqa" / "test-th.json").write_text('{"q1": ["a"]}')
+    result = score(*xtreme_r, "xtreme-r-v1")
+    assert result["tasks"]["lareqa"]["languages"]["th"]["map_at_20"] == 50
+    assert result["unanswered"] == {"lareqa": {"th": 1}}
+    with pytest.raises(XstiltsError) as caught:
+        check(*xtreme_r, "xtreme-r-v1")
+    assert "no answer to question 'q2'" in caught.value.why
+
+
+@pytest.mark.parametrize(("file", "text"), [
+    ("lareqa/test-th.json", '{"q1": "a"}'), ("lareqa/test-th.json", '["q1"]'),
+    ("lareqa/test-th.json", '{"q1": ["a"], "q1": []}'), ("xcopa/test-th.jsonl", '{"label": 2}\n'),
+    ("xcopa/test-th.jsonl", '{"label": "0"}\n'), ("xcopa/test-th.jsonl", "0\n"), ("xcopa/test-th.jsonl", "{\n"),
+    ("xcopa/test-th.jsonl", '{"label": 0}\n'),
+])  # fmt: skip
+def test_mistakes_in_files_of_xtreme_r_are_listed(xtreme_r, file, text):
+    (xtreme_r[0] / file).write_text(text)
+    with pytest.raises(XstiltsError) as caught:
+        score(*xtreme_r, "xtreme-r-v1")
+    assert caught.value.kind == "bad-file" and file in caught.value.why

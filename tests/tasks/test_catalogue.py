@@ -283,3 +283,17 @@ def test_skipped_rows_do_not_shift_lines_of_a_submission(tmp_path):
         submit(run_folder(tmp_path / "tags", "panx", "tagging", rows, [problem(2)]), tmp_path / "out", "none")
     submit(run_folder(tmp_path / "whole", "panx", "tagging", rows, []), tmp_path / "out", "none")
     assert (tmp_path / "out/panx/test-sw.tsv").read_text() == "O\nB-PER\n"
+
+
+def test_predictions_of_xtreme_r_are_written_in_its_layout(tmp_path):
+    rows = {"example_id": ["a", "b"], "prediction": [1, 0]}
+    run = run_folder(tmp_path / "choices", "xcopa", "multiple_choice", rows, [])
+    submit(run, tmp_path / "out", "none", version="xtreme-r-v1")
+    assert (tmp_path / "out/xcopa/test-sw.jsonl").read_text() == '{"label": 1}\n{"label": 0}\n'
+    rows = {"example_id": ["a", "b"], "prediction": [["sw_1_0", "th_2_1"], ["en_1_0"]], "language": ["th"] * 2}
+    run = run_folder(tmp_path / "rankings", "lareqa", "retrieval", rows, [])
+    submit(run, tmp_path / "out", "none", version="xtreme-r-v1")
+    written = json.loads((tmp_path / "out/lareqa/test-th.json").read_text())
+    assert written == {"a": ["sw_1_0", "th_2_1"], "b": ["en_1_0"]}
+    with pytest.raises(XstiltsError):  # XTREME itself has no such task
+        submit(run, tmp_path / "out", "none")

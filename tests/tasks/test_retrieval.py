@@ -7,17 +7,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from sklearn.metrics import average_precision_score
 
 from xstilts.context import Context
 from xstilts.data.examples import load_examples
 from xstilts.data.prepare import prepare
 from xstilts.errors import XstiltsError
+from xstilts.evaluation.encode import encode_table
 from xstilts.evaluation.retrieve import embed, retrieve
 from xstilts.models.encoders import load_base
 from xstilts.tasks import retrieval
 from xstilts.tasks.data_source import WorldSource
-from xstilts.tasks.metrics import set_f1
-from xstilts.tasks.neighbours import nearest, neighbours, unit
+from xstilts.tasks.metrics import ranked_average_precision, set_f1
+from xstilts.tasks.neighbours import nearest, neighbours, top_k, unit
 from xstilts.tasks.retrieval import fit_threshold, mine
 from xstilts.tasks.task import Task
 
@@ -263,3 +265,142 @@ def test_real_gold_pairs_are_mined_from_good_vectors(real_data):
     assert sum(g is not None for g in gold) == 257
     threshold, f1 = fit_threshold(columns["score"][paired], (gold == predicted)[paired], 257)
     assert f1 > 98 and 1 < threshold < 3
+
+
+# One pool of candidates in all languages
+
+POOLED = {"name": "pool", "type": "retrieval", "pooled": True, "metrics": ["map_at_20"]}
+
+
+def by_definition(relevant, ranking, k):
+    """Average precision at k in plain Python."""
+    precisions = [
+        sum(name in relevant for name in ranking[:rank]) / rank
+        for rank, name in enumerate(ranking[:k], 1)
+        if name in relevant
+    ]
+    return sum(precisions) / min(len(relevant), k)
+
+
+def test_average_precision_is_that_of_its_definition_and_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    names = [str(i) for i in range(60)]
+    scores = rng.normal(size=(40, 60))
+    relevant = [set(rng.choice(names, size=rng.integers(1, 30), replace=False)) for _ in scores]
+    rankings = [[names[i] for i in np.argsort(-row)] for row in scores]
+    at_20 = ranked_average_precision(relevant, rankings)
+    assert at_20 == pytest.approx(
+        [by_definition(r, ranking, 20) for r, ranking in zip(relevant, rankings, strict=True)]
+    )
+    labels = [[name in r for name in names] for r in relevant]
+    whole = [average_precision_score(y, row) for y, row in zip(labels, scores, strict=True)]
+    assert ranked_average_precision(relevant, rankings, 60) == pytest.approx(whole)
+
+
+def test_average_precision_of_one_relevant_candidate_is_the_reciprocal_rank_and_repetitions_count_once():
+    rankings = [["a", "b", "c"], ["b", "b", "a"], ["b"], []]
+    assert ranked_average_precision([["a"]] * 4, rankings).tolist() == [1, 1 / 3, 0, 0]
+    assert ranked_average_precision([["a", "b"]], [["a", "a", "b"]]).tolist() == [pytest.approx((1 + 2 / 3) / 2)]
+
+
+@pytest.mark.parametrize("block", [1, 7, 100])
+def test_the_k_nearest_are_those_of_the_whole_product_and_of_equals_the_first(block):
+    rng = np.random.default_rng(0)
+    queries, candidates = rng.normal(size=(23, 8)), rng.normal(size=(50, 8))
+    candidates[40:45] = candidates[3]
+    product = unit(queries) @ unit(candidates).T
+    best, cosine = top_k(queries, candidates, 12, block)
+    assert cosine == pytest.approx(-np.sort(-product, 1)[:, :12], abs=1e-6)
+    assert np.take_along_axis(product, best, 1) == pytest.approx(cosine, abs=1e-6)
+    same = np.ones((5, 4))
+    assert top_k(same[:1], same, 3)[0].tolist() == [[0, 1, 2]] and top_k(same, same, 9)[0].shape == (5, 5)
+
+
+def pool_table(rows):
+    names = ("id", "language", "side", "gold")
+    listed = [dict(zip(names, row, strict=True)) | {"text": "t", "cluster_id": "c"} for row in rows]
+    return pa.Table.from_pylist(listed, retrieval.SCHEMA)
+
+
+def pooled(**more):
+    return Task(**{**POOLED, **more}, source=WorldSource(world=1, kind="text", rows={"t": 1}))
+
+
+def test_queries_search_the_candidates_of_all_languages():
+    english = [("q", "en", "query", "en_1"), ("en_1", "en", "candidate", None), ("en_2", "en", "candidate", None)]
+    table = pool_table([*english, ("q", "de", "query", "de_1"), ("de_1", "de", "candidate", None)])
+    vectors = np.array([[1, 0], [1, 0.1], [1, 0.3], [0, 1], [1, 0.2]], np.float32)
+    columns = pa.table(retrieval.predict(vectors, table, pooled(parallel=True)))
+    assert columns["gold"].to_pylist() == [["en_1", "de_1"]] * 2  # equal ids: the answers of both languages
+    assert columns["prediction"].to_pylist() == [["en_1", "de_1", "en_2"], ["en_2", "de_1", "en_1"]]
+    precision = retrieval.statistics(columns, "map_at_20")
+    assert precision.tolist() == [[1, 1], [pytest.approx((1 / 2 + 2 / 3) / 2), 1]]
+    assert retrieval.score(precision.sum(0), "map_at_20") == pytest.approx(100 * (1 + 7 / 12) / 2)
+    columns = retrieval.predict(vectors, table, pooled())
+    assert columns["gold"].to_pylist() == [["en_1"], ["de_1"]]  # each query names its own
+
+
+def test_queries_without_a_gold_label_are_ranked_and_not_counted():
+    table = pool_table([("a", "en", "query", None), ("b", "en", "query", "x|y"), ("x", "en", "candidate", None),
+                        ("y", "en", "candidate", None)])  # fmt: skip
+    columns = pa.table(retrieval.predict(np.eye(4, dtype=np.float32), table, pooled()))
+    assert columns["gold"].to_pylist() == [None, ["x", "y"]] and len(columns["prediction"][0]) == 2
+    assert retrieval.statistics(columns, "map_at_20").tolist() == [[0, 0], [1, 1]]
+
+
+@pytest.mark.parametrize("rows", [
+    [("q", "en", "query", "x"), ("y", "en", "candidate", None)],
+    [("q", "en", "query", "x"), ("x", "en", "candidate", None), ("x", "de", "candidate", None)],
+])  # fmt: skip
+def test_relevant_candidates_are_in_the_pool_once(rows):
+    with pytest.raises(XstiltsError) as error:
+        retrieval.predict(np.eye(len(rows), dtype=np.float32), pool_table(rows), pooled())
+    assert error.value.kind == "inconsistent" and "'x'" in error.value.what
+
+
+def test_a_pool_has_candidates():
+    with pytest.raises(XstiltsError) as error:
+        retrieval.predict(np.eye(1, dtype=np.float32), pool_table([("q", "en", "query", "x")]), pooled())
+    assert error.value.kind == "missing-data"
+
+
+def test_prefixes_stand_before_the_texts_of_their_side(tokenizer):
+    table = pool_table([("q", "en", "query", "x"), ("x", "en", "candidate", None)])
+    entry = {**POOLED, "source": {"world": 1, "kind": "text", "rows": {"t": 1}}}
+    encoded = encode_table(table, entry, tokenizer, 32, prefixes={"query": "the king ", "candidate": "old "})
+    expected = [tokenizer(text)["input_ids"] for text in ("the king t", "old t")]
+    assert encoded.ids.tolist() == [*expected[0], *expected[1]]
+
+
+def test_the_layer_of_a_pooled_task_is_chosen_on_dev(tmp_path, encoder_folder):
+    """Queries equal to their answers are found at once by embeddings of any layer."""
+    words = ["river", "town", "wall", "king", "wide", "old"]
+    for code in ("en", "de"):
+        rows = [{"id": f"q{i}", "side": "query", "text": f"{code} the {word}", "gold": [f"{code}{i}"]}
+                for i, word in enumerate(words)]  # fmt: skip
+        rows += [{**row, "id": row["gold"][0], "side": "candidate", "gold": None} for row in rows]
+        (tmp_path / f"{code}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    files = dict.fromkeys(("test", "dev"), "{lang}.jsonl")
+    task = {**POOLED, "source": {"format": "jsonl", "files": files}}
+    inputs = {"model": encoder_folder("bert")}
+    for name, split in (("rows", "test"), ("dev", "dev")):
+        for code in ("en", "de"):
+            out = inputs[f"{name}.{code}"] = tmp_path / f"{split}-{code}"
+            out.mkdir()
+            arguments = {"task": task, "tasks": {}, "split": split, "language": code, "content": ""}
+            prepare({**arguments, "data": str(tmp_path)}, {}, out, Context(tmp_path))
+    arguments = {"task": task, "languages": ["en", "de"], "max_length": 32, "layers": [0, 1], "pooling": "mean",
+                 "dev_languages": ["en"], "device": "cpu", "precision": "fp32"}  # fmt: skip
+    retrieve(arguments, inputs, tmp_path, Context(tmp_path))
+    table = pq.read_table(tmp_path / "predictions.parquet")
+    assert table["language"].to_pylist() == ["en"] * 6 + ["de"] * 6
+    assert all(len(ids) == 12 and ids[0] == gold[0] for ids, gold in
+               zip(table["prediction"].to_pylist(), table["gold"].to_pylist(), strict=True))  # fmt: skip
+    assert json.loads((tmp_path / "retrieval.json").read_text())["dev_scores"] == {"0": 100.0, "1": 100.0}
+
+
+def test_pooled_tasks_are_judged_by_mean_average_precision():
+    source = WorldSource(world=1, kind="text", rows={"t": 1})
+    for changes in ({"metrics": ["accuracy"]}, {"pooled": False}, {"type": "qa"}, {"mining": True}):
+        with pytest.raises(ValueError):
+            Task(**{**POOLED, **changes}, source=source)

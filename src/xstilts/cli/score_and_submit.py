@@ -10,6 +10,8 @@ from xstilts.cli.root import Group, app, group
 from xstilts.errors import did_you_mean
 from xstilts.report.console import emit, say
 
+VERSION = Annotated[str, typer.Option("--version", help="The benchmark: xtreme-2020 or xtreme-r-v1.")]
+
 
 @app.command(
     epilog="Examples:\n\n  xstilts score predictions labels\n\n  xstilts score predictions labels --json > scores.json"
@@ -17,10 +19,10 @@ from xstilts.report.console import emit, say
 def score(
     predictions: Annotated[Path, typer.Argument(help="A folder in the layout of a submission: xnli/test-sw.tsv, …")],
     labels: Annotated[Path, typer.Argument(help="The true labels in the same layout.")],
-    version: Annotated[str, typer.Option("--version", help="Whose rules the official metrics follow.")] = "xtreme-2020",
+    version: VERSION = "xtreme-2020",
     as_json: JSON = False,
 ) -> None:
-    """Score predictions on XTREME's tasks exactly as the benchmark does: per language, task and group, and over all."""
+    """Score predictions on the tasks of XTREME or XTREME-R: per language, task and group, and over all."""
     from xstilts.evaluation.scoring import score
 
     result = score(predictions, labels, version)
@@ -76,11 +78,12 @@ def write(
     out: Annotated[Path, typer.Option("--out", help="The folder to write.")],
     encoder: Annotated[str, typer.Option("--encoder", help="Which encoder.", show_default="the first")] = "",
     replicate: Annotated[int, typer.Option("--replicate", min=1, help="Which replicate.")] = 1,
+    version: VERSION = "xtreme-2020",
 ) -> None:
     """Write a run's predictions as a folder for the benchmark; `write` may be left out."""
     from xstilts.evaluation.write_submission import submit
 
-    summary = submit(run, out, arm, encoder, replicate)
+    summary = submit(run, out, arm, encoder, replicate, version)
     say(f"{summary['files']} files below {out}")
     for task, codes in summary["missing"].items():
         say(f"missing: {task}: {' '.join(codes)}")
@@ -92,11 +95,12 @@ def write(
 def check(
     folder: Annotated[Path, typer.Argument(help="A folder of predictions in the benchmark's layout.")],
     labels: Annotated[Path | None, typer.Option("--labels", help="Labels, to check line counts and ids.")] = None,
+    version: VERSION = "xtreme-2020",
 ) -> None:
     """List every mistake in a folder of predictions."""
     from xstilts.evaluation.scoring import check
 
-    files, compared = check(folder, labels)
+    files, compared = check(folder, labels, version)
     say(f"{files} files, no mistake")
     if labels and compared < files:
         say(f"note: {compared} of them were compared with {labels}, which has no file for the others")

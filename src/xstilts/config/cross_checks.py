@@ -91,6 +91,8 @@ def _target_mistakes(name: str, study: Study, tasks: Tasks) -> Iterator[Mistake]
         yield (*place, "training"), f"a task of type {task.type} is not trained: the embeddings of a layer are compared"
     elif not tuned and not target.layers:
         yield place, "needs `layers`: nothing is trained, the embeddings of a layer are compared"
+    elif tuned and (target.query_prefix or target.candidate_prefix):
+        yield place, "has a prefix of queries or candidates, which is for retrieval"
     elif task.mining and not target.dev:
         yield place, "needs `dev`, the split that the margin is fitted on"
 

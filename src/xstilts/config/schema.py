@@ -77,6 +77,8 @@ class Target(Checked):
     oracle: str = ""
     layers: tuple[Annotated[int, Field(ge=0)], ...] = ()
     pooling: Literal["mean", "cls"] = "mean"
+    query_prefix: str = ""
+    candidate_prefix: str = ""
     dev: str = ""
 
     def rules(self) -> Rules:

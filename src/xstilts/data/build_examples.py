@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from xstilts.data.question_sentences import with_sentences
 from xstilts.data.record_formats import Item, invalid_text
 from xstilts.errors import and_more
 from xstilts.randomness import generator
@@ -73,7 +74,8 @@ def build_examples(
     """The examples of one split and language, made from numbered records in batches.
 
     Ids and clusters are shared by all languages if the task is parallel, else they contain the language. Both count
-    the records, bad ones included, so that leaving out a row does not shift the others. Of equal ids the first counts.
+    the records, bad ones included, so that leaving out a row does not shift the others. Of equal ids the first counts;
+    sentences that come with each question about them are kept once.
     `file` says where records come from, `unit` what their numbers count.
     """
     kind, result = READ[task.type], Examples(pa.table({}))
@@ -89,6 +91,8 @@ def build_examples(
                 result.unlabelled += 1
             elif isinstance(outcome, BadRow):
                 bad_rows.append((line, outcome))
+            elif outcome["id"] in ids and outcome.get("of_context"):
+                continue
             elif outcome["id"] in ids:
                 bad_rows.append((line, BadRow(f"id '{outcome['id']}' a second time", "ids that are unique")))
             else:
@@ -126,7 +130,8 @@ def _outcomes(
         items = (listed[i] for i in generator("rows of a shuffled file").permutation(len(listed)))
     prefix = split if task.parallel else f"{code}-{split}"
     first: dict[Any, int] = {}
-    for i, (line, record) in enumerate(islice(items, *source.rows.get(split, (None,)))):
+    items = islice(items, *source.rows.get(split, (None,)))
+    for i, (line, record) in enumerate(with_sentences(items) if task.pooled else items):
         try:
             if isinstance(record, BadRow):
                 raise record

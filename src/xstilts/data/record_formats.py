@@ -134,7 +134,8 @@ def _squad(files: Files, source: FileSource) -> Iterator[Item]:
                     names = {"id": None if key is None else str(key), "group": group}
                     texts = {"context": paragraph.get("context"), "question": question.get("question")}
                     texts["answers"] = question.get("answers")
-                    yield from picked([(number, names | texts)], source)
+                    breaks = {"sentence_breaks": paragraph["sentence_breaks"]} if "sentence_breaks" in paragraph else {}
+                    yield from picked([(number, names | texts | breaks)], source)
     except (KeyError, TypeError, AttributeError) as error:
         missing = f"no {error}" if isinstance(error, KeyError) else "a list or an object is missing"
         hint = "see SQuAD's format: data, paragraphs, qas, answers"

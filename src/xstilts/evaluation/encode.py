@@ -27,12 +27,14 @@ def encode_examples(
 ) -> tuple[pa.Table, Encoded]:
     """The examples of prepared folders as one table, and their token sequences.
 
-    settings: `task` (its entry), `max_length`, and possibly `mask_column`, a text column that the model does not see.
+    settings: `task` (its entry), `max_length`, and possibly `mask_column`, a text column that the model does not see,
+    and `prefixes`, what stands before the text of each side.
     store: the folder where the sequences are kept for later use; None: only in memory.
     """
     names = ("task", "max_length", "mask_column")
-    chosen = json.dumps({name: settings.get(name, "") for name in names}, sort_keys=True)
-    return _encode_examples(tuple(folders), chosen, tokenizer, store)
+    chosen = {name: settings.get(name, "") for name in names}
+    chosen |= {"prefixes": settings["prefixes"]} if "prefixes" in settings else {}
+    return _encode_examples(tuple(folders), json.dumps(chosen, sort_keys=True), tokenizer, store)
 
 
 @lru_cache(maxsize=64)
@@ -64,11 +66,12 @@ def _digest(tokenizer: Any) -> str:
 
 
 def encode_table(
-    table: pa.Table, task: dict[str, Any], tokenizer: Any, max_length: int, mask_column: str = ""
-) -> Encoded:
-    """The token sequences of a table of examples, without the text of `mask_column`.
+    table: pa.Table, task: dict[str, Any], tokenizer: Any, max_length: int, mask_column: str = "",
+    prefixes: Mapping[str, str] | None = None,
+) -> Encoded:  # fmt: skip
+    """The token sequences of a table of examples, without the text of `mask_column`, with the prefix of each side.
 
-    Raises XstiltsError if the task cannot do without it.
+    Raises XstiltsError if the task cannot do without the text.
     """
     entry = Task(**task)
     kind = READ[entry.type]
@@ -82,4 +85,8 @@ def encode_table(
             raise XstiltsError("unsupported", what, why, hint)
         position, nulls = table.column_names.index(mask_column), pa.nulls(len(table), table[mask_column].type)
         table = table.set_column(position, mask_column, nulls)
+    if prefixes:
+        pairs = zip(table["side"].to_pylist(), table["text"].to_pylist(), strict=True)
+        column = pa.array([prefixes[side] + text for side, text in pairs], pa.string())
+        table = table.set_column(table.column_names.index("text"), "text", column)
     return kind.encode(table, entry, tokenizer, max_length)

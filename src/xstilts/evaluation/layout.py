@@ -14,7 +14,7 @@ from typing import Any
 from xstilts.errors import XstiltsError, and_more, did_you_mean
 from xstilts.languages import language
 from xstilts.tasks.spelling import INVISIBLE
-from xstilts.tasks.xtreme import TARGETS, Target
+from xstilts.tasks.xtreme import Target, Targets
 
 NOT_HIDDEN = "[!.]*"
 SHOWN = 10
@@ -65,27 +65,27 @@ def check_folders(*folders: Path | None) -> None:
 
 
 def read_both(
-    predictions: Path, labels: Path | None, task: str, code: str, submission: bool = False
+    predictions: Path, labels: Path | None, target: Target, code: str, submission: bool = False
 ) -> tuple[Any, Any, list[str]]:
     """Golds and predictions of a task in a language, and every mistake in the two files.
 
-    Both are lines, or pairs of ids; of questions the golds are [(id, answers)] and the predictions {id: answer}. Golds
-    are None without a folder of labels. submission: whether ids are checked as well, since the benchmark needs them.
+    Both are lines, or pairs of ids; of questions the golds are [(id, answers)] and the predictions {id: answer}, of
+    queries {id: ids of candidates} both. Golds are None without a folder of labels. submission: whether ids are checked
+    as well, since the benchmark needs them.
     """
-    target = TARGETS[task]
-    in_predicted = Mistakes(predictions / task / target.file(code))
+    in_predicted = Mistakes(predictions / target.name / target.file(code))
     predicted = _read(in_predicted.path, target, in_predicted, gold=False)
     for number, (first, second) in enumerate(predicted if submission and target.kind == "pairs" else (), 1):
         if not first.startswith(f"{code}-") or not second.startswith("en-"):
             in_predicted.add(f"expected an id that begins with '{code}-', a tab, and one with 'en-'", number)
     if labels is None:
         return None, predicted, list(in_predicted)
-    in_gold = Mistakes(labels / task / target.file(code))
+    in_gold = Mistakes(labels / target.name / target.file(code))
     gold = _read(in_gold.path, target, in_gold, gold=True)
     if target.aligned and gold and predicted:
         _compare_lines(predicted, gold, target, in_gold.path, in_predicted)
-    if submission and target.kind == "answers" and not in_gold and (predicted or not in_predicted):
-        questions = {key for key, _ in gold}
+    if submission and target.kind in ("answers", "rankings") and not in_gold and (predicted or not in_predicted):
+        questions = set(gold) if target.kind == "rankings" else {key for key, _ in gold}
         for key in (key for key in predicted if key not in questions):
             in_predicted.add(f"'{key}' is no question of {in_gold.path}", key)
         for key in sorted(questions - predicted.keys()):
@@ -98,6 +98,10 @@ def _read(path: Path, target: Target, mistakes: Mistakes, gold: bool) -> Any:
         return _read_questions(path, mistakes) if gold else _read_answers(path, mistakes)
     if target.kind == "pairs":
         return _read_pairs(path, mistakes, gold)
+    if target.kind == "rankings":
+        return _read_rankings(path, mistakes, gold)
+    if target.kind == "choices":
+        return _read_choices(path, target, mistakes)
     return _read_lines(path, target, mistakes)
 
 
@@ -118,6 +122,45 @@ def _read_lines(path: Path, target: Target, mistakes: Mistakes) -> list[str]:
     if not any(lines) and not mistakes:
         mistakes.add("no example in it")
     return lines
+
+
+def _read_choices(path: Path, target: Target, mistakes: Mistakes) -> list[str]:
+    """The whole number `label` of each JSON object, one for each line (XCOPA)."""
+    choices = []
+    for number, line in enumerate(_lines(path, mistakes), 1):
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            mistakes.add(f"broken JSON: {error}", number)
+            continue
+        label = record.get("label") if isinstance(record, dict) else None
+        if type(label) is not int or str(label) not in target.words:
+            mistakes.add(f"expected an object with `label`: {' or '.join(target.words)}", number)
+        choices.append(str(label))
+    if not choices and not mistakes:
+        mistakes.add("no example in it")
+    return choices
+
+
+def _read_rankings(path: Path, mistakes: Mistakes, gold: bool) -> dict[str, list[str]]:
+    """The ids of candidates of each query in a JSON object: the relevant ones, or the best first."""
+    pairs = _json(path, mistakes, tuple)
+    if not isinstance(pairs, tuple):
+        if not mistakes:
+            mistakes.add("expected a JSON object, query id to ids of candidates")
+        return {}
+    rankings = {}
+    for key, names in pairs:
+        if key in rankings:
+            mistakes.add(f"query '{key}' occurs several times", key)
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            mistakes.add(f"query '{key}' has no list of ids", key)
+        elif gold and not names:
+            mistakes.add(f"query '{key}' has no relevant candidate", key)
+        rankings[key] = names
+    if gold and not rankings:
+        mistakes.add("no query in it")
+    return rankings
 
 
 def _read_pairs(path: Path, mistakes: Mistakes, gold: bool) -> list[tuple[str, str]]:
@@ -190,15 +233,15 @@ def _compare_lines(predicted: list[str], gold: list[str], target: Target, labels
         mistakes.add(f"{count:,} {unit}, expected {expected:,} as in {labels}", min(len(predicted), len(gold)) + 1)
 
 
-def unexpected_files(folder: Path) -> list[str]:
+def unexpected_files(folder: Path, targets: Targets) -> list[str]:
     """What is in such a folder and belongs to no task or language, each with the name that was probably meant."""
     unexpected: list[str] = []
     for entry in sorted(folder.glob(NOT_HIDDEN)):
-        if entry.name not in TARGETS or not entry.is_dir():
-            guess = did_you_mean(entry.name, TARGETS)
+        if entry.name not in targets or not entry.is_dir():
+            guess = did_you_mean(entry.name, targets)
             unexpected.append(f"{entry}: no task of the benchmark" + f", {guess}" * bool(guess))
             continue
-        target = TARGETS[entry.name]
+        target = targets[entry.name]
         names = {target.file(code): code for code in target.languages}
         for file in (file for file in sorted(entry.glob(NOT_HIDDEN)) if file.name not in names):
             guess = did_you_mean(file.name, names)

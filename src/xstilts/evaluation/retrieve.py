@@ -1,13 +1,14 @@
-"""The step that finds translations by embeddings: all layers in one pass, choices made on development examples."""
+"""The step that retrieves by embeddings: all layers in one pass, choices made on development examples."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 
@@ -37,19 +38,29 @@ class Embedded:
         chosen = np.flatnonzero(np.array(self.table["language"].to_pylist()) == code)
         return Embedded(self.table.take(chosen), self.vectors[:, chosen])
 
-    def predict(self, task: Task, layer: int) -> tuple[pa.Table, dict[str, Any]]:
-        """The queries, and the predictions for them by the layer at this position."""
+    def predict(self, task: Task, layer: int) -> pa.Table:
+        """The predictions for the queries by the layer at this position."""
         queries = self.table.filter(pa.array(retrieval.queries(self.table)))
-        return queries, retrieval.predict(self.vectors[layer], self.table, task)
+        return attach_example_ids(queries, retrieval.predict(self.vectors[layer], self.table, task))
+
+    def predictions(self, task: Task, layer: int, codes: list[str]) -> Iterator[tuple[str, pa.Table]]:
+        """Yield each language with the predictions for its queries: among its own candidates or, if the task is pooled,
+        among those of all languages."""
+        whole = self.predict(task, layer) if task.pooled else None
+        for code in codes:
+            if whole is None:
+                yield code, self.language(code).predict(task, layer)
+            else:
+                yield code, whole.filter(pc.equal(whole["language"], code))
 
 
 def retrieve(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:
     """Writes `predictions.parquet`, and `retrieval.json`: the layer, the pooling, and the scores that chose them.
 
     arguments: `task`, `languages`, `max_length`, `layers` (0 is the embedding layer), `pooling` ('mean' or 'cls'),
-    `dev_languages`, `device`, `precision`; inputs: `model`, `rows.xx` for each language, `dev.xx` for each dev
-    language. Of several layers, the one with the best mean dev score in the `layer_languages` is used. If pairs are
-    mined, the threshold of each language is fitted on its dev examples.
+    `dev_languages`, `device`, `precision`, possibly `prefixes` of the texts of each side; inputs: `model`, `rows.xx`
+    for each language, `dev.xx` for each dev language. Of several layers, the one with the best mean dev score in the
+    `layer_languages` is used. If pairs are mined, the threshold of each language is fitted on its dev examples.
     """
     task, layers = Task(**arguments["task"]), arguments["layers"]
     model = load_base(inputs["model"]).to(choose_device(arguments["device"]))
@@ -73,16 +84,16 @@ def retrieve(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, cont
         dev = embedded(arguments["dev_languages"], "dev", len(arguments["languages"]))
         position, thresholds, choice = _choose(dev, task, arguments)
     parts = []
-    for code in arguments["languages"]:
-        queries, columns = test.language(code).predict(task, position)
+    for code, table in test.predictions(task, position, arguments["languages"]):
         if task.mining and code not in thresholds:
             what = f"task '{task.name}' has no development examples in '{code}'"
             why = "the threshold of mined pairs is fitted on them, language by language"
             raise XstiltsError("missing-data", what, why, "give the target a `dev` split that has the language")
         if task.mining:
-            mined = columns["score"] >= thresholds[code]
-            columns["prediction"] = [p if m else None for p, m in zip(columns["prediction"], mined, strict=True)]
-        parts.append(attach_example_ids(queries, columns))
+            mined = pa.array(table["score"].to_numpy() >= thresholds[code])
+            kept = pc.if_else(mined, table["prediction"].cast(pa.string()), None)
+            table = table.set_column(table.column_names.index("prediction"), "prediction", kept)
+        parts.append(table)
     pq.write_table(pa.concat_tables(parts), out / "predictions.parquet")
     summary = {"layer": layers[position], "pooling": pooling, **choice}
     (out / "retrieval.json").write_text(json.dumps(summary))
@@ -95,15 +106,15 @@ def _choose(dev: Embedded, task: Task, arguments: dict[str, Any]) -> tuple[int, 
     for layer in range(len(arguments["layers"])):
         scores = {}
         thresholds.append({})
-        for code in arguments["dev_languages"]:
-            queries, columns = dev.language(code).predict(task, layer)
+        for code, table in dev.predictions(task, layer, arguments["dev_languages"]):
             if task.mining:
-                gold, predicted = np.array(columns["gold"], object), np.array(columns["prediction"], object)
+                gold, predicted = (np.array(table[name].to_pylist(), object) for name in ("gold", "prediction"))
                 paired, pairs = np.array([p is not None for p in predicted]), sum(g is not None for g in gold)
-                fitted = retrieval.fit_threshold(columns["score"][paired], (gold == predicted)[paired], pairs)
+                margins = table["score"].to_numpy()[paired]
+                fitted = retrieval.fit_threshold(margins, (gold == predicted)[paired], pairs)
                 thresholds[layer][code], scores[code] = fitted
             else:
-                statistics = retrieval.statistics(attach_example_ids(queries, columns), metric)
+                statistics = retrieval.statistics(table, metric)
                 scores[code] = float(retrieval.score(statistics.sum(0), metric))
         means.append(float(np.mean([scores[code] for code in judges])))
     best = int(np.argmax(means))

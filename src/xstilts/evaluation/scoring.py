@@ -4,18 +4,29 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from xstilts.errors import XstiltsError
+from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.evaluation.layout import all_mistakes, check_folders, read_both, unexpected_files
 from xstilts.tasks import metrics
 from xstilts.tasks.metrics import Scores
-from xstilts.tasks.xtreme import GROUPS, TARGETS
+from xstilts.tasks.xtreme import VERSIONS, Target, Targets, groups_of
 
 
-def _language_scores(task: str, code: str, gold: Any, predicted: Any) -> Scores:
+def targets_of(version: str) -> Targets:
+    """The tasks of a version of the benchmark; raises XstiltsError if it is unknown."""
+    if version not in VERSIONS:
+        hint = did_you_mean(version, VERSIONS) or f"give {' or '.join(VERSIONS)}"
+        raise XstiltsError("unknown-name", f"unknown version '{version}'", f"there are {', '.join(VERSIONS)}", hint)
+    return VERSIONS[version]
+
+
+def _language_scores(target: Target, code: str, gold: Any, predicted: Any) -> Scores:
     """The official metrics of a task in one language and, under names of their own, corrected ones."""
-    kind = TARGETS[task].kind
+    kind, task = target.kind, target.name
     if kind == "pairs":
         return metrics.set_f1(gold, predicted)
+    if kind == "rankings":
+        rankings = [predicted.get(key, []) for key in gold]
+        return {"map_at_20": float(100 * metrics.ranked_average_precision(list(gold.values()), rankings).mean())}
     if kind == "answers":
         normalise = partial(metrics.mlqa_normal, language=code) if task == "mlqa" else metrics.squad_normal
         official = metrics.answer_scores(gold, predicted, normalise)
@@ -36,34 +47,34 @@ def score(predictions: Path, labels: Path, version: str = "xtreme-2020") -> dict
     Keys: `tasks.<task>.<metric>` and `tasks.<task>.score` (the task's main figure), `tasks.<task>.languages.<lang>`,
     `groups.<group>`, `all_task`: unweighted means, None if a part is missing. `missing` names each part,
     `unanswered` counts questions without an answer (they score 0), `ignored` names files that belong to no task.
-    Raises XstiltsError with every mistake in the files, and if nothing can be scored.
+    version: which tasks and languages the means are over, `xtreme-2020` or `xtreme-r-v1` (tasks/xtreme-r.yaml). Raises
+    XstiltsError with every mistake in the files, and if nothing can be scored.
     """
-    if version != "xtreme-2020":
-        hint = "give xtreme-2020, or leave --version out"
-        raise XstiltsError("unknown-name", f"unknown version '{version}'", "there is xtreme-2020", hint)
+    targets = targets_of(version)
     check_folders(predictions, labels)
     mistakes: list[str] = []
     missing: list[dict[str, Any]] = []
     tasks: dict[str, Any] = {}
     unanswered: dict[str, dict[str, int]] = {}
-    for task, target in TARGETS.items():
+    for task, target in targets.items():
         absent = {}
         for side, folder in (("predictions", predictions), ("labels", labels)):
             absent[side] = [code for code in target.languages if not (folder / task / target.file(code)).exists()]
             missing += [{"task": task, "in": side, "languages": absent[side]}] if absent[side] else []
         by_language = {}
         for code in (code for code in target.languages if code not in absent["predictions"] + absent["labels"]):
-            gold, predicted, in_files = read_both(predictions, labels, task, code)
+            gold, predicted, in_files = read_both(predictions, labels, target, code)
             mistakes += in_files
             if in_files:
                 continue
-            by_language[code] = _language_scores(task, code, gold, predicted)
-            if target.kind == "answers" and (count := sum(key not in predicted for key, _ in gold)):
+            by_language[code] = _language_scores(target, code, gold, predicted)
+            asked = gold if target.kind == "rankings" else [key for key, _ in gold] if target.kind == "answers" else ()
+            if count := sum(key not in predicted for key in asked):
                 unanswered.setdefault(task, {})[code] = count
         if by_language:
             first, count = next(iter(by_language.values())), len(by_language)
             means = {name: sum(scores[name] for scores in by_language.values()) / count for name in first}
-            main = means["f1"] if "f1" in means else means["accuracy"]
+            main = next(means[name] for name in ("f1", "accuracy", "map_at_20") if name in means)
             means["score"] = (means["exact_match"] + main) / 2 if target.kind == "answers" else main
             complete = count == len(target.languages)
             tasks[task] = {**(means if complete else dict.fromkeys(means)), "languages": by_language}
@@ -76,23 +87,24 @@ def score(predictions: Path, labels: Path, version: str = "xtreme-2020") -> dict
         raise XstiltsError("missing-file", "nothing to score", why, hint)
     totals = {task: facts["score"] for task, facts in tasks.items() if facts["score"] is not None}
     groups: dict[str, float | None] = {}
-    for group, names in {**GROUPS, "all": tuple(TARGETS)}.items():
+    for group, names in {**groups_of(targets), "all": tuple(targets)}.items():
         complete = all(name in totals for name in names)
         groups[group] = sum(totals[name] for name in names) / len(names) if complete else None
     scores = {"version": version, "tasks": tasks, "all_task": groups.pop("all"), "groups": groups}
-    return scores | {"missing": missing, "unanswered": unanswered, "ignored": unexpected_files(predictions)}
+    return scores | {"missing": missing, "unanswered": unanswered, "ignored": unexpected_files(predictions, targets)}
 
 
-def check(folder: Path, labels: Path | None = None) -> tuple[int, int]:
+def check(folder: Path, labels: Path | None = None, version: str = "xtreme-2020") -> tuple[int, int]:
     """Check every file of a folder of predictions; returns the number of files, and of those compared with labels.
 
     With `labels`, a folder in the same layout, numbers of lines, ends of sentences and question ids are compared
     too, for the files that it has. Raises XstiltsError with every mistake of all files at once, or if `labels` has no
     file to compare with.
     """
+    targets = targets_of(version)
     check_folders(folder, labels)
-    mistakes, files, compared = unexpected_files(folder), 0, 0
-    for task, target in TARGETS.items():
+    mistakes, files, compared = unexpected_files(folder, targets), 0, 0
+    for task, target in targets.items():
         present = (folder / task).is_dir()
         if not present:
             mistakes.append(f"{folder / task}: missing, with all {len(target.languages)} languages")
@@ -102,7 +114,7 @@ def check(folder: Path, labels: Path | None = None) -> tuple[int, int]:
             compared += labelled is not None
             files += present
             if file.exists():
-                mistakes += read_both(folder, labelled, task, code, submission=True)[2]
+                mistakes += read_both(folder, labelled, target, code, submission=True)[2]
             elif present:
                 mistakes.append(f"{file}: missing")
     if labels and not compared:

@@ -9,14 +9,17 @@ from typing import Any
 import pyarrow.compute as pc
 
 from xstilts.errors import XstiltsError
+from xstilts.evaluation.scoring import targets_of
 from xstilts.runs.reader import read_run
 from xstilts.runs.run_files import LEFT_OUT, read_json
-from xstilts.tasks.xtreme import TARGETS, Target
+from xstilts.tasks.xtreme import Target
 
 CORRECT = f"correct these examples ({LEFT_OUT} names them) and run the study again"
 
 
-def submit(folder: Path, out: Path, arm: str, encoder: str = "", replicate: int = 1) -> dict[str, Any]:
+def submit(
+    folder: Path, out: Path, arm: str, encoder: str = "", replicate: int = 1, version: str = "xtreme-2020"
+) -> dict[str, Any]:
     """Write `TASK/test-LANG.tsv` (or .json) for every task of the benchmark that the run in `folder` has predicted.
 
     If several targets are of one task, the one whose labels are withheld is written. encoder: "" takes the first one.
@@ -28,7 +31,8 @@ def submit(folder: Path, out: Path, arm: str, encoder: str = "", replicate: int 
     tasks, withheld = run.study["tasks"], run.study["labels_withheld"]
     left_out = read_json(folder, LEFT_OUT, [])
     summary: dict[str, Any] = {"files": 0, "missing": {}, "filled": {}}
-    for task, benchmark in TARGETS.items():
+    benchmarks = targets_of(version)
+    for task, benchmark in benchmarks.items():
         targets = sorted((name for name in tasks if tasks[name] == task), key=lambda name: name not in withheld)
         table = run.predictions(targets[0], arm, encoder, replicate) if targets else None
         for code in benchmark.languages:
@@ -43,23 +47,23 @@ def submit(folder: Path, out: Path, arm: str, encoder: str = "", replicate: int 
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(_text(rows, benchmark, count), encoding="utf-8")
             summary["files"] += 1
-            if count and benchmark.kind == "labels":
+            if count and benchmark.kind in ("labels", "choices"):
                 summary["filled"][f"{task}/{benchmark.file(code)}"] = count
     if not summary["files"]:
         what, why = f"{folder} has predicted no task of the benchmark", f"its tasks are {', '.join(tasks.values())}"
-        raise XstiltsError("inconsistent", what, why, f"score one of {', '.join(TARGETS)}")
+        raise XstiltsError("inconsistent", what, why, f"score one of {', '.join(benchmarks)}")
     return summary
 
 
 def _text(rows: list[dict[str, Any]], benchmark: Target, left_out: int) -> str:
     """The content of the file of one language. In a file of labels, examples that were left out get the most frequent
     one at the place that the other ids leave free. Raises XstiltsError for a missing line that cannot be filled."""
-    if benchmark.kind == "answers":
+    if benchmark.kind in ("answers", "rankings"):
         return json.dumps({row["example_id"]: row["prediction"] for row in rows}, ensure_ascii=False)
     if benchmark.kind == "pairs":
         pairs = (f"{row['prediction']}\t{row['example_id']}\n" for row in rows if row["prediction"] is not None)
         return "".join(pairs)
-    if left_out and benchmark.kind != "labels":
+    if left_out and benchmark.kind not in ("labels", "choices"):
         what = f"{left_out} examples in '{rows[0]['language']}' were left out as bad"
         why = "the benchmark reads these files line by line, and no line can stand for them"
         raise XstiltsError("bad-row", what, why, CORRECT)
@@ -75,4 +79,6 @@ def _text(rows: list[dict[str, Any]], benchmark: Target, left_out: int) -> str:
         by_place = dict(zip(places, lines, strict=True))
         most_frequent = Counter(lines).most_common(1)[0][0]
         lines = [by_place.get(place, most_frequent) for place in range(total)]
+    if benchmark.kind == "choices":
+        lines = [json.dumps({"label": int(line)}) for line in lines]
     return "\n".join(lines) + "\n"

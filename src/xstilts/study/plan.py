@@ -215,6 +215,8 @@ def _prediction(
     not_held_out = [code for code in dev if code not in frozen.held_out]
     dev_languages = list(dev) if task.mining else not_held_out  # thresholds are chosen language by language
     arguments |= {"layers": list(entry.layers), "pooling": entry.pooling, "dev_languages": dev_languages}
+    if entry.query_prefix or entry.candidate_prefix:
+        arguments["prefixes"] = {"query": entry.query_prefix, "candidate": entry.candidate_prefix}
     if len(entry.layers) > 1:
         arguments["layer_languages"] = not_held_out
         if not not_held_out:

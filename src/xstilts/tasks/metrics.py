@@ -174,6 +174,37 @@ def token_f1(prediction: str, gold: str) -> float:
     return 2 * precision * recall / (precision + recall)
 
 
+def average_precision(hits: np.ndarray, relevant: np.ndarray) -> np.ndarray:
+    """Average precision at k, 0 to 1, of n ranked lists, float [n].
+
+    hits: bool [n, k], whether the candidate at each rank, the best first, is relevant; relevant: int [n], how many
+    candidates are relevant in all, at least 1. With h_r the hits up to rank r, AP@k is the sum of h_r / r over the
+    ranks r with a hit, divided by min(relevant, k). This is how XTREME-R scores LAReQA (`average_precision_at_k` in its
+    utils_lareqa.py); with one relevant candidate it is the reciprocal rank, as which Mewsli-X is scored. mAP@k is the
+    mean over the queries of a language, then over languages.
+
+    >>> average_precision(np.array([[True, False, True], [False, True, False]]), np.array([2, 1])).tolist()
+    [0.8333333333333333, 0.5]
+    """
+    ranks = np.arange(1, hits.shape[1] + 1)
+    return np.asarray((hits * np.cumsum(hits, 1) / ranks).sum(1) / np.minimum(relevant, hits.shape[1]))
+
+
+def ranked_average_precision(
+    relevant: Sequence[Collection[str]], rankings: Sequence[Sequence[str]], k: int = 20
+) -> np.ndarray:
+    """`average_precision` at k of rankings of ids, float [n]; an id that is ranked twice counts at its first rank.
+
+    relevant: the relevant ids of each query, at least one. Ranks that a shorter ranking leaves free are misses.
+    """
+    hits = np.zeros((len(rankings), k), bool)
+    for row, (wanted, ranking) in enumerate(zip(relevant, rankings, strict=True)):
+        top = list(ranking[:k])
+        first = {name: rank for rank, name in reversed(list(enumerate(top)))}
+        hits[row, [first[name] for name in first.keys() & set(wanted)]] = True
+    return average_precision(hits, np.array([len(set(wanted)) for wanted in relevant]))
+
+
 def share(sums: np.ndarray) -> np.ndarray:
     """Points, 0 to 100, of summed statistics [..., 2]: what is counted as right, and all."""
     return 100 * sums[..., 0] / sums[..., 1]

@@ -31,6 +31,28 @@ def nearest(queries: np.ndarray, candidates: np.ndarray, block: int = BLOCK) -> 
     return best, cosine
 
 
+def top_k(queries: np.ndarray, candidates: np.ndarray, k: int, block: int = BLOCK) -> tuple[np.ndarray, np.ndarray]:
+    """Indices, int64 [n, k], and cosines, float32 [n, k], of the k nearest candidates of each query, the nearest and of
+    equals the first first. queries: float [n, h]; candidates: float [m, h]; k is cut to m. At most `block` queries at
+    a time, and 50 million similarities, bound the memory.
+
+    >>> top_k(np.array([[1.0, 0.0]]), np.array([[0.0, 2.0], [3.0, 0.0], [1.0, 0.0]]), 2)[0].tolist()
+    [[1, 2]]
+    """
+    queries, candidates = unit(queries), unit(candidates)
+    k = min(k, len(candidates))
+    best, cosine = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
+    rows = max(1, min(block, 50_000_000 // len(candidates)))
+    for start in range(0, len(queries), rows):
+        similarity = queries[start : start + rows] @ candidates.T
+        least = np.partition(similarity, -k, 1)[:, -k]
+        for row, (values, threshold) in enumerate(zip(similarity, least, strict=True), start):
+            chosen = np.flatnonzero(values >= threshold)
+            best[row] = chosen[np.argsort(-values[chosen], kind="stable")][:k]
+            cosine[row] = values[best[row]]
+    return best, cosine
+
+
 Neighbours = tuple[np.ndarray, np.ndarray]
 """Similarities, float32 [n, k], from high to low, and indices, int64 [n, k]."""
 TopK = tuple["torch.Tensor", "torch.Tensor"]

@@ -37,7 +37,7 @@ def complete(record: Record, task: Task) -> list[Record]:
     text_of(record, "context")
     context, given = record["context"], record.get("answers")
     row = {**identity(record), "context": context, "question": text_of(record, "question")}
-    pairs = _answers(given or [])
+    pairs = answer_pairs(given or [])
     no_answer = task.unanswerable and given is not None and not pairs
     if not no_answer and not any(text for text, _ in pairs):
         return [{**row, "answers": None}]
@@ -64,7 +64,7 @@ def _misplaced(context: str, text: str, start: int) -> str:
     return f": it has it at {place}" if place >= 0 else ""
 
 
-def _answers(given: Any) -> list[tuple[str, int]]:
+def answer_pairs(given: Any) -> list[tuple[str, int]]:
     """The texts of answers and where they start (0 if an empty text does not say); raises BadRow if they cannot be
     read."""
     listed = given

@@ -1,36 +1,50 @@
-"""Finding translations by the distance of embeddings; nothing is trained.
+"""Retrieval by the distance of embeddings; nothing is trained.
 
 Either each English sentence has one translation among the sentences of the other language (Tatoeba), or pairs are mined
 among sentences of which most have none (BUCC), by the ratio margin of Artetxe and Schwenk (2019,
-aclanthology.org/P19-1309). English sentences are the queries.
+aclanthology.org/P19-1309): English sentences are the queries. Or the queries of each language search one pool, the
+candidates of all languages, of which several may be relevant (LAReQA; Roy et al. 2020,
+aclanthology.org/2020.emnlp-main.477).
 """
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from xstilts.errors import XstiltsError
 from xstilts.tasks.encoding import IGNORED, Encoded, make_schema, tokenize
-from xstilts.tasks.metrics import f1_of_sums, share
-from xstilts.tasks.neighbours import nearest, neighbours, unit
-from xstilts.tasks.task import BadRow, Record, Task, identity, text_of
+from xstilts.tasks.metrics import f1_of_sums, ranked_average_precision, share
+from xstilts.tasks.neighbours import nearest, neighbours, top_k, unit
+from xstilts.tasks.qa import answer_pairs
+from xstilts.tasks.task import BETWEEN_LABELS, BadRow, Record, Task, identity, label_list, text_of
 
 SCHEMA = make_schema("side", "text", "gold")
 TEXT_COLUMNS: tuple[str, ...] = ("text",)
 MASKABLE: tuple[str, ...] = ()
-METRICS: tuple[str, ...] = ("accuracy", "f1")
+METRICS: tuple[str, ...] = ("accuracy", "f1", "map_at_20")
 BASELINE = "randomly initialised encoder"
 GOLD = "gold"
 SPARSE_GOLD = True
+DEPTH = 20
+"""How many candidates of the pool are ranked."""
 
 
 def complete(record: Record, task: Task) -> list[Record]:
     """The rows of a record: both sides of a pair of translations (the English sentence is the query, the other one a
-    candidate), or its one sentence. Raises BadRow if a sentence is empty or belongs to neither side."""
+    candidate), a question and the sentences of its context, or one query or candidate. Raises BadRow if a text is empty
+    or belongs to neither side."""
+    if task.pooled and "side" not in record:
+        if "sentences" not in record:
+            raise BadRow("neither a `side` nor a `context`", "a query, a candidate, or a question about a context")
+        return _question(record)
     if "side" in record:
         side, gold = record["side"], record.get("gold")
         if side not in ("query", "candidate"):
             raise BadRow(f"side is {side!r:.60}", "query or candidate")
+        if task.pooled:
+            gold = _joined(label_list(gold) or [])
         gold = None if gold is None else str(gold)
         return [{**identity(record), "side": side, "text": text_of(record, "text"), "gold": gold}]
     shared, candidate = identity(record), f"{record['id']}-{record['language']}"
@@ -39,6 +53,36 @@ def complete(record: Record, task: Task) -> list[Record]:
         {**shared, "side": "query", "text": text_of(record, "english"), "gold": gold},
         {**shared, "id": candidate, "side": "candidate", "text": text_of(record, "text"), "gold": None},
     ]
+
+
+def _question(record: Record) -> list[Record]:
+    """A question, whose gold is the sentence where its answer begins and those of its context with the same text, and
+    the sentences of the context, which all its questions give (`of_context`).
+
+    record: `answers` as in SQuAD, `context`, its number `paragraph` and the spans of its `sentences`. A sentence is
+    named as in XTREME-R: language, number of the paragraph from 1, number of the sentence from 0.
+    """
+    context, shared = record["context"], identity(record)
+    texts = [context[start:stop] for start, stop in record["sentences"]]
+    names = [f"{record['language']}_{record['paragraph']}_{number}" for number in range(len(texts))]
+    gold: list[str] = []
+    for text, start in answer_pairs(record.get("answers") or []):
+        sentence = next((s for s, (a, b) in zip(texts, record["sentences"], strict=True) if a <= start < b), None)
+        if not context.startswith(text, start) or sentence is None:
+            bad = f"question {shared['id']}: no sentence has '{text[:60]}' at {start}"
+            raise BadRow(bad, "an answer at its `answer_start`, in characters from 0")
+        gold += [name for name, text in zip(names, texts, strict=True) if text == sentence]
+    query = {**shared, "side": "query", "text": text_of(record, "question"), "gold": _joined(gold)}
+    candidate = {**shared, "side": "candidate", "gold": None, "of_context": True}
+    return [query, *({**candidate, "id": name, "text": text} for name, text in zip(names, texts, strict=True))]
+
+
+def _joined(names: list[Any]) -> str | None:
+    """Ids of candidates as one text, None if there are none; raises BadRow if one contains what separates them."""
+    listed = list(dict.fromkeys(map(str, names)))
+    if bad := [name for name in listed if BETWEEN_LABELS in name]:
+        raise BadRow(f"gold names '{bad[0][:60]}'", f"ids of candidates without `{BETWEEN_LABELS}`")
+    return BETWEEN_LABELS.join(listed) or None
 
 
 def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Encoded:
@@ -57,8 +101,11 @@ def predict(vectors: np.ndarray, table: pa.Table, task: Task) -> dict[str, Any]:
 
     vectors: float32 [rows, h], in the order of the table, which holds one language's queries and candidates. The score
     is the cosine; the column `index` is the candidate's place in its file. If pairs are mined, the score is the margin,
-    gold and prediction are None if a query has no partner, and every pair is given, whatever its margin.
+    gold and prediction are None if a query has no partner, and every pair is given, whatever its margin. If the task is
+    pooled, the table holds all languages, and gold and prediction are lists (`rank`).
     """
+    if task.pooled:
+        return rank(vectors, table, task)
     query, texts = queries(table), np.array(table["text"].to_pylist(), object)
     gold = table["gold"].filter(pa.array(query)).to_pylist()
     ids = np.array(table["id"].to_pylist(), object)[~query]
@@ -74,6 +121,40 @@ def predict(vectors: np.ndarray, table: pa.Table, task: Task) -> dict[str, Any]:
             prediction[english[q]] = ids[foreign[c]]
             score[english[q]] = margin
     return {"gold": gold, "prediction": prediction, "score": score}
+
+
+def rank(vectors: np.ndarray, table: pa.Table, task: Task) -> dict[str, Any]:
+    """Columns of the queries of all languages: gold, the relevant candidates, None if they are withheld; prediction,
+    the ids of the nearest ones among the candidates of all languages, the nearest first; score, the largest cosine.
+
+    A query's relevant candidates are those that its row names or, if the task is parallel, that the row of any language
+    with its id names. Raises XstiltsError if there are no candidates, an id stands for several, or a relevant one is
+    not there.
+    """
+    query = queries(table)
+    ids = np.array(table["id"].to_pylist(), object)
+    pool, asked = ids[~query], ids[query].tolist()
+    named = [gold.split(BETWEEN_LABELS) if gold else [] for gold in table["gold"].filter(pa.array(query)).to_pylist()]
+    if task.parallel:
+        shared: dict[str, dict[str, None]] = {}
+        for key, names in zip(asked, named, strict=True):
+            shared.setdefault(key, {}).update(dict.fromkeys(names))
+        named = [list(shared[key]) for key in asked]
+    counts = Counter(pool.tolist())
+    if not counts:
+        what, why = f"task '{task.name}' has no candidates", "all its rows are queries"
+        raise XstiltsError("missing-data", what, why, "add rows with `side: candidate` to the files")
+    if repeated := [name for name, count in counts.items() if count > 1]:
+        what = f"task '{task.name}': {len(repeated):,} ids stand for several candidates, such as '{repeated[0]:.60}'"
+        why, hint = "the candidates of all languages are one pool", "give each candidate an id of its own"
+        raise XstiltsError("inconsistent", what, why, hint)
+    if absent := [name for names in named for name in names if name not in counts]:
+        what = f"task '{task.name}': no candidate has the id '{absent[0]:.60}', which a query names as relevant"
+        hint = "score the languages whose files have these candidates, or correct `gold`"
+        raise XstiltsError("inconsistent", what, f"{len(set(absent)):,} relevant candidates are not in the pool", hint)
+    best, cosine = top_k(vectors[query], vectors[~query], DEPTH)
+    gold = pa.array([names or None for names in named], pa.list_(pa.string()))
+    return {"gold": gold, "prediction": pool[best].tolist(), "score": cosine[:, 0]}
 
 
 def _distinct(texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -128,8 +209,13 @@ def fit_threshold(margins: np.ndarray, correct: np.ndarray, gold: int) -> tuple[
 
 
 def statistics(predictions: pa.Table, metric: str) -> np.ndarray:
-    """Additive statistics per query, float: correct, counted [n, 2]; for f1 correct, predicted, gold [n, 3]."""
+    """Additive statistics per query, float: correct, counted [n, 2]; for f1 correct, predicted, gold [n, 3]; for
+    map_at_20 the average precision, counted [n, 2], of which queries without gold have none."""
     gold, predicted = predictions["gold"].to_pylist(), predictions["prediction"].to_pylist()
+    if metric == "map_at_20":
+        counted = np.array([bool(names) for names in gold])
+        precision = ranked_average_precision([names or [""] for names in gold], predicted, DEPTH)
+        return np.stack([precision * counted, counted], 1)
     correct = np.array([p is not None and g == p for g, p in zip(gold, predicted, strict=True)], float)
     if metric == "accuracy":
         return np.stack([correct, np.ones(len(gold))], 1)
@@ -137,5 +223,5 @@ def statistics(predictions: pa.Table, metric: str) -> np.ndarray:
 
 
 def score(sums: np.ndarray, metric: str) -> np.ndarray:
-    """Points, 0 to 100, of summed statistics [..., k]: `accuracy` of queries or `f1` of pairs."""
-    return share(sums) if metric == "accuracy" else f1_of_sums(sums)
+    """Points, 0 to 100, of summed statistics [..., k]: `accuracy` or `map_at_20` of queries, or `f1` of pairs."""
+    return f1_of_sums(sums) if metric == "f1" else share(sums)

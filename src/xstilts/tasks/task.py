@@ -39,12 +39,13 @@ class Task(Entry):
     languages: canonical codes; old or long ones are replaced. labels: label words. metrics: the first one judges the
     task. family: tasks of one family train the same (MNLI and XNLI). parallel: examples of equal ids are the same item
     in all languages. unanswerable: questions may have no answer (SQuAD v2), and only then may a prediction be empty.
-    mining: pairs of translations are mined among sentences of which most have none (BUCC). on_bad_row: `skip` leaves
-    bad rows out and lists them, `error` refuses the data. version: raised when examples or scores change meaning.
-    breakdown: names of further `columns` of the source (a domain, a phenomenon), by whose values scores are broken
-    down. access: `gated` if the hub gives the data only to accounts that accepted their terms (`access_of` has the
-    other cases); neither plans nor steps record it. verified: whether the entry's data have been loaded from where it
-    says.
+    mining: pairs of translations are mined among sentences of which most have none (BUCC). pooled: the queries of each
+    language search the candidates of all languages, of which several may be relevant (LAReQA). on_bad_row: `skip`
+    leaves bad rows out and lists them, `error` refuses the data. version: raised when examples or scores change
+    meaning. breakdown: names of further `columns` of the source (a domain, a phenomenon), by whose values scores are
+    broken down. access: `gated` if the hub gives the data only to accounts that accepted their terms (`access_of` has
+    the other cases); neither plans nor steps record it. verified: whether the entry's data have been loaded from where
+    it says.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Task(Entry):
     parallel: bool = False
     unanswerable: bool = False
     mining: bool = False
+    pooled: bool = False
     max_length: Annotated[int, Field(ge=8)] = 128
     source: Source
     breakdown: tuple[str, ...] = ()
@@ -84,6 +86,10 @@ class Task(Entry):
             raise ValueError("only a `retrieval` task can have `mining`")
         if self.mining and self.metrics != ("f1",):
             raise ValueError("mined pairs are judged by `metrics: [f1]`")
+        if self.pooled and self.type != "retrieval":
+            raise ValueError("only a `retrieval` task can have `pooled`")
+        if self.pooled != ("map_at_20" in self.metrics) or (self.pooled and self.metrics != ("map_at_20",)):
+            raise ValueError("a `pooled` task, and no other, is judged by `metrics: [map_at_20]`")
         if self.type == "multilabel" and any(BETWEEN_LABELS in label for label in self.labels):
             raise ValueError(f"labels of a `multilabel` task cannot contain `{BETWEEN_LABELS}`, which separates them")
         if self.metrics[:1] == ("calibration_error",):

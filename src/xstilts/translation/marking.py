@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from xstilts.tasks.sentences import sentence_spans
+
 Span = tuple[int, int, str]
 """First character, one past the last, and kind of a labelled span."""
 TEXT_HAS_BRACKETS = "the text itself has brackets"
@@ -17,10 +19,6 @@ BRACKETS = str.maketrans("［【〔］】〕", "[[[]]]")
 PLAIN = re.compile(r"\[()([^\[\]]*)()\]")
 NUMBERED = re.compile(r"\[\s*(\d+)\s*\]([^\[\]]*)\[\s*/\s*(\d+)\s*\]")
 """A span between its markers: the opening number, the content, and the closing number."""
-END = re.compile(r"""[.!?؟۔।]+["'”’»)]*(?=\s)|[。！？]+["'”’」』）]*|\s*\n""")
-"""The end of a sentence: its final punctuation, or the end of a line."""
-SHORT = re.compile(r"(?:^|[\s(.])(?:\w|Mr|Mrs|Ms|Dr|St|Prof|Gen|No|vs|Jr|Sr)\.$")
-"""An abbreviation, whose full stop does not end a sentence."""
 
 
 @dataclass(frozen=True)
@@ -37,17 +35,13 @@ def sentences(passage: Passage) -> list[Passage]:
     Models translate sentences better than paragraphs, and a paragraph that many questions share is translated once. A
     wrong split costs quality, never correctness.
     """
-    text, result, start = passage.text, [], 0
-    for end in [*(match.end() for match in END.finditer(text)), len(text)]:
-        part, following = text[start:end], text[end:].lstrip()[:1]
-        continues = part[-1:] != "\n" and (following.islower() or SHORT.search(part))
-        if end < len(text) and (continues or any(a < end < b for a, b, _ in passage.spans)):
-            continue
+    result = []
+    for start, end in sentence_spans(passage.text, [(a, b) for a, b, _ in passage.spans]):
+        part = passage.text[start:end]
         if part.strip():
             first = end - len(part.lstrip())
             spans = tuple((a - first, b - first, kind) for a, b, kind in passage.spans if start <= a < end)
             result.append(Passage(part.strip(), spans))
-        start = end
     return result
 
 

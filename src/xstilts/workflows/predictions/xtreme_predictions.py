@@ -72,7 +72,7 @@ def _add_language(
         for (name, of, seed), file in side.items():
             if (name, of) != (task.task, code):
                 continue
-            gold, predicted, in_files = read_both(file.path.parents[1], labels, name, code)
+            gold, predicted, in_files = read_both(file.path.parents[1], labels, TARGETS[name], code)
             mistakes += [mistake for mistake in in_files if mistake not in mistakes]
             if in_files:
                 continue
