@@ -123,7 +123,7 @@ def test_tags_that_are_not_read_as_chunks_are_noted(tmp_path, labels, odd):
 
 
 @pytest.mark.parametrize(("name", "content"), [
-    ("sw.tsv.gz", gzip.compress(b"a\tb\tneutral\n")), ("sw.CSV.gz", gzip.compress(b'a,"b",neutral\n')),
+    ("sw.tsv.gz", gzip.compress(b"a\tb\tneutral\n", mtime=0)), ("sw.CSV.gz", gzip.compress(b'a,"b",neutral\n', mtime=0)),
     ("sw.tsv", "\ufeffa\tb\tneutral\r\n\r\n\n"), ("sw.csv", "a;b;neutral\n"),
 ])  # fmt: skip
 def test_tables_that_are_compressed_marked_or_delimited_otherwise_are_read(tmp_path, name, content):
@@ -133,7 +133,7 @@ def test_tables_that_are_compressed_marked_or_delimited_otherwise_are_read(tmp_p
 
 
 @pytest.mark.parametrize("content", [
-    gzip.compress(b"a\tb\tneutral\n" * 999)[:-12], b"PK\x03\x04x\n", "a\tb\tneutral\n".encode("utf-32"),
+    gzip.compress(b"a\tb\tneutral\n" * 999, mtime=0)[:-12], b"PK\x03\x04x\n", "a\tb\tneutral\n".encode("utf-32"),
     b"a\tb\tneutral\n\0\tb\tneutral\n", b"a\tb\tneutral\rc\td\tneutral\r",
 ])  # fmt: skip
 def test_what_is_no_text_is_refused_as_a_whole(tmp_path, content):
