@@ -123,7 +123,8 @@ def test_tags_that_are_not_read_as_chunks_are_noted(tmp_path, labels, odd):
 
 
 @pytest.mark.parametrize(("name", "content"), [
-    ("sw.tsv.gz", gzip.compress(b"a\tb\tneutral\n", mtime=0)), ("sw.CSV.gz", gzip.compress(b'a,"b",neutral\n', mtime=0)),
+    ("sw.tsv.gz", gzip.compress(b"a\tb\tneutral\n", mtime=0)),
+    ("sw.CSV.gz", gzip.compress(b'a,"b",neutral\n', mtime=0)),
     ("sw.tsv", "\ufeffa\tb\tneutral\r\n\r\n\n"), ("sw.csv", "a;b;neutral\n"),
 ])  # fmt: skip
 def test_tables_that_are_compressed_marked_or_delimited_otherwise_are_read(tmp_path, name, content):

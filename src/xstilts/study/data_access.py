@@ -46,7 +46,7 @@ def data_access(planned: StudyPlan) -> list[dict[str, Any]]:
 
 def data_warnings(planned: StudyPlan, rows: list[dict[str, Any]]) -> list[str]:
     """What is missing on this machine, a sentence for each task of `data_access` that lacks something; which data and
-    models exclude commercial use; and encoders whose texts should begin with a prefix that retrieval does not add."""
+    models exclude commercial use; and retrieval targets without the prefix that an encoder was trained with."""
     warnings = [f"task '{row['task']}' cannot be read here: {row['missing']}" for row in rows if row["missing"]]
     restricted = [f"{row['task']} ({row['licence']})" for row in rows if row["non_commercial"]]
     licences = {load: published(load).licence for load in _models(planned)}
@@ -54,13 +54,18 @@ def data_warnings(planned: StudyPlan, rows: list[dict[str, Any]]) -> list[str]:
     if restricted:
         excluded = "not for commercial use by their licences"
         warnings.append(f"{excluded}: {', '.join(restricted)}; check before models trained on them go into production")
+    return [*warnings, *_missing_prefixes(planned)]
+
+
+def _missing_prefixes(planned: StudyPlan) -> Iterator[str]:
+    """A sentence for each encoder that was trained with a prefix which a retrieval target does not set."""
     frozen = planned.frozen
-    if any(frozen.task_of(target).type == "retrieval" for target in frozen.study.targets):
-        for name, encoder in frozen.study.encoders.items():
-            if prefix := published(encoder.load).prefix if encoder.load else "":
-                expected = f"encoder '{name}' was trained on texts that begin with '{prefix}', which are not added here"
-                warnings.append(f"{expected}: its retrieval scores may be lower than published ones")
-    return warnings
+    targets = frozen.study.targets.items()
+    bare = [name for name, entry in targets if frozen.task_of(name).type == "retrieval" and not entry.query_prefix]
+    for name, encoder in frozen.study.encoders.items():
+        if bare and encoder.load and (prefix := published(encoder.load).prefix):
+            trained = f"encoder '{name}' was trained on texts that begin with '{prefix}'"
+            yield f"{trained}: set query_prefix of target '{bare[0]}', or expect lower scores than published ones"
 
 
 def model_download(planned: StudyPlan) -> int:
