@@ -63,21 +63,23 @@ def test_report_analyses_again_without_training(quick_run):
     assert report.is_file()
 
 
-def test_a_run_that_is_killed_twice_resumes_bit_identically(quick_run, tmp_path):
+def test_a_run_that_is_killed_and_stopped_resumes_bit_identically(quick_run, tmp_path):
     folder, _ = quick_run
     here, there = tmp_path / "runs/pocket-quick", folder / "runs/pocket-quick"
-    for finished in (40, 110):
-        running = subprocess.Popen([*XSTILTS, "study", "pocket", "--quick"], cwd=tmp_path, stdout=subprocess.DEVNULL)
+    for finished, number, status in ((40, signal.SIGKILL, -signal.SIGKILL), (110, signal.SIGTERM, 130)):
+        out, err = subprocess.DEVNULL, subprocess.PIPE
+        running = subprocess.Popen([*XSTILTS, "study", "pocket", "--quick"], cwd=tmp_path, stdout=out, stderr=err)
         deadline = time.time() + 300
         while time.time() < deadline and sum(e["event"] == "finished" for e in read_events(here)) < finished:
             time.sleep(0.2)
         workers = children(running.pid)
-        running.send_signal(signal.SIGKILL)
-        running.wait()
+        running.send_signal(number)
+        assert b"Traceback" not in running.communicate()[1] and running.returncode == status
         assert not (here / "report.html").exists(), "it was killed too late to show anything"
         while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.time() < deadline:
             time.sleep(0.2)
         assert not any(Path(f"/proc/{pid}").exists() for pid in workers), "workers outlive the run that started them"
+    assert not list((tmp_path / "runs/store/temporary").iterdir())
     run("study", "pocket", "--quick", cwd=tmp_path)
     for file in sorted((there / "predictions").glob("*.parquet")):
         assert (here / "predictions" / file.name).read_bytes() == file.read_bytes()

@@ -21,6 +21,7 @@ from support import ROOT, invoke
 from xstilts.engine import Plan, Step, Store, execute, local, read_steps, run_step, write_atomically, write_steps
 from xstilts.engine.result import manifest
 from xstilts.engine.scheduler import Scheduler
+from xstilts.engine.temporary import sweep
 from xstilts.errors import MISSING, STEP_FAILED, XstiltsError
 from xstilts.tasks.data_source import WorldSource
 from xstilts.tasks.task import Task
@@ -170,11 +171,28 @@ with Store(pathlib.Path({str(store.root)!r})).writing(Step(**{step().to_json()!r
     assert not store.has(step().fingerprint)
     run_step(step(), store)
     assert store.open(step().fingerprint)
-    assert len(list((store.root / "temporary").iterdir())) == 1
-    store.sweep()
-    assert len(list((store.root / "temporary").iterdir())) == 1
-    store.sweep(older_than=-1)
-    assert list((store.root / "temporary").iterdir()) == []
+    with store.writing(step("de")) as out:
+        store.sweep()
+        assert list((store.root / "temporary").iterdir()) == [out], (
+            "the killed writer's is gone, the living one's stays"
+        )
+
+
+def test_what_another_host_left_stays_until_it_is_old(tmp_path):
+    (tmp_path / "fingerprint-elsewhere-1234").mkdir()
+    sweep(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+    sweep(tmp_path, older_than=-1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_results_have_the_permissions_that_the_umask_leaves(store):
+    before = os.umask(0o077)
+    try:
+        run_step(step(), store)
+    finally:
+        os.umask(before)
+    assert store.path(step().fingerprint).stat().st_mode & 0o777 == 0o700
 
 
 def test_a_flipped_byte_is_found_set_aside_and_computed_again(store):

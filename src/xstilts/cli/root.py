@@ -1,5 +1,6 @@
 """The app that every verb is added to, and how errors are printed."""
 
+import signal
 import sys
 from typing import Any
 
@@ -11,6 +12,8 @@ from xstilts import __version__
 from xstilts.errors import BAD_INPUT, MISSING, XstiltsError, did_you_mean
 from xstilts.report.console import say
 
+STOPPED = 130
+"""The exit status after Ctrl-C, to which typer turns a KeyboardInterrupt, and after SIGTERM and SIGHUP."""
 _TRACEBACK = "Traceback (most recent call last)"
 _DEBUG = "run the same command with --debug to see the traceback"
 
@@ -66,18 +69,22 @@ def _root(
 def main() -> None:
     """Run the command line; an error is printed as `error:`, `why:` and `hint:`, and sets the exit status."""
     debug = "--debug" in sys.argv
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP
+            signal.signal(number, signal.default_int_handler)
     try:
         words = [word for word in sys.argv[1:] if word != "--debug"]
         status = app(words, prog_name="xstilts", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
-        sys.stderr.write("\nstopped; run the same command again to continue\n")
-        sys.exit(130)
+        status = STOPPED
     except typer.TyperException as error:
         sys.exit(print_error(error) if error.format_message() else BAD_INPUT)  # it is empty if help was printed
     except Exception as error:
         if debug:
             raise
         sys.exit(print_error(error))
+    if status == STOPPED:
+        sys.stderr.write("\nstopped; run the same command again to continue\n")
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -126,10 +126,20 @@ def _serve(pipe: Connection, parent: int, threads: int, visible: str | None) -> 
         os.environ["CUDA_VISIBLE_DEVICES"] = visible
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    progress = throttled(lambda share: pipe.send({"share": share}), 0.5)
+    progress = throttled(lambda share: send({"share": share}), 0.5)
+
+    def send(message: dict[str, Any]) -> None:
+        try:
+            pipe.send(message)
+        except OSError:  # the main process was killed
+            os._exit(1)
+
     while True:
-        description, place = pipe.recv()
-        pipe.send(work(description, place, progress))
+        try:
+            description, place = pipe.recv()
+        except (EOFError, OSError):
+            os._exit(1)
+        send(work(description, place, progress))
 
 
 def _end_with(parent: int) -> None:

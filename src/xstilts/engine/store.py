@@ -5,8 +5,6 @@ import fcntl
 import os
 import re
 import shutil
-import tempfile
-import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -15,6 +13,7 @@ from pathlib import Path
 from xstilts.engine import remote
 from xstilts.engine.plan import Step
 from xstilts.engine.result import MANIFEST, damage, differs, discard, manifest, parse_manifest, seal, sync
+from xstilts.engine.temporary import sweep, temporary_folder
 from xstilts.errors import XstiltsError
 
 FINGERPRINT = re.compile(r"[0-9a-f]{32}")
@@ -136,8 +135,8 @@ class Store:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            with tempfile.TemporaryDirectory(prefix=fingerprint + "-", dir=self._temporary()) as unshared:
-                yield Path(unshared)
+            with temporary_folder(self._temporary, fingerprint) as unshared:
+                yield unshared
         else:
             folder.mkdir(parents=True, exist_ok=True)
             yield folder
@@ -163,9 +162,7 @@ class Store:
         target = self.path(fingerprint)
         with _disk_errors(self.root):
             target.parent.mkdir(parents=True, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(prefix=fingerprint + "-", dir=self._temporary()))
-            try:
-                folder.chmod(0o755)
+            with temporary_folder(self._temporary, fingerprint) as folder:
                 yield folder
                 try:
                     folder.rename(target)
@@ -176,20 +173,14 @@ class Store:
                         self._set_aside(fingerprint)
                         folder.rename(target)
                 sync(target.parent)
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
 
+    @property
     def _temporary(self) -> Path:
-        folder = self.root / "temporary"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        return self.root / "temporary"
 
-    def sweep(self, older_than: float = 30 * 24 * 3600.0) -> None:
-        """Removes what killed writers left more than `older_than` seconds ago, which is longer than any step runs."""
-        for folder in (self.root / "temporary").glob("*"):
-            with suppress(FileNotFoundError):
-                if time.time() - folder.stat().st_mtime > older_than:
-                    shutil.rmtree(folder, ignore_errors=True)
+    def sweep(self) -> None:
+        """Removes what killed writers left."""
+        sweep(self._temporary)
 
 
 def _damaged(fingerprint: str, why: str) -> XstiltsError:

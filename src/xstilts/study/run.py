@@ -27,17 +27,20 @@ def run_study(planned: StudyPlan, store: Store, out: Path, executor: Executor, w
     the cells that are complete are written all the same.
     """
     store.sweep()
-    with event_log(out, watch) as report:
-        for change in freeze_plan(planned, out):
-            report({"event": "note", "why": change})
-        outcome = executor(planned.plan, store, planned.wanted, report)
-        if second := second_tries(planned, store):
-            report({"event": "note", "why": "degenerate trainings are tried once more with another seed"})
-            planned.plan.steps |= second.plan.steps
-            planned.translators |= second.translators
-            write_steps(out / STEPS, planned.plan, [*planned.wanted, *second.wanted])
-            retried = executor(planned.plan, store, second.wanted, report)
-            outcome = Outcome(outcome.seconds | retried.seconds, outcome.failed | retried.failed)
+    try:
+        with event_log(out, watch) as report:
+            for change in freeze_plan(planned, out):
+                report({"event": "note", "why": change})
+            outcome = executor(planned.plan, store, planned.wanted, report)
+            if second := second_tries(planned, store):
+                report({"event": "note", "why": "degenerate trainings are tried once more with another seed"})
+                planned.plan.steps |= second.plan.steps
+                planned.translators |= second.translators
+                write_steps(out / STEPS, planned.plan, [*planned.wanted, *second.wanted])
+                retried = executor(planned.plan, store, second.wanted, report)
+                outcome = Outcome(outcome.seconds | retried.seconds, outcome.failed | retried.failed)
+    finally:
+        store.sweep()  # what stopped workers were writing
     write_json(out, ESTIMATES, record(planned.plan, planned.frozen.device, outcome.seconds))
     gather(planned, store, out, second)
     if count := len(outcome.failed):

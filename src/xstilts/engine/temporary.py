@@ -1,0 +1,79 @@
+"""Folders that a process writes before they get their name: locked while it lives, so that what a killed one left is
+found and removed."""
+
+import fcntl
+import os
+import re
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+HOST = re.sub("[^A-Za-z0-9.]", "_", socket.gethostname())[:64]
+OLD = 30 * 24 * 3600.0
+"""Seconds, longer than any step runs, after which a folder is removed that cannot be shown to be abandoned."""
+
+
+@contextmanager
+def temporary_folder(place: Path, name: str) -> Iterator[Path]:
+    """A new folder in `place`, itself made if it is missing; removed when the block ends, unless it was moved."""
+    place.mkdir(parents=True, exist_ok=True)
+    with _locked(place, fcntl.LOCK_SH):
+        folder = place / f"{name}-{HOST}-{uuid4().hex[:8]}"
+        folder.mkdir()
+        held = os.open(folder, os.O_RDONLY)
+        _lock(held, fcntl.LOCK_EX)
+    try:
+        yield folder
+    finally:
+        os.close(held)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep(place: Path, older_than: float = OLD) -> None:
+    """Remove the folders in `place` whose writers on this host are gone, and those older than `older_than` seconds.
+
+    Locks of other hosts may not be seen, and some file systems have none: there, age alone decides.
+    """
+    if not place.is_dir():
+        return
+    with suppress(OSError), _locked(place, fcntl.LOCK_EX):
+        for folder in place.iterdir():
+            with suppress(OSError):
+                if _abandoned(folder) or time.time() - folder.stat().st_mtime > older_than:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _abandoned(folder: Path) -> bool:
+    """Whether a folder was made on this host by a process that no longer lives."""
+    if f"-{HOST}-" not in folder.name:
+        return False
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        return _lock(held, fcntl.LOCK_EX)
+    finally:
+        os.close(held)
+
+
+@contextmanager
+def _locked(folder: Path, kind: int) -> Iterator[None]:
+    """Keep others from making (LOCK_EX) or sweeping (LOCK_SH) folders meanwhile, if the file system has locks."""
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(held, kind)
+        yield
+    finally:
+        os.close(held)
+
+
+def _lock(held: int, kind: int) -> bool:
+    """Whether an open folder could be locked at once."""
+    try:
+        fcntl.flock(held, kind | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
