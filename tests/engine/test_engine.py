@@ -1,5 +1,6 @@
 """Steps, the store and the local executor: what counts as the same result, and what survives a kill."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -352,6 +353,22 @@ def test_a_text_file_is_replaced_whole_and_readable_by_others(tmp_path):
     assert file.read_text(encoding="utf-8") == "neu ü"
     assert [f.name for f in file.parent.iterdir()] == ["plan.json"]
     assert file.stat().st_mode & 0o044 == 0o044
+
+
+def test_a_full_disk_leaves_the_old_text_and_no_part_of_the_new_one(tmp_path, monkeypatch):
+    file, abandoned, fresh = tmp_path / "plan.json", tmp_path / ".abandoned.part", tmp_path / ".fresh.part"
+    write_atomically(file, "old")
+    for part in (abandoned, fresh):
+        part.write_text("half")
+    os.utime(abandoned, (0, 0))
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(file, "new")
+    assert file.read_text() == "old" and sorted(tmp_path.iterdir()) == [fresh, file]
 
 
 def drive_of(plan, store):

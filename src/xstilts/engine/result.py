@@ -3,14 +3,20 @@
 import hashlib
 import json
 import os
-import tempfile
+import time
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
+from uuid import uuid4
 
 from xstilts.errors import XstiltsError
 
 MANIFEST = "manifest.json"
+PART = ".{}.part"
+"""What a file is called until it is complete."""
+ABANDONED = 3600.0
+"""Seconds after which the writer of a part was killed: none takes so long."""
 
 
 def seal(folder: Path, step: Mapping[str, Any]) -> None:
@@ -99,9 +105,17 @@ def sync(path: Path) -> None:
 def write_atomically(file: Path, content: str | bytes) -> None:
     """Replaces a file in one move: a reader sees the old content or the new one (text in UTF-8), never a part."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as temporary:
-        temporary.write(content.encode() if isinstance(content, str) else content)
-    written = Path(temporary.name)
-    sync(written)
-    written.chmod(0o644)
-    written.replace(file)
+    for left in file.parent.glob(PART.format("*")):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > ABANDONED:
+                left.unlink()
+    part = file.with_name(PART.format(uuid4().hex))
+    try:
+        with part.open("xb") as stream:
+            stream.write(content.encode() if isinstance(content, str) else content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(file)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
