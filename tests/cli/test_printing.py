@@ -47,6 +47,13 @@ def test_lines_and_tables_print_text_as_it_is(capsys):
     assert flat(capsys.readouterr().out).count(SHOWN) == 6
 
 
+def test_a_narrow_terminal_loses_no_column(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    print_table(["language", ">examples", ">in English", "labels"], [("Swahili", "1,000", "2", "O 40%")])
+    printed = flat(capsys.readouterr().out)
+    assert "language examples in English labels" in printed and "Swahili 1,000 2 O 40%" in printed
+
+
 @pytest.fixture(scope="module")
 def hostile_tasks(tmp_path_factory):
     """A folder with a file of one task, whose title and labels are hostile, and its data, one row with a bad label."""

@@ -1,5 +1,6 @@
 """The app that every verb is added to, and how errors are printed."""
 
+import os
 import signal
 import sys
 from typing import Any
@@ -12,6 +13,8 @@ from xstilts import __version__
 from xstilts.errors import BAD_INPUT, MISSING, XstiltsError, did_you_mean
 from xstilts.report.console import say
 
+NARROWEST = 10
+"""Columns of a terminal. Fewer are no width: some tools set 0, at which nothing would be printed."""
 STOPPED = 130
 """The exit status after Ctrl-C, to which typer turns a KeyboardInterrupt, and after SIGTERM and SIGHUP."""
 _TRACEBACK = "Traceback (most recent call last)"
@@ -69,6 +72,8 @@ def _root(
 def main() -> None:
     """Run the command line; an error is printed as `error:`, `why:` and `hint:`, and sets the exit status."""
     debug = "--debug" in sys.argv
+    if os.environ.get("COLUMNS", "").isdecimal() and int(os.environ["COLUMNS"]) < NARROWEST:
+        del os.environ["COLUMNS"]
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP
             signal.signal(number, signal.default_int_handler)

@@ -19,6 +19,7 @@ from rich.text import Text
 from xstilts.errors import XstiltsError
 
 NONE = "–"
+LEAST = 8
 Part = str | tuple[str, str]
 """Text, or text and its style."""
 
@@ -51,17 +52,24 @@ def say(*parts: Part, indent: int = 0, wrap: bool = False, console: Console | No
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[Part]], title: str = "") -> None:
-    """Print a table; headings that begin with `>` are of columns of numbers, which are never broken."""
+    """Print a table; headings that begin with `>` are of columns of numbers, which are never broken. It is wider than a
+    terminal in which a column of text would have less than `LEAST` letters a line."""
     console = Console()
+    cells = [[_text([cell]) for cell in row] for row in rows]
     if title:
         console.print()
     layout: dict[str, Any] = {"box": box.SIMPLE_HEAD, "show_edge": False, "pad_edge": False, "padding": (0, 1, 0, 0)}
     table = Table(title=_text([title]) if title else None, title_style="bold", title_justify="left", **layout)
-    for heading in headings:
+    needed = 0
+    for position, heading in enumerate(headings):
         name, right = _text([heading.removeprefix(">")]), heading.startswith(">")
-        table.add_column(name, justify="right" if right else "left", no_wrap=right, overflow="fold")
-    for row in rows:
-        table.add_row(*(_text([cell]) for cell in row))
+        longest = max(text.cell_len for text in (name, *(row[position] for row in cells)))
+        least = longest if right else min(LEAST, longest)
+        needed += least + 2  # a space and the box's
+        table.add_column(name, justify="right" if right else "left", no_wrap=right, overflow="fold", min_width=least)
+    for row in cells:
+        table.add_row(*row)
+    console.width = max(console.width, needed)
     console.print(table)
 
 
