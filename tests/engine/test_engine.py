@@ -155,6 +155,20 @@ def test_a_result_that_lost_its_manifest_is_replaced(store):
     assert (store.root / "damaged" / step().fingerprint / "examples.parquet").is_file()
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "null", "{}", '{"files": 5}', '{"files": {}}', '{"files": {"a": ["x", "y"]}}', '{"files": {"a": 1}}'],
+)
+def test_a_result_whose_manifest_has_another_shape_is_computed_again(store, content):
+    run_step(step(), store)
+    (store.path(step().fingerprint) / "manifest.json").write_text(content)
+    with pytest.raises(XstiltsError) as caught:
+        store.open(step().fingerprint)
+    assert caught.value.kind == "damaged"
+    outcome, _ = run(plan_of(step()), store)
+    assert not outcome.failed and store.open(step().fingerprint)
+
+
 def test_a_writer_that_is_killed_leaves_no_result_and_the_next_one_succeeds(store):
     code = f"""
 import pathlib, time

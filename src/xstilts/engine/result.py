@@ -38,6 +38,8 @@ def parse_manifest(text: str | bytes, origin: object) -> dict[str, Any]:
         record = json.loads(text)
         files = {str(name): (int(size), str(digest)) for name, (size, digest) in record["files"].items()}
         folder = str(record.get("folder", ""))
+        if not files:
+            raise ValueError("it lists no files")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         why = f"{type(error).__name__}: {error}"
         raise XstiltsError("damaged", f"{origin} is not a manifest", why, "run the study again") from None
