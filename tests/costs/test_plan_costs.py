@@ -32,8 +32,11 @@ def empty_configuration_folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def pocket():
-    return build_plan(freeze(load_study("pocket", quick=True), None, "cpu"))
+def pocket(tmp_path_factory):
+    """A plan whose estimates know of no run: other tests leave rates in the configuration folder of the session."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        return build_plan(freeze(load_study("pocket", quick=True), None, "cpu"))
 
 
 @pytest.fixture
