@@ -116,7 +116,7 @@ def _fetch(repository: Repository, file: str, again: bool = False) -> Path:
     from huggingface_hub import constants, hf_hub_download
 
     kind, name, commit = _key(repository)
-    # `transformers` is told to draw no bars, and with it the hub's client, but what downloads says so.
+    # Bars that are switched off for `transformers` are off in the hub's client too, unless it is given their class.
     draws = sys.stderr.isatty() and not constants.HF_HUB_DISABLE_PROGRESS_BARS
     options: dict[str, Any] = {"force_download": again, "tqdm_class": tqdm.tqdm if draws else None}
     try:

@@ -1,18 +1,17 @@
 """Votes between languages, measured with an encoder on texts that need neither labels nor translations."""
 
-import re
 from collections.abc import Callable, Sequence
-from glob import escape, glob
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from xstilts.errors import XstiltsError
 from xstilts.models.encoders import load_base, load_tokenizer, longest_input
-from xstilts.transfer.relations import known_language
 from xstilts.transfer.votes import Votes, neighbour_votes
 from xstilts.workflows.user_data.column_roles import find_text
+from xstilts.workflows.user_data.labelled_data import files_by_language
 from xstilts.workflows.user_data.tables import read_batches
 
 TEXTS = 50
@@ -43,20 +42,15 @@ def measure_votes(
 
 def _files(pattern: str) -> dict[str, Path]:
     """The file of each language that the pattern names."""
-    parts = pattern.split("{lang}")
-    if len(parts) != 2:
+    if pattern.count("{lang}") != 1:
         hint = "such as 'texts/{lang}.txt'"
         raise XstiltsError("bad-argument", f"'{pattern}' is no pattern", "it has to have {lang} in it once", hint)
-    named, files = re.compile(re.escape(parts[0]) + "([^/]+)" + re.escape(parts[1])), dict[str, Path]()
-    for path in sorted(glob("*".join(map(escape, parts)))):  # noqa: PTH207  (a pattern may be absolute)
-        match = named.fullmatch(path)
-        if match and (entry := known_language(match[1])):
-            if entry.code in files:
-                why = f"{files[entry.code]} and {path} are both in {entry.name}"
-                raise XstiltsError(
-                    "inconsistent", "a language has two files", why, "write the pattern so that one fits"
-                )
-            files[entry.code] = Path(path)
+    files = {}
+    for code, paths in files_by_language(pattern).items():
+        if len(paths) > 1:
+            why, hint = f"{' and '.join(map(str, paths.values()))} are in {code}", "write the pattern so that one fits"
+            raise XstiltsError("inconsistent", "a language has two files", why, hint)
+        files[code] = next(iter(paths.values()))
     if len(files) < 2:
         why = f"{len(files)} files fit '{pattern}' with the name of a language in the place of {{lang}}"
         raise XstiltsError("missing-file", "there are too few texts", why, "give at least two languages")
@@ -79,8 +73,6 @@ def _texts(file: Path) -> list[str]:
 
 def _states(model: Any, tokenizer: Any, texts: Sequence[str], layer: int) -> np.ndarray:
     """The hidden states of all sub-words but the special ones at a layer [tokens, h]."""
-    import torch
-
     states, longest = [], longest_input(model, tokenizer)
     for start in range(0, len(texts), BATCH):
         batch = tokenizer(

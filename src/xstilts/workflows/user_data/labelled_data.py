@@ -88,14 +88,20 @@ def _by_language(source: LabelledData, codes: Sequence[str]) -> dict[str, pa.Tab
     return {code: read_table(path) for code, path in _files(str(source), codes).items()}
 
 
-def _files(pattern: str, codes: Sequence[str]) -> dict[str, Path]:
-    """The file of each language that has one: `{lang}` stands for any code or name of it, such as sw or swh_Latn."""
+def files_by_language(pattern: str) -> dict[str, dict[str, Path]]:
+    """Code → what stands for `{lang}` → the files that fit a pattern; `{lang}` is any code or name of a language."""
     parts = pattern.split("{lang}")
     named = re.compile(re.escape(parts[0]) + "([^/]+)" + r"\1".join(map(re.escape, parts[1:])))
     matching: dict[str, dict[str, Path]] = {}
     for path in sorted(glob("*".join(map(escape, parts)))):  # noqa: PTH207  (a pattern may be absolute)
-        if (match := named.fullmatch(path)) and (code := _code(match[1])) in codes:
+        if (match := named.fullmatch(path)) and (code := _code(match[1])):
             matching.setdefault(code, {})[match[1]] = Path(path)
+    return matching
+
+
+def _files(pattern: str, codes: Sequence[str]) -> dict[str, Path]:
+    """The file of each language that has one: `{lang}` stands for any code or name of it, such as sw or swh_Latn."""
+    matching = {code: paths for code, paths in files_by_language(pattern).items() if code in codes}
     for code, paths in matching.items():
         if len(paths) > 1 and code not in paths:
             what = f"several files for {code}: {', '.join(map(str, paths.values()))}"

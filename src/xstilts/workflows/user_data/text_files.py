@@ -15,7 +15,6 @@ from xstilts.data.text_lines import iconv, raw_lines, suffix, text_only
 from xstilts.errors import XstiltsError
 from xstilts.tasks.data_source import FileSource
 
-csv.field_size_limit(2**31 - 1)  # a text may be longer than the library's default allows
 HEAD_LINES = 1000
 """How many lines are read to recognise a format or a delimiter."""
 MAX_LINES_PER_ROW = 10_000
