@@ -10,12 +10,12 @@ import numpy as np
 
 from xstilts.engine import write_atomically
 from xstilts.errors import XstiltsError
+from xstilts.tasks.neighbours import top_k
 from xstilts.transfer.read_tables import csv_rows
 from xstilts.transfer.relations import Votes, canonical
 
 NEIGHBOURS = 5
 COLUMNS = ["source", "target", "votes"]
-BLOCK = 1_000
 
 
 def neighbour_votes(states: Sequence[np.ndarray], neighbours: int = NEIGHBOURS) -> np.ndarray:
@@ -29,16 +29,12 @@ def neighbour_votes(states: Sequence[np.ndarray], neighbours: int = NEIGHBOURS) 
     >>> neighbour_votes([near, near, far], neighbours=1)[:, 0].tolist()
     [0.0, 1.0, 0.0]
     """
-    unit = [part / np.linalg.norm(part, axis=1, keepdims=True).clip(1e-9) for part in states]
-    pool, owner = np.concatenate(unit), np.repeat(np.arange(len(unit)), [len(part) for part in unit])
-    votes = np.zeros((len(unit), len(unit)))
-    for j, part in enumerate(unit):
-        k = min(neighbours, int((owner != j).sum()))
-        for start in range(0, len(part), BLOCK):
-            cosines = part[start : start + BLOCK] @ pool.T
-            cosines[:, owner == j] = -np.inf
-            nearest = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
-            votes[:, j] += np.bincount(owner[nearest].ravel(), minlength=len(unit))
+    votes = np.zeros((len(states), len(states)))
+    for j, part in enumerate(states):
+        others = [i for i in range(len(states)) if i != j]
+        owner = np.repeat(others, [len(states[i]) for i in others])
+        nearest, _ = top_k(part, np.concatenate([states[i] for i in others]), neighbours)
+        votes[:, j] = np.bincount(owner[nearest].ravel(), minlength=len(states))
     return votes / votes.sum(0).clip(1)
 
 
