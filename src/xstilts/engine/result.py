@@ -38,7 +38,7 @@ def parse_manifest(text: str | bytes, origin: object) -> dict[str, Any]:
         record = json.loads(text)
         files = {str(name): (int(size), str(digest)) for name, (size, digest) in record["files"].items()}
         folder = str(record.get("folder", ""))
-        if not files:
+        if not files and not record.get("discarded"):
             raise ValueError("it lists no files")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         why = f"{type(error).__name__}: {error}"
