@@ -37,8 +37,9 @@ from xstilts.models.trimming import trim
 from xstilts.randomness import generator
 from xstilts.tasks import classification
 from xstilts.tasks.encoding import Encoded, ragged
-from xstilts.training.loop import Part, train
+from xstilts.training.loop import train
 from xstilts.training.schedule import Recipe
+from xstilts.training.update import Part
 
 PAD = 1
 LONGEST = {"mnli": 128, "squad_v1": 384}

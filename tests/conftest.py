@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from support import CONFIGS, TEXTS, changed, make_tokenizer
+from support import CONFIGS, TEXTS, attention_between, changed, make_tokenizer
 from xstilts.config.load import load_study
 from xstilts.engine import Store, run_step
+from xstilts.models import packing
 from xstilts.models.encoders import new_encoder, save
 from xstilts.study.freeze import freeze
 from xstilts.study.plan import build_plan
 from xstilts.study.results import gather
 from xstilts.study.run import freeze_plan
+from xstilts.training import replay, update
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -76,3 +78,23 @@ def real_data():
     if not folder or not Path(folder).is_dir():
         pytest.skip("XSTILTS_REAL_DATA names no folder of real data")
     return Path(folder)
+
+
+@pytest.fixture
+def always_packed(monkeypatch):
+    """Packs even if the hidden size is too small for packing to pay."""
+    monkeypatch.setitem(packing.PACKED_FROM, "cpu", 0)
+
+
+@pytest.fixture
+def one_call(monkeypatch):
+    """Attention of packed bf16 batches is one call, as on a GPU: a product under a mask stands in for the kernel."""
+    monkeypatch.setattr(packing, "takes_one_call", lambda device, precision, width: precision == "bf16")
+    monkeypatch.setattr(packing, "one_call", attention_between)
+
+
+@pytest.fixture
+def replayed(monkeypatch, always_packed, one_call):
+    """Updates are filled and replayed, as on a GPU: a recording calls the recorded function again."""
+    monkeypatch.setattr(update, "REPLAYED", {"cpu"})
+    monkeypatch.setattr(replay, "cuda_recorder", lambda: lambda call: call)

@@ -7,6 +7,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import sentencepiece
@@ -18,8 +19,10 @@ from xstilts.cli import main
 from xstilts.config.load import builtin_studies
 from xstilts.context import Context
 from xstilts.models.encoders import load_tokenizer
+from xstilts.models.packing import dropout
 from xstilts.models.vocabulary import train_vocabulary
 from xstilts.tasks import mlm
+from xstilts.tasks.encoding import Encoded, ragged
 
 ROOT = Path(__file__).parents[1]
 ON_THE_HUB = {
@@ -43,12 +46,46 @@ TEXTS = [
 ]
 ENGLISH = "the old river runs past town king built wide wall near who is a and of"
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+PAD = 1
 CONFIGS = {
     "xlm-roberta": {**SMALL, "max_position_embeddings": 130},
     "bert": {**SMALL, "max_position_embeddings": 128},
     "modernbert": {**SMALL, "max_position_embeddings": 128, "global_attn_every_n_layers": 2, "local_attention": 16},
     "deberta-v2": {**SMALL, "max_position_embeddings": 128, "relative_attention": True, "pos_att_type": ["p2c", "c2p"]},
 }
+
+
+def make_packable(kind, head, dropout=0.0):
+    """A small random model of a type that is packed, equal at each call."""
+    torch.manual_seed(3)
+    windows = {"local_attention": 16, "global_attn_every_n_layers": 2} if kind == "modernbert" else {}
+    off = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+    config = transformers.AutoConfig.for_model(
+        kind, vocab_size=100, max_position_embeddings=80, pad_token_id=PAD, bos_token_id=0, eos_token_id=2,
+        cls_token_id=0, sep_token_id=2, num_labels=2 if head == "QuestionAnswering" else 3, initializer_range=0.3,
+        **SMALL, **windows, **off,
+    )  # fmt: skip
+    return getattr(transformers, f"AutoModelFor{head}").from_config(config)
+
+
+def one_sequence_each(lengths, rng, labels=None):
+    """Examples of one sequence of these lengths; without labels, three classes."""
+    ids, offsets = ragged([rng.integers(5, 100, n) for n in lengths])
+    return Encoded(
+        ids, offsets, np.arange(len(lengths)), rng.integers(0, 3, len(lengths)) if labels is None else labels
+    )
+
+
+def attention_between(query, key, value, starts, longest, rate, scale, window):
+    """What the kernel for sequences between `starts` computes, by one product that masks the other sequences."""
+    place = torch.arange(len(query))
+    sequence = torch.searchsorted(starts[1:-1], place.int(), right=True)
+    visible = sequence[:, None] == sequence
+    if window is not None:
+        visible &= (place[:, None] - place).abs() < window
+    q, k, v = (tensor.transpose(0, 1) for tensor in (query, key, value))
+    scores = ((q * scale) @ k.transpose(-1, -2)).masked_fill(~visible, torch.finfo(q.dtype).min)
+    return (dropout(scores.softmax(-1), rate).to(v.dtype) @ v).transpose(0, 1)
 
 
 def make_translator(folder: Path, kind: str = "m2m") -> Path:

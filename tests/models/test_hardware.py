@@ -26,9 +26,10 @@ def test_a_processor_gets_bf16_if_it_has_the_instructions(flags, precision, monk
     assert choose_precision("cpu") == precision
 
 
-@pytest.mark.parametrize("ampere", [True, False])
-def test_only_ampere_gets_the_kernel_for_different_lengths(ampere, monkeypatch):
+@pytest.mark.parametrize(
+    ("ampere", "precision", "width", "expected"),
+    [(True, "bf16", 64, True), (False, "bf16", 64, False), (True, "fp32", 64, False), (True, "bf16", 12, False)],
+)
+def test_one_call_of_attention_is_for_what_its_kernel_can_do(ampere, precision, width, expected, monkeypatch):
     monkeypatch.setattr(packing, "is_ampere", lambda device: ampere)
-    starts = packing.packing_of(torch.tensor([[1, 1, 0], [1, 1, 1]]).bool(), 0.0).starts
-    assert (starts is not None) == ampere
-    assert starts is None or starts.tolist() == [0, 3, 5]
+    assert packing.takes_one_call(torch.device("cpu"), precision, width) == expected

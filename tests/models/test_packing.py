@@ -6,34 +6,23 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from transformers.models.xlm_roberta.modeling_xlm_roberta import XLMRobertaEmbeddings
 
-from support import SMALL
+from support import PAD, SMALL, make_packable
 from xstilts.context import Context
 from xstilts.evaluation.predict import run_model
 from xstilts.evaluation.retrieve import embed
 from xstilts.models import packing
-from xstilts.models.batching import micro_batches
+from xstilts.models.batching import in_one_copy, micro_batches, to_tensors
 from xstilts.models.hardware import PACKED_TYPES
-from xstilts.models.packing import cheap_dropout, dropout, packed
+from xstilts.models.packing import cheap_dropout, dropout, packed, packing_of
 from xstilts.tasks import classification, mlm
 from xstilts.tasks.encoding import Encoded, pad, ragged
-from xstilts.training.loop import Part, train
+from xstilts.training.loop import train
 from xstilts.training.schedule import Recipe
+from xstilts.training.update import Part
 
 HEADS = ("SequenceClassification", "TokenClassification", "QuestionAnswering", "MultipleChoice", "MaskedLM")
-PAD = 1
-
-
-def make_model(kind, head, dropout=0.0):
-    torch.manual_seed(3)
-    windows = {"local_attention": 16, "global_attn_every_n_layers": 2} if kind == "modernbert" else {}
-    off = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
-    config = transformers.AutoConfig.for_model(
-        kind, vocab_size=100, max_position_embeddings=80, pad_token_id=PAD, bos_token_id=0, eos_token_id=2,
-        cls_token_id=0, sep_token_id=2, num_labels=2 if head == "QuestionAnswering" else 3, initializer_range=0.3,
-        **SMALL, **windows, **off,
-    )  # fmt: skip
-    return getattr(transformers, f"AutoModelFor{head}").from_config(config)
 
 
 def make_encoded(count=12, kind=""):
@@ -45,18 +34,17 @@ def make_encoded(count=12, kind=""):
     return Encoded(ids, offsets, np.arange(count), rng.integers(0, 3, count), segments)
 
 
-@pytest.fixture
-def always(monkeypatch):
-    """Packs even if the hidden size is too small for packing to pay."""
-    monkeypatch.setitem(packing.PACKED_FROM, "cpu", 0)
+def inputs_of(batch):
+    """The tensors of a batch that a model takes."""
+    return {name: value for name, value in to_tensors(batch, torch.device("cpu")).items() if name != "labels"}
 
 
 def output(model, head, batch):
     """Logits, zero for padding, and gradients."""
-    tensors = {name: torch.from_numpy(array) for name, array in batch.items() if name != "labels"}
+    tensors = inputs_of(batch)
     mask = tensors["attention_mask"]
     if head == "MultipleChoice":
-        tensors = {name: tensor[:, None] for name, tensor in tensors.items()}
+        tensors = {name: tensor if name == "packing" else tensor[:, None] for name, tensor in tensors.items()}
     model.zero_grad()
     outputs = model(**tensors)
     logits = outputs.start_logits + 2 * outputs.end_logits if head == "QuestionAnswering" else outputs.logits
@@ -70,15 +58,14 @@ def output(model, head, batch):
 @pytest.mark.parametrize("slack", [0.0, 0.3])
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("kind", sorted(PACKED_TYPES))
-def test_packed_equals_padded(kind, head, slack, always, monkeypatch):
+def test_packed_equals_padded(kind, head, slack, always_packed, monkeypatch):
     monkeypatch.setitem(packing.SLACK, "cpu", slack)
-    model = make_model(kind, head).eval()
+    model = make_packable(kind, head).eval()
     encoded = make_encoded(kind=kind)
     batch = pad(encoded, np.arange(len(encoded)), PAD)
     logits, gradients = output(model, head, batch)
-    with packed(model) as inside:
-        packed_logits, packed_gradients = output(model, head, batch)
-    assert inside
+    with packed(model) as pack:
+        packed_logits, packed_gradients = output(model, head, pack(batch))
     assert torch.allclose(packed_logits, logits, atol=1e-5, rtol=1e-5)
     assert packed_gradients.keys() == gradients.keys()
     largest = max(float(gradient.abs().max()) for gradient in gradients.values())
@@ -88,35 +75,33 @@ def test_packed_equals_padded(kind, head, slack, always, monkeypatch):
     assert torch.equal(again, logits)  # an ordinary model once more
 
 
-def test_attention_stays_within_a_sequence(always):
+def test_attention_stays_within_a_sequence(always_packed):
     """Otherwise the other sequence of the batch would change the result."""
-    model, encoded = make_model("xlm-roberta", "SequenceClassification").eval(), make_encoded()
-    with packed(model), torch.inference_mode():
-        alone = model(**{n: torch.from_numpy(a) for n, a in pad(encoded, np.array([4]), PAD).items() if n != "labels"})
+    model, encoded = make_packable("xlm-roberta", "SequenceClassification").eval(), make_encoded()
+    with packed(model) as pack, torch.inference_mode():
+        alone = model(**inputs_of(pack(pad(encoded, np.array([4]), PAD)))).logits
         for other in (0, 7):
-            batch = pad(encoded, np.array([4, other]), PAD)
-            logits = model(**{n: torch.from_numpy(a) for n, a in batch.items() if n != "labels"}).logits
-            assert torch.allclose(logits[0], alone.logits[0], atol=1e-6)
+            logits = model(**inputs_of(pack(pad(encoded, np.array([4, other]), PAD)))).logits
+            assert torch.allclose(logits[0], alone[0], atol=1e-6)
 
 
 def test_small_models_and_models_of_other_types_are_not_packed(monkeypatch):
-    with packed(make_model("xlm-roberta", "SequenceClassification")) as inside:
-        assert not inside
+    with packed(make_packable("xlm-roberta", "SequenceClassification")) as pack:
+        assert pack is None
     monkeypatch.setitem(packing.PACKED_FROM, "cpu", 0)
     config = transformers.AutoConfig.for_model("deberta-v2", vocab_size=100, **SMALL)
-    with packed(transformers.AutoModelForSequenceClassification.from_config(config)) as inside:
-        assert not inside
+    with packed(transformers.AutoModelForSequenceClassification.from_config(config)) as pack:
+        assert pack is None
 
 
 @pytest.mark.parametrize("kind", ["xlm-roberta", "modernbert"])
 def test_training_and_prediction_equal_those_with_padding(kind, monkeypatch, tmp_path):
     encoded, results, packings = make_encoded(24), [], []
     updates = [{0: np.random.default_rng(u).permutation(24)[:8]} for u in range(12)]
-    packing_of = packing.packing_of
-    monkeypatch.setattr(packing, "packing_of", lambda *of: packings.append(len(of[0])) or packing_of(*of))
+    monkeypatch.setattr(packing, "packing_of", lambda *of: packings.append(len(of[0]["input_ids"])) or packing_of(*of))
     for smallest in (10**6, 0):
         monkeypatch.setitem(packing.PACKED_FROM, "cpu", smallest)
-        model = make_model(kind, "SequenceClassification")
+        model = make_packable(kind, "SequenceClassification")
         scratch = tmp_path / str(smallest)
         scratch.mkdir()
         recipe, context = Recipe(1e-3, weight_decay=0.01), Context(scratch)
@@ -132,10 +117,10 @@ def test_training_and_prediction_equal_those_with_padding(kind, monkeypatch, tmp
     assert packed_states == pytest.approx(states, abs=1e-3)
 
 
-def test_gradient_checkpointing_does_not_change_losses(always, tmp_path):
+def test_gradient_checkpointing_does_not_change_losses(always_packed, tmp_path):
     encoded, losses = make_encoded(24), []
     for twice in (False, True):
-        model = make_model("xlm-roberta", "SequenceClassification", dropout=0.1)
+        model = make_packable("xlm-roberta", "SequenceClassification", dropout=0.1)
         scratch = tmp_path / str(twice)
         scratch.mkdir()
         recipe = Recipe(1e-3, gradient_checkpointing=twice)
@@ -146,7 +131,7 @@ def test_gradient_checkpointing_does_not_change_losses(always, tmp_path):
     assert losses[1] == pytest.approx(losses[0], rel=1e-6)
 
 
-def test_masked_language_modelling_learns_on_packed_batches(always, tmp_path):
+def test_masked_language_modelling_learns_on_packed_batches(always_packed, tmp_path):
     encoded = make_encoded(8)
     encoded = Encoded(encoded.ids, encoded.offsets, encoded.examples, np.full(len(encoded.ids), -100))
 
@@ -154,7 +139,7 @@ def test_masked_language_modelling_learns_on_packed_batches(always, tmp_path):
         batch["labels"] = np.where((batch["input_ids"] != PAD) & (rng.random(batch["input_ids"].shape) < 0.3),
                                    batch["input_ids"], -100)  # fmt: skip
 
-    model = make_model("xlm-roberta", "MaskedLM")
+    model = make_packable("xlm-roberta", "MaskedLM")
     history = train([Part(model, mlm, encoded, corrupt=corrupt)], [{0: np.arange(8)}] * 30, Recipe(5e-3), 1, PAD,
                     Context(tmp_path)).history  # fmt: skip
     assert history[-1]["loss"] < history[0]["loss"] - 1
@@ -185,7 +170,7 @@ def test_dropout_sets_its_share_to_zero_and_preserves_the_mean():
 
 
 def test_dropout_layers_are_ordinary_again_afterwards():
-    model = make_model("bert", "SequenceClassification", dropout=0.3)
+    model = make_packable("bert", "SequenceClassification", dropout=0.3)
     layers = [m for m in model.modules() if isinstance(m, torch.nn.Dropout)]
     values = torch.ones(50, 50)
     with cheap_dropout(model):
@@ -194,3 +179,50 @@ def test_dropout_layers_are_ordinary_again_afterwards():
         assert all(torch.equal(layer(values), values) for layer in layers)
     assert not any("forward" in vars(layer) for layer in layers)
     json.dumps(model.config.to_dict())  # nothing of it stays in the configuration
+
+
+@pytest.mark.parametrize("padding", [None, PAD])
+def test_a_packing_takes_the_real_tokens_the_longest_sequence_first(padding):
+    encoded = make_encoded()
+    encoded.ids[encoded.offsets[2] + 1] = PAD  # a text that names the padding token
+    batch = pad(encoded, np.arange(12), PAD)
+    order = sorted(range(12), key=lambda i: -encoded.lengths[i])
+    expected = [encoded.ids[encoded.offsets[i] : encoded.offsets[i + 1]] for i in order]
+    for slack in (None, 0.0, 0.5, 1.0):
+        packing = packing_of(batch, padding, slack)
+        assert batch["input_ids"].ravel()[packing.where].tolist() == np.concatenate(expected).tolist()
+        if slack is None:
+            assert packing.starts.tolist() == [0, *np.cumsum([len(ids) for ids in expected])]
+        else:
+            sizes = [size for group in packing.groups for size in [group.longest] * group.sequences]
+            assert len(sizes) == 12
+            assert all((1 - slack) * size <= len(ids) <= size for size, ids in zip(sizes, expected, strict=True))
+        ids = torch.from_numpy(batch["input_ids"])
+        if padding is None:
+            positions = torch.arange(ids.shape[1]).expand(ids.shape)
+        else:
+            positions = XLMRobertaEmbeddings.create_position_ids_from_input_ids(ids, padding)
+        assert packing.positions[0].tolist() == positions.flatten()[packing.where].tolist()
+
+
+@pytest.mark.parametrize("model_type", sorted(PACKED_TYPES))
+def test_one_call_of_attention_gives_what_groups_give(model_type, always_packed, one_call):
+    model, encoded = make_packable(model_type, "SequenceClassification").eval(), make_encoded()
+    batch, found = pad(encoded, np.arange(12), PAD), []
+    for precision in ("fp32", "bf16"):  # the kernel is for bf16 alone
+        with packed(model, precision) as pack, torch.inference_mode():
+            assert (pack(batch)["packing"].starts is None) == (precision == "fp32")
+            found.append(model(**inputs_of(pack(batch))).logits)
+    assert torch.allclose(found[0], found[1], atol=1e-5)
+
+
+def test_a_copy_to_a_device_keeps_the_arrays():
+    arrays = [
+        np.arange(5),
+        np.array([True, False, True]),
+        np.array(0.5, np.float32),
+        np.zeros((0, 3)),
+        np.ones((2, 3, 1)),
+    ]
+    for array, tensor in zip(arrays, in_one_copy(arrays, torch.device("cpu")), strict=True):
+        assert (tensor.numpy().dtype, tensor.shape, tensor.tolist()) == (array.dtype, array.shape, array.tolist())

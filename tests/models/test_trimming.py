@@ -11,8 +11,9 @@ from xstilts.models.encoders import with_head
 from xstilts.models.trimming import merged, trim
 from xstilts.tasks import classification
 from xstilts.tasks.encoding import Encoded, ragged
-from xstilts.training.loop import Part, train
+from xstilts.training.loop import train
 from xstilts.training.schedule import Recipe, decay
+from xstilts.training.update import Part
 
 LABELS = ("a", "b", "c")
 RECIPE = Recipe(learning_rate=1e-3, weight_decay=0.01, clip=1.0, micro_tokens=200)

@@ -23,9 +23,10 @@ from xstilts.tasks import classification, multilabel
 from xstilts.tasks.encoding import IGNORED, pad
 from xstilts.tasks.task import BadRow, Task
 from xstilts.training.budget import join, updates
-from xstilts.training.loop import Part, train
+from xstilts.training.loop import train
 from xstilts.training.phases import fine_tune
 from xstilts.training.schedule import Recipe
+from xstilts.training.update import Part
 
 LABELS = ("anger", "joy", "fear")
 WORDS = {"anger": "the wall", "joy": "the river", "fear": "a king"}

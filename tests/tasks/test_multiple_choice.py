@@ -15,8 +15,9 @@ from xstilts.tasks.data_source import WorldSource
 from xstilts.tasks.encoding import IGNORED, pad
 from xstilts.tasks.task import BadRow, Task
 from xstilts.training.budget import join, updates
-from xstilts.training.loop import Part, train
+from xstilts.training.loop import train
 from xstilts.training.schedule import Recipe
+from xstilts.training.update import Part
 
 TASK = Task(name="m", type="multiple_choice", source=WorldSource(world=1, kind="nli", rows={"train": 1}))
 IDENTITY = {"id": "1", "cluster_id": "1", "language": "en"}

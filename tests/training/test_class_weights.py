@@ -15,10 +15,11 @@ from xstilts.models.encoders import with_head
 from xstilts.tasks import classification
 from xstilts.tasks.encoding import IGNORED, Encoded, pad, ragged
 from xstilts.tasks.task import Task
-from xstilts.training.loop import Part, train
+from xstilts.training.loop import train
 from xstilts.training.phases import fine_tune
 from xstilts.training.schedule import Recipe
 from xstilts.training.task_data import balanced_weights
+from xstilts.training.update import Part
 
 LABELS = ("entailment", "neutral", "contradiction")
 COUNTS = (14, 7, 3)

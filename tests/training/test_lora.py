@@ -15,7 +15,7 @@ from xstilts.context import Context
 from xstilts.data.prepare import prepare
 from xstilts.errors import XstiltsError
 from xstilts.models import packing
-from xstilts.models.batching import epochs
+from xstilts.models.batching import epochs, to_tensors
 from xstilts.models.encoders import with_head
 from xstilts.models.lora import adapted_layers, adapters_merged, add_adapters
 from xstilts.models.packing import packed
@@ -23,9 +23,10 @@ from xstilts.tasks import classification
 from xstilts.tasks.data_source import WorldSource
 from xstilts.tasks.encoding import Encoded, pad, ragged
 from xstilts.tasks.task import Task
-from xstilts.training.loop import Part, train
+from xstilts.training.loop import train
 from xstilts.training.phases import fine_tune
 from xstilts.training.schedule import Recipe
+from xstilts.training.update import Part
 
 LABELS = ("entailment", "neutral", "contradiction")
 LORA = {"rank": 2, "alpha": 4, "dropout": 0.1}
@@ -44,13 +45,12 @@ def with_adapters(folder, **more):
 
 
 def logits_of(model, unpadded=False):
-    batch = {name: torch.from_numpy(array) for name, array in pad(make_encoded(), np.arange(24), 1).items()}
+    batch, cpu = pad(make_encoded(), np.arange(24), 1), torch.device("cpu")
     with torch.no_grad():
         if not unpadded:
-            return classification.forward(model, batch)
-        with packed(model) as inside:
-            assert inside
-            return classification.forward(model, batch)
+            return classification.forward(model, to_tensors(batch, cpu))
+        with packed(model) as pack:
+            return classification.forward(model, to_tensors(pack(batch), cpu))
 
 
 @pytest.mark.parametrize("kind", ["xlm-roberta", "bert", "deberta-v2"])

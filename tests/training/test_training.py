@@ -27,9 +27,10 @@ from xstilts.tasks.encoding import Encoded, ragged
 from xstilts.tasks.task import Task
 from xstilts.training.budget import choose_rows, join, updates
 from xstilts.training.checkpoint import State
-from xstilts.training.loop import Part, train
+from xstilts.training.loop import train
 from xstilts.training.phases import fine_tune, pretrain
 from xstilts.training.schedule import AVERAGE, Recipe, averaged_updates
+from xstilts.training.update import Part
 
 LABELS = ("entailment", "neutral", "contradiction")
 HEAD = "AutoModelForSequenceClassification"
@@ -54,7 +55,7 @@ def test_micro_batches_hold_every_sequence_once_within_the_budget():
     assert len(groups) == 1
     encoded = make_encoded()
     seen = []
-    for part, batch in sorted_batches(encoded, 0, 64, torch.device("cpu"), print):
+    for part, batch in sorted_batches(encoded, 0, 64, torch.device("cpu"), None, print):
         for index, row, mask in zip(part, batch["input_ids"], batch.get("attention_mask", [None] * 99), strict=False):
             kept = row if mask is None else row[mask == 1]
             assert kept.tolist() == encoded.ids[encoded.offsets[index] : encoded.offsets[index + 1]].tolist()

@@ -62,9 +62,13 @@ def run_model(
     logits are not finite."""
     result: list[np.ndarray] = [np.empty(0)] * len(encoded)
     model.eval()
-    with torch.inference_mode(), autocast(device, precision), packed(model):
-        for indices, tensors in sorted_batches(encoded, pad_id, PREDICTED_TOKENS[device.type], device, progress):
+    with torch.inference_mode(), autocast(device, precision), packed(model, precision) as pack:
+        batches = sorted_batches(encoded, pad_id, PREDICTED_TOKENS[device.type], device, pack, progress)
+        upcoming = next(batches, None)
+        while upcoming:
+            indices, tensors = upcoming
             logits = kind.forward(model, tensors)
+            upcoming = next(batches, None)  # is padded while a GPU computes
             check_outputs(logits, tensors.get("attention_mask") if logits.ndim == 3 else None)
             for index, value in zip(indices, kind.extract(logits.float(), encoded, indices), strict=True):
                 result[index] = value

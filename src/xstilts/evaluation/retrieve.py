@@ -138,8 +138,9 @@ def embed(
         raise XstiltsError("bad-setting", what, why, "lower `layers` of the target")
     vectors = np.empty((len(layers), len(encoded), model.config.hidden_size), np.float32)
     model.eval()
-    with torch.inference_mode(), packed(model):
-        for indices, tensors in sorted_batches(encoded, pad_id, PREDICTED_TOKENS[device.type], device, progress):
+    with torch.inference_mode(), packed(model) as pack:
+        budget = PREDICTED_TOKENS[device.type]
+        for indices, tensors in sorted_batches(encoded, pad_id, budget, device, pack, progress):
             tensors.pop("labels")
             states = model(**tensors, output_hidden_states=True).hidden_states
             hidden = torch.stack([states[layer] for layer in layers]).float()

@@ -62,7 +62,7 @@ def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Enco
 
 def forward(model: Any, batch: dict[str, "torch.Tensor"]) -> "torch.Tensor":
     """One logit per sequence [n]: each goes through the head as the only choice of an example."""
-    inputs = {name: tensor[:, None] for name, tensor in batch.items() if name != "labels"}
+    inputs = {name: value if name == "packing" else value[:, None] for name, value in batch.items() if name != "labels"}
     inputs.setdefault("attention_mask", inputs["input_ids"].new_ones(inputs["input_ids"].shape))  # ModernBERT needs it
     return model(**inputs).logits[:, 0]
 

@@ -17,10 +17,11 @@ from xstilts.models.trimming import merged, trim
 from xstilts.randomness import derive, generator
 from xstilts.tasks.qa import fit_threshold
 from xstilts.training.budget import Update
-from xstilts.training.loop import Part, train
+from xstilts.training.loop import train
 from xstilts.training.parallel import distributed, rank
 from xstilts.training.schedule import AVERAGE, DEV, ORACLE, Recipe, averaged_updates, between_evaluations, decay
 from xstilts.training.task_data import TaskData, draw_text, read_training
+from xstilts.training.update import Part
 
 
 @distributed

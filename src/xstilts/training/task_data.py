@@ -22,7 +22,7 @@ from xstilts.tasks.qa import fit_threshold, withhold
 from xstilts.tasks.task import Task
 from xstilts.tasks.task_types import FINE_TUNED, TaskType, main_metric
 from xstilts.training.budget import Update, choose_rows, interleave, join, shares, updates
-from xstilts.training.loop import Part
+from xstilts.training.update import Part
 
 Examples = tuple[pa.Table, Encoded]
 """Examples that a model is scored on during its training, and their sequences."""
