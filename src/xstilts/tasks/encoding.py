@@ -63,6 +63,16 @@ def ragged(sequences: Sequence[Sequence[int]], dtype: Any = np.int32) -> tuple[n
     return flat, offsets
 
 
+def places(encoded: Encoded, indices: np.ndarray) -> np.ndarray:
+    """Where the tokens of the sequences `indices` are in the flat arrays, int64 [tokens], one sequence after the other.
+
+    >>> places(Encoded(np.array([7, 8, 9]), np.array([0, 2, 3]), np.arange(2), np.arange(2)), np.array([1, 0]))
+    array([2, 0, 1])
+    """
+    lengths = encoded.lengths[indices]
+    return np.repeat(encoded.offsets[indices] - (lengths.cumsum() - lengths), lengths) + np.arange(lengths.sum())
+
+
 def tokenize(
     tokenizer: Any, first: list[str], second: list[str] | None, max_length: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:

@@ -1,7 +1,7 @@
 """One update: its forward passes are prepared in numpy, their gradients summed, and the optimizer takes a step."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,10 +12,10 @@ from xstilts.models.filling import fill, frame_of
 from xstilts.models.hardware import MICRO_TOKENS, PACKED_TOKENS, autocast
 from xstilts.models.packing import Batch
 from xstilts.randomness import derive
-from xstilts.tasks.encoding import IGNORED, Encoded, cross_entropy_sum, pad
+from xstilts.tasks.encoding import IGNORED, Encoded, cross_entropy_sum, pad, places
 from xstilts.tasks.task_types import Trained
 from xstilts.training import parallel
-from xstilts.training.budget import Update, take
+from xstilts.training.budget import Update
 from xstilts.training.replay import Replay
 from xstilts.training.schedule import Recipe
 
@@ -94,10 +94,13 @@ class Updater:
         for p, indices in update.items():
             part, encoded, numbers = self.parts[p], self.parts[p].encoded, np.arange(len(indices))
             if part.corrupt:  # before the update is cut, so that masks depend neither on the cut nor on the processes
-                encoded = take([(encoded, i) for i in indices], numbers)
-                tokens = {"input_ids": encoded.ids}
+                where = places(encoded, indices)
+                tokens = {"input_ids": encoded.ids[where]}
                 part.corrupt(tokens, rng)
-                encoded, indices = replace(encoded, ids=tokens["input_ids"], labels=tokens["labels"]), numbers
+                segments = None if encoded.segments is None else encoded.segments[where]
+                offsets = np.concatenate([[0], encoded.lengths[indices].cumsum()])
+                encoded = Encoded(tokens["input_ids"], offsets, numbers, tokens["labels"], segments)
+                indices = numbers
             groups = micro_batches(encoded, indices, self.budget, not self.pack, parallel.ranks())
             batches = [pad(encoded, group, self.pad_id) for group in groups]
             labelled = sum(int((batch["labels"] != IGNORED).sum()) for batch in batches)
