@@ -32,9 +32,7 @@ bench: $(READY)
 	for script in benchmarks/bench_*.py; do echo $$script; $(BIN)/python $$script || exit 1; done
 
 bench-gpu: $(READY)
-	$(BIN)/python benchmarks/bench_training.py --device cuda --hidden 1024 --layers 24 --updates 20 --json benchmarks/results/gpu-training.json
-	$(BIN)/python benchmarks/bench_training.py --device cuda --hidden 1024 --layers 24 --updates 20 --task squad_v1 --json benchmarks/results/gpu-training-qa.json
-	$(BIN)/python benchmarks/bench_prediction.py --device cuda --hidden 1024 --layers 24 --vocabulary 250002 --rows 1000 --json benchmarks/results/gpu-prediction.json
+	cd benchmarks && ../$(BIN)/python bench_gpu.py --json results/gpu.json
 
 soak: $(READY)
 	$(BIN)/python -m pytest -m soak

@@ -196,15 +196,15 @@ def compare(model: Any, options: argparse.Namespace, late: Callable[[], bool]) -
 
 def correctness(options: argparse.Namespace) -> dict[str, Any]:
     """How far losses of replayed updates and weights of an interrupted training are from those of direct updates."""
-    small = changed(options, hidden=256, layers=4, vocabulary=2000, size=8, updates=40)
+    small = changed(options, hidden=128, layers=2, vocabulary=2000, size=8, updates=20)
     encoded = make_data(small)
-    updates = [{0: indices} for indices in np.arange(320).reshape(40, 8)]
+    updates = [{0: indices} for indices in np.arange(160).reshape(20, 8)]
 
     def run(folder: Path, stop: int = 0) -> tuple[list[float], torch.Tensor]:
         model = make_model(small).to(options.device)
 
         def progress(share: float) -> None:
-            if stop and round(share * 40) == stop:
+            if stop and round(share * 20) == stop:
                 raise Enough
 
         folder.mkdir(exist_ok=True)
@@ -220,7 +220,7 @@ def correctness(options: argparse.Namespace) -> dict[str, Any]:
             direct, _ = run(folder / "direct")
         again, _ = run(folder / "again")
         try:
-            run(folder / "stopped", stop=25)
+            run(folder / "stopped", stop=13)
         except Enough:
             _, resumed = run(folder / "stopped")
     return {
