@@ -27,6 +27,7 @@ Kind = Literal[
     "no-access",  # a hub that wants a token, or one with more rights
     # a step failed, and the results of the others are kept
     "step-failed",
+    "process-died",  # one of the processes that share a training was killed, or ran out of memory
     "not-finite",  # weights, losses or outputs that are NaN or infinite
     "damaged",  # content that differs from its checksum
     "store-full",
@@ -39,7 +40,7 @@ _CODES = {
         ("missing-file", "missing-data", "missing-model", "missing-package", "unfinished", "network", "no-access"),
         MISSING,
     ),
-    **dict.fromkeys(("step-failed", "not-finite", "damaged", "store-full"), STEP_FAILED),
+    **dict.fromkeys(("step-failed", "process-died", "not-finite", "damaged", "store-full"), STEP_FAILED),
 }
 
 

@@ -291,6 +291,15 @@ def test_a_step_that_kills_its_worker_twice_fails_alone(store):
     assert list(outcome.seconds) == [innocent.fingerprint]
 
 
+def test_a_step_one_of_whose_processes_died_is_tried_again_once(store):
+    events, plan = [], plan_of(step())
+    scheduler = Scheduler(plan, store, list(plan.steps), events.append, tries=2, alone=True)
+    for _ in range(2):
+        scheduler.settle(scheduler.take({}).fingerprint, {"died": "one of 2 processes of a training died"})
+    assert [event["event"] for event in events] == ["retried", "failed"]
+    assert scheduler.take({}) is None
+
+
 @linux_only
 def test_a_worker_that_dies_between_two_steps_loses_none(store):
     first = step()

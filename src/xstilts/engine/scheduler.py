@@ -96,6 +96,9 @@ class Scheduler:
         """Records what `work` returned; raises XstiltsError of kind "store-full" if no step can finish any more."""
         if "full" in result:
             raise XstiltsError(*result["full"])
+        if "died" in result:
+            self.lose(fingerprint, result["died"])
+            return
         if "failed" in result:
             self._fail(fingerprint, result["failed"], result.get("trace", ""))
             return

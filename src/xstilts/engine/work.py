@@ -71,7 +71,8 @@ def work(description: dict[str, Any], place: str, progress: Progress) -> dict[st
     """Runs a step for an executor and returns the outcome as plain data.
 
     That is `seconds`, `memory` (GB, the peak of this process) and any `notes`; or `failed` (the error in words) and, if
-    the error was unexpected, `trace`; or `full`, the arguments of an error after which no step can finish.
+    the error was unexpected, `trace`; or `died`, if another try may succeed; or `full`, the arguments of an error after
+    which no step can finish.
     """
     with suppress(OSError):  # forgets the peak of earlier steps
         Path("/proc/self/clear_refs").write_text("5")
@@ -81,6 +82,8 @@ def work(description: dict[str, Any], place: str, progress: Progress) -> dict[st
     except XstiltsError as error:
         if error.kind == "store-full":
             return {"full": error.args}
+        if error.kind == "process-died":
+            return {"died": f"{error.what}: {error.why}"}
         trace = {"trace": "".join(traceback.format_exception(error.__cause__))} if error.__cause__ else {}
         return {"failed": str(error), **trace}
     peak = kernel_memory("/proc/self/status", "VmHWM:")

@@ -6,8 +6,8 @@ gradients are summed once per update, and then all take the same optimizer step.
 
 import importlib
 import json
+import shutil
 import signal
-import tempfile
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -27,7 +27,7 @@ StepFunction = Callable[[dict[str, Any], dict[str, Path], Path, Context], None]
 def distributed(step: StepFunction) -> StepFunction:
     """Makes a step that trains run in `context.ranks` processes; what the first of them writes is its result.
 
-    Raises the XstiltsError of one of the processes.
+    Raises the XstiltsError of one of the processes, or one of kind "process-died".
     """
 
     @wraps(step)
@@ -37,21 +37,27 @@ def distributed(step: StepFunction) -> StepFunction:
         if count <= 1 or dist.is_initialized():
             return step(arguments, inputs, out, context)
         share = multiprocessing.get_context("spawn").Value("d", 0.0)
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            call = (step.__module__, step.__name__, arguments, inputs, out)  # a decorated function cannot be pickled
-            settings = (call, context.scratch, context.store, count, share, folder)
-            processes = multiprocessing.start_processes(_process, settings, count, join=False, start_method="spawn")
-            assert processes is not None
-            try:
-                while not processes.join(timeout=0.5):
-                    context.progress(share.value)
-            except multiprocessing.ProcessRaisedException:
-                for file in folder.glob("error*.json"):
-                    raise XstiltsError(*json.loads(file.read_text())) from None
-                raise
-            for note in json.loads((folder / "notes0.json").read_text()):
-                context.note(note)
+        folder = context.scratch / "processes"
+        shutil.rmtree(folder, ignore_errors=True)  # of processes that were killed
+        folder.mkdir()
+        call = (step.__module__, step.__name__, arguments, inputs, out)  # a decorated function cannot be pickled
+        settings = (call, context.scratch, context.store, count, share, folder)
+        processes = multiprocessing.start_processes(_process, settings, count, join=False, start_method="spawn")
+        assert processes is not None
+        try:
+            while not processes.join(timeout=0.5):
+                context.progress(share.value)
+        except (multiprocessing.ProcessRaisedException, multiprocessing.ProcessExitedException):
+            for file in folder.glob("error*.json"):
+                raise XstiltsError(*json.loads(file.read_text())) from None
+            killed = {process.exitcode for process in processes.processes} - {None, 0, 1, -signal.SIGTERM}
+            if killed:  # the error of another one is only that it lost its peer
+                what = f"one of {count} processes of a training died"
+                why, hint = f"it ended with status {killed.pop()}: killed, or out of memory?", "run the study again"
+                raise XstiltsError("process-died", what, why, hint) from None
+            raise
+        for note in json.loads((folder / "notes0.json").read_text()):
+            context.note(note)
 
     return run
 
