@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from support import ROOT, invoke
-from xstilts.engine import Plan, Step, Store, execute, local, read_steps, run_step, write_atomically, write_steps
+from xstilts.engine import Plan, Step, Store, execute, read_steps, run_step, write_atomically, write_steps
 from xstilts.engine.result import manifest
 from xstilts.engine.scheduler import Scheduler
 from xstilts.engine.temporary import sweep
@@ -446,30 +446,6 @@ def test_a_step_that_waits_for_a_device_holds_back_none_that_needs_no_device(sto
     assert scheduler.take(total) is None
     scheduler.settle(two[1].fingerprint, {"seconds": 1.0, "memory": 0.0})
     assert scheduler.take(total) == both
-
-
-def test_each_worker_has_its_devices_and_none_keeps_those_of_another(store):
-    workers, devices = [], ("5", "7")
-
-    def hand_out(gpus):
-        local._hand_out(step(str(gpus), resources={"gpus": gpus}), store, workers, devices, threads=1)
-
-    try:
-        for gpus in (1, 1, 0):
-            hand_out(gpus)
-        assert [w.devices for w in workers] == [("5",), ("7",), ()]
-        alone = workers[0].process
-        for worker in workers:
-            worker.step = ""
-        hand_out(1)
-        assert workers[0].step and workers[0].process is alone, "an idle worker that fits is used again"
-        workers[0].step = ""
-        hand_out(2)
-        assert [w.devices for w in workers] == [(), ("5", "7")]
-        with pytest.raises(ValueError):
-            alone.is_alive()
-    finally:
-        local._discard([*workers], workers)
 
 
 @pytest.fixture

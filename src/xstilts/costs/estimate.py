@@ -56,7 +56,8 @@ def price(plan: Plan, rates: Rates) -> dict[str, Estimate]:
     and examples tell the speed of a step from the share of it that is done."""
     result = estimates(plan, rates)
     for f, step in plan.steps.items():
-        resources = {**step.resources, "memory": round(result[f].memory, 3)}
+        memory = {"memory": round(result[f].memory, 3), "device_memory": round(result[f].device_memory, 3)}
+        resources = {**step.resources, **{name: amount for name, amount in memory.items() if amount}}
         plan.steps[f] = replace(step, cost=result[f].seconds, resources=resources, examples=result[f].examples)
     return result
 

@@ -1,5 +1,6 @@
 """Run one step in this process, for any executor."""
 
+import gc
 import importlib
 import math
 import resource
@@ -70,23 +71,53 @@ def run_alone(plan: Plan, fingerprint: str, store: Store, progress: Progress = l
 def work(description: dict[str, Any], place: str, progress: Progress) -> dict[str, Any]:
     """Runs a step for an executor and returns the outcome as plain data.
 
-    That is `seconds`, `memory` (GB, the peak of this process) and any `notes`; or `failed` (the error in words) and, if
-    the error was unexpected, `trace`; or `full`, the arguments of an error after which no step can finish.
+    That is `seconds`, `core_seconds` (of processors, which other work on the machine hardly changes), `memory` (GB, the
+    peak of this process), `device_memory` (GB, the peak of its GPU) if it used one, and any `notes`; or `failed` (the
+    error in words) and, if the error was unexpected, `trace`; or `lost` if a GPU had too little memory for it; or
+    `full`, the arguments of an error after which no step can finish.
     """
     with suppress(OSError):  # forgets the peak of earlier steps
         Path("/proc/self/clear_refs").write_text("5")
     notes: list[str] = []
+    begin, gpu = _core_seconds(), _torch_gpu()
+    if gpu:
+        gpu.reset_peak_memory_stats()
     try:
         seconds = run_step(Step(**description), Store(place), progress, notes.append)
     except XstiltsError as error:
         if error.kind == "store-full":
             return {"full": error.args}
+        if type(error.__cause__).__name__ == "OutOfMemoryError":  # torch's, of a GPU
+            return {"lost": str(error)}
         trace = {"trace": "".join(traceback.format_exception(error.__cause__))} if error.__cause__ else {}
         return {"failed": str(error), **trace}
     peak = kernel_memory("/proc/self/status", "VmHWM:")
     if peak is None:  # elsewhere than on Linux: since the process started
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
-    return {"seconds": round(seconds, 3), "memory": round(peak, 3), **({"notes": notes} if notes else {})}
+    measured = {"seconds": seconds, "core_seconds": _core_seconds() - begin, "memory": peak}
+    if gpu := _torch_gpu():
+        measured["device_memory"] = gpu.max_memory_reserved() / 1e9
+    rounded = {name: round(value, 3) for name, value in measured.items()}
+    return {**rounded, **({"notes": notes} if notes else {})}
+
+
+def release_gpu() -> None:
+    """Returns the GPU memory that torch keeps for reuse, for other processes that share the GPU."""
+    if gpu := _torch_gpu():
+        gc.collect()
+        gpu.empty_cache()
+
+
+def _torch_gpu() -> Any:
+    """The module `torch.cuda` if this process computes on a GPU, else None."""
+    torch = sys.modules.get("torch")
+    return torch.cuda if torch and torch.cuda.is_initialized() else None
+
+
+def _core_seconds() -> float:
+    """Seconds of processors that this process and those that it waited for have used."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def kernel_memory(file: str, name: str) -> float | None:

@@ -238,10 +238,11 @@ def estimate(prepared: Prepared, store: Store) -> Row:
     return {"runs": facts["training_runs"], "hours": facts["to_run"]["makespan_hours"]}
 
 
-def executor(prepared: Prepared, jobs: int | None) -> Executor:
-    """What runs the steps, `jobs` at once; if not told, several trainings get a core each, and one alone gets all."""
+def executor(prepared: Prepared, jobs: int | None, per_gpu: int = 1) -> Executor:
+    """What runs the steps, `jobs` at once and `per_gpu` on a GPU; if `jobs` is not given, several trainings get a core
+    each, and one alone gets all. Raises XstiltsError as `local_executor`."""
     device = prepared.planned.frozen.device
     alone = len(prepared.study["arms"]) * prepared.study["replicates"] == 1
     if alone and device == "cpu" and jobs is None:
-        return local_executor(1, cores(), device)
-    return local_executor(jobs, None, device)
+        return local_executor(1, cores(), device, per_gpu=per_gpu)
+    return local_executor(jobs, None, device, per_gpu=per_gpu)
