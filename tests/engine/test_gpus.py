@@ -85,7 +85,7 @@ def scheduled(steps, devices, sharing, store, measured=0.0):
             assert set(scheduler.outcome.seconds) == set(plan.steps), "all have run"
             return
         ended = draw.choice(sorted(scheduler.running))
-        scheduler.settle(ended, {"seconds": 1.0, "memory": 1.0, "device_memory": measured})
+        scheduler.settle(ended, {"seconds": 1.0, "core_seconds": 1.0, "memory": 1.0, "device_memory": measured})
 
 
 def gpu_step(number, gpus=1, **more):

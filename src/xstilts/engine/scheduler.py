@@ -18,9 +18,11 @@ Report = Callable[[dict[str, Any]], None]
 
 @dataclass
 class Outcome:
-    """The outcome of a plan: seconds of each step that ran, and the error text of each that failed."""
+    """The outcome of a plan: seconds of each step that ran, the seconds of a core or a GPU that it used, and the error
+    text of each that failed."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    device_seconds: dict[str, float] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
 
@@ -113,7 +115,7 @@ class Scheduler:
         if "lost" in result:
             self.lose(fingerprint, result["lost"])
             return
-        self._end(fingerprint)
+        gpus = self._end(fingerprint).get("gpus", 1.0)
         self._deaths.pop(fingerprint, None)
         step = self.plan.steps[fingerprint]
         for name in ("memory", "device_memory"):
@@ -121,10 +123,12 @@ class Scheduler:
             self._most[key] = max(self._most.get(key, 0.0), measured)
             if planned and measured:
                 self._error[key] = max(self._error.get(key, 0.0), measured / planned)
-        self.outcome.seconds[fingerprint] = result["seconds"]
+        used = min(1.0, gpus) * result["seconds"] if step.resources.get("gpus") else result["core_seconds"]
+        self.outcome.seconds[fingerprint], self.outcome.device_seconds[fingerprint] = result["seconds"], used
         for note in result.get("notes", ()):
             self.report({"event": "note", "step": fingerprint, "why": f"{step.label}: {note}"})
-        self.report({"event": "finished", "step": fingerprint, "kind": step.kind, **result})
+        measured = {**result, "device_seconds": round(used, 3)}
+        self.report({"event": "finished", "step": fingerprint, "kind": step.kind, **measured})
         self._order.done(fingerprint)
         sources = set(step.inputs.values())
         self._users.subtract(sources)
@@ -159,8 +163,10 @@ class Scheduler:
         """Whether other steps may use the GPU of a running step."""
         return 0 < self.running[fingerprint].get("gpus", 0) < 1
 
-    def _end(self, fingerprint: str) -> None:
-        del self.running[fingerprint], self.devices_of[fingerprint]
+    def _end(self, fingerprint: str) -> Resources:
+        """Frees the resources of a step, and returns them."""
+        del self.devices_of[fingerprint]
+        return self.running.pop(fingerprint)
 
     def _place(self, resources: Resources) -> tuple[str, ...] | None:
         """The GPUs that a step gets, () if it needs none; None if it has to wait."""
