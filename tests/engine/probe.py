@@ -1,4 +1,7 @@
-"""A step that records which GPUs it sees and when it ran, for worker processes that have called `install`."""
+"""A step that records which GPUs it sees and when it ran, for worker processes that have called `install`.
+
+It imports nothing of the package when it is imported, because `install` runs whenever Python starts.
+"""
 
 import json
 import os
@@ -6,8 +9,6 @@ import sys
 import time
 import types
 from pathlib import Path
-
-from xstilts.engine import Step
 
 
 class OutOfMemoryError(RuntimeError):
@@ -40,6 +41,8 @@ def record(arguments, inputs, out, context):
 
 def probe(folder, name, inputs=None, meet=(), seconds=0.0, fails=0, cost=1.0, **resources):
     """A step that records what it sees."""
+    from xstilts.engine import Step
+
     arguments = {"folder": str(folder), "name": name, "meet": list(meet), "seconds": seconds, "fails": fails}
     return Step("train", "xstilts.probe:record", 1, arguments, inputs or {}, label=name, cost=cost, resources=resources)
 
