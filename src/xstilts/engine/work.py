@@ -138,10 +138,14 @@ def kernel_memory(file: str, name: str) -> float | None:
 
 
 def environment(threads: int) -> dict[str, str]:
-    """Environment variables of a process that runs steps: results depend on the number of threads, and bars of the
-    hub's client would be drawn over those of the study."""
+    """Environment variables of a process that runs steps: results depend on the number of threads, those that wait for
+    each other should not occupy cores, and bars of the hub's client would be drawn over those of the study."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    others = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    others = {
+        "OMP_WAIT_POLICY": "passive",
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    }
     return {**dict.fromkeys(names, str(threads)), **others}
 
 
