@@ -55,11 +55,11 @@ class Sharing:
             return [
                 f"the memory of the GPUs is not known: up to {self.per_gpu} steps share one, whether they fit or not"
             ]
-        alone = sum(self.share(resources) > 0.5 for resources in using)
-        why = (
-            f"they are planned with more than half of the {self.memory:.0f} GB that steps may use, or with several GPUs"
+        large = sum(self.share(resources) > 0.5 for resources in using)
+        why = f"several GPUs, or more than half of the {self.memory:.0f} GB that planned memory may fill"
+        return (
+            [f"{large:,} of {len(using):,} steps on GPUs share none with each other: they need {why}"] if large else []
         )
-        return [f"{alone:,} of {len(using):,} steps on GPUs share none: {why}"] if alone else []
 
 
 ALONE = Sharing()
