@@ -63,12 +63,13 @@ def test_a_store_that_is_a_file(tmp_path):
 
 
 @pytest.mark.parametrize("change", [
-    {"class": "tpu"}, {"fp32": float("nan")}, {"step_seconds": -1}, {"update_seconds": {"fp32": -1, "bf16": 0}},
+    {"class": "tpu"}, {"fp32": float("nan")}, {"step_seconds": -1}, {"layer_seconds": {"fp32": -1, "bf16": 0}},
 ])  # fmt: skip
 def test_rates_that_are_no_positive_numbers(tmp_path, monkeypatch, change):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     good = {"class": "cpu", "fp32": 1e11, "bf16": 1e11, "efficiency": {"fp32": 1, "bf16": 1},
-            "update_seconds": {"fp32": 0, "bf16": 0}, "step_seconds": 0, "ground": "made up"}  # fmt: skip
+            "narrow": {"fp32": 0, "bf16": 0}, "layer_seconds": {"fp32": 0, "bf16": 0}, "step_seconds": 0,
+            "ground": "made up"}  # fmt: skip
     (tmp_path / "xstilts").mkdir()
     file = tmp_path / "xstilts/devices.yaml"
     file.write_text(yaml.safe_dump({"mine": good}))

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from support import ROOT, invoke
-from xstilts.engine import Plan, Step, Store, execute, local, read_steps, run_step, write_atomically, write_steps
+from xstilts.engine import Plan, Step, Store, execute, read_steps, run_step, write_atomically, write_steps
 from xstilts.engine.result import manifest
 from xstilts.engine.scheduler import Scheduler
 from xstilts.engine.temporary import sweep
@@ -295,7 +295,7 @@ def test_a_step_one_of_whose_processes_died_is_tried_again_once(store):
     events, plan = [], plan_of(step())
     scheduler = Scheduler(plan, store, list(plan.steps), events.append, tries=2, alone=True)
     for _ in range(2):
-        scheduler.settle(scheduler.take({}).fingerprint, {"died": "one of 2 processes of a training died"})
+        scheduler.settle(scheduler.take({}).fingerprint, {"lost": "one of 2 processes of a training died"})
     assert [event["event"] for event in events] == ["retried", "failed"]
     assert scheduler.take({}) is None
 
@@ -404,7 +404,7 @@ def test_a_large_step_waits_until_it_fits_and_is_not_overtaken_for_ever(store):
     scheduler, total = drive_of(plan_of(*large, small), store), {"steps": 3, "memory": 8.0}
     assert scheduler.take(total) == large[0]
     assert scheduler.take(total) is None, "the small one would fit, but the large one is more urgent"
-    scheduler.settle(large[0].fingerprint, {"seconds": 1.0, "memory": 6.0})
+    scheduler.settle(large[0].fingerprint, {"seconds": 1.0, "core_seconds": 1.0, "memory": 6.0})
     assert [scheduler.take(total), scheduler.take(total)] == [large[1], small]
     huge = step("huge", resources={"memory": 99.0})
     assert drive_of(plan_of(huge), store).take(total) == huge, "what fits nowhere is tried alone"
@@ -414,7 +414,7 @@ def test_memory_that_no_plan_names_is_learnt_from_steps_of_the_same_kind(store):
     steps = [step(str(i), cost=9.0 - i) for i in range(3)]
     scheduler, total = drive_of(plan_of(*steps), store), {"steps": 3, "memory": 8.0}
     assert scheduler.take({**total, "steps": 1}) == steps[0]
-    scheduler.settle(steps[0].fingerprint, {"seconds": 1.0, "memory": 5.0})
+    scheduler.settle(steps[0].fingerprint, {"seconds": 1.0, "core_seconds": 1.0, "memory": 5.0})
     assert scheduler.take(total) == steps[1]
     assert scheduler.take(total) is None
 
@@ -426,7 +426,7 @@ def test_what_was_measured_corrects_what_was_planned(store):
         plan = plan_of(first, *(step(str(i), resources={"memory": gb}) for i, gb in enumerate(others)))
         scheduler, total = drive_of(plan, store), {"steps": 9, "memory": 8.0}
         assert scheduler.take({**total, "steps": 1}) == first
-        scheduler.settle(first.fingerprint, {"seconds": 1.0, "memory": measured})
+        scheduler.settle(first.fingerprint, {"seconds": 1.0, "core_seconds": 1.0, "memory": measured})
         return sum(scheduler.take(total) is not None for _ in others)
 
     assert after(6.0, 6.0, [6.0] * 3) == 1
@@ -440,7 +440,7 @@ def test_a_step_that_fits_nowhere_is_run_alone(store):
     scheduler, total = drive_of(plan, store), {"steps": 2, "memory": 0.5}
     first = scheduler.take(total)
     assert first and scheduler.take(total) is None
-    scheduler.settle(first.fingerprint, {"seconds": 1.0, "memory": 50.0})
+    scheduler.settle(first.fingerprint, {"seconds": 1.0, "core_seconds": 1.0, "memory": 50.0})
     assert scheduler.take(total)
 
 
@@ -451,34 +451,10 @@ def test_a_step_that_waits_for_a_device_holds_back_none_that_needs_no_device(sto
     assert {scheduler.take(total).label, scheduler.take(total).label} == {"0", "1"}
     assert scheduler.take(total) == none
     assert scheduler.take(total) is None
-    scheduler.settle(two[0].fingerprint, {"seconds": 1.0, "memory": 0.0})
+    scheduler.settle(two[0].fingerprint, {"seconds": 1.0, "core_seconds": 1.0, "memory": 0.0})
     assert scheduler.take(total) is None
-    scheduler.settle(two[1].fingerprint, {"seconds": 1.0, "memory": 0.0})
+    scheduler.settle(two[1].fingerprint, {"seconds": 1.0, "core_seconds": 1.0, "memory": 0.0})
     assert scheduler.take(total) == both
-
-
-def test_each_worker_has_its_devices_and_none_keeps_those_of_another(store):
-    workers, devices = [], ("5", "7")
-
-    def hand_out(gpus):
-        local._hand_out(step(str(gpus), resources={"gpus": gpus}), store, workers, devices, threads=1)
-
-    try:
-        for gpus in (1, 1, 0):
-            hand_out(gpus)
-        assert [w.devices for w in workers] == [("5",), ("7",), ()]
-        alone = workers[0].process
-        for worker in workers:
-            worker.step = ""
-        hand_out(1)
-        assert workers[0].step and workers[0].process is alone, "an idle worker that fits is used again"
-        workers[0].step = ""
-        hand_out(2)
-        assert [w.devices for w in workers] == [(), ("5", "7")]
-        with pytest.raises(ValueError):
-            alone.is_alive()
-    finally:
-        local._discard([*workers], workers)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
+import probe
 import pytest
 import yaml
 from safetensors.torch import load_file
@@ -27,9 +28,11 @@ SIZE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     """A head that runs no steps, and a node with one core."""
-    source = str(Path(__file__).parents[2] / "src")
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "sitecustomize.py").write_text("import probe; probe.install()")
+    paths = [str(folder), str(Path(__file__).parent), str(Path(__file__).parents[2] / "src")]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join([source, *filter(None, [os.environ.get("PYTHONPATH")])]))
+        patch.setenv("PYTHONPATH", os.pathsep.join([*paths, *filter(None, [os.environ.get("PYTHONPATH")])]))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("XSTILTS_CACHE", str(tmp_path_factory.mktemp("nodes")))
         made = Cluster(initialize_head=True, head_node_args={**SIZE, "num_cpus": 0, "include_dashboard": False})
@@ -112,6 +115,20 @@ def test_a_training_that_two_processes_share_has_a_core_for_each_and_the_result_
     one, two = (load_file(each.open(training) / "model.safetensors") for each in (local, store))
     difference = max(float((one[name] - two[name]).abs().max()) for name in one)
     assert 0 < difference < 1e-5  # sums of two processes are rounded otherwise: there were two
+
+
+def test_steps_share_a_gpu_and_their_workers_end_with_them(cluster, tmp_path):
+    two = [probe.probe(tmp_path, name, meet="ab", gpus=1) for name in "ab"]
+    last = probe.probe(tmp_path, "c", {f"x.{step.label}": step.fingerprint for step in two}, gpus=1)
+    plan, store, events = Plan({step.fingerprint: step for step in (*two, last)}), Store(tmp_path / "store"), []
+    added = cluster.add_node(**SIZE | {"num_cpus": 2, "num_gpus": 1})
+    outcome = execute_on_ray(plan, store, list(plan.steps), events.append, cluster.address, threads=1, per_gpu=2)
+    cluster.remove_node(added, allow_graceful=False)
+    assert not outcome.failed, outcome.failed
+    seen = probe.seen(store, plan.steps.values())
+    assert {record["devices"] for record in seen.values()} == {"0"}, "two waited for each other on one GPU"
+    assert len({record["pid"] for record in seen.values()}) == 3
+    assert any("is not known" in event.get("why", "") for event in events), "no GPU is really there"
 
 
 def test_a_step_that_fails_fails_those_that_need_it_and_nothing_else(cluster, tmp_path):

@@ -48,8 +48,8 @@ def test_estimates_are_of_the_steps_that_this_call_ran(tmp_path):
     planned = build_plan(freeze(load_study("pocket", quick=True), None, "cpu"))
     seconds = [{planned.wanted[0]: 4.0}, {}]
     for expected in ([("predict", 1, 4.0)], []):
-        took = seconds.pop(0)
-        run_study(planned, Store(tmp_path / "store"), tmp_path, lambda *_, took=took: Outcome(took), lambda event: None)
+        took = Outcome(device_seconds=seconds.pop(0))
+        run_study(planned, Store(tmp_path / "store"), tmp_path, lambda *_, took=took: took, lambda event: None)
         rows = read_json(tmp_path, ESTIMATES)
         assert [(row["kind"], row["steps"], row["measured_seconds"]) for row in rows] == expected
 

@@ -305,7 +305,9 @@ def test_the_notes_of_a_step_are_events_of_the_run(tmp_path):
     plan, store, events = Plan(), Store(tmp_path), []
     scheduler = Scheduler(plan, store, [plan.add(step)], events.append, 1, alone=True)
     scheduler.take({})
-    scheduler.settle(step.fingerprint, {"seconds": 1.0, "memory": 0.1, "notes": ["it starts again"]})
+    scheduler.settle(
+        step.fingerprint, {"seconds": 1.0, "core_seconds": 1.0, "memory": 0.1, "notes": ["it starts again"]}
+    )
     assert {"event": "note", "step": step.fingerprint, "why": "a training: it starts again"} in events
 
 

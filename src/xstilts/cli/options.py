@@ -23,6 +23,9 @@ DEVICE = Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device", help
 ANY_DEVICE = Annotated[
     str, typer.Option("--device", help="cpu, cuda, auto, or a device whose rates are known: h200, h100, a100.")
 ]
+PER_GPU = Annotated[
+    int, typer.Option("--per-gpu", min=1, help="Steps that may share a GPU, if their planned memory fits together.")
+]
 TASKS = Annotated[Path | None, typer.Option("--tasks", help="A YAML file with custom tasks.")]
 SOURCE = Annotated[
     Literal["hub", "xtreme", "files"] | None,

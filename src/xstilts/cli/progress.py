@@ -86,7 +86,9 @@ class Watcher:
         """What ran in this session, and how long it took."""
         if not self.state.seconds:
             return f"all {len(self.state.plan.steps):,} steps were in the store"
-        return comparison(compared(self.state.plan, self.state.seconds)) or f"{len(self.state.seconds):,} steps ran"
+        return (
+            comparison(compared(self.state.plan, self.state.device_seconds)) or f"{len(self.state.seconds):,} steps ran"
+        )
 
     def _announcement(self, event: Row) -> str:
         """The line that an event is worth; "" if it is worth none."""

@@ -18,6 +18,7 @@ from xstilts.report.console import say
     "  xstilts study pocket --quick                    its small form, in about a minute\n\n"
     "  xstilts study laptop --data-source files --data DIR --discard-models\n\n"
     "  xstilts study mine.yaml --out runs/mine --jobs 4\n\n"
+    "  xstilts study mine.yaml --device cuda --per-gpu 4    up to four steps share a GPU\n\n"
     "  xstilts study mine.yaml --engine ray --store s3://bucket/store --device cuda\n\n"
     "  xstilts study mine.yaml --progress json 2> progress.jsonl"
 )
@@ -39,6 +40,7 @@ def study(
     engine: Annotated[Literal["local", "ray"], typer.Option(help="This machine, or a Ray cluster.")] = "local",
     address: Annotated[str, typer.Option("--address", help="The Ray cluster's address.")] = "auto",
     ranks: Annotated[int, typer.Option("--ranks", min=1, help="Processes (GPUs) that share each training.")] = 1,
+    per_gpu: options.PER_GPU = 1,
     discard: Annotated[
         bool, typer.Option("--discard-models", help="Delete a trained model once its predictions are made.")
     ] = False,
@@ -49,7 +51,7 @@ def study(
     from xstilts.engine import Store
     from xstilts.runs.run_files import LEFT_OUT, read_json
     from xstilts.study.data_access import data_access, data_warnings
-    from xstilts.study.executors import local_executor
+    from xstilts.study.executors import check_sharing, local_executor
     from xstilts.study.results import describe_left_out
     from xstilts.study.run import run_study
 
@@ -70,9 +72,10 @@ def study(
     for warning in [*planned.frozen.warnings, *data_warnings(planned, data_access(planned))]:
         say(f"warning: {warning}")
     if engine == "ray":
-        executor = _on_ray(address, threads)
+        check_sharing(planned.frozen.device, per_gpu)
+        executor = _on_ray(address, threads, per_gpu)
     else:
-        executor = local_executor(jobs, threads, planned.frozen.device, discard)
+        executor = local_executor(jobs, threads, planned.frozen.device, discard, per_gpu)
     failure = None
     with Watcher(planned.plan, progress) as watcher:
         try:
@@ -138,10 +141,10 @@ def _report(run: Path, warnings: bool) -> None:
     print_report(write_report(run), run, warnings)
 
 
-def _on_ray(address: str, threads: int | None) -> Any:
+def _on_ray(address: str, threads: int | None, per_gpu: int) -> Any:
     try:
         from xstilts.engine.ray import execute_on_ray
     except ImportError as error:
         hint = "pip install 'xstilts[ray]'"
         raise XstiltsError("missing-package", "Ray is not installed", str(error), hint) from None
-    return partial(execute_on_ray, address=address, threads=threads or 1)
+    return partial(execute_on_ray, address=address, threads=threads or 1, per_gpu=per_gpu)

@@ -84,6 +84,7 @@ def train(
             "--jobs", min=1, help="Parallel steps, a core each.", show_default="cores; one training alone gets all"
         ),
     ] = None,
+    per_gpu: options.PER_GPU = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
     progress: options.PROGRESS = "auto",
     as_json: options.JSON = False,
@@ -122,7 +123,7 @@ def train(
     if as_json and progress == "auto":  # standard output is for the result
         progress = "quiet"
     with Watcher(prepared.planned.plan, progress) as watcher:
-        model = finish(prepared, Store(store), out, executor(prepared, jobs), watcher)
+        model = finish(prepared, Store(store), out, executor(prepared, jobs, per_gpu), watcher)
     if emit({"model": str(out), **model.facts}, as_json):
         return
     _print_scores(model.scores)

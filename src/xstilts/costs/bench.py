@@ -1,8 +1,8 @@
 """Measure this machine's device: matrix products, and what a training step makes of them.
 
-Two small encoders are pretrained on artificial text by the step that studies run. Seconds of a step = a constant +
-updates × a constant + FLOPs ÷ (share × rate of products): three runs give all three. On a processor the time is that of
-the process, so that other work does not count.
+Small encoders are pretrained on artificial text by the step that studies run. Seconds of a step = a constant +
+updates × layers × a constant + FLOPs ÷ (share × rate of products) × (1 + narrow ÷ hidden size): the runs give all four.
+On a processor the time is that of the process, so that other work counts little.
 """
 
 import tempfile
@@ -24,8 +24,15 @@ from xstilts.models.hardware import choose_device
 from xstilts.tasks.task import find_task
 
 RUNS = {
-    "cpu": [(2, 64, 24, 1), (2, 64, 24, 20), (2, 64, 24, 120), (4, 512, 48, 8)],
-    "cuda": [(2, 64, 24, 1), (2, 64, 24, 20), (2, 64, 24, 120), (12, 1024, 1024, 25)],
+    "cpu": [(4, 64, 2, 1), (4, 64, 2, 1), (4, 64, 2, 100), (4, 64, 48, 20), (4, 256, 24, 10), (4, 512, 48, 6)],
+    "cuda": [
+        (4, 64, 2, 1),
+        (4, 64, 2, 1),
+        (4, 64, 2, 100),
+        (4, 64, 1024, 25),
+        (12, 256, 1024, 25),
+        (12, 1024, 1024, 25),
+    ],
 }
 """Pretrainings: layers, hidden size, sequences per update, updates. The first warms up and is not counted."""
 
@@ -35,15 +42,21 @@ def measure(device: str, report: Callable[[str], None] = lambda text: None) -> d
     choose_device(device)
     side, threads = 1024 if device == "cpu" else 8192, torch.get_num_threads()
     torch.set_num_threads(1 if device == "cpu" else threads)
-    entry: dict[str, Any] = {"class": device, "efficiency": {}, "update_seconds": {}}
+    entry: dict[str, Any] = {"class": device, "efficiency": {}, "narrow": {}, "layer_seconds": {}}
     for precision, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         matrix = torch.ones(side, side, dtype=kind, device=device)
         product = partial(torch.matmul, matrix, matrix)
         rate = entry[precision] = 2 * side**3 / min(_timed(device, product) for _ in range(12))
-        share, update, entry["step_seconds"] = _fit(device, precision, rate)
-        entry["efficiency"][precision], entry["update_seconds"][precision] = share, update
-        text = f"{precision}: {rate / 1e9:,.0f} GFLOP/s of matrix products, of which a step reaches {share:.0%}"
-        report(f"{text}; {1000 * update:.1f} ms more per update")
+        share, narrow, layer, start = _fit(device, precision, rate)
+        entry["step_seconds"] = min(start, entry.get("step_seconds", start))
+        fitted = {"efficiency": share, "narrow": narrow, "layer_seconds": layer}
+        for name, value in fitted.items():
+            entry[name][precision] = value
+        reached = ", ".join(f"{share * hidden / (hidden + narrow):.0%} with {hidden}" for hidden in (64, 768))
+        text = (
+            f"{precision}: {rate / 1e9:,.0f} GFLOP/s of matrix products, of which a step reaches {reached} hidden units"
+        )
+        report(f"{text}; {1000 * layer:.1f} ms more per update and layer")
     torch.set_num_threads(threads)
     name = "one core of this machine"
     if device == "cuda":
@@ -70,9 +83,11 @@ def _timed(device: str, work: Callable[[], Any]) -> float:
     return now() - begin
 
 
-def _fit(device: str, precision: str, rate: float) -> tuple[float, float, float]:
-    """Share of the product rate that a step reaches, additional seconds per update, and per step."""
+def _fit(device: str, precision: str, rate: float) -> tuple[float, float, float, float]:
+    """Share of the product rate that a wide model reaches, hidden size that reaches half of it, and additional seconds
+    per update and layer, and per step: those with the smallest relative errors."""
     plan, task = Plan(), find_task("pocket-text").model_dump(mode="json")
+    task["source"]["rows"] = {"train": 1000}  # tokenizing more would take longer than the updates
     arguments: dict[str, Any] = {"task": task, "tasks": {}, "split": "train", "language": "en", "content": ""}
     inputs = {"rows.en": plan.add(Step("rows", "xstilts.data.prepare:prepare", 1, arguments))}
     words = {"model": "words", "size": 2000, "alphabet": 1000, "segments": False}
@@ -90,6 +105,12 @@ def _fit(device: str, precision: str, rate: float) -> tuple[float, float, float]
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
         taken = [(f, _timed(device, partial(run_step, step, store))) for f, step in plan.steps.items()][3:]
-    terms = [[1, plan.steps[f].arguments["updates"], prices[f].flops / rate] for f, _ in taken]
-    start, update, slowdown = map(float, nnls(np.array(terms), np.array([seconds for _, seconds in taken]))[0])
-    return 1 / max(slowdown, 1e-3), update, start
+    terms = []
+    for fingerprint, seconds in taken:
+        step = plan.steps[fingerprint].arguments
+        products, layers = prices[fingerprint].flops / rate, 1 + step["config"]["num_hidden_layers"]
+        row = [1, step["updates"] * layers, products, products / step["config"]["hidden_size"]]
+        terms.append(np.array(row) / seconds)
+    start, layer, slowdown, narrow = map(float, nnls(np.array(terms), np.ones(len(terms)))[0])
+    slowdown = max(slowdown, 1e-3)
+    return 1 / slowdown, narrow / slowdown, layer, start

@@ -16,16 +16,19 @@ from xstilts.errors import XstiltsError, did_you_mean
 
 PRIOR = 60.0
 """Seconds at the estimate that count with what earlier runs took: steps of seconds say little about steps of hours."""
+START = 4.0
+"""Seconds until a worker process has imported what steps need: measured on one core."""
 Precision = Literal["fp32", "bf16"]
 
 
 class Rates(BaseModel, frozen=True):
     """A device's speed.
 
-    kind: `cpu` (one core) or `cuda`. fp32, bf16: FLOP/s of matrix products; efficiency: the share of them that a step
-    reaches. update_seconds, step_seconds: what an update and a step take in addition. ground: the origin of these
-    numbers. memory: GB of the cards of that name, the smallest first. ratios: by kind of step, measured over estimated
-    seconds of earlier runs on this device, see `PRIOR`.
+    kind: `cpu` (one core) or `cuda`. fp32, bf16: FLOP/s of matrix products; efficiency: the share of them that a wide
+    model reaches; narrow: the hidden size of a model that reaches half of that. layer_seconds, step_seconds: what each
+    layer of a model takes in addition per update, and a step. ground: the origin of these numbers. memory: GB of the
+    cards of that name, the smallest first. ratios: by kind of step, measured over estimated seconds of earlier runs on
+    this device, see `PRIOR`.
     """
 
     name: str
@@ -33,15 +36,17 @@ class Rates(BaseModel, frozen=True):
     fp32: PositiveFloat
     bf16: PositiveFloat
     efficiency: Annotated[dict[Precision, PositiveFloat], Field(min_length=2)]
-    update_seconds: Annotated[dict[Precision, NonNegativeFloat], Field(min_length=2)]
+    narrow: Annotated[dict[Precision, NonNegativeFloat], Field(min_length=2)]
+    layer_seconds: Annotated[dict[Precision, NonNegativeFloat], Field(min_length=2)]
     step_seconds: NonNegativeFloat
     ground: str
     memory: tuple[PositiveFloat, ...] = ()
     ratios: dict[str, float] = {}
 
-    def flops_per_second(self, precision: Precision) -> float:
-        """FLOP/s that a step reaches."""
-        return float(getattr(self, precision) * self.efficiency[precision])
+    def flops_per_second(self, precision: Precision, hidden: int) -> float:
+        """FLOP/s that a step reaches with a model of that hidden size: a narrow one moves more data per FLOP."""
+        reached = self.efficiency[precision] * hidden / (hidden + self.narrow[precision])
+        return float(getattr(self, precision) * reached)
 
     @property
     def key(self) -> str:

@@ -21,7 +21,8 @@ PADDING = 1.5
 PREDICTION_BYTES, TOKEN_BYTES = 30, 4
 """Bytes in the store of a prediction and of a prepared token: measured."""
 DISK, EXAMPLES_PER_SECOND = 5e8, 50_000
-"""Bytes of a model, and examples, that are read, checked and written per second: assumed."""
+"""Bytes of a model that are read, checked and written per second: assumed; examples that are made or tokenized per
+second: measured on one core."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ def price(plan: Plan, rates: Rates) -> dict[str, Estimate]:
     and examples tell the speed of a step from the share of it that is done."""
     result = estimates(plan, rates)
     for f, step in plan.steps.items():
-        resources = {**step.resources, "memory": round(result[f].memory, 3)}
+        memory = {"memory": round(result[f].memory, 3), "device_memory": round(result[f].device_memory, 3)}
+        resources = {**step.resources, **{name: amount for name, amount in memory.items() if amount}}
         plan.steps[f] = replace(step, cost=result[f].seconds, resources=resources, examples=result[f].examples)
     return result
 
@@ -71,6 +73,12 @@ class _Pass(NamedTuple):
     batch: int = 0
     masked: float = 0.0
     beams: int = 0
+
+    @property
+    def read_examples(self) -> float:
+        """Examples that are read and tokenized: a training does not read those that it does not draw."""
+        examples = total(self.sizes).examples
+        return min(examples, self.times * self.batch) if self.batch else examples
 
 
 @dataclass
@@ -102,7 +110,7 @@ class _Pricing:
             case "fetch":
                 shape = self.shapes[step.fingerprint] = shape_of(arguments["load"], "translation" in step.function)
                 stored = 4.0 * shape.parameters
-                seconds = self.rates.step_seconds + 2 * stored / DISK
+                seconds = self.rates.step_seconds + 6 * stored / DISK  # 7.4 s of a core measured for 471 MB
                 return Estimate(0, 0, seconds, stored, not shape.known, (TORCH + stored) / 1e9)
             case "pretrain":
                 words = self.plan.steps[step.inputs["vocabulary"]].arguments["size"]
@@ -161,6 +169,7 @@ class _Pricing:
         device, precision = step.arguments["device"], step.arguments.get("recipe", step.arguments)["precision"]
         padding = 1.0 if self.padded or shape.packs(device) else PADDING
         sizes, tokens, flops, update = [size for part in passes for size in part.sizes], 0.0, 0.0, 0.0
+        read_examples = sum(part.read_examples for part in passes)
         # the backward pass costs a forward pass for the gradients of activations, and one for those of weights
         trained = 2 if "lora" in step.arguments else 3
         for part in (part for part in passes if part.times and total(part.sizes).examples):
@@ -173,9 +182,10 @@ class _Pricing:
             flops += forward * (trained if part.batch else 1)
             update = max(update, computed / part.times if part.batch else 0)
         decoding = {"cpu": 0.75, "cuda": 0.25}[device]  # measured on one core, assumed on a GPU
-        rate = self.rates.flops_per_second(precision) * (decoding if step.kind == "translate" else 1)
-        seconds = self.rates.step_seconds + flops / rate
-        seconds += updates * self.rates.update_seconds[precision] + (stored + 4 * shape.parameters) / DISK
+        rate = self.rates.flops_per_second(precision, shape.hidden) * (decoding if step.kind == "translate" else 1)
+        layers = 1 + (shape.decoder_layers or shape.layers)  # the embeddings and the head count as one
+        seconds = self.rates.step_seconds + flops / rate + updates * layers * self.rates.layer_seconds[precision]
+        seconds += read_examples / EXAMPLES_PER_SECOND + (stored + 4 * shape.parameters) / DISK
         assumed = not shape.known or total(sizes).assumed > 0 or step.kind == "translate"
         memory = peak(shape, step, sizes, update, max(part.masked for part in passes))
         batch = max(part.batch for part in passes)  # a training reports the share of its updates that is done

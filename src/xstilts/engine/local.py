@@ -12,15 +12,16 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from xstilts.engine.plan import Plan, Step
+from xstilts.engine.gpus import ALONE, Sharing
+from xstilts.engine.plan import Plan
 from xstilts.engine.scheduler import Outcome, Report, Scheduler
 from xstilts.engine.store import Store
-from xstilts.engine.work import environment, kernel_memory, throttled, work
+from xstilts.engine.work import environment, kernel_memory, release_gpu, throttled, work
 
 
 def execute(
     plan: Plan, store: Store, wanted: list[str], report: Report, jobs: int, threads: int,
-    devices: Sequence[str] = (), discard: bool = False,
+    devices: Sequence[str] = (), discard: bool = False, sharing: Sharing = ALONE,
 ) -> Outcome:  # fmt: skip
     """Runs what `wanted` still needs, the critical path first, and returns when nothing more can be run.
 
@@ -28,15 +29,16 @@ def execute(
         report: called with each event (`plan`, `started`, `progress`, `finished`, `failed`, `damaged`, `retried`).
         jobs: number of steps at once; their worker processes keep their imports between steps.
         threads: threads of each worker; results depend on this number, never on `jobs`.
-        devices: ids of the available GPUs, as in CUDA_VISIBLE_DEVICES; a step sees as many as its `resources` say, and
-            no other step uses them meanwhile.
+        devices: ids of the available GPUs, as in CUDA_VISIBLE_DEVICES; a step sees as many as its `resources` say.
         discard: whether a trained model is deleted once no step of the plan needs it any more.
+        sharing: how many steps use a GPU at the same time; results do not depend on it.
 
-    A failed step stops only the steps that need it. A step whose worker dies (killed, out of memory) is retried once,
-    alone. A step waits until its memory (as planned, corrected by finished steps of its kind) is available; one that
-    needs more than there is runs alone. Raises XstiltsError of kind "store-full" if no step can finish.
+    A failed step stops only the steps that need it. A step whose worker dies (killed, out of memory) or whose GPU has
+    too little memory is retried once, alone. A step waits until its memory (as planned, corrected by finished steps of
+    its kind) is available; one that needs more than there is runs alone. Raises XstiltsError of kind "store-full" if no
+    step can finish.
     """
-    scheduler = Scheduler(plan, store, wanted, report, tries=2, alone=True, discard=discard)
+    scheduler = Scheduler(plan, store, wanted, report, 2, alone=True, discard=discard, sharing=sharing, devices=devices)
     report({"event": "plan", "steps": len(plan.steps), "todo": scheduler.todo, "slots": jobs})
     total: dict[str, float] = {"steps": jobs, "gpus": len(devices)}
     limits = [kernel_memory("/proc/meminfo", "MemAvailable:")]
@@ -50,7 +52,11 @@ def execute(
         while True:
             while step := scheduler.take(total):
                 report({"event": "started", "step": step.fingerprint})
-                _hand_out(step, store, workers, devices, threads)
+                chosen, shares = scheduler.devices_of[step.fingerprint], scheduler.shares_gpu(step.fingerprint)
+                worker = _worker_for(chosen, shares, workers, threads, ",".join(chosen) if devices else None)
+                worker.step = step.fingerprint
+                with suppress(BrokenPipeError):  # `_listen` sees that the worker died
+                    worker.pipe.send((step.to_json(), store.place))
             busy = {key: w for w in workers if w.step for key in (w.pipe, w.process.sentinel)}
             if not busy:
                 return scheduler.outcome
@@ -69,26 +75,25 @@ class _Worker:
     step: str = ""
 
 
-def _hand_out(step: Step, store: Store, workers: list[_Worker], devices: Sequence[str], threads: int) -> None:
-    """Gives the step to an idle worker that sees the right devices, or to a new one."""
+def _worker_for(
+    devices: tuple[str, ...], shares: bool, workers: list[_Worker], threads: int, visible: str | None
+) -> _Worker:
+    """An idle worker that sees these devices, or a new one. Other idle workers that see some of them hold memory on
+    them: they end, unless the step `shares` its GPU and they can run a step next to it."""
     _discard([w for w in workers if not w.step and not w.process.is_alive()], workers)
-    count = min(round(step.resources.get("gpus", 0)), len(devices))
-    worker = next((w for w in workers if not w.step and len(w.devices) == count), None)
+    idle = [w for w in workers if not w.step]
+    worker = next((w for w in idle if w.devices == devices), None)
+    usable = [worker, *(w for w in idle if shares and w.devices == devices)]
+    _discard([w for w in idle if w not in usable and set(w.devices) & set(devices)], workers)
     if worker is None:
-        taken = {device for w in workers if w.step for device in w.devices}
-        chosen = tuple(device for device in devices if device not in taken)[:count]
-        _discard([w for w in workers if set(w.devices) & set(chosen)], workers)  # idle workers hold memory on them
         spawn = multiprocessing.get_context("spawn")
         pipe, end = spawn.Pipe()
-        visible = ",".join(chosen) if devices else None
         process = spawn.Process(target=_serve, args=(end, os.getpid(), threads, visible))
         process.start()
         end.close()
-        worker = _Worker(process, pipe, chosen)
+        worker = _Worker(process, pipe, devices)
         workers.append(worker)
-    worker.step = step.fingerprint
-    with suppress(BrokenPipeError):  # `_listen` sees that the worker died
-        worker.pipe.send((step.to_json(), store.place))
+    return worker
 
 
 def _listen(worker: _Worker, scheduler: Scheduler) -> None:
@@ -139,7 +144,9 @@ def _serve(pipe: Connection, parent: int, threads: int, visible: str | None) -> 
             description, place = pipe.recv()
         except (EOFError, OSError):
             os._exit(1)
-        send(work(description, place, progress))
+        result = work(description, place, progress)
+        release_gpu()
+        send(result)
 
 
 def _end_with(parent: int) -> None:

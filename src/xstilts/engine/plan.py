@@ -23,7 +23,8 @@ class Step:
     `inputs` maps a name to the fingerprint of another step. The fingerprint leaves out `location` (where data are, not
     what they are), `label`, `cost` (estimated seconds on one core, for order and time left), `examples` (how many it
     computes on, each as often as it does, to show its speed; 0 if that is not known) and `resources`: what the step
-    occupies while it runs, `gpus` (devices of one machine), `memory` (GB) and `ranks` (processes that share it).
+    occupies while it runs, `gpus` (devices of one machine), `memory` and `device_memory` (GB of the host, and of each
+    GPU) and `ranks` (processes that share it).
     """
 
     kind: str

@@ -13,8 +13,9 @@ from ray.util.queue import Empty, Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from xstilts import __version__
+from xstilts.engine.gpus import PARTS, Resources, Sharing, usable_memory
 from xstilts.engine.plan import Plan, Step
-from xstilts.engine.scheduler import Outcome, Report, Resources, Scheduler
+from xstilts.engine.scheduler import Outcome, Report, Scheduler
 from xstilts.engine.store import Store
 from xstilts.engine.work import environment, throttled, work
 from xstilts.errors import XstiltsError
@@ -25,13 +26,16 @@ PATIENCE = 60.0
 """Seconds until all machines see a file that one wrote: network file systems cache its absence."""
 
 
-def execute_on_ray(plan: Plan, store: Store, wanted: list[str], report: Report, address: str, threads: int) -> Outcome:
+def execute_on_ray(
+    plan: Plan, store: Store, wanted: list[str], report: Report, address: str, threads: int, per_gpu: int = 1
+) -> Outcome:
     """As `execute`, on the Ray cluster at `address` (`auto`: the one that this machine belongs to).
 
     A step asks Ray for `threads` cores (for each of its processes, if it has no GPU), for its `gpus`, the only ones
-    that it sees, and for its `memory` as planned and corrected, at most what the largest machine has. If its worker or
-    node dies, it starts again on any machine with room. All machines must reach the store: a shared folder under the
-    same path, or a URL. Raises XstiltsError if there is no cluster.
+    that it sees, or for a part of one that up to `per_gpu` steps share, and for its `memory` as planned and corrected,
+    at most what the largest machine has. If its worker or node dies, it starts again on any machine with room, and
+    shares no GPU any more. All machines must reach the store: a shared folder under the same path, or a URL. Raises
+    XstiltsError if there is no cluster.
     """
     try:
         host, _, port = address.removeprefix("ray://").rpartition(":")
@@ -43,7 +47,8 @@ def execute_on_ray(plan: Plan, store: Store, wanted: list[str], report: Report, 
         hint = "start one with `ray start --head`, join it on other machines, or check --address"
         raise XstiltsError("network", f"no Ray cluster at '{address}'", str(error), hint) from None
     try:
-        scheduler = Scheduler(plan, store, wanted, report, TRIES, alone=False)
+        sharing = Sharing(per_gpu, _smallest_gpu() if per_gpu > 1 else None)
+        scheduler = Scheduler(plan, store, wanted, report, TRIES, alone=False, sharing=sharing)
         report({"event": "plan", "steps": len(plan.steps), "todo": scheduler.todo, "slots": _total(threads)["steps"]})
         _report_shortages(scheduler, threads)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
@@ -113,6 +118,26 @@ def _report_shortages(scheduler: Scheduler, threads: int) -> None:
         scheduler.report({"event": "note", "why": note})
 
 
+def _smallest_gpu() -> float | None:
+    """GB that planned memory may fill of the cluster's GPU with least free memory; None if a machine does not say."""
+    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU")]
+    places = [NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes]
+    asked = [_usable_memory.options(scheduling_strategy=place).remote() for place in places]
+    answered, late = ray.wait(asked, num_returns=len(asked), timeout=PATIENCE) if asked else ([], [])
+    for reference in late:  # its GPUs are full
+        ray.cancel(reference, force=True)
+    try:
+        memory = [] if late else ray.get(answered)
+    except RayError:
+        return None
+    return None if None in memory else min(memory, default=None)
+
+
+@ray.remote(num_cpus=0, num_gpus=1 / PARTS, max_retries=0)
+def _usable_memory() -> float | None:
+    return usable_memory()
+
+
 def _cores(resources: Resources, threads: int) -> int:
     """Cores of a step: its threads, times the processes that share it if it has no GPU."""
     return threads * (1 if resources.get("gpus") else round(resources.get("ranks", 1)))
@@ -134,14 +159,15 @@ def _memory(step: Step, scheduler: Scheduler, threads: int, nodes: list[Mapping[
 def _submit(step: Step, scheduler: Scheduler, threads: int, events: Queue) -> dict[Any, tuple[Step, float]]:
     resources = scheduler.running[step.fingerprint]
     memory = _memory(step, scheduler, threads, ray.nodes())
-    cores, gpus = _cores(resources, threads), round(resources.get("gpus", 0))
+    cores, gpus = _cores(resources, threads), resources.get("gpus", 0)
     amounts = {"num_cpus": cores, "num_gpus": gpus, "memory": int(1e9 * memory) or None}
-    task = _task.options(name=step.label, max_retries=0, scheduling_strategy="SPREAD", **amounts)
+    task = (_gpu_task if gpus else _task).options(
+        name=step.label, max_retries=0, scheduling_strategy="SPREAD", **amounts
+    )
     return {task.remote(step.to_json(), scheduler.store.place, __version__, events): (step, memory)}
 
 
-@ray.remote
-def _task(description: dict[str, Any], place: str, version: str, events: Queue) -> Mapping[str, Any]:
+def _run(description: dict[str, Any], place: str, version: str, events: Queue) -> Mapping[str, Any]:
     step, store = Step(**description), Store(place)
     node = f"{ray.util.get_node_ip_address()} {ray.get_runtime_context().get_node_id()}"
     if version != __version__:
@@ -157,3 +183,7 @@ def _task(description: dict[str, Any], place: str, version: str, events: Queue) 
         time.sleep(1.0)
     progress = throttled(lambda share: send({"event": "progress", "share": share}), 2.0)
     return {**work(description, place, progress), "node": node}
+
+
+_task, _gpu_task = ray.remote(_run), ray.remote(max_calls=1)(_run)
+"""The worker of a step on a GPU ends with it: it would hold memory, and go on with the GPU that it began with."""

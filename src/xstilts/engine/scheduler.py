@@ -1,26 +1,28 @@
 """The order of steps, their outcomes and retries: what all executors share."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from heapq import heappop, heappush
 from typing import Any
 
+from xstilts.engine.gpus import ALONE, Resources, Sharing, place
 from xstilts.engine.plan import Plan, Step
 from xstilts.engine.store import Store
 from xstilts.errors import XstiltsError
 
 Report = Callable[[dict[str, Any]], None]
-Resources = Mapping[str, float]
 
 
 @dataclass
 class Outcome:
-    """The outcome of a plan: seconds of each step that ran, and the error text of each that failed."""
+    """The outcome of a plan: seconds of each step that ran, the seconds of a core or a GPU that it used, and the error
+    text of each that failed."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    device_seconds: dict[str, float] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
 
@@ -31,6 +33,8 @@ class Scheduler:
         tries: how often a step may start if its worker dies.
         alone: whether such a step is retried alone, which identifies the cause and frees all memory for it.
         discard: whether a trained model is deleted once no step of the plan needs it any more.
+        sharing: how steps share GPUs.
+        devices: ids of the GPUs that `devices_of` gives to steps; none if the caller has them placed.
     """
 
     def __init__(
@@ -42,9 +46,11 @@ class Scheduler:
         tries: int,
         alone: bool,
         discard: bool = False,
+        sharing: Sharing = ALONE,
+        devices: Sequence[str] = (),
     ) -> None:
         self.plan, self.store, self.report, self.tries, self.alone = plan, store, report, tries, alone
-        self.discard = discard
+        self.discard, self.sharing, self.devices = discard, sharing, devices
         self.outcome = Outcome()
         present = sorted(store.finished(plan.steps))
         with ThreadPoolExecutor() as threads:  # sets damaged results on this machine aside
@@ -54,7 +60,11 @@ class Scheduler:
         finished = {f for f in present if f not in damaged or store.has(f)}
         discarded = store.discarded(f for f in finished if plan.steps[f].kind == "train")
         self.todo = plan.needed(finished, wanted, discarded)
+        for note in sharing.notes(plan.steps[f].resources for f in self.todo):
+            report({"event": "note", "why": note})
         self.running: dict[str, Resources] = {}
+        self.devices_of: dict[str, tuple[str, ...]] = {}
+        """The GPUs of each running step, if there are `devices`."""
         self._priority = plan.priority()
         inputs = {f: set(plan.steps[f].inputs.values()) for f in self.todo}
         self._order = TopologicalSorter({f: sources.intersection(inputs) for f, sources in inputs.items()})
@@ -64,9 +74,9 @@ class Scheduler:
         self._ready: dict[float, list[tuple[float, str]]] = defaultdict(list)
         self._suspects: list[tuple[float, str]] = []
         self._deaths: Counter[str] = Counter()
-        # Per kind of step the largest memory, and the largest ratio of measured to planned memory.
-        self._most: dict[str, float] = {}
-        self._error: dict[str, float] = {}
+        # Per kind of step and of memory the largest amount, and the largest ratio of measured to planned memory.
+        self._most: dict[tuple[str, str], float] = {}
+        self._error: dict[tuple[str, str], float] = {}
         self._make_ready(*self._order.get_ready())
 
     def take(self, total: Resources) -> Step | None:
@@ -74,7 +84,8 @@ class Scheduler:
 
         `total` holds the available resources: `steps` at once, `gpus` and `memory` (GB); what it does not name is
         unlimited. A step that needs more than the total runs without others that use the same resource. A waiting step
-        blocks steps of lower priority that would take what it waits for.
+        blocks steps of lower priority that would take what it waits for: steps that share GPUs do not keep one that
+        needs a whole GPU waiting for ever.
         """
         if self._suspects or (self.alone and self._deaths.keys() & self.running.keys()):
             if self.running or not self._suspects:
@@ -86,7 +97,9 @@ class Scheduler:
         short: set[str] = set()
         for queue in sorted((q for q in self._ready.values() if q), key=lambda q: q[0]):
             resources = self._resources(self.plan.steps[queue[0][1]])
-            lacking = {n for n, amount in resources.items() if n in total and used[n] and used[n] + amount > total[n]}
+            lacking = {n for n, a in resources.items() if n in total and used[n] and used[n] + a > total[n] + 1e-6}
+            if self._place(resources) is None:
+                lacking.add("gpus")
             if not lacking and not short & resources.keys():
                 return self._begin(heappop(queue)[1], resources)
             short |= lacking
@@ -96,22 +109,26 @@ class Scheduler:
         """Records what `work` returned; raises XstiltsError of kind "store-full" if no step can finish any more."""
         if "full" in result:
             raise XstiltsError(*result["full"])
-        if "died" in result:
-            self.lose(fingerprint, result["died"])
-            return
         if "failed" in result:
             self._fail(fingerprint, result["failed"], result.get("trace", ""))
             return
-        del self.running[fingerprint]
+        if "lost" in result:
+            self.lose(fingerprint, result["lost"])
+            return
+        gpus = self._end(fingerprint).get("gpus", 1.0)
         self._deaths.pop(fingerprint, None)
         step = self.plan.steps[fingerprint]
-        self._most[step.kind] = max(self._most.get(step.kind, 0.0), result["memory"])
-        if planned := step.resources.get("memory"):
-            self._error[step.kind] = max(self._error.get(step.kind, 0.0), result["memory"] / planned)
-        self.outcome.seconds[fingerprint] = result["seconds"]
+        for name in ("memory", "device_memory"):
+            key, measured, planned = (step.kind, name), result.get(name, 0.0), step.resources.get(name, 0.0)
+            self._most[key] = max(self._most.get(key, 0.0), measured)
+            if planned and measured:
+                self._error[key] = max(self._error.get(key, 0.0), measured / planned)
+        used = min(1.0, gpus) * result["seconds"] if step.resources.get("gpus") else result["core_seconds"]
+        self.outcome.seconds[fingerprint], self.outcome.device_seconds[fingerprint] = result["seconds"], used
         for note in result.get("notes", ()):
             self.report({"event": "note", "step": fingerprint, "why": f"{step.label}: {note}"})
-        self.report({"event": "finished", "step": fingerprint, "kind": step.kind, **result})
+        measured = {**result, "device_seconds": round(used, 3)}
+        self.report({"event": "finished", "step": fingerprint, "kind": step.kind, **measured})
         self._order.done(fingerprint)
         sources = set(step.inputs.values())
         self._users.subtract(sources)
@@ -129,7 +146,7 @@ class Scheduler:
         if self._deaths[fingerprint] == self.tries:
             self._fail(fingerprint, f"its worker died {self.tries} times (killed, or out of memory?): {why}")
             return
-        del self.running[fingerprint]
+        self._end(fingerprint)
         self.report({"event": "retried", "step": fingerprint, "why": why})
         if self.alone:
             heappush(self._suspects, (-self._priority[fingerprint], fingerprint))
@@ -137,20 +154,41 @@ class Scheduler:
             self._make_ready(fingerprint)
 
     def _begin(self, fingerprint: str, resources: Resources) -> Step:
+        step = self.plan.steps[fingerprint]
         self.running[fingerprint] = resources
-        return self.plan.steps[fingerprint]
+        self.devices_of[fingerprint] = self._place(resources or {"gpus": step.resources.get("gpus", 0)}) or ()
+        return step
+
+    def shares_gpu(self, fingerprint: str) -> bool:
+        """Whether other steps may use the GPU of a running step."""
+        return 0 < self.running[fingerprint].get("gpus", 0) < 1
+
+    def _end(self, fingerprint: str) -> Resources:
+        """Frees the resources of a step, and returns them."""
+        del self.devices_of[fingerprint]
+        return self.running.pop(fingerprint)
+
+    def _place(self, resources: Resources) -> tuple[str, ...] | None:
+        """The GPUs that a step gets, () if it needs none; None if it has to wait."""
+        taken: Counter[str] = Counter()
+        for fingerprint, devices in self.devices_of.items():
+            taken.update(dict.fromkeys(devices, min(1.0, self.running[fingerprint].get("gpus", 0.0))))
+        return place(resources.get("gpus", 0.0), self.devices, taken)
 
     def _resources(self, step: Step) -> Resources:
-        """The planned resources, with memory (GB) corrected by finished steps of the same kind.
+        """The resources that a step takes: `gpus` as it shares them, and memory (GB) corrected by finished steps of the
+        same kind. A step that lost its worker shares no GPU."""
+        memory = {name: self._memory(step, name) for name in ("memory", "device_memory")}
+        needed = {name: amount for name, amount in {"steps": 1, **step.resources, **memory}.items() if amount}
+        if "gpus" in needed and not self._deaths[step.fingerprint]:
+            needed["gpus"] = self.sharing.share(needed)
+        return needed
 
-        Memory is as planned, times the largest error of the kind, but never above the most that was measured if the
-        plan was too low: a worker also holds what earlier steps left in it.
-        """
-        planned, memory = step.resources.get("memory", 0.0), self._most.get(step.kind, 0.0)
-        if planned:
-            memory = min(planned * self._error.get(step.kind, 1.0), max(planned, memory))
-        resources = {"steps": 1, **step.resources, "memory": memory}
-        return {name: amount for name, amount in resources.items() if amount}
+    def _memory(self, step: Step, name: str) -> float:
+        """Memory as planned, times the largest error of the kind, but never above the most that was measured if the
+        plan was too low: a worker also holds what earlier steps left in it."""
+        planned, most = step.resources.get(name, 0.0), self._most.get((step.kind, name), 0.0)
+        return min(planned * self._error.get((step.kind, name), 1.0), max(planned, most)) if planned else most
 
     def _make_ready(self, *fingerprints: str) -> None:
         for fingerprint in fingerprints:
@@ -158,7 +196,7 @@ class Scheduler:
             heappush(queue, (-self._priority[fingerprint], fingerprint))
 
     def _fail(self, fingerprint: str, why: str, trace: str = "") -> None:
-        del self.running[fingerprint]
+        self._end(fingerprint)
         self._deaths.pop(fingerprint, None)
         self.outcome.failed[fingerprint] = why
         self.report({"event": "failed", "step": fingerprint, "why": why, **({"trace": trace} if trace else {})})

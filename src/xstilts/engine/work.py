@@ -1,5 +1,6 @@
 """Run one step in this process, for any executor."""
 
+import gc
 import importlib
 import math
 import resource
@@ -9,7 +10,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from xstilts.context import Context, Progress
 from xstilts.engine.plan import RECORD, Plan, Step
@@ -26,21 +27,27 @@ def run_step(
     """
     begin = time.monotonic()
     inputs = {name: store.open(fingerprint) for name, fingerprint in step.inputs.items()}
-    module, _, function = step.function.partition(":")
-    if not module.startswith("xstilts."):
-        why = "it is not a function of this package"
-        raise XstiltsError("unsafe", f"refused to run {step.function}", why, "check the plan")
     try:
+        function = _function(step)
         with store.scratch(step.fingerprint) as scratch, store.writing(step) as out:
             arguments = {**step.arguments, **step.location}
             context = Context(scratch, progress, max(1, round(step.resources.get("ranks", 1))), store.root, note)
-            getattr(importlib.import_module(module), function)(arguments, inputs, out, context)
+            function(arguments, inputs, out, context)
     except XstiltsError:
         raise
     except Exception as error:
         hint = "look up its traceback in events.jsonl of the run folder, or run the step alone: xstilts --debug step"
         raise XstiltsError("step-failed", f"step '{step.label}' failed", repr(error), hint) from error
     return time.monotonic() - begin
+
+
+def _function(step: Step) -> Callable[..., None]:
+    """The function of a step; raises XstiltsError of kind "unsafe" if it is not one of this package."""
+    module, _, name = step.function.partition(":")
+    if not module.startswith("xstilts."):
+        why = "it is not a function of this package"
+        raise XstiltsError("unsafe", f"refused to run {step.function}", why, "check the plan")
+    return cast(Callable[..., None], getattr(importlib.import_module(module), name))
 
 
 def run_alone(plan: Plan, fingerprint: str, store: Store, progress: Progress = lambda _: None) -> float | None:
@@ -70,26 +77,58 @@ def run_alone(plan: Plan, fingerprint: str, store: Store, progress: Progress = l
 def work(description: dict[str, Any], place: str, progress: Progress) -> dict[str, Any]:
     """Runs a step for an executor and returns the outcome as plain data.
 
-    That is `seconds`, `memory` (GB, the peak of this process) and any `notes`; or `failed` (the error in words) and, if
-    the error was unexpected, `trace`; or `died`, if another try may succeed; or `full`, the arguments of an error after
-    which no step can finish.
+    That is `seconds`, `core_seconds` (of processors, which other work on the machine hardly changes), `memory` (GB, the
+    peak of this process), `device_memory` (GB, the peak of its GPU) if it used one, and any `notes`; or `failed` (the
+    error in words) and, if the error was unexpected, `trace`; or `lost` if another try may succeed: one of its
+    processes died, or a GPU had too little memory; or `full`, the arguments of an error after which no step can finish.
     """
     with suppress(OSError):  # forgets the peak of earlier steps
         Path("/proc/self/clear_refs").write_text("5")
     notes: list[str] = []
+    if gpu := _torch_gpu():
+        gpu.reset_peak_memory_stats()
     try:
-        seconds = run_step(Step(**description), Store(place), progress, notes.append)
+        step = Step(**description)
+        with suppress(ImportError, AttributeError):  # the first step of a process is not slower than the next
+            _function(step)
+        begin = _core_seconds()
+        seconds = run_step(step, Store(place), progress, notes.append)
     except XstiltsError as error:
         if error.kind == "store-full":
             return {"full": error.args}
         if error.kind == "process-died":
-            return {"died": f"{error.what}: {error.why}"}
+            return {"lost": f"{error.what}: {error.why}"}
+        if type(error.__cause__).__name__ == "OutOfMemoryError":  # torch's, of a GPU
+            return {"lost": str(error)}
         trace = {"trace": "".join(traceback.format_exception(error.__cause__))} if error.__cause__ else {}
         return {"failed": str(error), **trace}
     peak = kernel_memory("/proc/self/status", "VmHWM:")
     if peak is None:  # elsewhere than on Linux: since the process started
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
-    return {"seconds": round(seconds, 3), "memory": round(peak, 3), **({"notes": notes} if notes else {})}
+    measured = {"seconds": seconds, "core_seconds": _core_seconds() - begin, "memory": peak}
+    if gpu := _torch_gpu():
+        measured["device_memory"] = gpu.max_memory_reserved() / 1e9
+    rounded = {name: round(value, 3) for name, value in measured.items()}
+    return {**rounded, **({"notes": notes} if notes else {})}
+
+
+def release_gpu() -> None:
+    """Returns the GPU memory that torch keeps for reuse, for other processes that share the GPU."""
+    if gpu := _torch_gpu():
+        gc.collect()
+        gpu.empty_cache()
+
+
+def _torch_gpu() -> Any:
+    """The module `torch.cuda` if this process computes on a GPU, else None."""
+    torch = sys.modules.get("torch")
+    return torch.cuda if torch and torch.cuda.is_initialized() else None
+
+
+def _core_seconds() -> float:
+    """Seconds of processors that this process and those that it waited for have used."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def kernel_memory(file: str, name: str) -> float | None:
@@ -101,10 +140,14 @@ def kernel_memory(file: str, name: str) -> float | None:
 
 
 def environment(threads: int) -> dict[str, str]:
-    """Environment variables of a process that runs steps: results depend on the number of threads, and bars of the
-    hub's client would be drawn over those of the study."""
+    """Environment variables of a process that runs steps: results depend on the number of threads, those that wait for
+    each other should not occupy cores, and bars of the hub's client would be drawn over those of the study."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    others = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    others = {
+        "OMP_WAIT_POLICY": "passive",
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    }
     return {**dict.fromkeys(names, str(threads)), **others}
 
 

@@ -65,6 +65,8 @@ class StudyProgress:
         """Steps to run in this session; those that were in the store do not count."""
         self.seconds: dict[str, float] = {}
         """Seconds of each step that finished in this session."""
+        self.device_seconds: dict[str, float] = {}
+        """Seconds of a core or a GPU that each of them used, if they were measured."""
         self._ahead: defaultdict[str, float] = defaultdict(float)
         """Estimated seconds of the steps in `todo`, by kind: sums, because plans have up to 100,000s of steps."""
         self._spent: defaultdict[str, float] = defaultdict(float)
@@ -87,16 +89,17 @@ class StudyProgress:
             if name in ("finished", "failed") and fingerprint in self.todo:
                 self.todo.remove(fingerprint)
                 self._ahead[step.kind] -= step.cost
-            if name == "finished" and event["seconds"] is not None:  # None: it was in the store
-                self.seconds[fingerprint] = event["seconds"]
-                self._spent[step.kind] += event["seconds"]
+            if name == "finished" and (seconds := event["seconds"]) is not None:  # None: it was in the store
+                self.seconds[fingerprint] = seconds
+                self.device_seconds[fingerprint] = event.get("device_seconds") or seconds
+                self._spent[step.kind] += seconds
                 self._estimated[step.kind] += step.cost
 
     def _start(self, event: Row) -> None:
         """Begin a session, or go on with the second tries of the same one."""
         if event.get("session", "") != self.session:
             self.session, self.begin = event.get("session", ""), self.now
-            self.seconds, self.running = {}, {}
+            self.seconds, self.device_seconds, self.running = {}, {}, {}
             self._spent.clear()
             self._estimated.clear()
         self.todo, self.total, self.slots = set(event["todo"]), len(event["todo"]), event["slots"]

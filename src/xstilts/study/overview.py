@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from graphlib import TopologicalSorter
 from typing import Any
 
+from xstilts.costs.devices import START
 from xstilts.costs.estimate import Estimate
 from xstilts.engine import Plan
 from xstilts.study.steps import StudyPlan
@@ -66,8 +67,9 @@ def simulate(plan: Plan, todo: Collection[str], seconds: Mapping[str, float], de
     """Simulate a schedule of the steps `todo`: a free device takes the ready step with the longest chain behind it, as
     the local engine does. Inputs that are not in `todo` count as finished; `seconds` is what a step takes on a device.
 
-    Returns the hours of all devices together, from the first start to the last end, and of the longest chain, which
-    bounds the makespan on any number of devices; and the share of the devices' time that is used, 0 to 1.
+    Each device that is used starts a worker process first. Returns the hours of all devices together, from the first
+    start to the last end, and of the longest chain, which bounds the makespan on any number of devices; and the share
+    of the devices' time that is used, 0 to 1.
     """
     wanted = set(todo)
     graph = {f: wanted.intersection(step.inputs.values()) for f, step in plan.steps.items() if f in wanted}
@@ -76,7 +78,7 @@ def simulate(plan: Plan, todo: Collection[str], seconds: Mapping[str, float], de
         chains[f] += seconds[f]
         for source in graph[f]:
             chains[source] = max(chains[source], chains[f])
-    sorter, now = TopologicalSorter(graph), 0.0
+    sorter, now, started = TopologicalSorter(graph), 0.0, 0
     sorter.prepare()
     ready: list[tuple[float, str]] = []
     running: list[tuple[float, str]] = []
@@ -85,10 +87,12 @@ def simulate(plan: Plan, todo: Collection[str], seconds: Mapping[str, float], de
             heapq.heappush(ready, (-chains[f], f))
         while ready and len(running) < devices:
             f = heapq.heappop(ready)[1]
-            heapq.heappush(running, (now + seconds[f], f))
+            is_new = len(running) == started
+            started += is_new
+            heapq.heappush(running, (now + START * is_new + seconds[f], f))
         now, finished = heapq.heappop(running)
         sorter.done(finished)
-    busy = sum(seconds[f] for f in graph)
+    busy = START * started + sum(seconds[f] for f in graph)
     return {
         "device_hours": busy / 3600,
         "makespan_hours": now / 3600,

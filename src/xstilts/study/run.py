@@ -38,10 +38,14 @@ def run_study(planned: StudyPlan, store: Store, out: Path, executor: Executor, w
                 planned.translators |= second.translators
                 write_steps(out / STEPS, planned.plan, [*planned.wanted, *second.wanted])
                 retried = executor(planned.plan, store, second.wanted, report)
-                outcome = Outcome(outcome.seconds | retried.seconds, outcome.failed | retried.failed)
+                outcome = Outcome(
+                    outcome.seconds | retried.seconds,
+                    outcome.device_seconds | retried.device_seconds,
+                    outcome.failed | retried.failed,
+                )
     finally:
         store.sweep()  # what stopped workers were writing
-    write_json(out, ESTIMATES, record(planned.plan, planned.frozen.device, outcome.seconds))
+    write_json(out, ESTIMATES, record(planned.plan, planned.frozen.device, outcome.device_seconds))
     gather(planned, store, out, second)
     if count := len(outcome.failed):
         labels = [f"{planned.plan.steps[f].label}: {why}" for f, why in outcome.failed.items()]

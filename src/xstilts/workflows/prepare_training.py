@@ -38,6 +38,8 @@ from xstilts.workflows.user_data.user_task import (
 from xstilts.workflows.user_study import TrainingOptions, longest_texts, user_study, user_task, write_examples
 
 Row = dict[str, Any]
+SERIAL = 0.2
+"""Share of a training on one core that more cores do not speed up: assumed."""
 
 
 @dataclass
@@ -233,15 +235,22 @@ def _repeated(training: pa.Table, test: pa.Table, code: str) -> list[str]:
 def estimate(prepared: Prepared, store: Store) -> Row:
     """What a prepared training costs: `runs`, and the `hours` that this machine needs."""
     planned, device = prepared.planned, prepared.planned.frozen.device
-    finished = store.finished(planned.plan.steps)
-    facts = bill(planned, planned.estimates, finished, cores() if device == "cpu" else 1)
-    return {"runs": facts["training_runs"], "hours": facts["to_run"]["makespan_hours"]}
+    finished, alone = store.finished(planned.plan.steps), _has_all_cores(prepared)
+    facts = bill(planned, planned.estimates, finished, 1 if alone or device != "cpu" else cores())
+    speedup = 1 / (SERIAL + (1 - SERIAL) / cores()) if alone else 1.0
+    return {"runs": facts["training_runs"], "hours": facts["to_run"]["makespan_hours"] / speedup}
 
 
-def executor(prepared: Prepared, jobs: int | None) -> Executor:
-    """What runs the steps, `jobs` at once; if not told, several trainings get a core each, and one alone gets all."""
-    device = prepared.planned.frozen.device
+def _has_all_cores(prepared: Prepared) -> bool:
+    """Whether one training runs alone on the processor, and uses all cores."""
     alone = len(prepared.study["arms"]) * prepared.study["replicates"] == 1
-    if alone and device == "cpu" and jobs is None:
-        return local_executor(1, cores(), device)
-    return local_executor(jobs, None, device)
+    return alone and prepared.planned.frozen.device == "cpu"
+
+
+def executor(prepared: Prepared, jobs: int | None, per_gpu: int = 1) -> Executor:
+    """What runs the steps, `jobs` at once and `per_gpu` on a GPU; if `jobs` is not given, several trainings get a core
+    each, and one alone gets all. Raises XstiltsError as `local_executor`."""
+    device = prepared.planned.frozen.device
+    if _has_all_cores(prepared) and jobs is None:
+        return local_executor(1, cores(), device, per_gpu=per_gpu)
+    return local_executor(jobs, None, device, per_gpu=per_gpu)

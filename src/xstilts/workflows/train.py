@@ -23,7 +23,7 @@ def train(
     epochs: int | None = None, learning_rate: float | None = None, batch_size: int = 32, max_length: int | None = None,
     lora: bool = False, class_weights: str = "", checkpoint: str = "last", seed: int = 1, licence: str = "",
     store: str | Path = "runs/store", device: str = "auto", jobs: int | None = None,
-    watch: Report = lambda event: None, note: Callable[[str], None] = lambda line: None,
+    per_gpu: int = 1, watch: Report = lambda event: None, note: Callable[[str], None] = lambda line: None,
 ) -> Model:  # fmt: skip
     """Train a model on labelled data in one language, for use in others, and write it into a folder.
 
@@ -49,6 +49,7 @@ def train(
         licence: of the data, for the model's card, such as `CC BY 4.0`.
         store: where finished steps are kept.
         jobs: steps at once, with a core each; if not told, as many as there are cores, and one training alone gets all.
+        per_gpu: steps that may share a GPU, if their planned memory fits together.
         watch, note: called with events of steps, and with lines about what was inferred.
 
     Raises XstiltsError if the data cannot be understood, or a step fails.
@@ -64,7 +65,7 @@ def train(
     prepared = prepare(data, options, Path(out), columns, test=test, shots=shots, device=device)
     for line in prepared.notes:
         note(line)
-    return finish(prepared, Store(store), Path(out), executor(prepared, jobs), watch)
+    return finish(prepared, Store(store), Path(out), executor(prepared, jobs, per_gpu), watch)
 
 
 def _check_main_module() -> None:
