@@ -1,6 +1,5 @@
 """Steps and plans as plain data, in memory and in a file."""
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -8,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from xstilts.engine.result import write_atomically
+from xstilts.engine.result import fingerprint_of, write_atomically
 from xstilts.errors import XstiltsError
 
 RECORD = "longer"
@@ -40,17 +39,11 @@ class Step:
     @cached_property
     def fingerprint(self) -> str:
         """32 hex digits that name the step's result: SHA-256 of everything that can change it."""
-        return digest([self.function, self.version, self.arguments, sorted(self.inputs.items())])
+        return fingerprint_of({name: getattr(self, name) for name in ("function", "version", "arguments", "inputs")})
 
     def to_json(self) -> dict[str, Any]:
         """The step as a JSON object, from which `Step(**object)` makes an equal step."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
-
-
-def digest(value: Any) -> str:
-    """32 hex digits of SHA-256 over canonical JSON: equal values give equal digests on every machine."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 @dataclass

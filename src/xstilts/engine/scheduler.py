@@ -30,7 +30,7 @@ class Scheduler:
     Args:
         tries: how often a step may start if its worker dies.
         alone: whether such a step is retried alone, which identifies the cause and frees all memory for it.
-        discard: whether a trained model is deleted once no step of the plan needs it any more.
+        discard: whether an event `unneeded` is reported for each trained model that no step of the plan needs any more.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Scheduler:
         inputs = {f: set(plan.steps[f].inputs.values()) for f in self.todo}
         self._order = TopologicalSorter({f: sources.intersection(inputs) for f, sources in inputs.items()})
         self._users = Counter(source for sources in inputs.values() for source in sources)
-        self._discard_unneeded(finished - discarded - inputs.keys())
+        self._report_unneeded(finished - discarded - inputs.keys())
         self._order.prepare()
         self._ready: dict[float, list[tuple[float, str]]] = defaultdict(list)
         self._suspects: list[tuple[float, str]] = []
@@ -112,13 +112,13 @@ class Scheduler:
         self._order.done(fingerprint)
         sources = set(step.inputs.values())
         self._users.subtract(sources)
-        self._discard_unneeded(sources)
+        self._report_unneeded(sources)
         self._make_ready(*self._order.get_ready())
 
-    def _discard_unneeded(self, fingerprints: Iterable[str]) -> None:
+    def _report_unneeded(self, fingerprints: Iterable[str]) -> None:
         for fingerprint in fingerprints:
             if self.discard and self.plan.steps[fingerprint].kind == "train" and not self._users[fingerprint]:
-                self.store.discard_model(fingerprint)
+                self.report({"event": "unneeded", "step": fingerprint})
 
     def lose(self, fingerprint: str, why: str) -> None:
         """Records that the step's worker died, and queues the step again unless it died too often."""

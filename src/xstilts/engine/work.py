@@ -76,9 +76,11 @@ def work(description: dict[str, Any], place: str, progress: Progress) -> dict[st
     with suppress(OSError):  # forgets the peak of earlier steps
         Path("/proc/self/clear_refs").write_text("5")
     notes: list[str] = []
+    store = Store(place)
     try:
-        seconds = run_step(Step(**description), Store(place), progress, notes.append)
-    except XstiltsError as error:
+        seconds = run_step(Step(**description), store, progress, notes.append)
+    except XstiltsError as failure:
+        error = store.gone() or failure
         if error.kind == "store-full":
             return {"full": error.args}
         trace = {"trace": "".join(traceback.format_exception(error.__cause__))} if error.__cause__ else {}

@@ -12,8 +12,8 @@ from xstilts.study.run import Executor
 def local_executor(jobs: int | None, threads: int | None, device: str, discard: bool = False) -> Executor:
     """Run a step on each core, with one thread; or one on each GPU and as many that need none.
 
-    jobs, threads: steps at once, and threads of each, if not that; discard: whether trained models are deleted once
-    their predictions are made. Raises XstiltsError if `device` is "cuda" and there is none.
+    jobs, threads: steps at once, and threads of each, if not that; discard: whether models that no step needs any more
+    are reported, so that `run_study` can delete them. Raises XstiltsError if `device` is "cuda" and there is none.
     """
     devices = []
     if device == "cuda":

@@ -4,10 +4,12 @@ import heapq
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from graphlib import TopologicalSorter
+from types import MappingProxyType
 from typing import Any
 
 from xstilts.costs.estimate import Estimate
 from xstilts.engine import Plan
+from xstilts.study.keep_models import disk_needed
 from xstilts.study.steps import StudyPlan
 
 BOXES = 60
@@ -44,10 +46,11 @@ def bill(
     def total(steps: Collection[str]) -> dict[str, Any]:
         result = sums(steps)
         columns = {name: result[name] for name in ("tokens", "flops", "memory_gb", "device_memory_gb")}
-        schedule = simulate(plan, steps, {f: estimates[f].seconds for f in steps}, devices)
+        schedule = simulate(plan, steps, {f: estimates[f].seconds for f in steps}, devices, sizes)
         return columns | {"disk_bytes": result["size"]} | schedule
 
-    todo = plan.needed(finished, planned.wanted, discarded)
+    sizes = {fingerprint: estimates[fingerprint].size for fingerprint in plan.steps}
+    whole, todo = total(plan.steps), plan.needed(finished, planned.wanted, discarded)
     counts = {kind: {"steps": len(fs), "cached": sum(f in finished for f in fs)} for kind, fs in kinds.items()}
     return {
         "naive_runs": sum(len(cell.trainings) for cell in planned.cells),
@@ -55,19 +58,24 @@ def bill(
         "naive_flops": sum(estimates[f].flops for cell in planned.cells for f in cell.steps),
         "cached_steps": len(finished),
         "devices": devices,
-        **total(plan.steps),
+        **whole,
+        "disk_bytes_by_keep_models": disk_needed(planned, sizes, whole["model_bytes"]),
         "to_run": {"steps": len(todo), **total(todo)},
         "assumed_steps": sum(estimates[f].assumed for f in plan.steps),
         "kinds": [{"kind": kind, **counts[kind], **sums(steps)} for kind, steps in kinds.items()],
     }
 
 
-def simulate(plan: Plan, todo: Collection[str], seconds: Mapping[str, float], devices: int) -> dict[str, float]:
+def simulate(
+    plan: Plan, todo: Collection[str], seconds: Mapping[str, float], devices: int,
+    sizes: Mapping[str, float] = MappingProxyType({}),
+) -> dict[str, float]:  # fmt: skip
     """Simulate a schedule of the steps `todo`: a free device takes the ready step with the longest chain behind it, as
     the local engine does. Inputs that are not in `todo` count as finished; `seconds` is what a step takes on a device.
 
     Returns the hours of all devices together, from the first start to the last end, and of the longest chain, which
-    bounds the makespan on any number of devices; and the share of the devices' time that is used, 0 to 1.
+    bounds the makespan on any number of devices; the share of the devices' time that is used, 0 to 1; and, from the
+    bytes that each step leaves (`sizes`), the most that models have at one time which run or have steps that need them.
     """
     wanted = set(todo)
     graph = {f: wanted.intersection(step.inputs.values()) for f, step in plan.steps.items() if f in wanted}
@@ -80,20 +88,28 @@ def simulate(plan: Plan, todo: Collection[str], seconds: Mapping[str, float], de
     sorter.prepare()
     ready: list[tuple[float, str]] = []
     running: list[tuple[float, str]] = []
+    models = {f: sizes.get(f, 0.0) for f in graph if plan.steps[f].kind == "train"}
+    users = Counter(source for sources in graph.values() for source in sources)
+    live = most = 0.0
     while sorter.is_active():
         for f in sorter.get_ready():
             heapq.heappush(ready, (-chains[f], f))
         while ready and len(running) < devices:
             f = heapq.heappop(ready)[1]
             heapq.heappush(running, (now + seconds[f], f))
+            live += models.get(f, 0.0)
+        most = max(most, live)
         now, finished = heapq.heappop(running)
         sorter.done(finished)
+        users.subtract(graph[finished])
+        live -= sum(models.get(f, 0.0) for f in (finished, *graph[finished]) if not users[f])
     busy = sum(seconds[f] for f in graph)
     return {
         "device_hours": busy / 3600,
         "makespan_hours": now / 3600,
         "critical_path_hours": min(now, max(chains.values(), default=0.0)) / 3600,  # sums round differently
         "devices_used": busy / (now * devices) if now else 0.0,
+        "model_bytes": most,
     }
 
 
