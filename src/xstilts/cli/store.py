@@ -190,7 +190,7 @@ def gc(
     if facts["kinds"]:
         rows = [(row["kind"], f"{row['count']:,}", _bytes(row["size"])) for row in facts["kinds"]]
         print_table(("not needed", ">count", ">size"), rows)
-    if yes:
+    if yes and facts["kinds"]:
         say(f"freed {_bytes(freed)}")
     else:
         free = f"{_bytes(garbage.size)} could be freed; add --yes to free it"

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from xstilts.engine.in_use import uses
+from xstilts.engine.in_use import nobody_starts, uses
 from xstilts.engine.inventory import TOKENS, Leftover, Result, leftovers, needed_results, results
 from xstilts.engine.plan import RECORD, Plan
 from xstilts.engine.store import FINGERPRINT, Store, disk_errors
@@ -70,24 +70,35 @@ def models_to_read(plan: Plan, wanted: Iterable[str], store: Store) -> set[str]:
 def remove(store: Store, garbage: Garbage) -> int:
     """Frees what was chosen and returns how many bytes; what a running process has come to need since then stays.
 
-    Everything is first moved aside, and back if a process needs it that started meanwhile. Raises XstiltsError for a
-    read-only store.
+    Everything is first moved aside, while no process can start, and then deleted. Raises XstiltsError for a read-only
+    store.
     """
     with disk_errors(store.root):
         freed = sum(result.model for result in garbage.models if store.discard_model(result.fingerprint))
+        chosen = [(store.path(result.fingerprint), result.kind, result.size) for result in garbage.results]
+        chosen += [(leftover.folder, leftover.folder.parent.name, leftover.size) for leftover in garbage.folders]
         with temporary_folder(store.root / "temporary", "gc") as aside:
-            chosen = [(store.path(result.fingerprint), result.size, result.kind) for result in garbage.results]
-            chosen += [(leftover.folder, leftover.size, leftover.folder.parent.name) for leftover in garbage.folders]
-            places = {aside / f"{kind}-{place.name}": (place, size, kind) for place, size, kind in chosen}
-            moved = {target: facts for target, facts in places.items() if _move(facts[0], target)}
-            running = _running(store)
-            for target, (place, size, kind) in moved.items():
-                if (place.name in running and kind != "damaged") or (kind == TOKENS and running):
-                    _move(target, place)
-                else:
-                    shutil.rmtree(target, ignore_errors=True)
+            with nobody_starts(store.root):
+                running = _running(store)
+                moved = {
+                    aside / f"{kind}-{place.name}": (place, kind, size)
+                    for place, kind, size in chosen
+                    if not _is_needed(place, kind, running) and _move(place, aside / f"{kind}-{place.name}")
+                }
+                running = _running(store)  # without locks, one may have started all the same
+                for target, (place, kind, _) in moved.items():
+                    if _is_needed(place, kind, running):
+                        _move(target, place)
+            for target, (_, _, size) in moved.items():
+                if target.is_dir():
                     freed += size
+                    shutil.rmtree(target, ignore_errors=True)
     return freed
+
+
+def _is_needed(place: Path, kind: str, running: Collection[str]) -> bool:
+    """Whether a running process needs a folder of the store: any process may read a cache of tokens."""
+    return bool(running) if kind == TOKENS else place.name in running and kind != "damaged"
 
 
 def _running(store: Store) -> frozenset[str]:

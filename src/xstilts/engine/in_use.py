@@ -1,8 +1,8 @@
 """What running processes need of a store: a file for each process, which it locks while it lives.
 
-A process first writes down which results it needs and then looks which of them are there. Whoever removes results looks
-at these files before and after it moves them aside, and puts back what was asked for in between. So no lock has to be
-waited for, and none is needed on a file system without locks.
+A process first writes down which results it needs, and then looks which of them are there. Whoever removes results does
+so while no process can register (`nobody_starts`). A file system without locks cannot ensure that: there, the files are
+read again after results were moved aside, and what was asked for in between is put back.
 """
 
 import fcntl
@@ -16,7 +16,7 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from xstilts.engine.result import PART
-from xstilts.engine.temporary import HOST, is_held, try_lock
+from xstilts.engine.temporary import HOST, is_held, locked, try_lock
 from xstilts.errors import XstiltsError
 
 FOLDER = "in-use"
@@ -43,13 +43,22 @@ def registered(store: Path, steps: Iterable[str]) -> Iterator[Path]:
         try_lock(descriptor, fcntl.LOCK_EX)
         with os.fdopen(os.dup(descriptor), "w", encoding="utf-8") as stream:
             json.dump({"since": round(time.time()), "steps": list(steps)}, stream)
-        part.replace(file)
+        with locked(folder, fcntl.LOCK_SH):
+            part.replace(file)
         yield file
     finally:
         for path in (part, file):
             with suppress(OSError):
                 path.unlink()
         os.close(descriptor)
+
+
+@contextmanager
+def nobody_starts(store: Path) -> Iterator[None]:
+    """Keep processes from registering meanwhile: they wait."""
+    (store / FOLDER).mkdir(parents=True, exist_ok=True)
+    with locked(store / FOLDER, fcntl.LOCK_EX):
+        yield
 
 
 def uses(store: Path, without: Iterable[Path] = ()) -> list[Use]:

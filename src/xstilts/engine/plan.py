@@ -69,6 +69,18 @@ class Plan:
                 result[source] = max(result[source], result[f])
         return result
 
+    def frugal_order(self) -> dict[str, int]:
+        """A rank of each step; if higher ones run first, few models are needed at the same time.
+
+        It is the number of trainings on the longest path that leads to a step: models are read before others are made.
+        Steps that neither train nor read a trained model come first of all, because others wait for them.
+        """
+        depth: dict[str, int] = {}
+        for f, step in self.steps.items():
+            sources = step.inputs.values()
+            depth[f] = max((depth[s] + (self.steps[s].kind == "train") for s in sources), default=0)
+        return {f: depth[f] if depth[f] or step.kind == "train" else len(depth) for f, step in self.steps.items()}
+
     def needed(self, finished: Iterable[str], wanted: Iterable[str], unusable: Iterable[str] = ()) -> list[str]:
         """The steps still to run for `wanted`, in order; what only a finished step needs is left out.
 

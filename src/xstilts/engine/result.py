@@ -80,7 +80,7 @@ def read_manifest(folder: Path, fingerprint: str = "") -> dict[str, Any]:
 def discard(folder: Path, retained: Collection[str], is_needed: Callable[[], bool] = lambda: False) -> bool:
     """Deletes the other files of a result; the manifest, rewritten first, lists them as `discarded`.
 
-    Nothing is deleted, and False returned, if `is_needed` before or after that: a study that starts meanwhile either
+    Nothing is deleted, and False returned, if `is_needed` before or after that: a process that starts meanwhile either
     sees the new manifest or is seen here.
     """
     if is_needed():

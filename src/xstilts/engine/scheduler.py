@@ -30,7 +30,8 @@ class Scheduler:
     Args:
         tries: how often a step may start if its worker dies.
         alone: whether such a step is retried alone, which identifies the cause and frees all memory for it.
-        discard: whether an event `unneeded` is reported for each trained model that no step of the plan needs any more.
+        discard: whether an event `unneeded` is reported for each trained model that no step of the plan needs any more,
+            and steps run in an order that needs few models at the same time.
     """
 
     def __init__(
@@ -56,6 +57,9 @@ class Scheduler:
         self.todo = plan.needed(finished, wanted, discarded)
         self.running: dict[str, Resources] = {}
         self._priority = plan.priority()
+        if discard:
+            longest, rank = 1 + max(self._priority.values(), default=0.0), plan.frugal_order()
+            self._priority = {f: rank[f] * longest + cost for f, cost in self._priority.items()}
         inputs = {f: set(plan.steps[f].inputs.values()) for f in self.todo}
         self._order = TopologicalSorter({f: sources.intersection(inputs) for f, sources in inputs.items()})
         self._users = Counter(source for sources in inputs.values() for source in sources)

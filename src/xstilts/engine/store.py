@@ -78,7 +78,8 @@ class Store:
         """Deletes the model that a finished training made, unless another running process needs it; the record of the
         training stays. Returns whether the model is gone."""
         try:
-            return discard(self.path(fingerprint), RECORDS, lambda: self.needed_by_others(fingerprint))
+            with disk_errors(self.root), in_use.nobody_starts(self.root):
+                return discard(self.path(fingerprint), RECORDS, lambda: self.needed_by_others(fingerprint))
         except FileNotFoundError:  # another process removed the result
             return True
 

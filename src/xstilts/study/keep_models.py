@@ -18,7 +18,7 @@ class ModelKeeper:
 
     The best model of a target and an encoder is the one with the highest score on the target's development examples, of
     equals the first in the plan; those of a baseline that withholds text do not compete. A model that another running
-    study needs stays until `finish`.
+    study needs stays until `finish`, or until that study's.
     """
 
     def __init__(self, planned: StudyPlan, store: Store, keep: KeepModels) -> None:
@@ -48,7 +48,8 @@ class ModelKeeper:
         return watch
 
     def finish(self) -> None:
-        """Deletes the models that another study needed, if it does not any more."""
+        """Deletes the models that another study needed, if it does not any more. Of two studies the one that ends last
+        does that, if each calls it when it does not use the store any more."""
         for fingerprint in sorted(self.in_use):
             self._delete(fingerprint)
 

@@ -4,7 +4,6 @@ import heapq
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from graphlib import TopologicalSorter
-from types import MappingProxyType
 from typing import Any
 
 from xstilts.costs.estimate import Estimate
@@ -46,11 +45,12 @@ def bill(
     def total(steps: Collection[str]) -> dict[str, Any]:
         result = sums(steps)
         columns = {name: result[name] for name in ("tokens", "flops", "memory_gb", "device_memory_gb")}
-        schedule = simulate(plan, steps, {f: estimates[f].seconds for f in steps}, devices, sizes)
+        schedule = simulate(plan, steps, {f: estimates[f].seconds for f in steps}, devices)
         return columns | {"disk_bytes": result["size"]} | schedule
 
-    sizes = {fingerprint: estimates[fingerprint].size for fingerprint in plan.steps}
-    whole, todo = total(plan.steps), plan.needed(finished, planned.wanted, discarded)
+    sizes, seconds = ({f: getattr(estimates[f], name) for f in plan.steps} for name in ("size", "seconds"))
+    live = simulate(plan, plan.steps, seconds, devices, sizes)["model_bytes"]
+    todo = plan.needed(finished, planned.wanted, discarded)
     counts = {kind: {"steps": len(fs), "cached": sum(f in finished for f in fs)} for kind, fs in kinds.items()}
     return {
         "naive_runs": sum(len(cell.trainings) for cell in planned.cells),
@@ -58,8 +58,8 @@ def bill(
         "naive_flops": sum(estimates[f].flops for cell in planned.cells for f in cell.steps),
         "cached_steps": len(finished),
         "devices": devices,
-        **whole,
-        "disk_bytes_by_keep_models": disk_needed(planned, sizes, whole["model_bytes"]),
+        **total(plan.steps),
+        "disk_bytes_by_keep_models": disk_needed(planned, sizes, live),
         "to_run": {"steps": len(todo), **total(todo)},
         "assumed_steps": sum(estimates[f].assumed for f in plan.steps),
         "kinds": [{"kind": kind, **counts[kind], **sums(steps)} for kind, steps in kinds.items()],
@@ -68,14 +68,16 @@ def bill(
 
 def simulate(
     plan: Plan, todo: Collection[str], seconds: Mapping[str, float], devices: int,
-    sizes: Mapping[str, float] = MappingProxyType({}),
+    sizes: Mapping[str, float] | None = None,
 ) -> dict[str, float]:  # fmt: skip
     """Simulate a schedule of the steps `todo`: a free device takes the ready step with the longest chain behind it, as
     the local engine does. Inputs that are not in `todo` count as finished; `seconds` is what a step takes on a device.
 
     Returns the hours of all devices together, from the first start to the last end, and of the longest chain, which
-    bounds the makespan on any number of devices; the share of the devices' time that is used, 0 to 1; and, from the
-    bytes that each step leaves (`sizes`), the most that models have at one time which run or have steps that need them.
+    bounds the makespan on any number of devices; and the share of the devices' time that is used, 0 to 1.
+
+    sizes: the bytes that each step leaves. Then the order is `Plan.frugal_order`, as if models are deleted that no step
+    needs any more, and `model_bytes` are the most that the other models, with those in the making, have at one time.
     """
     wanted = set(todo)
     graph = {f: wanted.intersection(step.inputs.values()) for f, step in plan.steps.items() if f in wanted}
@@ -84,18 +86,19 @@ def simulate(
         chains[f] += seconds[f]
         for source in graph[f]:
             chains[source] = max(chains[source], chains[f])
+    sizes, rank = sizes or {}, plan.frugal_order() if sizes else {}
     sorter, now = TopologicalSorter(graph), 0.0
     sorter.prepare()
-    ready: list[tuple[float, str]] = []
+    ready: list[tuple[int, float, str]] = []
     running: list[tuple[float, str]] = []
     models = {f: sizes.get(f, 0.0) for f in graph if plan.steps[f].kind == "train"}
     users = Counter(source for sources in graph.values() for source in sources)
     live = most = 0.0
     while sorter.is_active():
         for f in sorter.get_ready():
-            heapq.heappush(ready, (-chains[f], f))
+            heapq.heappush(ready, (-rank.get(f, 0), -chains[f], f))
         while ready and len(running) < devices:
-            f = heapq.heappop(ready)[1]
+            f = heapq.heappop(ready)[-1]
             heapq.heappush(running, (now + seconds[f], f))
             live += models.get(f, 0.0)
         most = max(most, live)

@@ -33,19 +33,21 @@ def run_study(
     the cells that are complete are written all the same.
     """
     store.sweep()
+    keeper = ModelKeeper(planned, store, keep)
     with store.in_use(planned.plan.steps):
         record_run(store, out)
         try:
             with event_log(out, watch) as report:
                 for change in freeze_plan(planned, out):
                     report({"event": "note", "why": change})
-                outcome, second = _execute(planned, store, out, executor, report, keep)
+                outcome, second = _execute(planned, store, out, executor, report, keeper)
         finally:
             store.sweep()  # what stopped workers were writing
         if error := store.gone():
             raise error
         write_json(out, ESTIMATES, record(planned.plan, planned.frozen.device, outcome.seconds))
         gather(planned, store, out, second)
+    keeper.finish()
     if count := len(outcome.failed):
         labels = [f"{planned.plan.steps[f].label}: {why}" for f, why in outcome.failed.items()]
         what = f"{count} step{'s' * (count > 1)} failed; the results of all others are kept"
@@ -54,10 +56,9 @@ def run_study(
 
 
 def _execute(
-    planned: StudyPlan, store: Store, out: Path, executor: Executor, report: Report, keep: KeepModels
+    planned: StudyPlan, store: Store, out: Path, executor: Executor, report: Report, keeper: ModelKeeper
 ) -> tuple[Outcome, StudyPlan | None]:
     """The outcome of all steps, and the plan of second tries, which are added to the study's, if there are any."""
-    keeper = ModelKeeper(planned, store, keep)
     outcome = executor(planned.plan, store, planned.wanted, keeper.watching(report))
     second = second_tries(planned, store)
     if second:
@@ -69,10 +70,9 @@ def _execute(
         with store.in_use(second.plan.steps):
             retried = executor(planned.plan, store, second.wanted, keeper.watching(report))
         outcome = Outcome(outcome.seconds | retried.seconds, outcome.failed | retried.failed)
-    keeper.finish()
     if keeper.deleted:
         models = f"{keeper.deleted:,} model{'s' * (keeper.deleted > 1)}"
-        report({"event": "note", "why": f"deleted {models} that no step needs any more (--keep-models {keep})"})
+        report({"event": "note", "why": f"deleted {models} that no step needs any more (--keep-models {keeper.keep})"})
     for (target, encoder), (_, _, fingerprint) in keeper.best.items():
         report({"event": "note", "why": f"best model of {target} · {encoder}: {store.path(fingerprint)}"})
     return outcome, second
