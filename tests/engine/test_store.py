@@ -229,11 +229,11 @@ def test_what_a_study_has_come_to_need_since_garbage_was_listed_stays(filled, st
     assert remove(store, garbage) == garbage.size and not results(store)
 
 
-def test_a_study_waits_until_results_are_moved_aside(filled, store, process):
+def test_a_study_waits_until_results_are_moved_aside(filled, store):
     with nobody_starts(store.root):
         command = [sys.executable, "-c", PROCESS, store.root, filled["other"].fingerprint]
         waiting = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        while not list((store.root / "in-use").glob(".*.part")):
+        while not list((store.root / "in-use").glob(".*.part")) and waiting.poll() is None and not uses(store.root):
             time.sleep(0.01)
         assert not uses(store.root)
     assert waiting.stdout.readline().strip() == "here" and len(uses(store.root)) == 1
@@ -305,7 +305,8 @@ def test_the_use_of_another_host_counts_although_its_lock_is_not_seen(filled, st
     with store.in_use([other]):
         (file,) = (store.root / "in-use").glob("*.json")
         shutil.copy(file, file.with_name("elsewhere-1.json"))
-    assert [use.host for use in uses(store.root)] == ["elsewhere"]
+    assert [use["host"] for use in show("list", store.root)["in_use"]] == ["elsewhere"]
+    assert "elsewhere-1.json" in invoke("store", "list", store.root)
     assert show("gc", store.root, "--yes")["freed"] == 0
     (store.root / "in-use" / "elsewhere-1.json").write_text("half")
     with pytest.raises(XstiltsError) as caught:

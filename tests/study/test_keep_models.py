@@ -1,7 +1,9 @@
 """Which models stay while a study runs, and what two studies on one store do to each other."""
 
 import json
+import os
 import shutil
+import subprocess
 import threading
 from functools import partial
 
@@ -11,6 +13,7 @@ from support import invoke
 from xstilts.engine import Plan, Step, Store, execute, run_alone
 from xstilts.engine.inventory import verify
 from xstilts.engine.scheduler import Scheduler
+from xstilts.errors import XstiltsError
 from xstilts.study.keep_models import disk_needed, groups_of
 from xstilts.study.overview import simulate
 from xstilts.study.results import training_summary
@@ -79,6 +82,22 @@ def test_a_model_that_another_study_needs_stays_until_the_last_of_both_ends(stud
         assert store.discarded(models) == {*models[1:]}
     run(planned, store, tmp_path / "run", "none")
     assert store.discarded(models) == {*models}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_finished_study_runs_and_reports_from_a_read_only_store(study, tmp_path):
+    planned, store = study
+    if subprocess.run(["mount", "--bind", store.root, store.root], capture_output=True).returncode:
+        pytest.skip("cannot mount here")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", store.root], check=True)
+        run(planned, store, tmp_path / "run", "all")
+        assert "near" in invoke("report", tmp_path / "run")
+        with pytest.raises(XstiltsError) as caught:
+            run(planned, store, tmp_path / "run", "none")
+        assert caught.value.kind == "store-full"
+    finally:
+        subprocess.run(["umount", store.root], check=True)
 
 
 def test_two_studies_at_once_on_one_store_finish_with_equal_results(finished_study, tmp_path):

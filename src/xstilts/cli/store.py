@@ -48,42 +48,30 @@ def list_(
 ) -> None:
     """Show the results in a store: how many of each kind, their size and last use, which runs need them, and what else
     takes space. Only manifests are read, no files of results."""
+    from xstilts.engine.in_use import uses
     from xstilts.engine.inventory import OTHERS, leftovers, local_store, needed_results, results
-    from xstilts.runs.store_runs import recorded_runs, store_runs
+    from xstilts.runs.store_runs import recorded_runs, steps_of, store_runs
 
     store = local_store(place)
     present, known = results(store), store_runs(store, runs or ())
     if kind:
         _list_kind([result for result in present if result.kind == kind], kind, {r.kind for r in present}, as_json)
         return
-    needed = needed_results(present, frozenset[str]().union(*(run.steps for run in known)))
+    needed = needed_results(present, steps_of(known))
     others = {name: leftovers(store, name) for name in OTHERS}
     facts: Row = {
         "store": str(store.root),
         "kinds": _kinds([result for result in present if not result.problem], needed),
         "runs": [_run_facts(run, present) for run in known],
         "not_here": [str(run) for run in recorded_runs(store) if not run.is_dir()],
+        "in_use": [
+            {"file": str(u.file), "host": u.host, "since": u.since, "steps": len(u.steps)} for u in uses(store.root)
+        ],
         "problems": [{"fingerprint": r.fingerprint, "problem": r.problem} for r in present if r.problem],
         "others": {name: {"count": len(parts), "size": sum(p.size for p in parts)} for name, parts in others.items()},
     }
-    if emit(facts, as_json):
-        return
-    rows = [
-        (row["kind"], f"{row['count']:,}", _bytes(row["size"]), f"{row['needed']:,}", _day(row["used"]))
-        for row in facts["kinds"]
-    ]
-    print_table(("kind", ">results", ">size", ">needed by a run", ">last use"), rows)
-    if facts["runs"]:
-        lines = [(r["run"], f"{r['steps']:,}", f"{r['here']:,}", _bytes(r["size"])) for r in facts["runs"]]
-        print_table(("run", ">steps", ">in the store", ">size"), lines, "Runs")
-    else:
-        say("no run folder that needs these results is known")
-    for run in facts["not_here"]:
-        say(f"the run folder {run} used this store and is not here")
-    for name, about in (("damaged", "set aside"), ("temporary", "being written"), ("scratch", "checkpoints")):
-        if parts := others[name]:
-            say(f"{name}/ ({about}): {len(parts):,}, {_bytes(sum(part.size for part in parts))}")
-    _print_problems({row["fingerprint"]: row["problem"] for row in facts["problems"]})
+    if not emit(facts, as_json):
+        _print_list(facts)
 
 
 @app.command(epilog="Example:\n\n  xstilts store show 3f29a1")
@@ -99,24 +87,8 @@ def show(
     store = local_store(place)
     facts = describe(store, find_result(store, fingerprint))
     facts["runs"] = [str(run.folder) for run in store_runs(store) if facts["fingerprint"] in run.steps]
-    if emit(facts, as_json):
-        return
-    say((facts["label"] or facts["kind"], "bold"), f"  {facts['kind']} {facts['fingerprint']}")
-    say(f"folder:   {facts['folder']}")
-    say(f"function: {facts['function']}, version {facts['version']}")
-    made = facts["made"]
-    origin = f" on {made['host']} by xstilts {made['xstilts']}" if made["host"] else ""
-    say(f"made:     {_day(made['time']) if made['time'] else 'not recorded'}{origin}; last used {_day(facts['used'])}")
-    print_table(("argument", "value"), [(n, _brief(v)) for n, v in facts["arguments"].items()], "Arguments")
-    if facts["inputs"]:
-        rows = [(row["name"], row["step"], row["label"] or "not in the store") for row in facts["inputs"]]
-        print_table(("input", "step", "label"), rows, "Inputs")
-    files = [(name, _bytes(size)) for name, size in facts["files"].items()]
-    print_table(("file", ">size"), [*files, *((name, "deleted") for name in facts["discarded"])], "Files")
-    if facts["read_by"]:
-        rows = [(row["kind"], row["step"], row["label"]) for row in facts["read_by"]]
-        print_table(("kind", "step", "label"), rows, "Read by")
-    say(f"needed by: {', '.join(facts['runs']) or 'no run folder that is known'}")
+    if not emit(facts, as_json):
+        _print_result(facts)
 
 
 @app.command(epilog="Example:\n\n  xstilts store verify runs/store")
@@ -165,7 +137,7 @@ def gc(
     """
     from xstilts.engine.garbage import remove, unneeded, unneeded_models
     from xstilts.engine.inventory import local_store
-    from xstilts.runs.store_runs import models_needed, recorded_runs, store_runs
+    from xstilts.runs.store_runs import models_needed, recorded_runs, steps_of, store_runs
 
     store = local_store(place)
     known = store_runs(store, runs or ())
@@ -175,7 +147,7 @@ def gc(
     if models:
         garbage = unneeded_models(store, models_needed(store, known), days)
     else:
-        garbage = unneeded(store, frozenset[str]().union(*(run.steps for run in known)), days)
+        garbage = unneeded(store, steps_of(known), days)
     gone = [] if runs else [str(run) for run in recorded_runs(store) if not run.is_dir()]
     freed = 0
     if yes:
@@ -212,13 +184,53 @@ def export(
     """
     from xstilts.engine.archive import pack
     from xstilts.engine.inventory import local_store
-    from xstilts.runs.store_runs import store_runs
+    from xstilts.runs.store_runs import steps_of, store_runs
 
     store = local_store(place)
-    steps = frozenset[str]().union(*(run.steps for run in store_runs(store, runs))) if runs else None
+    steps = steps_of(store_runs(store, runs)) if runs else None
     with _progress() as bar:
         count = pack(store, out, steps, _advance(bar, "packed"))
     say(f"{count:,} results are in {out}; unpack them: mkdir -p STORE && tar -xf {out} -C STORE")
+
+
+def _print_list(facts: Row) -> None:
+    rows = [
+        (row["kind"], f"{row['count']:,}", _bytes(row["size"]), f"{row['needed']:,}", _day(row["used"]))
+        for row in facts["kinds"]
+    ]
+    print_table(("kind", ">results", ">size", ">needed by a run", ">last use"), rows)
+    if facts["runs"]:
+        lines = [(r["run"], f"{r['steps']:,}", f"{r['here']:,}", _bytes(r["size"])) for r in facts["runs"]]
+        print_table(("run", ">steps", ">in the store", ">size"), lines, "Runs")
+    else:
+        say("no run folder that needs these results is known")
+    for run in facts["not_here"]:
+        say(f"the run folder {run} used this store and is not here")
+    for use in facts["in_use"]:
+        say(f"in use since {_day(use['since'])} on {use['host']}: {use['steps']:,} steps ({use['file']})")
+    for name, about in (("damaged", "set aside"), ("temporary", "being written"), ("scratch", "checkpoints")):
+        if (other := facts["others"][name])["count"]:
+            say(f"{name}/ ({about}): {other['count']:,}, {_bytes(other['size'])}")
+    _print_problems({row["fingerprint"]: row["problem"] for row in facts["problems"]})
+
+
+def _print_result(facts: Row) -> None:
+    say((facts["label"] or facts["kind"], "bold"), f"  {facts['kind']} {facts['fingerprint']}")
+    say(f"folder:   {facts['folder']}")
+    say(f"function: {facts['function']}, version {facts['version']}")
+    made = facts["made"]
+    origin = f" on {made['host']} by xstilts {made['xstilts']}" if made["host"] else ""
+    say(f"made:     {_day(made['time']) if made['time'] else 'not recorded'}{origin}; last used {_day(facts['used'])}")
+    print_table(("argument", "value"), [(n, _brief(v)) for n, v in facts["arguments"].items()], "Arguments")
+    if facts["inputs"]:
+        rows = [(row["name"], row["step"], row["label"] or "not in the store") for row in facts["inputs"]]
+        print_table(("input", "step", "label"), rows, "Inputs")
+    files = [(name, _bytes(size)) for name, size in facts["files"].items()]
+    print_table(("file", ">size"), [*files, *((name, "deleted") for name in facts["discarded"])], "Files")
+    if facts["read_by"]:
+        rows = [(row["kind"], row["step"], row["label"]) for row in facts["read_by"]]
+        print_table(("kind", "step", "label"), rows, "Read by")
+    say(f"needed by: {', '.join(facts['runs']) or 'no run folder that is known'}")
 
 
 def _list_kind(chosen: list["Result"], kind: str, kinds: set[str], as_json: bool) -> None:

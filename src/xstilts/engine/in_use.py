@@ -16,7 +16,7 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from xstilts.engine.result import PART
-from xstilts.engine.temporary import HOST, is_held, locked, try_lock
+from xstilts.engine.temporary import HOST, is_held, try_lock
 from xstilts.errors import XstiltsError
 
 FOLDER = "in-use"
@@ -43,7 +43,7 @@ def registered(store: Path, steps: Iterable[str]) -> Iterator[Path]:
         try_lock(descriptor, fcntl.LOCK_EX)
         with os.fdopen(os.dup(descriptor), "w", encoding="utf-8") as stream:
             json.dump({"since": round(time.time()), "steps": list(steps)}, stream)
-        with locked(folder, fcntl.LOCK_SH):
+        with _gate(store, fcntl.LOCK_SH):
             part.replace(file)
         yield file
     finally:
@@ -57,8 +57,20 @@ def registered(store: Path, steps: Iterable[str]) -> Iterator[Path]:
 def nobody_starts(store: Path) -> Iterator[None]:
     """Keep processes from registering meanwhile: they wait."""
     (store / FOLDER).mkdir(parents=True, exist_ok=True)
-    with locked(store / FOLDER, fcntl.LOCK_EX):
+    with _gate(store, fcntl.LOCK_EX):
         yield
+
+
+@contextmanager
+def _gate(store: Path, kind: int) -> Iterator[None]:
+    """Hold the lock that registering shares; no effect on a file system without locks."""
+    descriptor = os.open(store / FOLDER / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, kind)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def uses(store: Path, without: Iterable[Path] = ()) -> list[Use]:
@@ -72,11 +84,12 @@ def uses(store: Path, without: Iterable[Path] = ()) -> list[Use]:
         host = file.stem.rpartition("-")[0]
         try:
             if is_held(file, host == HOST) is False:
-                file.unlink()
+                with suppress(OSError):
+                    file.unlink()
                 continue
             record = json.loads(file.read_bytes())
             found.append(Use(file, host, record["since"], frozenset(record["steps"])))
-        except (FileNotFoundError, PermissionError):  # it has just ended, or it is gone and another user's
+        except FileNotFoundError:  # it has just ended
             continue
         except (OSError, ValueError, KeyError, TypeError) as error:
             hint = "if no study runs on this store, delete the file"

@@ -21,7 +21,7 @@ OLD = 30 * 24 * 3600.0
 def temporary_folder(place: Path, name: str) -> Iterator[Path]:
     """A new folder in `place`, itself made if it is missing; removed when the block ends, unless it was moved."""
     place.mkdir(parents=True, exist_ok=True)
-    with locked(place, fcntl.LOCK_SH):  # nobody sweeps before the folder is locked
+    with _locked(place, fcntl.LOCK_SH):  # nobody sweeps before the folder is locked
         folder = place / f"{name}-{HOST}-{uuid4().hex[:8]}"
         folder.mkdir()
         held = os.open(folder, os.O_RDONLY)
@@ -41,7 +41,7 @@ def sweep(place: Path, older_than: float = OLD) -> None:
     """
     if not place.is_dir():
         return
-    with suppress(OSError), locked(place, fcntl.LOCK_EX):
+    with suppress(OSError), _locked(place, fcntl.LOCK_EX):
         for folder in place.iterdir():
             with suppress(OSError):
                 held = is_held(folder, f"-{HOST}-" in folder.name)
@@ -61,7 +61,7 @@ def is_held(path: Path, made_here: bool) -> bool | None:
 
 
 @contextmanager
-def locked(folder: Path, kind: int) -> Iterator[None]:
+def _locked(folder: Path, kind: int) -> Iterator[None]:
     """Wait for the lock of a folder, and hold it meanwhile; no effect on a file system without locks."""
     held = os.open(folder, os.O_RDONLY)
     try:

@@ -74,6 +74,11 @@ def planned_steps(run: Path) -> frozenset[str]:
     return frozenset(found)
 
 
+def steps_of(runs: Iterable[StoreRun]) -> frozenset[str]:
+    """The fingerprints of the steps in the plans of all these runs."""
+    return frozenset[str]().union(*(run.steps for run in runs))
+
+
 def models_needed(store: Store, runs: Iterable[StoreRun]) -> set[str]:
     """The fingerprints of models that steps of the runs still have to read; all models of a run without `steps.jsonl`,
     because nothing says what its steps read."""
