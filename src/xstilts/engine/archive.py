@@ -29,7 +29,11 @@ def pack(
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(f".{out.name}.part")
     try:
-        with tarfile.open(part, "w:xz") as archive, tempfile.TemporaryDirectory() as temporary:
+        with (
+            store.in_use(result.fingerprint for result in chosen),
+            tarfile.open(part, "w:xz") as archive,
+            tempfile.TemporaryDirectory() as temporary,
+        ):
             for number, result in enumerate(chosen, 1):
                 folder = copy = store.path(result.fingerprint)
                 if result.kind == "train":
