@@ -16,7 +16,6 @@ from xstilts.report.console import NONE, emit, print_table, say, short
 if TYPE_CHECKING:
     from xstilts.engine.garbage import Garbage
     from xstilts.engine.inventory import Result
-    from xstilts.runs.store_runs import StoreRun
 
 PLACE = Annotated[str, typer.Argument(metavar="[STORE]", help="The folder of finished steps.")]
 STORE = Annotated[str, typer.Option("--store", help="The folder of finished steps.")]
@@ -62,7 +61,11 @@ def list_(
     facts: Row = {
         "store": str(store.root),
         "kinds": _kinds([result for result in present if not result.problem], needed),
-        "runs": [_run_facts(run, present) for run in known],
+        "runs": [
+            {"run": str(run.folder), "steps": len(run.steps), "here": len(sizes), "size": sum(sizes)}
+            for run in known
+            for sizes in [[result.size for result in present if result.fingerprint in run.steps]]
+        ],
         "not_here": [str(run) for run in recorded_runs(store) if not run.is_dir()],
         "in_use": [
             {"file": str(u.file), "host": u.host, "since": u.since, "steps": len(u.steps)} for u in uses(store.root)
@@ -221,7 +224,7 @@ def _print_result(facts: Row) -> None:
     made = facts["made"]
     origin = f" on {made['host']} by xstilts {made['xstilts']}" if made["host"] else ""
     say(f"made:     {_day(made['time']) if made['time'] else 'not recorded'}{origin}; last used {_day(facts['used'])}")
-    print_table(("argument", "value"), [(n, _brief(v)) for n, v in facts["arguments"].items()], "Arguments")
+    print_table(("argument", "value"), [(n, str(v)[:200]) for n, v in facts["arguments"].items()], "Arguments")
     if facts["inputs"]:
         rows = [(row["name"], row["step"], row["label"] or "not in the store") for row in facts["inputs"]]
         print_table(("input", "step", "label"), rows, "Inputs")
@@ -258,11 +261,6 @@ def _kinds(present: list["Result"], needed: set[str]) -> list[Row]:
     return sorted(rows.values(), key=lambda row: -row["size"])
 
 
-def _run_facts(run: "StoreRun", present: list["Result"]) -> Row:
-    sizes = [result.size for result in present if result.fingerprint in run.steps]
-    return {"run": str(run.folder), "steps": len(run.steps), "here": len(sizes), "size": sum(sizes)}
-
-
 def _garbage_rows(garbage: "Garbage") -> list[Row]:
     parts = [(result.kind or "unreadable", result.size) for result in garbage.results]
     parts += [("model", result.model) for result in garbage.models]
@@ -290,11 +288,6 @@ def _progress() -> Progress:
 def _advance(bar: Progress, what: str) -> Any:
     task = bar.add_task(what)
     return lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _brief(value: Any) -> str:
-    text = str(value)
-    return text if len(text) < 200 else f"{text[:197]}..."
 
 
 def _bytes(size: float) -> str:

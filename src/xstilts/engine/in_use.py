@@ -55,8 +55,8 @@ def registered(store: Path, steps: Iterable[str]) -> Iterator[Path]:
 
 @contextmanager
 def nobody_starts(store: Path) -> Iterator[None]:
-    """Keep processes from registering meanwhile: they wait."""
-    (store / FOLDER).mkdir(parents=True, exist_ok=True)
+    """Keep processes from registering meanwhile: they wait. A store that has vanished is not made anew."""
+    (store / FOLDER).mkdir(exist_ok=True)
     with _gate(store, fcntl.LOCK_EX):
         yield
 
