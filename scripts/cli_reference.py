@@ -22,7 +22,7 @@ Every command and option, as `xstilts COMMAND --help` shows them. `--debug` befo
 traceback of an error; `xstilts --version` prints the version.
 
 The exit status is 0 for success, 1 for an unexpected error, 2 for bad input, 3 for missing data or a missing model,
-4 if a step failed or a run folder was changed, and 130 if you stopped the command.
+4 if a step failed or what a study wrote was changed, and 130 if you stopped the command.
 """
 
 

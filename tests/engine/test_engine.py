@@ -10,10 +10,8 @@ import signal
 import socketserver
 import subprocess
 import sys
-import tarfile
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,9 +24,6 @@ from xstilts.engine.temporary import sweep
 from xstilts.errors import MISSING, STEP_FAILED, XstiltsError
 from xstilts.tasks.data_source import WorldSource
 from xstilts.tasks.task import Task
-
-sys.path.insert(0, str(ROOT / "scripts"))
-import pack_store
 
 
 def text_task(rows):
@@ -699,41 +694,3 @@ def test_a_frozen_plan_that_was_changed_by_hand_is_refused(frozen):
     file.write_text(file.read_text().replace('"language": "tr"', '"language": "fr"'))
     with pytest.raises(XstiltsError, match="line 2"):
         read_steps(file)
-
-
-def training(source, language="en"):
-    """A step of the kind `train` that writes a model at once, because it only copies an encoder."""
-    arguments = {"load": str(source), "revision": "", "random_weights": False, "seed": 1, "content": language}
-    return Step("train", "xstilts.models.encoders:fetch", 2, arguments, label=language)
-
-
-def test_models_are_discarded_once_nothing_needs_them_and_come_back_if_something_does(store, encoder_folder):
-    trained = training(encoder_folder("bert"))
-    user = step(inputs={"model": trained.fingerprint})
-    weights = store.path(trained.fingerprint) / "model.safetensors"
-
-    first = plan_of(trained, user)
-    outcome = execute(first, store, list(first.steps), lambda event: None, 1, 1, discard=True)
-    assert not outcome.failed, outcome
-    assert not weights.exists()
-    assert store.finished(first.steps) == set(first.steps) and not store.inspect(trained.fingerprint)
-    assert not run(first, store)[0].seconds
-
-    later = plan_of(trained, user, step("tr", inputs={"model": trained.fingerprint}))
-    outcome, _ = run(later, store)
-    assert set(outcome.seconds) == {trained.fingerprint, list(later.steps)[-1]}
-    assert weights.exists() and not store.discarded(later.steps)
-
-
-def test_a_packed_store_continues_elsewhere_without_models(store, encoder_folder, tmp_path):
-    trained = training(encoder_folder("bert"))
-    rows = step(inputs={"model": trained.fingerprint})
-    scored = replace(rows, kind="predict")
-    plan = plan_of(trained, scored)
-    run(plan, store)
-    pack_store.pack(store.root, tmp_path / "packed.tar.xz")
-    with tarfile.open(tmp_path / "packed.tar.xz") as archive:
-        archive.extractall(tmp_path / "elsewhere", filter="data")
-    there = Store(tmp_path / "elsewhere")
-    assert not run(plan, there)[0].seconds and there.discarded(plan.steps) == {trained.fingerprint}
-    assert not (there.path(trained.fingerprint) / "model.safetensors").exists()

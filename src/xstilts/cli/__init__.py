@@ -10,6 +10,7 @@ from xstilts.cli import (  # noqa: F401  (importing a module adds its verbs to t
     push,
     score_and_submit,
     step_and_watch,
+    store,
     studies_and_doctor,
     study_and_report,
     tasks_and_data,

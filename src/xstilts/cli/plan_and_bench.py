@@ -133,6 +133,8 @@ def _print_cost(facts: Row) -> None:
         f"to run: {todo['steps']:,} steps, {todo['device_hours']:,.2f} {unit} hours, {makespan} on {devices} "
         f"({todo['devices_used']:.0%} of their time; the critical path takes {path})"
     )
+    sizes = [f"{short(size)}B with --keep-models {keep}" for keep, size in facts["disk_bytes_by_keep_models"].items()]
+    say(f"largest size of the store: {', '.join(sizes)}")
     say(f"{facts['rates']['device']} rates: {facts['rates']['ground']}")
     if facts["assumed_steps"]:
         say(f"{facts['assumed_steps']:,} steps rest on an assumed size; docs/planning.md has the table")

@@ -44,6 +44,7 @@ def step(
     """
     from xstilts.engine import Store, environment, find, read_steps
     from xstilts.runs.run_files import STEPS
+    from xstilts.runs.store_runs import record_run
 
     if bool(fingerprints) + ready + listed != 1:
         why = "one of fingerprints, --ready and --list must be given"
@@ -62,7 +63,9 @@ def step(
         return
     os.environ.update(environment(threads))
     asked = {find(plan, name).fingerprint for name in fingerprints}
-    _run_alone(plan, [f for f in plan.steps if f in asked], place, progress)
+    with place.in_use(asked.union(*(plan.steps[f].inputs.values() for f in asked))):
+        record_run(place, run)
+        _run_alone(plan, [f for f in plan.steps if f in asked], place, progress)
 
 
 def _run_alone(plan: "Plan", fingerprints: list[str], store: "Store", form: Form) -> None:

@@ -97,7 +97,7 @@ def _findings(store: str | None, hub: bool) -> list[tuple[str, str, str]]:
             f"{memory:.1f} GB free" if memory else "unknown",
             "`xstilts plan` names the memory of the largest step",
         ),
-        ("disk", f"{short(free)}B free at {place}", "`xstilts plan` names the size; --discard-models needs far less"),
+        ("disk", f"{short(free)}B free at {place}", "`xstilts plan` names the size for each choice of --keep-models"),
         ("hub cache", f"{cache}{'' if cache.is_dir() else ' (empty)'}", "models and data of the hub are kept there"),
         ("hub", *_hub(hub)),
     ]

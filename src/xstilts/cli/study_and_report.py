@@ -16,7 +16,7 @@ from xstilts.report.console import say
 @app.command(
     epilog="Examples:\n\n  xstilts study                                   the offline study 'pocket'\n\n"
     "  xstilts study pocket --quick                    its small form, in about a minute\n\n"
-    "  xstilts study laptop --data-source files --data DIR --discard-models\n\n"
+    "  xstilts study laptop --data-source files --data DIR --keep-models best\n\n"
     "  xstilts study mine.yaml --out runs/mine --jobs 4\n\n"
     "  xstilts study mine.yaml --device cuda --per-gpu 4    up to four steps share a GPU\n\n"
     "  xstilts study mine.yaml --engine ray --store s3://bucket/store --device cuda\n\n"
@@ -41,9 +41,14 @@ def study(
     address: Annotated[str, typer.Option("--address", help="The Ray cluster's address.")] = "auto",
     ranks: Annotated[int, typer.Option("--ranks", min=1, help="Processes (GPUs) that share each training.")] = 1,
     per_gpu: options.PER_GPU = 1,
-    discard: Annotated[
-        bool, typer.Option("--discard-models", help="Delete a trained model once its predictions are made.")
-    ] = False,
+    keep: Annotated[
+        Literal["none", "best", "all"],
+        typer.Option(
+            "--keep-models",
+            help="Trained models that stay once no step needs them: best is the one with the highest development score "
+            "of each target and encoder.",
+        ),
+    ] = "all",
     progress: options.PROGRESS = "auto",
 ) -> None:
     """Run a study: train what is missing, analyse, report. An interrupted study resumes."""
@@ -61,9 +66,9 @@ def study(
     if engine == "local" and address != "auto":
         why, hint = "the local engine runs on this machine", "add --engine ray, or leave --address out"
         raise XstiltsError("bad-argument", "--address is for --engine ray", why, hint)
-    if discard and (engine == "ray" or "://" in (store or "")):
+    if keep != "all" and (engine == "ray" or "://" in (store or "")):
         why = "a store that other machines use keeps all models"
-        raise XstiltsError("bad-argument", "--discard-models is for a store on this machine", why, "leave it out")
+        raise XstiltsError("bad-argument", f"--keep-models {keep} is for a store on this machine", why, "leave it out")
     changes: Row = {"quick": quick, "replicates": replicates, "seed": seed, "data_source": source}
     planned = options.planned_study(name, data, device, allow_few, out, resolved=True, ranks=ranks, **changes)
     out = out or options.run_folder(planned.frozen.study.name, quick)
@@ -75,11 +80,11 @@ def study(
         check_sharing(planned.frozen.device, per_gpu)
         executor = _on_ray(address, threads, per_gpu)
     else:
-        executor = local_executor(jobs, threads, planned.frozen.device, discard, per_gpu)
+        executor = local_executor(jobs, threads, planned.frozen.device, keep != "all", per_gpu)
     failure = None
     with Watcher(planned.plan, progress) as watcher:
         try:
-            run_study(planned, Store(store or out.parent / "store"), out, executor, watcher)
+            run_study(planned, Store(store or out.parent / "store"), out, executor, watcher, keep)
         except XstiltsError as error:
             if error.kind != "step-failed":
                 raise

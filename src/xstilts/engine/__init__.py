@@ -1,8 +1,8 @@
 """Steps and plans as plain data, the store, and executors; knows nothing of training."""
 
 from xstilts.engine.local import execute
-from xstilts.engine.plan import Plan, Step, digest, find, read_steps, write_steps
-from xstilts.engine.result import checksum, write_atomically
+from xstilts.engine.plan import Plan, Step, find, read_steps, write_steps
+from xstilts.engine.result import checksum, digest, write_atomically
 from xstilts.engine.scheduler import Outcome, Report
 from xstilts.engine.store import Store
 from xstilts.engine.work import environment, run_alone, run_step, throttled

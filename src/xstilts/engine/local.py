@@ -30,7 +30,8 @@ def execute(
         jobs: number of steps at once; their worker processes keep their imports between steps.
         threads: threads of each worker; results depend on this number, never on `jobs`.
         devices: ids of the available GPUs, as in CUDA_VISIBLE_DEVICES; a step sees as many as its `resources` say.
-        discard: whether a trained model is deleted once no step of the plan needs it any more.
+        discard: whether an event `unneeded` is reported for each trained model that no step of the plan needs any more,
+            and steps run in an order that needs few models at the same time.
         sharing: how many steps use a GPU at the same time; results do not depend on it.
 
     A failed step stops only the steps that need it. A step whose worker dies (killed, out of memory) or whose GPU has

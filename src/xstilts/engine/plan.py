@@ -1,6 +1,5 @@
 """Steps and plans as plain data, in memory and in a file."""
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -8,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from xstilts.engine.result import write_atomically
+from xstilts.engine.result import fingerprint_of, write_atomically
 from xstilts.errors import XstiltsError
 
 RECORD = "longer"
@@ -41,17 +40,11 @@ class Step:
     @cached_property
     def fingerprint(self) -> str:
         """32 hex digits that name the step's result: SHA-256 of everything that can change it."""
-        return digest([self.function, self.version, self.arguments, sorted(self.inputs.items())])
+        return fingerprint_of({name: getattr(self, name) for name in ("function", "version", "arguments", "inputs")})
 
     def to_json(self) -> dict[str, Any]:
         """The step as a JSON object, from which `Step(**object)` makes an equal step."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
-
-
-def digest(value: Any) -> str:
-    """32 hex digits of SHA-256 over canonical JSON: equal values give equal digests on every machine."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 @dataclass
@@ -76,6 +69,18 @@ class Plan:
             for source in self.steps[f].inputs.values():
                 result[source] = max(result[source], result[f])
         return result
+
+    def frugal_order(self) -> dict[str, int]:
+        """A rank of each step; if higher ones run first, few models are needed at the same time.
+
+        It is the number of trainings on the longest path that leads to a step: models are read before others are made.
+        Steps that neither train nor read a trained model come first of all, because others wait for them.
+        """
+        depth: dict[str, int] = {}
+        for f, step in self.steps.items():
+            sources = step.inputs.values()
+            depth[f] = max((depth[s] + (self.steps[s].kind == "train") for s in sources), default=0)
+        return {f: depth[f] if depth[f] or step.kind == "train" else len(depth) for f, step in self.steps.items()}
 
     def needed(self, finished: Iterable[str], wanted: Iterable[str], unusable: Iterable[str] = ()) -> list[str]:
         """The steps still to run for `wanted`, in order; what only a finished step needs is left out.

@@ -18,8 +18,7 @@ from typing import Any
 
 import fsspec
 
-from xstilts.engine.plan import digest
-from xstilts.engine.result import MANIFEST, differs, manifest, parse_manifest
+from xstilts.engine.result import MANIFEST, differs, digest, manifest, parse_manifest
 from xstilts.errors import XstiltsError
 
 WAITS = (0.0, 0.5, 2.0)
@@ -119,7 +118,7 @@ def _manifest(system: Any, result: str) -> tuple[dict[str, Any], str]:
     for attempt, wait in enumerate(WAITS, 1):
         time.sleep(wait)
         try:
-            record = parse_manifest(system.cat_file(file), file)
+            record = parse_manifest(system.cat_file(file), file, result.rpartition("/")[2])
             break
         except XstiltsError as error:
             if error.kind == "unsafe" or attempt == len(WAITS):

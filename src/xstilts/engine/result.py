@@ -1,38 +1,56 @@
 """One result: a folder of files and a manifest of their sizes and checksums, which is written last."""
 
+import fcntl
 import hashlib
 import json
 import os
+import socket
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from xstilts import __version__
+from xstilts.engine.temporary import is_held, try_lock
 from xstilts.errors import XstiltsError
 
 MANIFEST = "manifest.json"
 PART = ".{}.part"
 """What a file is called until it is complete."""
 ABANDONED = 3600.0
-"""Seconds after which the writer of a part was killed: none takes so long."""
+"""Seconds after which the writer of a part that nobody holds was killed: none takes so long."""
 
 
 def seal(folder: Path, step: Mapping[str, Any]) -> None:
     """Writes the manifest of the files in a folder and syncs everything to the disk."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     entries = {f.relative_to(folder).as_posix(): [f.stat().st_size, checksum(f)] for f in files}
-    (folder / MANIFEST).write_text(json.dumps({"step": step, "files": entries}, indent=1, ensure_ascii=False))
+    made = {"time": round(time.time()), "host": socket.gethostname(), "xstilts": __version__}
+    record = {"step": step, "files": entries, "made": made}
+    (folder / MANIFEST).write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
     for path in (*files, folder / MANIFEST, folder):
         sync(path)
 
 
-def parse_manifest(text: str | bytes, origin: object) -> dict[str, Any]:
+def digest(value: Any) -> str:
+    """32 hex digits of SHA-256 over canonical JSON: equal values give equal digests on every machine."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def fingerprint_of(step: Mapping[str, Any]) -> str:
+    """The fingerprint of a step as a JSON object: the digest of everything that can change its result."""
+    return digest([step["function"], step["version"], step["arguments"], sorted(step["inputs"].items())])
+
+
+def parse_manifest(text: str | bytes, origin: object, fingerprint: str = "") -> dict[str, Any]:
     """The record in a manifest; `files` holds (size in bytes, SHA-256) by path below the result's folder.
 
-    Raises XstiltsError of kind "damaged" for text of another shape, and "unsafe" for a path that would leave the
-    result's folder: whoever reads a store must not be made to write elsewhere.
+    Raises XstiltsError of kind "damaged" for text of another shape, or if its step does not have the fingerprint, if
+    one is given; and "unsafe" for a path that would leave the result's folder: whoever reads a store must not be made
+    to write elsewhere.
     """
     try:
         record = json.loads(text)
@@ -40,47 +58,78 @@ def parse_manifest(text: str | bytes, origin: object) -> dict[str, Any]:
         folder = str(record.get("folder", ""))
         if not files and not record.get("discarded"):
             raise ValueError("it lists no files")
+        if fingerprint and (actual := fingerprint_of(record["step"])) != fingerprint:
+            raise ValueError(f"it is the result of another step, {actual}")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         why = f"{type(error).__name__}: {error}"
         raise XstiltsError("damaged", f"{origin} is not a manifest", why, "run the study again") from None
     for name in [*files, *([folder] if folder else [])]:
-        path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts or not path.parts or {"\\", "\0"} & set(name) or name == MANIFEST:
+        parts = name.split("/")
+        if {"", ".", ".."}.intersection(parts) or "\\" in name or "\0" in name or name == MANIFEST:
             what, hint = f"{origin} names a file outside its result", "do not use this store: it was forged"
             raise XstiltsError("unsafe", what, repr(name), hint)
     return record | {"files": files, "folder": folder}
 
 
-def discard(folder: Path, kept: Collection[str]) -> None:
-    """Deletes the other files of a result; the manifest, rewritten first, lists them as `discarded`."""
-    record = parse_manifest((folder / MANIFEST).read_bytes(), folder / MANIFEST)
-    names = [name for name in record["files"] if name not in kept]
-    files = {name: entry for name, entry in record["files"].items() if name in kept}
+def read_manifest(folder: Path, fingerprint: str = "") -> dict[str, Any]:
+    """The record of a result; its folder has the step's fingerprint as its name, if none is given."""
+    file = folder / MANIFEST
+    return parse_manifest(file.read_bytes(), file, fingerprint or folder.name)
+
+
+def discard(folder: Path, retained: Collection[str], is_needed: Callable[[], bool] = lambda: False) -> bool:
+    """Deletes the other files of a result; the manifest, rewritten first, lists them as `discarded`.
+
+    Nothing is deleted, and False returned, if `is_needed` before or after that: a process that starts meanwhile either
+    sees the new manifest or is seen here.
+    """
+    if is_needed():
+        return False
+    earlier = (folder / MANIFEST).read_bytes()
+    record = read_manifest(folder)
+    names = [name for name in record["files"] if name not in retained]
+    files = {name: entry for name, entry in record["files"].items() if name in retained}
     changes = {"files": files, "discarded": [*record.get("discarded", []), *names]}
     write_atomically(folder / MANIFEST, json.dumps(record | changes, ensure_ascii=False))
+    if is_needed():
+        write_atomically(folder / MANIFEST, earlier)
+        return False
     for name in names:
         (folder / name).unlink(missing_ok=True)
+    return True
 
 
 def manifest(folder: Path) -> dict[str, tuple[int, str]]:
     """Size in bytes and SHA-256 of each file of a result, by its path below `folder`."""
-    return dict(parse_manifest((folder / MANIFEST).read_bytes(), folder / MANIFEST)["files"])
+    return dict(read_manifest(folder)["files"])
 
 
-def damage(folder: Path) -> str:
-    """How a result differs from its manifest, in words; "" if it does not."""
+def damage(folder: Path, fingerprint: str = "") -> str:
+    """How a result differs from its manifest, in words; "" if it does not.
+
+    fingerprint: of its step, if it is not the folder's name.
+    """
+    text = _content(folder / MANIFEST)
+    if text is None:
+        return f"{folder / MANIFEST} is missing or cannot be read"
     try:
-        recorded = manifest(folder)
-    except OSError as error:
-        return f"{folder / MANIFEST}: {error}"
+        recorded = parse_manifest(text, folder / MANIFEST, fingerprint or folder.name)["files"]
     except XstiltsError as error:
         return f"{error.what}: {error.why}"
     for name, entry in recorded.items():
-        if not (folder / name).is_file():
-            return f"{folder / name} is missing"
         if differs(folder / name, entry):
-            return f"{folder / name} does not have the checksum in its manifest"
+            if _content(folder / MANIFEST) not in (text, None):  # its model was deleted meanwhile
+                return damage(folder, fingerprint)
+            is_there = (folder / name).is_file()
+            return f"{folder / name} {'does not have the checksum in its manifest' if is_there else 'is missing'}"
     return ""
+
+
+def _content(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return None
 
 
 def differs(file: Path, recorded: tuple[int, str]) -> bool:
@@ -109,15 +158,16 @@ def write_atomically(file: Path, content: str | bytes) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     for left in file.parent.glob(PART.format("*")):
         with suppress(OSError):
-            if time.time() - left.stat().st_mtime > ABANDONED:
+            if time.time() - left.stat().st_mtime > ABANDONED and not is_held(left, made_here=True):
                 left.unlink()
     part = file.with_name(PART.format(uuid4().hex))
     try:
         with part.open("xb") as stream:
+            try_lock(stream.fileno(), fcntl.LOCK_EX)  # a clock that jumps does not make the part look abandoned
             stream.write(content.encode() if isinstance(content, str) else content)
             stream.flush()
             os.fsync(stream.fileno())
-        part.replace(file)
+            part.replace(file)
     except BaseException:
         part.unlink(missing_ok=True)
         raise

@@ -32,7 +32,8 @@ class Scheduler:
     Args:
         tries: how often a step may start if its worker dies.
         alone: whether such a step is retried alone, which identifies the cause and frees all memory for it.
-        discard: whether a trained model is deleted once no step of the plan needs it any more.
+        discard: whether an event `unneeded` is reported for each trained model that no step of the plan needs any more,
+            and steps run in an order that needs few models at the same time.
         sharing: how steps share GPUs.
         devices: ids of the GPUs that `devices_of` gives to steps; none if the caller has them placed.
     """
@@ -66,10 +67,13 @@ class Scheduler:
         self.devices_of: dict[str, tuple[str, ...]] = {}
         """The GPUs of each running step, if there are `devices`."""
         self._priority = plan.priority()
+        if discard:
+            longest, rank = 1 + max(self._priority.values(), default=0.0), plan.frugal_order()
+            self._priority = {f: rank[f] * longest + cost for f, cost in self._priority.items()}
         inputs = {f: set(plan.steps[f].inputs.values()) for f in self.todo}
         self._order = TopologicalSorter({f: sources.intersection(inputs) for f, sources in inputs.items()})
         self._users = Counter(source for sources in inputs.values() for source in sources)
-        self._discard_unneeded(finished - discarded - inputs.keys())
+        self._report_unneeded(finished - discarded - inputs.keys())
         self._order.prepare()
         self._ready: dict[float, list[tuple[float, str]]] = defaultdict(list)
         self._suspects: list[tuple[float, str]] = []
@@ -132,13 +136,13 @@ class Scheduler:
         self._order.done(fingerprint)
         sources = set(step.inputs.values())
         self._users.subtract(sources)
-        self._discard_unneeded(sources)
+        self._report_unneeded(sources)
         self._make_ready(*self._order.get_ready())
 
-    def _discard_unneeded(self, fingerprints: Iterable[str]) -> None:
+    def _report_unneeded(self, fingerprints: Iterable[str]) -> None:
         for fingerprint in fingerprints:
             if self.discard and self.plan.steps[fingerprint].kind == "train" and not self._users[fingerprint]:
-                self.store.discard_model(fingerprint)
+                self.report({"event": "unneeded", "step": fingerprint})
 
     def lose(self, fingerprint: str, why: str) -> None:
         """Records that the step's worker died, and queues the step again unless it died too often."""

@@ -7,18 +7,18 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from xstilts.engine import remote
+from xstilts.engine import in_use, remote
 from xstilts.engine.plan import Step
-from xstilts.engine.result import MANIFEST, damage, differs, discard, manifest, parse_manifest, seal, sync
+from xstilts.engine.result import MANIFEST, damage, differs, discard, manifest, read_manifest, seal, sync
 from xstilts.engine.temporary import sweep, temporary_folder
 from xstilts.errors import XstiltsError
 
 FINGERPRINT = re.compile(r"[0-9a-f]{32}")
-KEPT = ("history.json",)
-"""What remains of a training whose model is deleted: its record."""
+RECORDS = ("history.json",)
+"""What remains of a training whose model is deleted."""
 NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.ENOTDIR)
 
 
@@ -32,6 +32,7 @@ class Store:
     def __init__(self, place: Path | str) -> None:
         self.url = str(place) if "://" in str(place) else ""
         self.root = remote.cache_folder(self.url) if self.url else Path(place).absolute()
+        self._uses: set[Path] = set()
 
     @property
     def place(self) -> str:
@@ -57,15 +58,44 @@ class Store:
         with ThreadPoolExecutor(16) as threads:
             return {name for name, done in zip(names, threads.map(self.has, names), strict=True) if done}
 
-    def discard_model(self, fingerprint: str) -> None:
-        """Deletes the model that a finished training made; the record of the training stays."""
-        discard(self.path(fingerprint), KEPT)
+    @contextmanager
+    def in_use(self, steps: Iterable[str]) -> Iterator[None]:
+        """Keeps other processes from removing the results of `steps` meanwhile. No effect on a read-only store."""
+        with ExitStack() as stack:
+            try:
+                with disk_errors(self.root):
+                    self._uses.add(stack.enter_context(in_use.registered(self.root, steps)))
+            except XstiltsError as error:
+                if getattr(error.__cause__, "errno", None) not in NOT_WRITABLE:
+                    raise
+            yield
+
+    def needed_by_others(self, fingerprint: str) -> bool:
+        """Whether another process that runs now has the step in its plan."""
+        return any(fingerprint in use.steps for use in in_use.uses(self.root, self._uses))
+
+    def discard_model(self, fingerprint: str) -> bool:
+        """Deletes the model that a finished training made, unless another running process needs it; the record of the
+        training stays. Returns whether the model is gone."""
+        try:
+            with disk_errors(self.root), in_use.nobody_starts(self.root):
+                return discard(self.path(fingerprint), RECORDS, lambda: self.needed_by_others(fingerprint))
+        except FileNotFoundError:  # another process removed the result
+            return True
 
     def discarded(self, fingerprints: Iterable[str]) -> set[str]:
         """The finished trainings among these whose models were deleted: no other step can read them."""
-        files = {name: self.path(name) / MANIFEST for name in fingerprints}
-        present = {name: file for name, file in files.items() if file.is_file()}
-        return {name for name, file in present.items() if parse_manifest(file.read_bytes(), file).get("discarded")}
+        folders = {name: self.path(name) for name in fingerprints}
+        present = {name: folder for name, folder in folders.items() if (folder / MANIFEST).is_file()}
+        return {name for name, folder in present.items() if read_manifest(folder).get("discarded")}
+
+    def gone(self) -> XstiltsError | None:
+        """The error to raise if the store's folder has vanished: its disk was unmounted, or someone deleted it."""
+        if self.url or self.root.is_dir():
+            return None
+        why = "there is no such folder any more: it was unmounted, moved or deleted"
+        hint = "bring it back and run the same command again: it computes only what is missing"
+        return XstiltsError("store-full", f"the store at {self.root} is gone", why, hint)
 
     def open(self, fingerprint: str) -> Path:
         """The folder of a finished step, its checksums verified; raises XstiltsError otherwise.
@@ -84,9 +114,9 @@ class Store:
             raise XstiltsError("missing-data", f"step {fingerprint} has no result", why, hint)
         with self._placing(fingerprint) as copy:
             remote.pull(self.url, fingerprint, copy)
-            if damage(copy):  # perhaps only in transit
+            if damage(copy, fingerprint):  # perhaps only in transit
                 remote.pull(self.url, fingerprint, copy)
-            if broken := damage(copy):
+            if broken := damage(copy, fingerprint):
                 remote.set_aside(self.url, fingerprint)
                 raise _damaged(fingerprint, broken)
         return folder
@@ -103,6 +133,7 @@ class Store:
             return None
         if recorded and differs(file, recorded):
             raise _damaged(fingerprint, f"{name} in {self.place} does not have the checksum in its manifest")
+        self._touch(fingerprint)
         return file if recorded else None
 
     def inspect(self, fingerprint: str) -> str:
@@ -110,15 +141,22 @@ class Store:
         folder = self.path(fingerprint)
         broken = "" if self.url and not (folder / MANIFEST).is_file() else damage(folder)
         if broken:
-            self._set_aside(fingerprint)
+            self.set_aside(fingerprint)
+        else:
+            self._touch(fingerprint)
         return broken
 
-    def _set_aside(self, fingerprint: str) -> None:
-        """Moves a damaged result to `damaged/`, where it can be examined."""
+    def _touch(self, fingerprint: str) -> None:
+        """Records that a result was used: its folder's time of modification. No effect on a read-only store."""
+        with suppress(OSError):
+            os.utime(self.path(fingerprint))
+
+    def set_aside(self, fingerprint: str) -> None:
+        """Moves a damaged result to `damaged/`, where it can be examined; raises XstiltsError for a read-only store."""
         target = self.root / "damaged" / fingerprint
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(target, ignore_errors=True)
-        with suppress(FileNotFoundError):  # another process moved it first
+        with disk_errors(self.root), suppress(FileNotFoundError):  # another process moved it first
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(target, ignore_errors=True)
             self.path(fingerprint).rename(target)
 
     @contextmanager
@@ -129,7 +167,7 @@ class Store:
         locks, gets a temporary folder instead.
         """
         folder = self.root / "scratch" / fingerprint
-        with _disk_errors(self.root):
+        with disk_errors(self.root):
             folder.mkdir(parents=True, exist_ok=True)
             lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -160,7 +198,7 @@ class Store:
     @contextmanager
     def _placing(self, fingerprint: str) -> Iterator[Path]:
         target = self.path(fingerprint)
-        with _disk_errors(self.root):
+        with disk_errors(self.root):
             target.parent.mkdir(parents=True, exist_ok=True)
             with temporary_folder(self._temporary, fingerprint) as folder:
                 yield folder
@@ -170,7 +208,7 @@ class Store:
                     if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                         raise
                     if damage(target) or self.discarded([fingerprint]):
-                        self._set_aside(fingerprint)
+                        self.set_aside(fingerprint)
                         folder.rename(target)
                 sync(target.parent)
 
@@ -189,7 +227,7 @@ def _damaged(fingerprint: str, why: str) -> XstiltsError:
 
 
 @contextmanager
-def _disk_errors(root: Path) -> Iterator[None]:
+def disk_errors(root: Path) -> Iterator[None]:
     """Turns errors of a full or read-only disk into an XstiltsError of kind "store-full"."""
     try:
         yield

@@ -21,11 +21,11 @@ OLD = 30 * 24 * 3600.0
 def temporary_folder(place: Path, name: str) -> Iterator[Path]:
     """A new folder in `place`, itself made if it is missing; removed when the block ends, unless it was moved."""
     place.mkdir(parents=True, exist_ok=True)
-    with _locked(place, fcntl.LOCK_SH):
+    with _locked(place, fcntl.LOCK_SH):  # nobody sweeps before the folder is locked
         folder = place / f"{name}-{HOST}-{uuid4().hex[:8]}"
         folder.mkdir()
         held = os.open(folder, os.O_RDONLY)
-        _lock(held, fcntl.LOCK_EX)
+        try_lock(held, fcntl.LOCK_EX)
     try:
         yield folder
     finally:
@@ -34,33 +34,35 @@ def temporary_folder(place: Path, name: str) -> Iterator[Path]:
 
 
 def sweep(place: Path, older_than: float = OLD) -> None:
-    """Remove the folders in `place` whose writers on this host are gone, and those older than `older_than` seconds.
+    """Remove the folders in `place` whose writers on this host are gone, and others older than `older_than` seconds.
 
-    Locks of other hosts may not be seen, and some file systems have none: there, age alone decides.
+    A folder that a living process is seen to hold stays, whatever the clock says. Locks of other hosts may not be seen,
+    and some file systems have none: there, age alone decides.
     """
     if not place.is_dir():
         return
     with suppress(OSError), _locked(place, fcntl.LOCK_EX):
         for folder in place.iterdir():
             with suppress(OSError):
-                if _abandoned(folder) or time.time() - folder.stat().st_mtime > older_than:
+                held = is_held(folder, f"-{HOST}-" in folder.name)
+                if held is False or (held is None and time.time() - folder.stat().st_mtime > older_than):
                     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _abandoned(folder: Path) -> bool:
-    """Whether a folder was made on this host by a process that no longer lives."""
-    if f"-{HOST}-" not in folder.name:
-        return False
-    held = os.open(folder, os.O_RDONLY)
+def is_held(path: Path, made_here: bool) -> bool | None:
+    """Whether a living process holds the lock of a file or folder; None if that cannot be known: it was not made on
+    this host, or the file system has no locks."""
+    held = os.open(path, os.O_RDONLY)
     try:
-        return _lock(held, fcntl.LOCK_EX)
+        free = try_lock(held, fcntl.LOCK_SH)
+        return None if free is None or (free and not made_here) else not free
     finally:
         os.close(held)
 
 
 @contextmanager
 def _locked(folder: Path, kind: int) -> Iterator[None]:
-    """Keep others from making (LOCK_EX) or sweeping (LOCK_SH) folders meanwhile, if the file system has locks."""
+    """Wait for the lock of a folder, and hold it meanwhile; no effect on a file system without locks."""
     held = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):
@@ -70,10 +72,12 @@ def _locked(folder: Path, kind: int) -> Iterator[None]:
         os.close(held)
 
 
-def _lock(held: int, kind: int) -> bool:
-    """Whether an open folder could be locked at once."""
+def try_lock(held: int, kind: int) -> bool | None:
+    """Whether an open file or folder could be locked at once; None if its file system has no locks."""
     try:
         fcntl.flock(held, kind | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return False
+    except OSError:
+        return None
     return True

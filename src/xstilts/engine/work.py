@@ -87,13 +87,15 @@ def work(description: dict[str, Any], place: str, progress: Progress) -> dict[st
     notes: list[str] = []
     if gpu := _torch_gpu():
         gpu.reset_peak_memory_stats()
+    store = Store(place)
     try:
         step = Step(**description)
         with suppress(ImportError, AttributeError):  # the first step of a process is not slower than the next
             _function(step)
         begin = _core_seconds()
-        seconds = run_step(step, Store(place), progress, notes.append)
-    except XstiltsError as error:
+        seconds = run_step(step, store, progress, notes.append)
+    except XstiltsError as failure:
+        error = store.gone() or failure
         if error.kind == "store-full":
             return {"full": error.args}
         if error.kind == "process-died":

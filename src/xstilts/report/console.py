@@ -93,9 +93,10 @@ def clock(seconds: float | None) -> str:
 def short(value: float) -> str:
     """Format a large number with three digits and a prefix.
 
-    >>> short(12_300), short(4.56e15)
-    ('12.3 k', '4.56 P')
+    >>> short(12_300), short(4.56e15), short(999_700)
+    ('12.3 k', '4.56 P', '1 M')
     """
+    value = float(f"{value:.3g}")
     for power, prefix in ((18, "E"), (15, "P"), (12, "T"), (9, "G"), (6, "M"), (3, "k")):
         if value >= 10**power:
             return f"{value / 10**power:.3g} {prefix}"

@@ -15,9 +15,9 @@ def local_executor(
 ) -> Executor:
     """Run a step on each core, with one thread; or `per_gpu` on each GPU, and one more that needs none.
 
-    jobs, threads: steps at once, and threads of each, if not that; discard: whether trained models are deleted once
-    their predictions are made. Raises XstiltsError if `device` is "cuda" and there is none, or if GPUs are to be shared
-    and it is not.
+    jobs, threads: steps at once, and threads of each, if not that; discard: whether models that no step needs any more
+    are reported, so that `run_study` can delete them. Raises XstiltsError if `device` is "cuda" and there is none, or
+    if GPUs are to be shared and it is not.
     """
     check_sharing(device, per_gpu)
     devices = []

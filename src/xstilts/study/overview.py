@@ -9,6 +9,7 @@ from typing import Any
 from xstilts.costs.devices import START
 from xstilts.costs.estimate import Estimate
 from xstilts.engine import Plan
+from xstilts.study.keep_models import disk_needed
 from xstilts.study.steps import StudyPlan
 
 BOXES = 60
@@ -48,6 +49,8 @@ def bill(
         schedule = simulate(plan, steps, {f: estimates[f].seconds for f in steps}, devices)
         return columns | {"disk_bytes": result["size"]} | schedule
 
+    sizes, seconds = ({f: getattr(estimates[f], name) for f in plan.steps} for name in ("size", "seconds"))
+    live = simulate(plan, plan.steps, seconds, devices, sizes)["model_bytes"]
     todo = plan.needed(finished, planned.wanted, discarded)
     counts = {kind: {"steps": len(fs), "cached": sum(f in finished for f in fs)} for kind, fs in kinds.items()}
     return {
@@ -57,19 +60,26 @@ def bill(
         "cached_steps": len(finished),
         "devices": devices,
         **total(plan.steps),
+        "disk_bytes_by_keep_models": disk_needed(planned, sizes, live),
         "to_run": {"steps": len(todo), **total(todo)},
         "assumed_steps": sum(estimates[f].assumed for f in plan.steps),
         "kinds": [{"kind": kind, **counts[kind], **sums(steps)} for kind, steps in kinds.items()],
     }
 
 
-def simulate(plan: Plan, todo: Collection[str], seconds: Mapping[str, float], devices: int) -> dict[str, float]:
+def simulate(
+    plan: Plan, todo: Collection[str], seconds: Mapping[str, float], devices: int,
+    sizes: Mapping[str, float] | None = None,
+) -> dict[str, float]:  # fmt: skip
     """Simulate a schedule of the steps `todo`: a free device takes the ready step with the longest chain behind it, as
     the local engine does. Inputs that are not in `todo` count as finished; `seconds` is what a step takes on a device.
 
     Each device that is used starts a worker process first. Returns the hours of all devices together, from the first
     start to the last end, and of the longest chain, which bounds the makespan on any number of devices; and the share
     of the devices' time that is used, 0 to 1.
+
+    sizes: the bytes that each step leaves. Then the order is `Plan.frugal_order`, as if models are deleted that no step
+    needs any more, and `model_bytes` are the most that the other models, with those in the making, have at one time.
     """
     wanted = set(todo)
     graph = {f: wanted.intersection(step.inputs.values()) for f, step in plan.steps.items() if f in wanted}
@@ -78,26 +88,35 @@ def simulate(plan: Plan, todo: Collection[str], seconds: Mapping[str, float], de
         chains[f] += seconds[f]
         for source in graph[f]:
             chains[source] = max(chains[source], chains[f])
+    sizes, rank = sizes or {}, plan.frugal_order() if sizes else {}
     sorter, now, started = TopologicalSorter(graph), 0.0, 0
     sorter.prepare()
-    ready: list[tuple[float, str]] = []
+    ready: list[tuple[int, float, str]] = []
     running: list[tuple[float, str]] = []
+    models = {f: sizes.get(f, 0.0) for f in graph if plan.steps[f].kind == "train"}
+    users = Counter(source for sources in graph.values() for source in sources)
+    live = most = 0.0
     while sorter.is_active():
         for f in sorter.get_ready():
-            heapq.heappush(ready, (-chains[f], f))
+            heapq.heappush(ready, (-rank.get(f, 0), -chains[f], f))
         while ready and len(running) < devices:
-            f = heapq.heappop(ready)[1]
+            f = heapq.heappop(ready)[-1]
             is_new = len(running) == started
             started += is_new
             heapq.heappush(running, (now + START * is_new + seconds[f], f))
+            live += models.get(f, 0.0)
+        most = max(most, live)
         now, finished = heapq.heappop(running)
         sorter.done(finished)
+        users.subtract(graph[finished])
+        live -= sum(models.get(f, 0.0) for f in (finished, *graph[finished]) if not users[f])
     busy = START * started + sum(seconds[f] for f in graph)
     return {
         "device_hours": busy / 3600,
         "makespan_hours": now / 3600,
         "critical_path_hours": min(now, max(chains.values(), default=0.0)) / 3600,  # sums round differently
         "devices_used": busy / (now * devices) if now else 0.0,
+        "model_bytes": most,
     }
 
 

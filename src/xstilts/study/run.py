@@ -12,6 +12,8 @@ from xstilts.engine import Outcome, Plan, Report, Store, digest, write_steps
 from xstilts.errors import XstiltsError
 from xstilts.runs.events import event_log
 from xstilts.runs.run_files import ESTIMATES, PLAN, STEPS, STUDY, write_json
+from xstilts.runs.store_runs import record_run
+from xstilts.study.keep_models import KeepModels, ModelKeeper
 from xstilts.study.plan import build_plan
 from xstilts.study.results import comparison_group, gather, training_summary
 from xstilts.study.steps import StudyPlan
@@ -20,38 +22,64 @@ from xstilts.training.schedule import degenerate
 Executor = Callable[[Plan, Store, list[str], Report], Outcome]
 
 
-def run_study(planned: StudyPlan, store: Store, out: Path, executor: Executor, watch: Report) -> None:
+def run_study(
+    planned: StudyPlan, store: Store, out: Path, executor: Executor, watch: Report, keep: KeepModels = "all"
+) -> None:
     """Run every step that is not in the store and write the run folder.
+
+    keep: which trained models stay once no step needs them; only an executor that reports those lets any go.
 
     Raises XstiltsError "step-failed" if steps failed; the results of the other steps are kept, and the predictions of
     the cells that are complete are written all the same.
     """
     store.sweep()
-    try:
-        with event_log(out, watch) as report:
-            for change in freeze_plan(planned, out):
-                report({"event": "note", "why": change})
-            outcome = executor(planned.plan, store, planned.wanted, report)
-            if second := second_tries(planned, store):
-                report({"event": "note", "why": "degenerate trainings are tried once more with another seed"})
-                planned.plan.steps |= second.plan.steps
-                planned.translators |= second.translators
-                write_steps(out / STEPS, planned.plan, [*planned.wanted, *second.wanted])
-                retried = executor(planned.plan, store, second.wanted, report)
-                outcome = Outcome(
-                    outcome.seconds | retried.seconds,
-                    outcome.device_seconds | retried.device_seconds,
-                    outcome.failed | retried.failed,
-                )
-    finally:
-        store.sweep()  # what stopped workers were writing
-    write_json(out, ESTIMATES, record(planned.plan, planned.frozen.device, outcome.device_seconds))
-    gather(planned, store, out, second)
+    keeper = ModelKeeper(planned, store, keep)
+    with store.in_use(planned.plan.steps):
+        record_run(store, out)
+        try:
+            with event_log(out, watch) as report:
+                for change in freeze_plan(planned, out):
+                    report({"event": "note", "why": change})
+                outcome, second = _execute(planned, store, out, executor, report, keeper)
+        finally:
+            store.sweep()  # what stopped workers were writing
+        if error := store.gone():
+            raise error
+        write_json(out, ESTIMATES, record(planned.plan, planned.frozen.device, outcome.device_seconds))
+        gather(planned, store, out, second)
+    keeper.finish()
     if count := len(outcome.failed):
         labels = [f"{planned.plan.steps[f].label}: {why}" for f, why in outcome.failed.items()]
         what = f"{count} step{'s' * (count > 1)} failed; the results of all others are kept"
         hint = "fix the cause and run the same command again: it computes only what is missing"
         raise XstiltsError("step-failed", what, "\n".join(labels[:5]), hint)
+
+
+def _execute(
+    planned: StudyPlan, store: Store, out: Path, executor: Executor, report: Report, keeper: ModelKeeper
+) -> tuple[Outcome, StudyPlan | None]:
+    """The outcome of all steps, and the plan of second tries, which are added to the study's, if there are any."""
+    outcome = executor(planned.plan, store, planned.wanted, keeper.watching(report))
+    second = second_tries(planned, store)
+    if second:
+        report({"event": "note", "why": "degenerate trainings are tried once more with another seed"})
+        planned.plan.steps |= second.plan.steps
+        planned.translators |= second.translators
+        write_steps(out / STEPS, planned.plan, [*planned.wanted, *second.wanted])
+        keeper.add(second)
+        with store.in_use(second.plan.steps):
+            retried = executor(planned.plan, store, second.wanted, keeper.watching(report))
+        outcome = Outcome(
+            outcome.seconds | retried.seconds,
+            outcome.device_seconds | retried.device_seconds,
+            outcome.failed | retried.failed,
+        )
+    if keeper.deleted:
+        models = f"{keeper.deleted:,} model{'s' * (keeper.deleted > 1)}"
+        report({"event": "note", "why": f"deleted {models} that no step needs any more (--keep-models {keeper.keep})"})
+    for (target, encoder), (_, _, fingerprint) in keeper.best.items():
+        report({"event": "note", "why": f"best model of {target} · {encoder}: {store.path(fingerprint)}"})
+    return outcome, second
 
 
 def second_tries(planned: StudyPlan, store: Store) -> StudyPlan | None:

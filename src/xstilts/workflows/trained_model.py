@@ -46,7 +46,8 @@ def finish(prepared: Prepared, store: Store, out: Path, executor: Any, watch: Re
         result = write_report(out / RUN)
     else:
         wanted = [cell.training for cell in planned.cells if cell.training]
-        outcome = executor(planned.plan, store, wanted, watch)
+        with store.in_use(planned.plan.steps):
+            outcome = executor(planned.plan, store, wanted, watch)
         if outcome.failed:
             failed = next(iter(outcome.failed))
             what, hint = f"'{planned.plan.steps[failed].label}' failed", "fix the cause and run the command again"
