@@ -147,7 +147,7 @@ def test_models_are_read_and_let_go_before_others_are_made(tmp_path):
     while taken := scheduler.take({"steps": 1}):
         live |= {taken.fingerprint} if taken.kind == "train" else set()
         most = max(most, len(live))
-        scheduler.settle(taken.fingerprint, {"seconds": 1.0, "memory": 0.0})
+        scheduler.settle(taken.fingerprint, {"seconds": 1.0, "core_seconds": 1.0, "memory": 0.0})
     assert most == 2 and not live, "an intermediate model and one of a target"
     assert (
         simulate(plan, plan.steps, dict.fromkeys(plan.steps, 1.0), 1, dict.fromkeys(plan.steps, 1.0))["model_bytes"]
