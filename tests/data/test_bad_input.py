@@ -135,7 +135,7 @@ TRAINING = {"epochs": 1, "batch_size": 2, "recipe": {"learning_rate": 1e-3}}
 def test_layers_are_not_chosen_on_held_out_languages(tmp_path):
     target = {"layers": [1, 2], "dev": "validation"}
     source = {"world": 1, "kind": "retrieval", "rows": {"validation": 20, "test": 20}}
-    tasks = {"pairs": {"type": "retrieval", "parallel": True, "source": source}}
+    tasks = {"pairs": {"type": "retrieval", "parallel": True, "max_length": 64, "source": source}}
     changes = {"tasks": tasks, "targets": {"pairs": target}, "primary": ["pairs"], "quick": {}}
     frozen = freeze(load_study(changed(tmp_path, **changes)), None, "cpu")
     steps = [s for s in build_plan(frozen).plan.steps.values() if "layer_languages" in s.arguments]
@@ -148,6 +148,7 @@ def test_an_arm_without_examples_in_its_given_languages_is_refused(tmp_path):
     source = {"format": "table", "files": {"train": "{lang}", "validation": "{lang}"},
               "columns": {"text_a": 0, "text_b": 1, "label": 2}}  # fmt: skip
     own = {"type": "classification", "labels": ["0", "1"], "languages": ["en", "de"], "source": source}
+    own |= {"max_length": 64}
     arms = {"none": {}, "mine": {"intermediate": "mine", "languages": "given", "given": ["de"]}}
     languages = yaml.safe_load(builtin_studies()["pocket"].read_text())["languages"] | {"never_held_out": ["de"]}
     changes = {"tasks": {"own": own}, "intermediate": {"mine": {**TRAINING, "task": "own"}}, "arms": arms,
