@@ -93,6 +93,21 @@ def test_a_single_file_for_several_languages_is_refused(tmp_path):
     assert available(one, "train", ("en", "sw"), tmp_path, {}) == ["en"]
 
 
+@pytest.mark.parametrize(("pattern", "kind"), [
+    ("{lang:>9999999999}", "bad-setting"), ("{lang.__class__}", "bad-setting"), ("{lang[0]}", "bad-setting"),
+    ("{lang!r}", "bad-setting"), ("{0}", "bad-setting"), ("{", "bad-setting"), ("{lang}" + "a" * 300, "bad-setting"),
+    ("{lang}\0", "bad-setting"), ("circle/{lang}", "bad-setting"), ("../{lang}", "unsafe"), ("/etc/{lang}", "unsafe"),
+])  # fmt: skip
+def test_patterns_that_name_no_file_are_refused(tmp_path, pattern, kind):
+    (tmp_path / "circle").symlink_to("circle")
+    task = Task(name="t", type="mlm", source={"format": "lines", "files": {"train": pattern}})
+    for read in (lambda: load_examples(task, "train", "en", tmp_path, {}),
+                 lambda: available(task, "train", ("en",), tmp_path, {})):  # fmt: skip
+        with pytest.raises(XstiltsError) as error:
+            read()
+        assert error.value.kind == kind
+
+
 @pytest.mark.parametrize(("union", "kind"), [
     (["t", "t"], "bad-setting"), (["other", "nope"], "unknown-name"), (["round", "other"], "bad-setting"),
     (["text", "other"], "bad-setting"),

@@ -4,9 +4,10 @@ import random
 from typing import Any
 
 PIECES = [
-    b"\0", b"\xff", b"\xfe\xff", b"\xef\xbb\xbf", b"\r", b"\n\n", b"\t\t", b",", b";", b'"', b"'", b"{", b"}", b"[", b"]",
-    b":", b"- ", b"&a ", b"*a", b"<<: *a", b"!!int ", b"| ", b"null", b"NaN", b"-1", b"1e999", b"9" * 30, b"\xf0\x9f\x98\x80",
-    b"\xed\xa0\x80", b"\\ud800", b"{lang:>9999999}", b"../..", b"#", b"-DOCSTART-", b" " * 50, b"x" * 300, b"\x1f\x8b",
+    b"\0", b"\xff", b"\xfe\xff", b"\xef\xbb\xbf", b"\r", b"\n\n", b"\t\t", b",", b";", b'"', b"'", b"{", b"}", b"[",
+    b"]", b":", b"- ", b"&a ", b"*a", b"<<: *a", b"!!int ", b"| ", b"null", b"NaN", b"-1", b"1e999", b"9" * 30,
+    b"\xf0\x9f\x98\x80", b"\xed\xa0\x80", b"\\ud800", b"{lang:>9999999}", b"../..", b"#", b"-DOCSTART-", b" " * 50,
+    b"x" * 300, b"\x1f\x8b",
     "\u2028\u202e\u0000".encode(), b"=1+1", b"inf", b"true", b"2020-13-45",
 ]  # fmt: skip
 VALUES: list[Any] = [
@@ -67,8 +68,9 @@ def mutated_words(rng: random.Random, words: list[str]) -> list[str]:
     words = [*words]
     for _ in range(rng.randint(1, 3)):
         place, change = rng.randint(0, len(words)), rng.randrange(4)
-        word = rng.choice([*(str(value) for value in VALUES if not isinstance(value, list | dict)), "--json", "--for",
-                           "--help", "--", "-", "--task", "--out", "@", "\udcff", "--device", "=", "--x=y"])  # fmt: skip
+        word = rng.choice([*(str(value) for value in VALUES if not isinstance(value, list | dict)), "--json",
+                           "--for", "--help", "--", "-", "--task", "--out", "@", "\udcff", "--device", "=",
+                           "--x=y"])  # fmt: skip
         if change == 0:
             words.insert(place, word)
         elif words and place < len(words):

@@ -15,9 +15,9 @@ from unittest import mock
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
+from mutations import VALUES, mutated_bytes, mutated_value, mutated_words
 
 from made_runs import make_run
-from mutations import VALUES, mutated_bytes, mutated_value, mutated_words
 from xstilts.cli import main
 from xstilts.config.load import builtin_studies, load_study, read_task_file
 from xstilts.data.check import check
@@ -99,21 +99,24 @@ def parquet_bytes() -> bytes:
     return buffer.getvalue().to_pybytes()
 
 
+CSV = table_text(",").encode()
+TAGS = ["O", "B-PER", "I-PER", "B-LOC"]
+BITEXT = {"format": "bitext", "english": "eng", "gold": "gold"}
+BLOCKS = {"format": "blocks", "block": 2, "columns": {"text_a": 0, "label": 1}}
 NAMES = {name: name for name in PAIRS[0]}
 FORMATS: dict[str, tuple[dict, bytes]] = {
-    "csv": ({**LABELLED, "source": {"format": "table", "delimiter": "comma", "columns": NAMES}}, table_text(",").encode()),
-    "tsv": ({**LABELLED, "source": {"format": "table", "columns": NAMES}}, table_text("\t").encode()),
+    "csv": ({**LABELLED, "source": {"format": "table", "delimiter": "comma", "columns": NAMES}}, CSV),
+    "tsv": ({**LABELLED, "source": {"format": "table", "columns": NAMES}}, CSV.replace(b",", b"\t")),
     "jsonl": ({**LABELLED, "source": {"format": "jsonl"}}, "\n".join(map(json.dumps, PAIRS)).encode()),
     "json": ({**LABELLED, "source": {"format": "json"}}, json.dumps(PAIRS).encode()),
     "parquet": ({**LABELLED, "source": {"format": "parquet"}}, parquet_bytes()),
-    "conll": ({"type": "tagging", "labels": ["O", "B-PER", "I-PER", "B-LOC"], "source": {"format": "tagged"}}, TAGGED.encode()),
+    "conll": ({"type": "tagging", "labels": TAGS, "source": {"format": "tagged"}}, TAGGED.encode()),
     "conllu": ({"type": "tagging", "labels": ["DET", "NOUN"], "source": {"format": "conllu"}}, CONLLU.encode()),
     "squad": ({"type": "qa", "source": {"format": "squad"}}, json.dumps(SQUAD, indent=1).encode()),
     "txt": ({"type": "mlm", "source": {"format": "lines"}}, b"a river\nthe town\n\nold\n"),
-    "bitext": ({"type": "retrieval", "mining": True, "metrics": ["f1"], "source": {"format": "bitext", "english": "eng", "gold": "gold"}},
+    "bitext": ({"type": "retrieval", "mining": True, "metrics": ["f1"], "source": BITEXT},
                b"de-1\tein Fluss\nde-2\tdie Stadt\n"),
-    "blocks": ({"type": "classification", "labels": ["a", "b"], "source": {"format": "blocks", "block": 2, "columns": {"text_a": 0, "label": 1}}},
-               b"text\na\nmore\nb\n"),
+    "blocks": ({"type": "classification", "labels": ["a", "b"], "source": BLOCKS}, b"text\na\nmore\nb\n"),
 }  # fmt: skip
 
 
@@ -144,7 +147,7 @@ def user_file(rng: random.Random, folder: Path) -> None:
 
 def prediction_files(rng: random.Random, folder: Path) -> None:
     """Predictions of two systems, and gold, in one of the formats that `compare` reads."""
-    labels = "yes no no yes no yes".split()
+    labels = ["yes", "no", "no", "yes", "no", "yes"]
     records = [{"id": str(i), "prediction": label, "gold": label, "language": "en"} for i, label in enumerate(labels)]
     text = io.StringIO()
     writer = csv.DictWriter(text, records[0])
@@ -152,7 +155,8 @@ def prediction_files(rng: random.Random, folder: Path) -> None:
     writer.writerows(records)
     forms = {
         "txt": "\n".join(labels), "csv": text.getvalue(), "tsv": text.getvalue().replace(",", "\t"),
-        "jsonl": "\n".join(map(json.dumps, records)), "json": json.dumps({row["id"]: row["prediction"] for row in records}),
+        "jsonl": "\n".join(map(json.dumps, records)),
+        "json": json.dumps({row["id"]: row["prediction"] for row in records}),
         "conll": TAGGED.replace("-DOCSTART- O\n\n", "").replace(" ", rng.choice([" ", "\t"])),
     }  # fmt: skip
     form = rng.choice(list(forms))
@@ -269,11 +273,12 @@ def event_file(rng: random.Random, folder: Path) -> None:
 
 
 COMMANDS = [
-    "tasks", "tasks show xnli", "languages Swahili", "languages swh --json", "distances en de sw", "distances en de --json",
+    "tasks", "tasks show xnli", "languages Swahili", "languages swh --json", "distances en de sw",
     "sources --for sw", "data check xnli", "data check data.csv", "data list --json", "score predictions labels",
     "submit check predictions --labels labels", "compare a.txt b.txt --gold g.txt", "transfer fit t.csv -o m.json",
-    "transfer rank --for sw", "power --help", "claims run", "report run", "verify run", "watch run", "step --run run --list",
-    "studies", "plan s.yaml", "plan s.yaml --json", "export model", "push model a/b --dry-run", "predict model data.csv",
+    "transfer rank --for sw", "power --help", "claims run", "report run", "verify run", "step --run run --list",
+    "studies", "plan s.yaml", "plan s.yaml --json", "export model", "push model a/b --dry-run",
+    "predict model data.csv",
 ]  # fmt: skip
 NEVER = {"study", "train", "evaluate", "doctor", "bench", "calibrate", "pocket", "watch"}
 """Words of commands that train, measure or wait: what they read is read by others here."""
@@ -301,6 +306,6 @@ def command_line(rng: random.Random, folder: Path) -> None:
 
 SURFACES: dict[str, Callable[[random.Random, Path], None]] = {
     surface.__name__: surface
-    for surface in (study_file, task_file, data_file, user_file, prediction_files, submission, result_tables, run_folder,
-                    event_file, command_line)
+    for surface in (study_file, task_file, data_file, user_file, prediction_files, submission, result_tables,
+                    run_folder, event_file, command_line)
 }  # fmt: skip

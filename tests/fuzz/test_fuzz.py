@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
 from surfaces import SURFACES
+
 from xstilts.errors import XstiltsError
 
 FEW, MANY = 20, 10_000

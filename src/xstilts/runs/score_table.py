@@ -133,6 +133,9 @@ def score_table(table: pa.Table, target: str, kind: str, metric: str) -> ScoreTa
     """The scores of a table of predictions, of which every language has the same examples in each cell."""
     scored = SCORED[kind]
     try:
+        of_text = scored.GOLD and scored.SCHEMA.field(scored.GOLD).type == pa.string()
+        if of_text and not all(_is_text(table[name].type) for name in ("gold", "prediction")):
+            raise TypeError("the columns 'gold' and 'prediction' hold no text")
         statistics = scored.statistics(table, metric)
     except (pa.ArrowException, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
         what, why = f"the predictions of '{target}' are not those of a {kind} task", f"{type(error).__name__}: {error}"
@@ -170,10 +173,14 @@ def _fault(table: pa.Table, gold: bool, sparse: bool) -> str:
         return "the column 'replicate' holds no whole numbers"
     parts = (name for name in table.column_names if name.startswith(BREAKDOWN))
     for name in (*(key for key in keys if key != "replicate"), *parts):
-        type_ = table[name].type
-        if (type_.value_type if pa.types.is_dictionary(type_) else type_) not in (pa.string(), pa.large_string()):
+        if not _is_text(table[name].type):
             return f"the column '{name}' holds no text"
     return "" if len(table) else "it has no rows"
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    """Whether a column of this type holds text, each value once or in every row."""
+    return (type_.value_type if pa.types.is_dictionary(type_) else type_) in (pa.string(), pa.large_string(), pa.null())
 
 
 def _codes(table: pa.Table, *columns: str) -> tuple[np.ndarray, list[tuple]]:
