@@ -224,7 +224,9 @@ def _against_baseline(run: Run, table: ScoreTable, encoders: list[str]) -> list[
         try:
             comparison = compare_arms(run, arm, BASELINE, [table.target], encoders=ran, languages=codes)
             gain = effect(comparison)
-        except XstiltsError:  # its items are of one cluster
+        except XstiltsError as error:
+            if error.kind != "too-few":  # its items are of one cluster
+                raise
             continue
         floor = float(np.mean([table.scores(cells, code) for code in comparison.languages[0]]))
         beaten = None if gain.low is None else gain.low > 0

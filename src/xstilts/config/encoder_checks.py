@@ -92,7 +92,8 @@ def _shape_mistakes(place: Place, config: Mapping[str, Any]) -> Iterator[Mistake
         yield (*place, "model_type"), "must be text: the type of a model in transformers, such as bert"
     wrong = False
     for name in SIZES:
-        size = config.get(name, 1)
+        if (size := config.get(name)) is None:
+            continue
         # transformers writes 0 for a model without segments
         if type(size) is not int or not (name != "type_vocab_size") <= size <= LARGEST_SIZE:
             yield (*place, name), f"must be a whole number from 1 to {LARGEST_SIZE:,}, found {size!r:.60}"
@@ -102,7 +103,7 @@ def _shape_mistakes(place: Place, config: Mapping[str, Any]) -> Iterator[Mistake
         if share and (type(value) not in (int, float) or not 0 <= value < 1):
             yield (*place, name), f"must be a share of at least 0 and less than 1, found {value!r:.60}"
     width, heads = config.get("hidden_size"), config.get("num_attention_heads")
-    if not wrong and width and heads and width % heads:
+    if not wrong and width and heads and width % heads and "head_dim" not in config:
         yield (*place, "num_attention_heads"), f"must divide hidden_size, {width:,}, found {heads:,}"
 
 

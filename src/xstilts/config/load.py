@@ -1,6 +1,6 @@
 """Read studies, with everything that they extend, and task files; all mistakes in a file are reported at once."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def load_study(name: str, quick: bool = False, **changes: Any) -> Study:
 
 def read_task_file(path: Path) -> dict[str, Task]:
     """Read the tasks of a YAML file, by name; raises XstiltsError that lists every mistake with its line."""
-    if not _is_file(path):
+    if not _is(path.is_file):
         why = "a task file has entries like those of the catalogue"
         raise XstiltsError("missing-file", f"there is no task file {path}", why, "check the path")
     file = read_yaml(path)
@@ -88,10 +88,10 @@ def known_tasks(file: Path | None, data_source: str | None) -> dict[str, Task]:
     return known | (read_task_file(file) if file else {})
 
 
-def _is_file(path: Path) -> bool:
-    """Whether there is a file of that name, which may be one that no file can have."""
+def _is(check: Callable[[], bool]) -> bool:
+    """The answer of `Path.is_file` or `Path.is_dir`, False for a name that no file can have."""
     try:
-        return path.is_file()
+        return check()
     except OSError:
         return False
 
@@ -101,12 +101,12 @@ def _read(name: str, above: tuple[str, ...] = ()) -> YamlFile:
     path, known = Path(name), builtin_studies()
     if name in known:
         file = parse(known[name].read_text(encoding="utf-8"), f"study '{name}'")
-    elif _is_file(path):
+    elif _is(path.is_file):
         file = read_yaml(path)
     else:
         why = f"it is neither a file nor one of the built-in studies: {', '.join(sorted(known))}"
         hint = did_you_mean(name, known) or "give a built-in name or the path of a YAML file"
-        if len(name) < 255 and path.is_dir():
+        if _is(path.is_dir):
             why, hint = "it is a folder", "give a built-in name or a YAML file; `xstilts report` takes run folders"
         raise XstiltsError("missing-file", f"there is no study '{name}'", why, hint)
     is_study = bool(file.settings.keys() & {"extends", "task_files", *FORMS, *Study.model_fields})

@@ -62,7 +62,7 @@ class _Loader(yaml.SafeLoader):
         try:
             value = super().construct_object(node, deep)
             if isinstance(value, int) and abs(value) >= LONGEST_NUMBER:
-                raise ValueError("whole numbers have at most 18 digits")
+                raise ValueError("whole numbers lie between -2^63 and 2^63")
             if isinstance(value, str):
                 value.encode()  # half of a surrogate pair is no text
                 if "\0" in value:
