@@ -86,7 +86,7 @@ def in_words(entry: dict[str, Any]) -> str:
         return "two whole numbers"
     if entry["type"] == "array":
         words = f"list of: {in_words(entry['items'])}"
-    elif isinstance(values, dict):
+    elif isinstance(values, dict) and values != {"$ref": "#/$defs/JsonValue"}:  # whose values are anything
         words = f"mapping of names to: {in_words(values)}"
     return ", ".join([words, *(limit.format(entry[key]) for key, limit in LIMITS.items() if key in entry)])
 
@@ -102,6 +102,7 @@ def fits(written: str, entry: dict[str, Any], required: bool) -> bool:
 def page(*texts: str) -> str:
     """The whole page, from the texts of pages with tables; exits with a message if they do not fit the schema."""
     classes = {"Study": (schema := Study.model_json_schema()), **schema["$defs"]}
+    classes.pop("JsonValue", None)  # any value of a configuration
     tables = {name: found for text in texts for name, found in documented(text).items()}
     mistakes, parts = [f"SECTIONS and schema differ: {name}" for name in classes.keys() ^ SECTIONS.keys()], [HEADER]
     for name, (heading, where) in SECTIONS.items():

@@ -7,6 +7,7 @@ from typing import get_args
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -20,7 +21,7 @@ from xstilts.languages import MEASURES
 from xstilts.report.charts import figures_of
 from xstilts.report.page import write_page
 from xstilts.report.terminal import print_report
-from xstilts.runs.reader import read_run
+from xstilts.runs.reader import BASELINE, read_run
 
 LANGUAGES = ["de", "tr", "fi", "sw", "th", "vi", "zh", "ja"]  # eight families
 SHARES = {"english": 0.6, "far": 0.75}
@@ -261,6 +262,39 @@ def test_one_language_is_judged_by_fixed_language_inference_alone(tmp_path):
     assert "from 1 family" in result["verdicts"][0]["random_languages"]["refused"]
     assert result["verdicts"][0]["bootstrap"] is None
     assert all("not enough" in row["missing"] for row in result["distance"][0]["slopes"])
+
+
+def test_a_language_or_a_target_of_one_example_hides_nothing_of_the_report(tmp_path, capsys):
+    """Their items are of one cluster, so that they have scores without intervals."""
+    write_run(tmp_path, 3, LANGUAGES[:5])
+    for target in ("one", "two"):
+        file = tmp_path / "predictions" / f"{target}.parquet"
+        table = pq.read_table(file)
+        few = pc.equal(table["language"], "sw") if target == "one" else pc.is_valid(table["language"])
+        table = table.filter(pc.or_(pc.invert(few), pc.equal(table["cluster_id"], "c0")))
+        first = table.filter(
+            (pc.field("arm") == "far") & (pc.field("encoder") == "xlmr-1") & (pc.field("replicate") == 1)
+        )
+        trivial = [{**row, "arm": BASELINE, "encoder": "", "replicate": 0} for row in first.to_pylist()]
+        pq.write_table(pa.concat_tables([table, pa.Table.from_pylist(trivial, table.schema)]), file)
+    result = analyse(sealed(tmp_path))
+    [verdict] = result["verdicts"]
+    assert verdict["low"] is not None and {row["target"] for row in result["baselines"]} == {"one"}
+    points = {point["language"]: point["low"] for point in result["distance"][0]["points"]}
+    assert points["sw"] is None and points["de"] is not None
+    write_page(result, tmp_path, list(figures_of(result)))
+    print_report(result, tmp_path)
+    assert "report.html" in capsys.readouterr().out
+
+
+def test_a_target_without_one_of_its_arms_hides_nothing_that_is_judged_on_others(small, tmp_path):
+    """Its trainings diverged, and no contrast is judged on it."""
+    shutil.copytree(small, tmp_path / "run")
+    file = tmp_path / "run/predictions/two.parquet"
+    pq.write_table(pq.read_table(file).filter(pc.field("arm") == "english"), file)
+    before, after = analyse(small), analyse(sealed(tmp_path / "run"))
+    assert after["verdicts"][0]["verdict"] == before["verdicts"][0]["verdict"]
+    assert after["verdicts"][0]["estimate"] == before["verdicts"][0]["estimate"]
 
 
 def test_a_study_may_name_every_measure():

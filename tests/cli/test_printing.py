@@ -80,9 +80,11 @@ def test_labels_and_file_names_of_data(hostile_tasks):
 
 
 def test_arms_of_a_plan(tmp_path):
-    file = changed(tmp_path, arms={"none": {}, "english": {"intermediate": "nli"}, ARM: {"intermediate": "nli"}},
-                   contrasts=["english - none"], controls=[], quick={})  # fmt: skip
-    assert ARM_SHOWN in flat(invoke("plan", file))
+    """Markup in a name is shown as it is; a name with control characters is refused, and they are not printed."""
+    for name, shown, code in (("[bold red]x", "[bold red]x", 0), (ARM, ARM_SHOWN, 2)):
+        file = changed(tmp_path, arms={"none": {}, "english": {"intermediate": "nli"}, name: {"intermediate": "nli"}},
+                       contrasts=["english - none"], controls=[], quick={})  # fmt: skip
+        assert shown in flat(invoke("plan", file, code=code))
 
 
 def test_arms_of_a_report_and_of_claims(tmp_path):

@@ -68,6 +68,15 @@ def test_a_finished_run_in_which_nothing_ran(tmp_path, plan):
     assert "all 40 steps were in the store" in invoke("watch", tmp_path)
 
 
+def test_results_that_were_damaged_when_the_study_was_started_are_said(tmp_path, plan):
+    write_steps(tmp_path / "steps.jsonl", plan, list(plan.steps))
+    now = {"time": time.time() - 60, "session": "b", "host": HERE}
+    damaged = {"event": "damaged", "step": next(iter(plan.steps)), "why": "x.npy is missing", **now}
+    begin = {"event": "plan", "steps": 40, "todo": [], "slots": 1, **now}
+    write_log(tmp_path, *session(plan, "a", 1000.0, 10.0), damaged, begin, {"event": "ended", "failed": 0, **now})
+    assert "damaged: " in (printed := invoke("watch", tmp_path)) and "x.npy is missing" in printed
+
+
 def test_time_left_follows_from_the_times_of_events(plan):
     watcher = Watcher(plan)
     for event in list(session(plan, "a", 1000.0, 10.0))[:41]:

@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from xstilts.config.cross_checks import WITH_ALL_HEADS
+from xstilts.config.encoder_checks import WITH_ALL_HEADS
 from xstilts.config.load import load_study
 from xstilts.errors import XstiltsError
 from xstilts.models.encoders import missing_heads

@@ -93,6 +93,21 @@ def test_a_single_file_for_several_languages_is_refused(tmp_path):
     assert available(one, "train", ("en", "sw"), tmp_path, {}) == ["en"]
 
 
+@pytest.mark.parametrize(("pattern", "kind"), [
+    ("{lang:>9999999999}", "bad-setting"), ("{lang.__class__}", "bad-setting"), ("{lang[0]}", "bad-setting"),
+    ("{lang!r}", "bad-setting"), ("{0}", "bad-setting"), ("{", "bad-setting"), ("{lang}" + "a" * 300, "bad-setting"),
+    ("{lang}\0", "bad-setting"), ("circle/{lang}", "bad-setting"), ("../{lang}", "unsafe"), ("/etc/{lang}", "unsafe"),
+])  # fmt: skip
+def test_patterns_that_name_no_file_are_refused(tmp_path, pattern, kind):
+    (tmp_path / "circle").symlink_to("circle")
+    task = Task(name="t", type="mlm", source={"format": "lines", "files": {"train": pattern}})
+    for read in (lambda: load_examples(task, "train", "en", tmp_path, {}),
+                 lambda: available(task, "train", ("en",), tmp_path, {})):  # fmt: skip
+        with pytest.raises(XstiltsError) as error:
+            read()
+        assert error.value.kind == kind
+
+
 @pytest.mark.parametrize(("union", "kind"), [
     (["t", "t"], "bad-setting"), (["other", "nope"], "unknown-name"), (["round", "other"], "bad-setting"),
     (["text", "other"], "bad-setting"),
@@ -135,7 +150,7 @@ TRAINING = {"epochs": 1, "batch_size": 2, "recipe": {"learning_rate": 1e-3}}
 def test_layers_are_not_chosen_on_held_out_languages(tmp_path):
     target = {"layers": [1, 2], "dev": "validation"}
     source = {"world": 1, "kind": "retrieval", "rows": {"validation": 20, "test": 20}}
-    tasks = {"pairs": {"type": "retrieval", "parallel": True, "source": source}}
+    tasks = {"pairs": {"type": "retrieval", "parallel": True, "max_length": 64, "source": source}}
     changes = {"tasks": tasks, "targets": {"pairs": target}, "primary": ["pairs"], "quick": {}}
     frozen = freeze(load_study(changed(tmp_path, **changes)), None, "cpu")
     steps = [s for s in build_plan(frozen).plan.steps.values() if "layer_languages" in s.arguments]
@@ -148,6 +163,7 @@ def test_an_arm_without_examples_in_its_given_languages_is_refused(tmp_path):
     source = {"format": "table", "files": {"train": "{lang}", "validation": "{lang}"},
               "columns": {"text_a": 0, "text_b": 1, "label": 2}}  # fmt: skip
     own = {"type": "classification", "labels": ["0", "1"], "languages": ["en", "de"], "source": source}
+    own |= {"max_length": 64}
     arms = {"none": {}, "mine": {"intermediate": "mine", "languages": "given", "given": ["de"]}}
     languages = yaml.safe_load(builtin_studies()["pocket"].read_text())["languages"] | {"never_held_out": ["de"]}
     changes = {"tasks": {"own": own}, "intermediate": {"mine": {**TRAINING, "task": "own"}}, "arms": arms,

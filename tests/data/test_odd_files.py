@@ -3,6 +3,8 @@
 import gzip
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
@@ -140,6 +142,18 @@ def test_tables_that_are_compressed_marked_or_delimited_otherwise_are_read(tmp_p
 def test_what_is_no_text_is_refused_as_a_whole(tmp_path, content):
     [(facts, bad)] = facts_of(tmp_path, content)
     assert facts["examples"] == 0 and len(bad) == 1
+
+
+def test_parquet_with_text_that_is_not_utf_8_is_refused(tmp_path):
+    texts = pa.array([b"a river", b"\xb1"] * 4, pa.binary()).view(pa.string())
+    file = tmp_path / "en.parquet"
+    pq.write_table(pa.table({"text_a": texts, "label": ["yes", "no"] * 4}), file)
+    source = {"format": "parquet", "files": {"train": "{lang}.parquet"}}
+    task = Task(name="t", type="classification", labels=["yes", "no"], source=source)
+    for read in (lambda: infer_entry(file, "en"), lambda: load_examples(task, "train", "en", tmp_path, {})):
+        with pytest.raises(XstiltsError) as error:
+            read()
+        assert error.value.kind == "bad-file"
 
 
 def test_a_text_with_a_tab_and_a_line_without_content_are_bad_rows(tmp_path):

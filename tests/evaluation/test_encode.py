@@ -65,7 +65,7 @@ def test_other_rows_in_the_same_place_are_encoded_anew(nli, tokenizer, tmp_path)
     assert (len(before), len(after)) == (20, 15)
 
 
-def test_a_damaged_file_is_made_again(nli, tokenizer, tmp_path):
+def test_a_damaged_file_is_made_again_and_said(nli, tokenizer, tmp_path, caplog):
     store = tmp_path / "store"
     before = np.array(encode(nli, tokenizer, store).ids)
     file = results(store)[0] / "ids.npy"
@@ -73,6 +73,8 @@ def test_a_damaged_file_is_made_again(nli, tokenizer, tmp_path):
     content[-3] ^= 1
     file.write_bytes(bytes(content))
     assert np.array_equal(encode(nli, tokenizer, store).ids, before)
+    [record] = caplog.records
+    assert record.levelname == "WARNING" and "ids.npy" in record.getMessage()
 
 
 def rows_of(kind, *rows):

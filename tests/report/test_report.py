@@ -124,7 +124,13 @@ def test_every_figure_has_its_data_next_to_it(result: dict[str, Any], tmp_path: 
 
 def test_a_next_step_is_the_command_of_the_run_with_its_cost(result: dict[str, Any], tmp_path: Path) -> None:
     assert next_step(result, tmp_path)["command"] == "xstilts study tiny --replicates 40"
-    start = {"time": 1.7e9, "event": "plan", "command": "xstilts study my.yaml --replicates 6 --jobs 2"}
+    start = {
+        "time": 1.7e9,
+        "event": "plan",
+        "todo": [],
+        "slots": 1,
+        "command": "xstilts study my.yaml --replicates 6 --jobs 2",
+    }
     done = [{"time": 1.7e9, "event": "finished", "step": step, "seconds": 300.0} for step in ("a", "b", "a")]
     (tmp_path / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in [start, *done]))
     step = next_step(result, tmp_path)
@@ -237,7 +243,8 @@ def test_missing_pieces_do_not_crash(result: dict[str, Any], tmp_path: Path) -> 
 
 
 def test_excluded_languages_budgets_and_provenance(result: dict[str, Any], tmp_path: Path) -> None:
-    events = [{"time": 1.7e9, "event": "plan", "command": "xstilts study tiny", "machine": "2 × CPU"},
+    events = [{"time": 1.7e9, "event": "plan", "todo": [], "slots": 1, "command": "xstilts study tiny",
+               "machine": "2 × CPU"},
               {"time": 1.7e9 + 60, "event": "finished", "step": "a", "seconds": 60.0}]  # fmt: skip
     (tmp_path / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events) + '{"time": 17')
     html = page_of(result, tmp_path)

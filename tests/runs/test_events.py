@@ -1,18 +1,22 @@
 """The log of a run and the files that several processes may write."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from xstilts.analysis import analyse
 from xstilts.config.load import load_study
 from xstilts.engine import Outcome, Store
-from xstilts.runs.events import event_log, read_events
+from xstilts.runs.events import event_log, read_event, read_events
 from xstilts.runs.run_files import ESTIMATES, EVENTS, read_json, write_table
+from xstilts.runs.verify import verify
 from xstilts.study.freeze import freeze
 from xstilts.study.plan import build_plan
-from xstilts.study.run import run_study
+from xstilts.study.results import gather
+from xstilts.study.run import freeze_plan, run_study
 
 
 def test_each_start_is_a_session_of_its_own(tmp_path):
@@ -35,6 +39,17 @@ def test_a_log_ends_its_session_after_an_error_and_continues_after_half_a_line(t
     assert read_events(tmp_path / "elsewhere") == []
 
 
+@pytest.mark.parametrize("line", [
+    b"\xff", b"3", b"[]", b"{}", b'{"event": 3}', b'{"event": "nonesuch"}', b'{"event": "plan", "todo": 3, "slots": 1}',
+    b'{"event": "plan", "todo": [], "slots": 0}', b'{"event": "finished", "step": "a", "seconds": "3"}',
+    b'{"event": "finished", "step": "a", "seconds": 1e999}', b'{"event": "failed", "step": "a", "why": null}',
+    b'{"event": "ended", "failed": 0, "time": "now"}', b'{"event": "ended", "failed": 0, "time": 1e300}',
+    b"[" * 100_000, b'{"event": "ended", "failed": ' + b"9" * 5000 + b"}",
+])  # fmt: skip
+def test_a_line_that_no_study_wrote_is_no_event(line):
+    assert read_event(line) is None
+
+
 def test_progress_is_passed_on_and_rarely_logged(tmp_path):
     seen = []
     with event_log(tmp_path, seen.append) as report:
@@ -52,6 +67,16 @@ def test_estimates_are_of_the_steps_that_this_call_ran(tmp_path):
         run_study(planned, Store(tmp_path / "store"), tmp_path, lambda *_, took=took: took, lambda event: None)
         rows = read_json(tmp_path, ESTIMATES)
         assert [(row["kind"], row["steps"], row["measured_seconds"]) for row in rows] == expected
+
+
+def test_two_processes_that_end_in_one_run_folder_leave_it_whole(finished_study, tmp_path):
+    planned, store, _ = finished_study
+    freeze_plan(planned, tmp_path)
+    with ThreadPoolExecutor(3) as threads:
+        for written in [threads.submit(gather, planned, store, tmp_path) for _ in range(6)]:
+            written.result()
+    assert verify(tmp_path) == [] and analyse(tmp_path)["verdicts"]
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def test_two_writers_of_one_folder_do_not_disturb_each_other(tmp_path):

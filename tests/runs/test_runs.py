@@ -113,6 +113,11 @@ def column(name, change):
     (column("replicate", lambda c: pc.cast(c, pa.string())), "no whole numbers"),
     (column("arm", lambda c: pa.array([arm.replace("far", "fra") for arm in c.to_pylist()])), "arm 'fra'"),
     (column("encoder", lambda c: pa.array(["other"] * len(c))), "encoder 'other'"),
+    (column("language", lambda c: pa.array([["en"]] * len(c))), "no text"),
+    (column("example_id", lambda c: pa.array(range(len(c)))), "no text"),
+    (column("cluster_id", lambda c: pa.array([b"\xff"] * len(c))), "no text"),
+    (column("gold", lambda c: pa.array([{"x": 1}] * len(c))), "not those of a classification task"),
+    (column("prediction", lambda c: pa.array([["x"]] * len(c))), "not those of a classification task"),
     (lambda t: pa.concat_tables([t, t.slice(0, 1)]), "different examples"),
     (lambda t: t.slice(1), "different examples"),
 ])  # fmt: skip

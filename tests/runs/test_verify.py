@@ -1,6 +1,7 @@
 """A run folder that was changed after its study wrote it is refused, whatever was changed."""
 
 import json
+import random
 import shutil
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pytest
 from support import invoke
 from xstilts.errors import XstiltsError
 from xstilts.runs.reader import read_run
-from xstilts.runs.verify import seal
+from xstilts.runs.verify import seal, verify
 
 
 @pytest.fixture
@@ -66,6 +67,19 @@ def test_no_result_is_computed_from_a_run_that_was_changed(run, name):
     for verb in ("verify", "report", "claims"):
         invoke(verb, run, code=4)
     assert not (run / "report.html").exists()
+
+
+def test_a_single_bit_that_flipped_in_any_file_of_numbers_is_noticed(run):
+    rng = random.Random(1)
+    for name in json.loads((run / "checksums.json").read_text()):
+        content = (run / name).read_bytes()
+        for _ in range(5):
+            place = rng.randrange(len(content))
+            flipped = bytes([content[place] ^ 1 << rng.randrange(8)])
+            (run / name).write_bytes(content[:place] + flipped + content[place + 1 :])
+            assert any(difference.startswith(name) for difference in verify(run)), (name, place)
+        (run / name).write_bytes(content)
+    assert verify(run) == []
 
 
 @pytest.mark.parametrize("name", ["margin", "contrasts", "held-out"])

@@ -134,6 +134,9 @@ def test_tasks_are_listed_and_shown(tmp_path):
     assert "my own" in invoke("tasks", "--tasks", tmp_path / "mine.yaml")
 
 
+LONG = {"max_position_embeddings": 256}
+
+
 def study(folder, **changes):
     settings = {
         "extends": "pocket", "name": "mine", "replicates": 2, "languages": {
@@ -141,6 +144,7 @@ def study(folder, **changes):
         "arms": dict.fromkeys(("near", "far", "diverse", "english-again", "in-language")),
         "targets": {"pocket-nli": None, "pocket-paws": None, "pocket-tatoeba": None, "xnli": {"training": {}}},
         "primary": ["xnli"], "contrasts": ["english - none"], "controls": None,
+        "encoders": {"pocket": {"pretrain": {"config": LONG}}},
     }  # fmt: skip
     (folder / "mine.yaml").write_text(yaml.safe_dump({**settings, **changes}))
     return str(folder / "mine.yaml")
@@ -209,7 +213,7 @@ def benchmark(tmp_path_factory):
 
 
 def test_a_study_on_the_benchmarks_folder_writes_a_valid_submission(benchmark, tmp_path):
-    tiny = {"pretrain": {"updates": 4}, "seeds": 1}
+    tiny = {"pretrain": {"updates": 4, "config": LONG}, "seeds": 1}
     small = {"epochs": 1, "batch_size": 4, "recipe": {"learning_rate": 1e-3}}
     path = study(
         tmp_path, data_source="xtreme", replicates=1, encoders={"pocket": tiny},

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from support import equal_weights, tuning, weights_of
-from xstilts.config.cross_checks import WITH_LORA
+from xstilts.config.encoder_checks import WITH_LORA
 from xstilts.context import Context
 from xstilts.data.prepare import prepare
 from xstilts.errors import XstiltsError

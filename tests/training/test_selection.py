@@ -183,7 +183,7 @@ def test_a_study_scores_the_weights_of_the_oracle_too(tmp_path):
 
 def test_an_oracle_without_examples_in_held_out_languages_is_an_error(tmp_path):
     files = {split: split + ".{lang}" for split in ("train", "validation", "test")}
-    task = {"type": "classification", "labels": ["entailment", "neutral", "contradiction"],
+    task = {"type": "classification", "labels": ["entailment", "neutral", "contradiction"], "max_length": 64,
            "source": {"format": "lines", "files": files}}  # fmt: skip
     study = study_of(tmp_path, tasks={"lines": task}, targets={
         "pocket-nli": {"task": "lines", "training": {"task": "pocket-nli"}, "oracle": "validation"}})  # fmt: skip

@@ -214,15 +214,20 @@ def _against_baseline(run: Run, table: ScoreTable, encoders: list[str]) -> list[
     """Each arm against the baseline of its target over the held-out languages (over all if it has none of these): is it
     better at all?
 
-    `beaten` is None if there is no interval to tell.
+    `beaten` is None if there is no interval to tell; a target whose items are of one cluster has no row.
     """
     rows = []
     codes = [code for code in table.languages if code in run.plan["held_out"]] or table.languages
     cells = table.cells(BASELINE)
     for arm in dict.fromkeys(cell[0] for cell in table.cluster_stats if cell[0] != BASELINE) if cells else ():
         ran = [name for name in encoders if table.cells(arm, name)]
-        comparison = compare_arms(run, arm, BASELINE, [table.target], encoders=ran, languages=codes)
-        gain = effect(comparison)
+        try:
+            comparison = compare_arms(run, arm, BASELINE, [table.target], encoders=ran, languages=codes)
+            gain = effect(comparison)
+        except XstiltsError as error:
+            if error.kind != "too-few":  # its items are of one cluster
+                raise
+            continue
         floor = float(np.mean([table.scores(cells, code) for code in comparison.languages[0]]))
         beaten = None if gain.low is None else gain.low > 0
         facts = {"target": table.target, "arm": arm, "baseline": table.kind.BASELINE, "floor": floor, "beaten": beaten}
@@ -259,8 +264,11 @@ def _distance(run: Run, contrast: Result, encoders: list[str]) -> Result:
         scored = [
             table.target for table, codes in zip(comparison.tables, comparison.languages, strict=True) if code in codes
         ]
-        alone = effect(compare(scored, languages=[code]))
-        points.append({**facts, "low": alone.low, "high": alone.high, "from_anchor": run.plan["distances"].get(code)})
+        low = high = None
+        with suppress(XstiltsError):  # its items are of one cluster: a gain without an interval
+            alone = effect(compare(scored, languages=[code]))
+            low, high = alone.low, alone.high
+        points.append({**facts, "low": low, "high": high, "from_anchor": run.plan["distances"].get(code)})
     rho, p, permutations = rank_correlation(np.array(list(distance.values())), np.array(list(gains.values())))
     loads = [str(entry.get("load") or "") for entry in run.plan["study"]["encoders"].values()]
     more = covariates(run.folder, list(gains), sources, loads)

@@ -68,7 +68,7 @@ def missing_cells(run: Run, tables: Mapping[str, ScoreTable]) -> list[str]:
 def _failures(run: Run) -> list[str]:
     """The steps that failed when the study was last started, each with the reason."""
     events = read_events(run.folder)
-    last = [event for event in events if event["session"] == events[-1]["session"]]
+    last = [event for event in events if event.get("session") == events[-1].get("session")]
     failed = {event["step"]: event["why"] for event in last if event["event"] == "failed"}
     if not failed:
         return []

@@ -87,8 +87,12 @@ def _run_shown(watcher: "Watcher", fingerprint: str, store: "Store") -> XstiltsE
     label = plan.steps[fingerprint].label
     watcher({"event": "started", **event})
     progress = throttled(lambda share: watcher({"event": "progress", **event, "share": share}), POLL / 2)
+
+    def note(text: str) -> None:
+        watcher({"event": "note", "why": f"{label}: {text}"})
+
     try:
-        seconds = run_alone(plan, fingerprint, store, progress)
+        seconds = run_alone(plan, fingerprint, store, progress, note)
     except XstiltsError as error:
         watcher({"event": "failed", **event, "why": str(error)})
         return error
@@ -161,7 +165,8 @@ def _new_events(log: BinaryIO, session: str) -> list[Row]:
     while (line := log.readline()).endswith(b"\n"):
         event = read_event(line)
         if event and event["event"] == "plan" and event.get("session", "") != session:
-            events, session = [], event.get("session", "")
+            session = event.get("session", "")
+            events = [earlier for earlier in events if earlier.get("session", "") == session]  # damaged results
         if event:
             events.append(event)
     log.seek(log.tell() - len(line))

@@ -1,22 +1,12 @@
 """Mistakes that show only in several entries of a study together: leaks, heads that do not fit, contrasts, arms."""
 
-import json
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 
+from xstilts.config.encoder_checks import Tasks, corpus_mistakes, encoder_mistakes
 from xstilts.config.messages import Mistake, Place
 from xstilts.config.schema import Arm, Study, parse_contrast
-from xstilts.config.trainings import Encoder, Training
-from xstilts.errors import XstiltsError
-from xstilts.models.published import published
-from xstilts.tasks.task import Task
+from xstilts.config.trainings import Training
 from xstilts.tasks.task_types import FINE_TUNED, SCORED
-
-Tasks = Mapping[str, Task]
-WITH_ALL_HEADS = ("bert", "roberta", "xlm-roberta", "deberta-v2", "modernbert", "rembert")
-"""Common model types with a head for every task type, so that most studies load without torch."""
-WITH_LORA = ("bert", "deberta-v2", "roberta", "xlm-roberta")
-"""Common model types whose layers peft knows, so that most studies load without it."""
 
 
 def cross_check(study: Study, tasks: Tasks) -> Iterator[Mistake]:
@@ -36,7 +26,7 @@ def cross_check(study: Study, tasks: Tasks) -> Iterator[Mistake]:
     for name, arm in study.arms.items():
         yield from _arm_mistakes(("arms", name), arm, study, tasks)
     for name, encoder in study.encoders.items():
-        yield from _encoder_mistakes(("encoders", name), encoder, study, tasks)
+        yield from encoder_mistakes(("encoders", name), encoder, study, tasks)
     yield from _contrast_mistakes(study)
 
 
@@ -99,7 +89,7 @@ def _target_mistakes(name: str, study: Study, tasks: Tasks) -> Iterator[Mistake]
 
 def _arm_mistakes(place: Place, arm: Arm, study: Study, tasks: Tasks) -> Iterator[Mistake]:
     if arm.mlm:
-        yield from _corpus_mistakes((*place, "mlm", "corpus"), arm.mlm.corpus, tasks)
+        yield from corpus_mistakes((*place, "mlm", "corpus"), arm.mlm.corpus, tasks)
     if arm.pivot and arm.pivot == study.languages.anchor:
         yield (*place, "pivot"), "is the anchor language: name the language to translate through"
     if arm.match_updates_of in study.arms:
@@ -123,43 +113,6 @@ def _arm_mistakes(place: Place, arm: Arm, study: Study, tasks: Tasks) -> Iterato
         if arm.mask_column not in columns:
             usable = f"mask {' or '.join(columns)}" if columns else "none of their text columns can be masked"
             yield (*place, "mask_column"), f"no target has the text column '{arm.mask_column}' to mask: {usable}"
-
-
-def _encoder_mistakes(place: Place, encoder: Encoder, study: Study, tasks: Tasks) -> Iterator[Mistake]:
-    if encoder.pretrain:
-        yield from _corpus_mistakes((*place, "pretrain", "corpus"), encoder.pretrain.corpus, tasks)
-        config = encoder.pretrain.config
-    else:
-        try:
-            config = json.loads((Path(encoder.load) / "config.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # not a local folder
-            facts = published(encoder.load)
-            config = {"model_type": facts.model}
-            if mixed := [name for name, arm in study.arms.items() if arm.mlm and not facts.mlm]:
-                yield place, f"its files lack the head of masked language modelling, which arm '{mixed[0]}' trains"
-    model_type = config.get("model_type", "") if isinstance(config, dict) else ""
-    trainings = [*study.intermediate.values(), *(target.training for target in study.targets.values())]
-    adapters = [training.lora for training in trainings if training]
-    adapters += [arm.target_training.lora for arm in study.arms.values()]
-    if model_type and model_type not in WITH_LORA and any(adapters):
-        from xstilts.models.lora import adapted_layers  # imports torch, as below
-
-        try:
-            adapted_layers(str(model_type))
-        except XstiltsError as error:
-            if error.kind == "unsupported":  # a machine without peft can plan for others
-                yield place, f"{error.what}: {error.why}"
-    if model_type and model_type not in WITH_ALL_HEADS:
-        from xstilts.models.encoders import missing_heads  # imports torch, which takes seconds
-
-        types = {tasks[training.task].type for training in trainings if training and training.task in tasks}
-        for kind in missing_heads(str(model_type), sorted(types)):
-            yield place, f"transformers has no head for tasks of type {kind} on a '{model_type}' model"
-
-
-def _corpus_mistakes(place: Place, name: str, tasks: Tasks) -> Iterator[Mistake]:
-    if name in tasks and tasks[name].type != "mlm":
-        yield place, f"is a task of type {tasks[name].type}; raw text is of type mlm"
 
 
 def _contrast_mistakes(study: Study) -> Iterator[Mistake]:

@@ -4,12 +4,14 @@ Names of other entries are checked if the validation context maps each kind of e
 names.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
-from xstilts.config.messages import reject, unknown
+from xstilts.config.messages import SHOWN, reject, unknown
 from xstilts.errors import XstiltsError
 from xstilts.languages import language
 from xstilts.tasks.data_source import Entry
@@ -17,6 +19,8 @@ from xstilts.tasks.data_source import Entry
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 PositiveShare = Annotated[float, Field(gt=0, le=1)]
+LONGEST_NAME, LONGEST_PATH = 255, 4000
+"""Bytes of a file's name, and of a path, on the file systems that are in use."""
 Names = Mapping[str, Collection[str]]
 """The names of the entries of each kind: the validation context, or empty if names are not checked."""
 
@@ -49,8 +53,21 @@ def language_messages(code: str, names: Names) -> Iterator[str]:
 
 def check_unique(names: tuple[str, ...]) -> tuple[str, ...]:
     """The names; rejects one that occurs twice."""
-    reject((name, f"names '{name}' twice") for name in dict.fromkeys(names) if names.count(name) > 1)
+    reject((name, f"names '{name}' twice") for name, count in Counter(names).items() if count > 1)
     return names
+
+
+def check_languages(codes: tuple[str, ...]) -> tuple[str, ...]:
+    """The codes of languages; rejects those that `language_messages` is about, the first ones of many."""
+    mistakes = ((i, message) for i, code in enumerate(codes) for message in language_messages(code, {}))
+    reject(islice(mistakes, SHOWN))
+    return check_unique(codes)
+
+
+def path_messages(path: str, names: Names) -> Iterator[str]:
+    """The message about a path that no file can have."""
+    if len(path.encode()) > LONGEST_PATH or any(len(part.encode()) > LONGEST_NAME for part in path.split("/")):
+        yield f"is too long for a path: a name has at most {LONGEST_NAME} bytes"
 
 
 TaskName = Annotated[str, reference("task")]
@@ -58,7 +75,8 @@ TrainingName = Annotated[str, reference("intermediate training")]
 TranslatorName = Annotated[str, reference("translator")]
 ArmName = Annotated[str, reference("arm")]
 LanguageCode = Annotated[str, checked(language_messages)]
-LanguageCodes = Annotated[tuple[LanguageCode, ...], AfterValidator(check_unique)]
+LanguageCodes = Annotated[tuple[str, ...], AfterValidator(check_languages)]
+FilePath = Annotated[str, checked(path_messages)]
 TargetNames = Annotated[tuple[Annotated[str, reference("target")], ...], AfterValidator(check_unique)]
 Rules = list[tuple[bool, str, str]]
 """Whether a rule is broken, the setting that is wrong ("" is the whole entry), and the message."""

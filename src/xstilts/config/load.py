@@ -1,13 +1,13 @@
 """Read studies, with everything that they extend, and task files; all mistakes in a file are reported at once."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from xstilts.config.cross_checks import cross_check
-from xstilts.config.messages import Mistake, Place, YamlFile, mistakes_of, parse, unknown
+from xstilts.config.messages import Mistake, Place, YamlFile, mistakes_of, parse, read_yaml, unknown
 from xstilts.config.schema import Study
 from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.tasks.data_source import kind_of
@@ -66,10 +66,10 @@ def load_study(name: str, quick: bool = False, **changes: Any) -> Study:
 
 def read_task_file(path: Path) -> dict[str, Task]:
     """Read the tasks of a YAML file, by name; raises XstiltsError that lists every mistake with its line."""
-    if not path.is_file():
+    if not _is(path.is_file):
         why = "a task file has entries like those of the catalogue"
         raise XstiltsError("missing-file", f"there is no task file {path}", why, "check the path")
-    file = parse(path.read_text(encoding="utf-8", errors="replace"), str(path))
+    file = read_yaml(path)
     of_studies = file.settings.keys() & (Study.model_fields.keys() - Task.model_fields.keys())
     if marks := [key for key in of_studies if not _is_task_entry(file.settings[key])]:
         why = f"it has the settings of a study: {', '.join(sorted(marks))}"
@@ -88,17 +88,25 @@ def known_tasks(file: Path | None, data_source: str | None) -> dict[str, Task]:
     return known | (read_task_file(file) if file else {})
 
 
+def _is(check: Callable[[], bool]) -> bool:
+    """The answer of `Path.is_file` or `Path.is_dir`, False for a name that no file can have."""
+    try:
+        return check()
+    except OSError:
+        return False
+
+
 def _read(name: str, above: tuple[str, ...] = ()) -> YamlFile:
     """A study's file, with the settings of what it extends below its own; `above` names the studies that extend it."""
     path, known = Path(name), builtin_studies()
     if name in known:
         file = parse(known[name].read_text(encoding="utf-8"), f"study '{name}'")
-    elif path.is_file():
-        file = parse(path.read_text(encoding="utf-8", errors="replace"), str(path))
+    elif _is(path.is_file):
+        file = read_yaml(path)
     else:
         why = f"it is neither a file nor one of the built-in studies: {', '.join(sorted(known))}"
         hint = did_you_mean(name, known) or "give a built-in name or the path of a YAML file"
-        if path.is_dir():
+        if _is(path.is_dir):
             why, hint = "it is a folder", "give a built-in name or a YAML file; `xstilts report` takes run folders"
         raise XstiltsError("missing-file", f"there is no study '{name}'", why, hint)
     is_study = bool(file.settings.keys() & {"extends", "task_files", *FORMS, *Study.model_fields})

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 from xstilts.config.fields import (
     ArmName,
     Checked,
+    FilePath,
     LanguageCode,
     LanguageCodes,
     Names,
@@ -36,11 +37,21 @@ Strategy = Literal["english", Selected, "all", "held-out", "given"]
 Measured = Literal["syntax", "syntax-knn", "phonology", "inventory", "genetic", "geographic", "lang2vec"]
 
 
+LONGEST_ENTRY = 200
+"""Bytes of the name of an arm or target: a file's name has at most 255, and endings are added to it."""
+MOST_CELLS = 100_000
+"""Scores of a study that are planned: targets times arms, replicates and encoders."""
+
+
 def _name_messages(name: str, names: Names) -> Iterator[str]:
     if name == "baseline":
         yield "the name 'baseline' is reserved for the trivial baseline next to every score"
     if not name.strip() or name.startswith(".") or "/" in name or "," in name or {"-", "on"} & set(name.split()):
         yield "a name is part of contrasts and file names: no '/', ',', ' - ' or ' on ', and no '.' in front"
+    elif not name.isprintable() or "\\" in name:
+        yield "a name is part of file names: no line breaks, tabs, control characters or backslashes"
+    if len(name.encode()) > LONGEST_ENTRY:
+        yield f"a name is part of file names: at most {LONGEST_ENTRY} bytes"
 
 
 def _contrast_messages(text: str, names: Names) -> Iterator[str]:
@@ -124,7 +135,7 @@ class Arm(Checked):
     mlm: MixedText | None = None
     translated: TranslatorName = ""
     pivot: Annotated[str, checked(lambda code, names: language_messages(code, names) if code else ())] = ""
-    scores: str = ""
+    scores: FilePath = ""
     target_training: TargetTraining = TargetTraining()
 
     def rules(self) -> Rules:
@@ -164,10 +175,10 @@ class Languages(Entry):
 class Study(Checked):
     """A study: encoders, intermediate trainings, arms, targets, replicates, and contrasts declared before the run."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=LONGEST_ENTRY)]
     question: str
     seed: int = 0
-    replicates: Positive
+    replicates: Annotated[int, Field(gt=0, le=10_000)]
     equivalence: Annotated[float, Field(gt=0)] = 0.5
     level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -186,7 +197,13 @@ class Study(Checked):
     controls: tuple[ContrastText, ...] = ()
 
     def rules(self) -> Rules:
-        return [(not self.primary, "primary", "must name at least 1 target")]
+        encoders = sum(encoder.seeds for encoder in self.encoders.values())
+        cells = encoders * self.replicates * len(self.arms) * len(self.targets)
+        many = f"make {cells:,} scores with all encoders, arms and targets; a study has at most {MOST_CELLS:,}"
+        return [
+            (not self.primary, "primary", "must name at least 1 target"),
+            (cells > MOST_CELLS, "replicates", many),
+        ]
 
     def targets_of(self, arm: str) -> dict[str, Target]:
         """The targets that an arm has."""

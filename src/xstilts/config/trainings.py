@@ -2,9 +2,19 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
-from xstilts.config.fields import Checked, Positive, PositiveShare, Rules, Share, TaskName, TrainingName, TranslatorName
+from xstilts.config.fields import (
+    Checked,
+    FilePath,
+    Positive,
+    PositiveShare,
+    Rules,
+    Share,
+    TaskName,
+    TrainingName,
+    TranslatorName,
+)
 from xstilts.tasks.data_source import Entry
 
 Checkpoint = Literal["best", "last", "average"]
@@ -26,7 +36,7 @@ class Vocabulary(Entry):
     """A tokenizer trained on the corpus: whole words, or byte-pair sub-words with a limited alphabet."""
 
     model: Literal["words", "bpe"]
-    size: Positive
+    size: Annotated[int, Field(gt=0, le=10_000_000)]
     alphabet: Positive = 1000
     segments: bool = False
 
@@ -35,7 +45,7 @@ class Pretraining(Entry):
     """Masked language modelling from random weights on the text of all languages of the study."""
 
     corpus: TaskName
-    config: dict[str, Any]
+    config: dict[str, JsonValue]
     vocabulary: Vocabulary
     updates: Positive
     batch_size: Positive
@@ -51,11 +61,11 @@ class Encoder(Checked):
     config: settings that replace those of the loaded model's configuration, such as its dropout.
     """
 
-    load: str = ""
+    load: FilePath = ""
     revision: str = ""
-    config: dict[str, Any] = {}
+    config: dict[str, JsonValue] = {}
     pretrain: Pretraining | None = None
-    seeds: Positive = 1
+    seeds: Annotated[int, Field(gt=0, le=1000)] = 1
 
     def rules(self) -> Rules:
         return [
@@ -67,7 +77,7 @@ class Encoder(Checked):
 class Translator(Entry):
     """A sequence-to-sequence model from a folder or a hub repository; `back` names one for the other direction."""
 
-    load: Annotated[str, Field(min_length=1)]
+    load: Annotated[FilePath, Field(min_length=1)]
     revision: str = ""
     back: TranslatorName = ""
     beams: Positive = 4

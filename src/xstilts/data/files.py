@@ -1,6 +1,7 @@
 """Examples from local files: which files a pattern names, and the reading of them."""
 
 from pathlib import Path
+from string import Formatter
 
 from xstilts.data.build_examples import Examples, build_examples
 from xstilts.data.line_formats import READERS, table_rows
@@ -16,16 +17,25 @@ def fill(source: MappedSource, pattern: str, code: str, split: str) -> str:
     """The pattern with language and split put in; raises XstiltsError if it has other placeholders."""
     known, spelling = language(code), source.codes.get(code)
     iso3, _, script = (spelling or known.iso639_3).partition("_")
+    values = {"lang": spelling or code, "iso3": iso3, "script": script or known.script, "split": split}
     try:
-        return pattern.format(lang=spelling or code, iso3=iso3, script=script or known.script, split=split)
-    except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
-        what, hint = f"cannot read the pattern '{pattern}'", "use {lang}, {iso3}, {script} and {split}"
-        raise XstiltsError("bad-setting", what, f"unknown placeholder {error}", hint) from None
+        for _, name, form, conversion in Formatter().parse(pattern):
+            if name is not None and (name not in values or form or conversion):
+                raise ValueError(f"unknown placeholder '{name}{':' * bool(form)}{form}'")
+        return pattern.format(**values)
+    except ValueError as error:
+        what, hint = f"cannot read the pattern '{pattern:.200}'", "use {lang}, {iso3}, {script} and {split}"
+        raise XstiltsError("bad-setting", what, str(error), hint) from None
 
 
 def below(folder: Path, name: str) -> Path:
-    """The path of a file below a folder; raises XstiltsError if the name leads out of it."""
-    path = (folder / name).resolve()
+    """The path of a file below a folder; raises XstiltsError if the name leads out of it, or can be that of no file."""
+    try:
+        path = (folder / name).resolve()
+        path.is_file()
+    except (OSError, ValueError, RuntimeError) as error:  # a name that is too long, a NUL byte, links in a circle
+        why = getattr(error, "strerror", "") or str(error)
+        raise XstiltsError("bad-setting", f"{name:.200} can be no file", why, "check the pattern of the path") from None
     if not path.is_relative_to(folder.resolve()):
         why = "it lies outside the data folder"
         raise XstiltsError("unsafe", f"refused to read {name}", why, "use a path below it")

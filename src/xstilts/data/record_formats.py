@@ -116,7 +116,7 @@ def _parquet(files: Files, source: FileSource) -> Iterator[Item]:
             require(source, file.schema_arrow.names, files["main"])
             rows = (row for batch in file.iter_batches(10_000) for row in batch.to_pylist())
             yield from picked(enumerate(rows, 1), source)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise XstiltsError("bad-file", f"{files['main']} is not Parquet", str(error), "get the file again") from None
 
 

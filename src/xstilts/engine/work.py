@@ -2,13 +2,14 @@
 
 import gc
 import importlib
+import logging
 import math
 import resource
 import sys
 import time
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,7 +30,7 @@ def run_step(
     inputs = {name: store.open(fingerprint) for name, fingerprint in step.inputs.items()}
     try:
         function = _function(step)
-        with store.scratch(step.fingerprint) as scratch, store.writing(step) as out:
+        with _warnings_to(note), store.scratch(step.fingerprint) as scratch, store.writing(step) as out:
             arguments = {**step.arguments, **step.location}
             context = Context(scratch, progress, max(1, round(step.resources.get("ranks", 1))), store.root, note)
             function(arguments, inputs, out, context)
@@ -50,24 +51,44 @@ def _function(step: Step) -> Callable[..., None]:
     return cast(Callable[..., None], getattr(importlib.import_module(module), name))
 
 
-def run_alone(plan: Plan, fingerprint: str, store: Store, progress: Progress = lambda _: None) -> float | None:
+@contextmanager
+def _warnings_to(note: Callable[[str], None]) -> Iterator[None]:
+    """Hand what the package logs as a warning meanwhile to `note`, from code that no `Context` is given to."""
+    handler, logger = logging.Handler(logging.WARNING), logging.getLogger("xstilts")
+    handler.emit = lambda record: note(record.getMessage())  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def run_alone(
+    plan: Plan, fingerprint: str, store: Store, progress: Progress = lambda _: None,
+    note: Callable[[str], None] = lambda _: None,
+) -> float | None:  # fmt: skip
     """Runs one step of a plan without an executor and returns its seconds; None if it was already finished.
 
+    note: takes a sentence for whoever watches, such as one about a damaged result that is computed again.
     Raises XstiltsError of kind "unfinished" if an input is missing or damaged, else with exit status 4.
     """
     step = plan.steps[fingerprint]
-    if store.has(fingerprint) and not store.discarded([fingerprint]) and not store.inspect(fingerprint):
-        return None
+    if store.has(fingerprint) and not store.discarded([fingerprint]):
+        if not (broken := store.inspect(fingerprint)):
+            return None
+        note(f"its result was damaged, is set aside and is computed again: {broken}")
     sources = dict.fromkeys(step.inputs.values())
     discarded = store.discarded(source for name, source in step.inputs.items() if name != RECORD)
-    missing = [f for f in sources if not store.has(f) or store.inspect(f) or f in discarded]
+    broken_inputs = {f: store.inspect(f) if store.has(f) else "" for f in sources}
+    missing = [f for f in sources if broken_inputs[f] or f in discarded or not store.has(f)]
     if missing:
-        named = "; ".join(f"{plan.steps[f].label} ({f[:12]})" for f in missing[:3])
+        states = {f: f"damaged, and set aside: {why}" if why else f[:12] for f, why in broken_inputs.items()}
+        named = "; ".join(f"{plan.steps[f].label} ({states[f]})" for f in missing[:3])
         why = f"{len(missing)} of its {len(sources)} inputs are not in the store at {store.place}: {named}"
         hint = "run these first; `xstilts step --ready --run RUN` prints what can run now"
         raise XstiltsError("unfinished", f"'{step.label}' cannot run yet", why, hint)
     try:
-        return run_step(step, store, progress)
+        return run_step(step, store, progress, note)
     except XstiltsError as error:
         if error.code == STEP_FAILED:
             raise

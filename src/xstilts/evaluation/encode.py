@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cache, lru_cache
@@ -18,6 +19,7 @@ from xstilts.tasks.encoding import Encoded
 from xstilts.tasks.task import Task
 from xstilts.tasks.task_types import READ
 
+logger = logging.getLogger(__name__)
 VERSION = 2
 """Raised when a change of code moves what a text is encoded as."""
 
@@ -47,7 +49,10 @@ def _encode_examples(
     content = {"rows": [checksum(folder / "examples.parquet") for folder in folders], "tokenizer": _digest(tokenizer)}
     step = Step("tokens", f"{__name__}:encode_examples", VERSION, {**content, **chosen})
     store = Store(place)
-    if not store.has(step.fingerprint) or store.inspect(step.fingerprint):
+    broken = store.inspect(step.fingerprint) if store.has(step.fingerprint) else ""
+    if broken:
+        logger.warning("kept token sequences were damaged, are set aside and are made again: %s", broken)
+    if broken or not store.has(step.fingerprint):
         with store.writing(step) as out:
             encoded = encode_table(table, tokenizer=tokenizer, **chosen)
             for name in (field.name for field in fields(Encoded)):

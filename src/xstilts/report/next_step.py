@@ -33,7 +33,7 @@ def next_step(result: Row, run: Path) -> Row | None:
     known = last_start(run).get("command", "")
     command = known if "xstilts study" in known else f"xstilts study {shlex.quote(result['study']['name'])}"
     events = read_events(run)
-    spent = sum({event["step"]: event["seconds"] for event in events if event["event"] == "finished"}.values())
+    spent = sum({event["step"]: event["seconds"] or 0.0 for event in events if event["event"] == "finished"}.values())
     cost = clock(spent * (needed - now) / now) if needed and spent and now else ""
     return {"lines": lines, "command": with_replicates(command, needed) if needed else "", "cost": cost}
 

@@ -110,8 +110,8 @@ def _provenance(result: Result, run: Path) -> dict[str, str]:
     facts |= {"device": f"{plan['device']}, {plan['precision']}", "machine": start.get("machine", "")}
     facts["licences of the data"] = "; ".join(f"{name}: {text}" for name, text in study.get("licences", {}).items())
     if events := read_events(run):
-        seconds = [event["seconds"] for event in events if event["event"] == "finished"]
-        first, last = (f"{datetime.fromtimestamp(events[i]['time'], UTC):%Y-%m-%d %H:%M}" for i in (0, -1))
+        seconds = [event["seconds"] or 0.0 for event in events if event["event"] == "finished"]
+        first, last = (f"{datetime.fromtimestamp(events[i].get('time', 0), UTC):%Y-%m-%d %H:%M}" for i in (0, -1))
         failed = sum(event["event"] == "failed" for event in events)
         ran = f"{len(seconds)} steps, {sum(seconds):,.0f} s of compute"
         facts["run"] = f"{first} to {last} UTC, {ran}"

@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from xstilts.engine import Report
 from xstilts.runs.run_files import EVENTS
@@ -22,6 +24,46 @@ PACKAGES = ("xstilts", "torch", "transformers", "tokenizers", "numpy")
 """Those whose versions can change results."""
 PROGRESS_SECONDS = 10.0
 """How often the progress of a step is logged: more often would fill the log of a study that runs for days."""
+
+Seconds = Annotated[float, Field(ge=0, le=1e11)]
+NEEDED = {
+    "plan": {"todo", "slots"},
+    "started": {"step"},
+    "progress": {"step", "share"},
+    "finished": {"step", "seconds"},
+    **{name: {"step", "why"} for name in ("failed", "damaged", "retried")},
+    "note": {"why"},
+    "ended": {"failed"},
+}
+"""The fields that an event of each kind has."""
+
+
+class Event(BaseModel):
+    """What a line of a log may say; a log that something else wrote, or half of a line, is no event."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    event: Literal["plan", "started", "progress", "finished", "failed", "damaged", "retried", "note", "ended"]
+    time: Seconds = 0.0
+    session: str = ""
+    step: str = ""
+    why: str = ""
+    todo: list[str] = []
+    steps: Annotated[int, Field(ge=0)] = 0
+    slots: Annotated[float, Field(gt=0)] = 1.0
+    share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    seconds: Seconds | None = None
+    failed: Annotated[int, Field(ge=0)] = 0
+    host: str = ""
+    command: str = ""
+    machine: str = ""
+    versions: str = ""
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> "Event":
+        if not NEEDED[self.event] <= self.model_fields_set:
+            raise ValueError("fields are missing")
+        return self
 
 
 @contextmanager
@@ -79,17 +121,17 @@ def _processor() -> str:
 
 
 def read_event(line: str | bytes) -> dict[str, Any] | None:
-    """One line of a log; None for an unfinished line, as a killed process or a full disk leaves it.
+    """One line of a log; None for a line that is no event, such as half a line of a killed process or a full disk.
 
     >>> read_event('{"event": "ended", "failed": 0}')
     {'event': 'ended', 'failed': 0}
     >>> read_event('{"event": "fini')
     """
     try:
-        event = json.loads(line)
-    except ValueError:
+        Event.model_validate_json(line)
+    except ValidationError:
         return None
-    return event if isinstance(event, dict) and "event" in event else None
+    return dict(json.loads(line))
 
 
 def read_events(run: Path) -> list[dict[str, Any]]:

@@ -82,8 +82,9 @@ def read_predictions(file: Path, gold: bool = False, sparse: bool = False) -> pa
         raise XstiltsError("missing-file", f"no predictions at {file}", "the run has not scored this target", AGAIN)
     try:
         table = pq.read_table(file)
+        table.validate(full=True)
         why = _fault(table, gold, sparse)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         why = str(error).partition("\n")[0]
     if why:
         raise XstiltsError("bad-file", f"{file} cannot be read", why, AGAIN)
@@ -131,7 +132,12 @@ def _check_coverage(table: pa.Table, file: str) -> None:
 def score_table(table: pa.Table, target: str, kind: str, metric: str) -> ScoreTable:
     """The scores of a table of predictions, of which every language has the same examples in each cell."""
     scored = SCORED[kind]
-    statistics = scored.statistics(table, metric)
+    try:
+        statistics = scored.statistics(table, metric)
+    except (pa.ArrowException, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        what, why = f"the predictions of '{target}' are not those of a {kind} task", f"{type(error).__name__}: {error}"
+        hint = "give gold labels and predictions of this type; " + AGAIN
+        raise XstiltsError("bad-file", what, why.partition("\n")[0][:300], hint) from error
     cell, cells = _codes(table, "arm", "encoder", "replicate")
     language, languages = _codes(table, "language")
     cluster, names = _codes(table, "cluster_id")
@@ -162,7 +168,16 @@ def _fault(table: pa.Table, gold: bool, sparse: bool) -> str:
             return f"{empty:,} of {len(table):,} rows have no '{name}'"
     if not pa.types.is_integer(table["replicate"].type):
         return "the column 'replicate' holds no whole numbers"
+    parts = (name for name in table.column_names if name.startswith(BREAKDOWN))
+    for name in (*(key for key in keys if key != "replicate"), *parts):
+        if not _is_text(table[name].type):
+            return f"the column '{name}' holds no text"
     return "" if len(table) else "it has no rows"
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    """Whether a column of this type holds text, each value once or in every row."""
+    return (type_.value_type if pa.types.is_dictionary(type_) else type_) in (pa.string(), pa.large_string(), pa.null())
 
 
 def _codes(table: pa.Table, *columns: str) -> tuple[np.ndarray, list[tuple]]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ COPIED = ("name", "seed", "equivalence", "level", "measure", "primary")
 
 def seal(run: Path) -> None:
     """Write `checksums.json`: the SHA-256 of every file of a run that results are computed from."""
-    checksums = {name: checksum(file) for name, file in _files(run).items()}
+    checksums = {}
+    for name, file in _files(run).items():
+        with suppress(FileNotFoundError):  # another process that runs the study with another plan removed it
+            checksums[name] = checksum(file)
     write_atomically(run / run_files.CHECKSUMS, json.dumps(checksums, indent=1))
 
 
@@ -32,7 +36,7 @@ def verify(run: Path) -> list[str]:
     """
     try:
         recorded = dict(json.loads((run / run_files.CHECKSUMS).read_bytes()))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return [f"{run_files.CHECKSUMS} is missing or broken, so nothing shows what the study wrote"]
     files, found = _files(run), []
     for name in dict.fromkeys([*recorded, *files]):
@@ -45,7 +49,7 @@ def verify(run: Path) -> list[str]:
     try:
         study, plan = (json.loads((run / name).read_bytes()) for name in (run_files.STUDY, run_files.PLAN))
         return [*found, *_design_differences(study, plan)]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         return [*found, f"{run_files.STUDY} and {run_files.PLAN} cannot be compared: {error!r}"]
 
 

@@ -1,7 +1,6 @@
 """What a study leaves for its analysis: its design, predictions, budgets, and the examples that were left out."""
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,11 +27,11 @@ def gather(planned: StudyPlan, store: Store, out: Path, second: StudyPlan | None
     """
     complete = _write_predictions(planned, store, out / run_files.PREDICTIONS, planned.cells)
     cells = [_budget(planned, store, cell) for cell in complete]
-    for folder in (run_files.AFTER_RETRY, run_files.BY_ORACLE):
-        shutil.rmtree(out / folder, ignore_errors=True)
-    if by_oracle := [replace(cell, predictions=cell.oracle) for cell in planned.cells if cell.oracle]:
-        _write_predictions(planned, store, out / run_files.BY_ORACLE, by_oracle)
-    if second:
+    by_oracle = [replace(cell, predictions=cell.oracle) for cell in planned.cells if cell.oracle]
+    _write_predictions(planned, store, out / run_files.BY_ORACLE, by_oracle)
+    if not second:
+        _write_predictions(planned, store, out / run_files.AFTER_RETRY, [])
+    else:
         first = {cell.predictions for cell in planned.cells}
         complete = _write_predictions(second, store, out / run_files.AFTER_RETRY, second.cells)
         retried = [cell for cell in complete if cell.predictions not in first]
@@ -80,7 +79,10 @@ def _write_predictions(planned: StudyPlan, store: Store, folder: Path, cells: li
     """Write a table for each target, remove those that an earlier plan left, and return the complete cells."""
     finished = store.finished(cell.predictions for cell in cells)
     complete = [cell for cell in cells if cell.predictions in finished]
-    folder.mkdir(parents=True, exist_ok=True)
+    scored = {f"{cell.target}.parquet" for cell in complete}
+    for file in folder.glob("*.parquet"):
+        if file.name not in scored:
+            file.unlink(missing_ok=True)
     for target, entry in planned.frozen.study.targets.items():
         tables = []
         for cell in (cell for cell in complete if cell.target == target):
@@ -93,8 +95,6 @@ def _write_predictions(planned: StudyPlan, store: Store, folder: Path, cells: li
             tables.append(table)
         if tables:
             run_files.write_table(folder / f"{target}.parquet", pa.concat_tables(tables))
-        else:
-            (folder / f"{target}.parquet").unlink(missing_ok=True)
     return complete
 
 

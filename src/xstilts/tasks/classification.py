@@ -70,8 +70,13 @@ def statistics(predictions: pa.Table, metric: str) -> np.ndarray:
 
     accuracy: correct, counted [n, 2]. macro_f1: per label of the table whether gold and prediction share it, and in how
     many of the two it occurs [n, k + k]. calibration_error: per bin of confidence how far that exceeds being correct,
-    and counted [n, CALIBRATION_BINS + 1]; a bin is (lower, upper] (Guo et al. 2017, eq. 3).
+    and counted [n, CALIBRATION_BINS + 1]; a bin is (lower, upper] (Guo et al. 2017, eq. 3). Raises TypeError for labels
+    that are no values or are of two types, and ValueError for a confidence that is not finite.
     """
+    columns = (predictions[name].type for name in ("gold", "prediction"))
+    types = {column.value_type if pa.types.is_dictionary(column) else column for column in columns}
+    if len(types) > 1 or any(map(pa.types.is_nested, types)):
+        raise TypeError(f"gold labels and predictions are of the types {' and '.join(sorted(map(str, types)))}")
     gold, predicted = np.array(predictions["gold"]), np.array(predictions["prediction"])
     correct, counted = gold == predicted, np.ones(len(gold))
     if metric == "accuracy":
@@ -81,6 +86,8 @@ def statistics(predictions: pa.Table, metric: str) -> np.ndarray:
         wanted, given = gold[:, None] == labels, predicted[:, None] == labels
         return np.hstack([wanted & given, wanted.astype(float) + given])
     confidence = np.array(predictions["score"], float)
+    if not np.isfinite(confidence).all():
+        raise ValueError("a confidence is not finite")
     bins = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
     in_bin = bins[:, None] == np.arange(CALIBRATION_BINS)
     return np.hstack([in_bin * (confidence - correct)[:, None], counted[:, None]])

@@ -39,7 +39,7 @@ class WorldSource(DataSource):
 
     world: int
     kind: Literal["text", "nli", "paws", "qa", "retrieval"]
-    rows: dict[str, Annotated[int, Field(gt=0)]]
+    rows: dict[str, Annotated[int, Field(gt=0, le=10_000_000)]]
     parameters: dict[str, float] = {}
     code_mixing: Annotated[float, Field(ge=0, le=1)] = 0.0
 

@@ -225,8 +225,9 @@ def _parquet_batches(path: Path, size: int) -> Iterator[pa.Table]:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(size):
                 if len(batch):
+                    batch.validate(full=True)  # text that is not UTF-8
                     yield _plain_columns(pa.Table.from_batches([batch]))
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise XstiltsError("bad-file", f"{path} is not Parquet", str(error), "write the file again") from None
 
 
