@@ -30,7 +30,7 @@ def frame_of(lengths: np.ndarray, updates: Sequence[np.ndarray]) -> Frame:
     """The frame of updates, each given by the numbers of its sequences, whose lengths are in `lengths`, int64 [n].
 
     >>> frame_of(np.array([5, 90, 7, 60]), [np.array([0, 1]), np.array([2, 3])])
-    Frame(rows=4, width=90, capacities=array([130]))
+    Frame(rows=3, width=90, capacities=array([129]))
     """
     counts = np.array([len(update) for update in updates])
     tokens = np.array([lengths[update].sum() for update in updates])
@@ -49,7 +49,7 @@ def capacities(tokens: np.ndarray, most: int = MOST, step: int = STEP) -> np.nda
     filled up to the smallest that holds it.
 
     >>> capacities(np.array([100, 250, 260, 900]), most=2)
-    array([384, 1024])
+    array([ 384, 1024])
     """
     limits, counts = np.unique(-(-tokens // step) * step, return_counts=True)
     until = [0, *counts.cumsum().tolist()]
