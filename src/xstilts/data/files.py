@@ -28,7 +28,7 @@ def below(folder: Path, name: str) -> Path:
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()):
         why = "it lies outside the data folder"
-        raise XstiltsError("unsafe", f"refused to read {name}", why, "use a path below it")
+        raise XstiltsError("unsafe", f"refused to read {name}", why, "use a path below it, copies in place of links")
     return path
 
 

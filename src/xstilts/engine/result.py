@@ -23,7 +23,8 @@ def seal(folder: Path, step: Mapping[str, Any]) -> None:
     """Writes the manifest of the files in a folder and syncs everything to the disk."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     entries = {f.relative_to(folder).as_posix(): [f.stat().st_size, checksum(f)] for f in files}
-    (folder / MANIFEST).write_text(json.dumps({"step": step, "files": entries}, indent=1, ensure_ascii=False))
+    record = json.dumps({"step": step, "files": entries}, indent=1, ensure_ascii=False)
+    (folder / MANIFEST).write_text(record, encoding="utf-8")
     for path in (*files, folder / MANIFEST, folder):
         sync(path)
 
