@@ -1,6 +1,7 @@
 """The one kind of error that a user is meant to read."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Literal
 
@@ -44,11 +45,30 @@ _CODES = {
 }
 
 
+_SECRETS = (
+    (re.compile(r"(?<=://)[^\s/@:]*:(?!\d+/)[^\s@]*@"), "…@"),  # user:password@ of an address
+    (re.compile(r"(?i)(?<=[?&])([\w-]*(?:token|secret|sig|signature|key|password|credential)[\w-]*=)[^&\s]+"), r"\1…"),
+    (re.compile(r"\bhf_[A-Za-z0-9]{16,}"), "hf_…"),
+)
+
+
+def without_secrets(text: str) -> str:
+    """A text in which tokens of the hub, and passwords and signatures inside addresses, are replaced by dots.
+
+    >>> without_secrets("cannot reach s3://key:secret@bucket/store")
+    'cannot reach s3://…@bucket/store'
+    """
+    for pattern, dots in _SECRETS:
+        text = pattern.sub(dots, text)
+    return text
+
+
 class XstiltsError(Exception):
     """Says what went wrong, why, and how to fix it.
 
     `kind` names the error for programs; `code` is the exit status of the command line that follows from it: 2 for bad
     input, 3 for missing data or a missing model, 4 for a step that failed while the results of the others were kept.
+    Secrets in the texts are replaced by dots.
 
     >>> error = XstiltsError("missing-file", "there is no folder data", "--data must name one", "check the path")
     >>> error.kind, error.code
@@ -56,6 +76,7 @@ class XstiltsError(Exception):
     """
 
     def __init__(self, kind: Kind, what: str, why: str, hint: str) -> None:
+        what, why, hint = map(without_secrets, (what, why, hint))
         super().__init__(kind, what, why, hint)
         self.kind, self.what, self.why, self.hint = kind, what, why, hint
 

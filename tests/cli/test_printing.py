@@ -200,6 +200,26 @@ def test_a_closed_pipe_ends_quietly():
         assert process.stderr.read() == b""
 
 
+def test_another_encoding_of_the_terminal_and_of_file_names(tmp_path):
+    plain = os.environ | {
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONPATH": str(SOURCE.parent),
+    }
+
+    def run(*words, cwd=tmp_path):
+        command = [sys.executable, "-m", "xstilts", *words]
+        return subprocess.run(command, env=plain, cwd=cwd, capture_output=True, check=False)
+
+    done = run("languages", "Yorùbá".encode())  # is not readable in ASCII
+    assert done.returncode == 2 and b"\nhint:  rename" in done.stderr
+    done = run("plan", "pocket", "--quick")
+    assert done.returncode == 0 and done.stdout.isascii() and not done.stderr
+    (folder := Path(os.fsdecode(bytes(tmp_path) + b"/\xff"))).mkdir()
+    assert run("studies", cwd=folder).returncode == 2
+
+
 def test_completion_is_offered_to_the_shell():
     asked = {"_XSTILTS_COMPLETE": "complete_bash", "COMP_WORDS": "xstilts data ch", "COMP_CWORD": "2"}
     code = "import sys; sys.argv = ['xstilts']; from xstilts.cli import main; main()"

@@ -98,6 +98,29 @@ def test_a_local_copy_of_a_repository_is_read_as_the_catalogue_describes(hub):
     assert content_digest(xnli, "train", "sw", hub, {}) != content_digest(xnli, "train", "en", hub, {})
 
 
+@pytest.mark.parametrize(
+    "path", ["../../../secret.jsonl", "/{data}/../secret.jsonl", "https://example.com/x.jsonl", "hf://datasets/a/b/x.jsonl",
+             "zip://a::../x.zip", "link.jsonl"],
+)  # fmt: skip
+@pytest.mark.parametrize("card", ["README.md", ".huggingface.yaml"])
+def test_a_repository_cannot_name_files_elsewhere(hub, tmp_path, path, card):
+    (tmp_path / "secret.jsonl").write_text('{"premise": "a", "hypothesis": "b", "label": "neutral"}\n')
+    folder = hub / "facebook/xnli"
+    (folder / "README.md").unlink()
+    (folder / "link.jsonl").symlink_to("../../../secret.jsonl")
+    files = [{"split": "train", "path": [path.format(data=hub)]}]
+    text = json.dumps({"configs": [{"config_name": "sw", "data_files": files}]})
+    (folder / card).write_text(text if card.endswith("yaml") else f"---\n{text}\n---\n")
+    refused("unsafe", catalogue()["xnli"], "train", "sw", hub)
+
+
+def test_a_repository_of_archives_is_refused(hub):
+    folder = hub / "facebook/xnli"
+    (folder / "README.md").write_text("---\nconfigs:\n- {config_name: sw, data_files: x.tar}\n---\n")
+    (folder / "x.tar").write_bytes(b"")
+    refused("unsupported", catalogue()["xnli"], "train", "sw", hub)
+
+
 def test_withheld_labels_of_the_hub_are_refused_unless_only_predictions_are_wanted(hub):
     assert "no gold labels in 'sw'" in refused("inconsistent", catalogue()["xnli"], "test", "sw", hub)
     assert table(catalogue()["xnli"], "test", "sw", hub, withheld=True)["label"].null_count == 3

@@ -580,6 +580,16 @@ def test_a_local_store_that_was_copied_as_it_is_serves_behind_a_url(store, remot
     assert (remote_store("here").open(step().fingerprint) / "deep" / "file").read_text() == "x"
 
 
+@pytest.mark.parametrize(
+    "url", ["s3://key:sec/ret@bucket/store", "https://host/store?sig=secret", "sftp://me:secret@host/a"]
+)
+def test_a_password_in_the_address_of_a_store_is_refused_and_not_repeated(url):
+    with pytest.raises(XstiltsError) as caught:
+        Store(url)
+    assert caught.value.kind == "unsafe" and "ret" not in caught.value.what
+    assert Store("sftp://me@host:22/store").place == "sftp://me@host:22/store"
+
+
 def test_a_url_that_nothing_opens_is_told_in_three_parts():
     with pytest.raises(XstiltsError, match="nowhere://x") as caught:
         Store("nowhere://x").has(step().fingerprint)

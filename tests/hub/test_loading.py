@@ -300,6 +300,17 @@ def test_models_without_weights(hub, repositories, encoder_folder, tmp_path):
         refusal(place, "missing-model", load_base)
 
 
+def test_an_index_of_weights_names_files_of_its_repository_alone(hub, repositories, encoder_folder):
+    files = {path.name: path.read_bytes() for path in encoder_folder("bert").iterdir()}
+    weights = files.pop("model.safetensors")
+    for name in ("../../../../outside.safetensors", "/etc/passwd", "other.safetensors"):
+        index = json.dumps({"metadata": {}, "weight_map": {"a": "part.safetensors", "b": name}}).encode()
+        hub.add("me/index", files | {"model.safetensors.index.json": index, "part.safetensors": weights})
+        with pytest.raises(XstiltsError) as caught:
+            load_base("me/index")
+        assert caught.value.kind == "bad-file"
+
+
 def entry_file(folder, hub_name="me/nli"):
     """A file of tasks with one of a data set without a pinned revision."""
     entry = task("parquet", hub=hub_name).model_dump(mode="json", exclude_defaults=True, exclude={"name"})

@@ -1,5 +1,6 @@
 """The log of a run and the files that several processes may write."""
 
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -48,6 +49,19 @@ def test_a_log_ends_its_session_after_an_error_and_continues_after_half_a_line(t
 ])  # fmt: skip
 def test_a_line_that_no_study_wrote_is_no_event(line):
     assert read_event(line) is None
+
+
+def test_the_log_of_a_run_holds_no_secrets(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["xstilts", "study", "--address", "ray://me:pass/word@head:10001"])
+    why = (
+        "GET https://cdn.hub/file?X-Amz-Signature=0123abc&x=1 with hf_abcdefghijklmnopqrstu failed at http://hub:80/a@b"
+    )
+    with event_log(tmp_path, lambda event: None) as report:
+        report({"event": "plan", "steps": 1})
+        report({"event": "failed", "step": "a", "why": why, "trace": why})
+    text = (tmp_path / EVENTS).read_text()
+    assert not [secret for secret in ("pass", "word", "0123abc", "abcdefgh") if secret in text]
+    assert text.count("Signature=…&x=1".encode("unicode_escape").decode()) == 2 and "http://hub:80/a@b" in text
 
 
 def test_progress_is_passed_on_and_rarely_logged(tmp_path):

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from support import changed
 from xstilts.analysis import analyse
 from xstilts.config.load import load_study
+from xstilts.engine import Store, execute
 from xstilts.errors import XstiltsError
 from xstilts.study.freeze import confounded, freeze
 from xstilts.study.plan import build_plan
@@ -206,6 +207,21 @@ def test_a_study_of_an_encoder_from_a_folder_runs_from_its_files(finished_study,
     before = load_file(encoder_folder("xlm-roberta") / "model.safetensors")
     after = load_file(store.path(fetched.fingerprint) / "model.safetensors")
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_results_depend_on_the_threads_of_a_step_and_not_on_how_many_steps_run(finished_study, tmp_path):
+    planned, _, _ = finished_study
+    wanted = [cell.predictions for cell in planned.cells if cell.target == "pocket-nli" and cell.replicate == 1]
+    weights = {}
+    for jobs, threads in ((1, 1), (2, 1), (1, 2)):
+        store = Store(tmp_path / f"{jobs}-{threads}")
+        outcome = execute(planned.plan, store, wanted, lambda event: None, jobs=jobs, threads=threads)
+        assert not outcome.failed
+        files = [store.path(f) / "model.safetensors" for f, step in planned.plan.steps.items() if step.kind == "train"]
+        weights[jobs, threads] = [load_file(file) for file in files if file.is_file()]
+    for others, tolerance in ((weights[2, 1], 0.0), (weights[1, 2], 1e-3)):
+        for one, other in zip(weights[1, 1], others, strict=True):
+            assert max(float((one[name] - other[name]).abs().max()) for name in one) <= tolerance
 
 
 def test_the_example_in_the_documentation_can_be_planned(tmp_path):

@@ -230,6 +230,22 @@ def test_training_rows_are_never_test_rows_of_their_language(tmp_path, encoder_f
     assert model.scores["en"]["examples"] == 8 and any("6 test rows of en not scored" in line for line in said)
 
 
+def test_rows_that_all_lack_a_text_are_said_to(tmp_path, encoder_folder):
+    data = [{"review": "", "stars": label} for label in WORDS for _ in range(9)]
+    with pytest.raises(XstiltsError) as caught:
+        xstilts.train(data, "sw", tmp_path / "model", encoder=str(encoder_folder("bert")), store=tmp_path / "store")
+    assert caught.value.kind == "too-few" and "18 rows without a text" in caught.value.why
+
+
+def test_a_language_with_one_test_row_has_a_score_without_an_interval(tmp_path, encoder_folder):
+    model = xstilts.train(
+        rows(20), ["sw"], tmp_path / "model", encoder=str(encoder_folder("bert")), test={"sw": rows(1, start=50)[:1]},
+        store=tmp_path / "store", compare="none,balanced", seeds=2, **FAST,
+    )  # fmt: skip
+    assert model.scores["sw"]["examples"] == 1 and model.scores["sw"]["low"] is None
+    assert "did not learn" not in model.recommendation and (tmp_path / "model/README.md").is_file()
+
+
 @pytest.mark.parametrize(
     ("options", "kind"),
     [

@@ -138,7 +138,8 @@ def _judge(run: Run, contrast: Result, encoders: list[str], doubt: str = "") -> 
     except XstiltsError as refused:
         random = {"refused": refused.why}
     bootstrap = None
-    if min(len(paired_cells(comparison, encoder)) for encoder in encoders) >= FEWEST_REPLICATES:
+    fewest = min(len(paired_cells(comparison, encoder)) for encoder in encoders)
+    if fewest >= FEWEST_REPLICATES and whole.low is not None:
         bootstrap = rounded(multi_bootstrap(comparison, resample_arms(comparison), whole.degrees))
     parts = [as_json(effect(compare(contrast["targets"], encoders=[name])), encoder=name) for name in encoders]
     held_out = [name for name in run.scored if set(run.plan["held_out"]) & set(run.score_table(name).languages)]

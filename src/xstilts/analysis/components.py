@@ -67,7 +67,7 @@ def pilot_components(run: Path) -> tuple[Components, int, list[str]]:
     """The components that a pilot run's declared contrasts have on average, their item clusters, and the contrasts.
 
     The items are those of the languages that all targets of a contrast hold out; contrasts with fewer than two such
-    languages, or with one replicate, say nothing about variances and are left out. Raises XstiltsError if none is left.
+    languages, with one replicate or one item, say nothing about variances. Raises XstiltsError if none is left.
     """
     pilot = read_run(run)
     tables = [pilot.score_table(target) for target in pilot.labelled]
@@ -82,12 +82,12 @@ def pilot_components(run: Path) -> tuple[Components, int, list[str]]:
             effect(replace(comparison, languages=(codes,) * len(comparison.tables)))
             for codes in (tuple(shared), *((code,) for code in shared))
         )
-        if whole.low is not None:
+        if all(each.low is not None for each in (whole, *single)):
             components.append(vars(estimate(whole, dict(zip(shared, single, strict=True)), families_of(shared))))
             clusters.append(whole.clusters)
             names.append(contrast["contrast"])
     if not components:
-        why = "it has no contrast with two languages and replicates"
+        why = "it has no contrast with two replicates, in two languages of two items"
         hint = "name another run, or leave --from out"
         raise XstiltsError("too-few", f"variance components cannot be estimated from {run}", why, hint)
     means = {name: float(np.mean([each[name] for each in components])) for name in components[0]}

@@ -122,8 +122,8 @@ def effect(comparison: Comparison) -> Effect:
     two-way random-effects estimate (Searle, Casella and McCulloch 1992, ch. 4) with replicates nested in encoders and
     item clusters crossed with them. Replicates and clusters (less what both count) have intervals of their own by
     Student's t, and the half widths add up in squares (Zou and Donner 2008). Each kind of encoder has a replicate
-    variance of its own (Welch 1947). If an encoder has one paired replicate, there is no interval.
-    Raises XstiltsError if an encoder has no replicate of both arms, a target no language, or all items one cluster.
+    variance of its own (Welch 1947). If an encoder has one paired replicate, or all items one cluster, there is no
+    interval. Raises XstiltsError if an encoder has no replicate of both arms, or a target no language.
     """
     for table, codes in zip(comparison.tables, comparison.languages, strict=True):
         if not codes:
@@ -210,14 +210,10 @@ def combine(encoders: Sequence[Gains], weights: np.ndarray, level: float, langua
     languages: the variance between languages, if they count as random.
     """
     count, clusters = len(encoders), encoders[0].clusters
-    if clusters < 2:
-        why = "their uncertainty is estimated from the differences between clusters"
-        hint = "give the items clusters of their own (`cluster` in the task's entry), or more of them"
-        raise XstiltsError("too-few", "all test items belong to one cluster", why, hint)
     differences, influences = zip(*(gain.weigh(weights) for gain in encoders), strict=True)
     sizes = np.array([len(values) for values in differences])
     mean = sum(moves.mean(0) for moves in influences) / count
-    cluster = float((mean**2).sum()) * clusters / (clusters - 1)
+    cluster = float((mean**2).sum()) * clusters / (clusters - 1) if clusters > 1 else math.nan
     replicate, degrees, shared = math.nan, math.nan, math.nan
     if sizes.min() > 1:
         scatter = [((moves - moves.mean(0)) ** 2).sum() for moves in influences]
@@ -230,8 +226,8 @@ def combine(encoders: Sequence[Gains], weights: np.ndarray, level: float, langua
             kinds.append((pooled * sum(1 / len(values) for values in samples) / count**2, freedom))
         replicate = sum(variance for variance, _ in kinds)
         degrees = _satterthwaite(kinds, min(freedom for _, freedom in kinds))
-    items = max(cluster - shared, 0.0)
-    parts = [(replicate, degrees), (items, clusters - 1), languages]
+    items = max(cluster - shared, 0.0) if clusters > 1 else math.nan
+    parts = [(replicate, degrees), (items, max(clusters - 1, 1)), languages]
     half, estimate = half_width(parts, level), float(np.mean([values.mean() for values in differences]))
     low, high = (None, None) if math.isnan(half) else (estimate - half, estimate + half)
     size = (_satterthwaite(parts, degrees), int(sizes.sum()), clusters)

@@ -1,8 +1,10 @@
 """The app that every verb is added to, and how errors are printed."""
 
+import io
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -10,7 +12,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from xstilts import __version__
-from xstilts.errors import BAD_INPUT, MISSING, XstiltsError, did_you_mean
+from xstilts.errors import BAD_INPUT, MISSING, XstiltsError, did_you_mean, without_secrets
 from xstilts.report.console import say
 
 NARROWEST = 10
@@ -74,11 +76,15 @@ def main() -> None:
     debug = "--debug" in sys.argv
     if os.environ.get("COLUMNS", "").isdecimal() and int(os.environ["COLUMNS"]) < NARROWEST:
         del os.environ["COLUMNS"]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal of another encoding shows what it lacks as escapes
+            stream.reconfigure(errors="backslashreplace")
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP
             signal.signal(number, signal.default_int_handler)
     try:
         words = [word for word in sys.argv[1:] if word != "--debug"]
+        _require_text([*words, str(Path.cwd())])
         status = app(words, prog_name="xstilts", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         status = STOPPED
@@ -91,6 +97,15 @@ def main() -> None:
     if status == STOPPED:
         sys.stderr.write("\nstopped; run the same command again to continue\n")
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _require_text(words: list[str]) -> None:
+    """Raise XstiltsError for names of files that are no text: plans and reports could not hold them."""
+    for word in words:
+        if any("\ud800" <= character <= "\udfff" for character in word):
+            why = f"it cannot be read in the encoding of file names here, {sys.getfilesystemencoding()}"
+            hint = "rename the file or folder, or set PYTHONUTF8=1 if its name is UTF-8"
+            raise XstiltsError("bad-argument", f"the name '{word}' is no text", why, hint)
 
 
 def print_error(error: Exception) -> int:
@@ -113,6 +128,6 @@ def print_error(error: Exception) -> int:
         parts, status = (f"unexpected {type(error).__name__}", str(error) or "it has no message", _DEBUG), 1
     console = Console(stderr=True)
     for label, style, part in zip(("error:", "why:  ", "hint: "), ("bold red", "bold", "bold"), parts, strict=True):
-        lines = part.partition(_TRACEBACK)[0].strip().splitlines() or [_DEBUG]
+        lines = without_secrets(part).partition(_TRACEBACK)[0].strip().splitlines() or [_DEBUG]
         say((label, style), " " + "\n       ".join(lines), console=console)
     return status

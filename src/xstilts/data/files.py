@@ -38,7 +38,7 @@ def below(folder: Path, name: str) -> Path:
         raise XstiltsError("bad-setting", f"{name:.200} can be no file", why, "check the pattern of the path") from None
     if not path.is_relative_to(folder.resolve()):
         why = "it lies outside the data folder"
-        raise XstiltsError("unsafe", f"refused to read {name}", why, "use a path below it")
+        raise XstiltsError("unsafe", f"refused to read {name}", why, "use a path below it, copies in place of links")
     return path
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import yaml
+
 from xstilts.data.build_examples import Examples, build_examples
 from xstilts.data.files import below, file_names, fill
 from xstilts.data.record_formats import Files, Item, picked, require
@@ -21,6 +23,8 @@ from xstilts.tasks.task import Task
 
 CARDS = ("README.md", ".huggingface.yaml", "dataset_infos.json")
 """What a repository says about its configurations, splits and columns."""
+FORMATS = ("parquet", "arrow", "csv", "json", "text", "xml", "conll")
+"""Builders of `datasets` that read texts and tables; some of the others open archives, or databases elsewhere."""
 
 
 def mirror(hub: str, data: Path | None) -> Path | None:
@@ -112,8 +116,41 @@ def _local_builder(
 
     datasets.disable_progress_bars()
     with _loading(hub, "missing-data"), TemporaryDirectory() as cache:
+        _check_patterns(hub, Path(folder), dict(files))
         builder = datasets.load_dataset_builder(folder, config, data_files=dict(files) or None, cache_dir=cache)
-    return builder, {str(split): [str(file) for file in paths] for split, paths in builder.config.data_files.items()}
+    if builder.name not in FORMATS:
+        hint = f"name files of these formats under `files` of the task's `source`: {', '.join(FORMATS)}"
+        raise _unavailable(hub, f"its files are of the format '{builder.name}'", "unsupported", hint)
+    listed = {str(split): [str(file) for file in paths] for split, paths in builder.config.data_files.items()}
+    for path in {file for paths in listed.values() for file in paths}:
+        below(Path(folder), path)
+    return builder, listed
+
+
+def _check_patterns(hub: str, folder: Path, files: dict[str, str]) -> None:
+    """Raise XstiltsError "unsafe" if `files` or the card of a repository name files outside it, or on another host."""
+    from huggingface_hub import DatasetCard
+
+    card, settings = folder / CARDS[0], folder / CARDS[1]
+    described = DatasetCard.load(card).data.to_dict() if card.is_file() else {}
+    if settings.is_file():
+        described |= yaml.safe_load(settings.read_bytes()) or {}
+    for pattern in [*files.values(), *_file_patterns(described.get("configs"))]:
+        if ":" in pattern or pattern.startswith(("/", "~")) or ".." in pattern.split("/"):
+            what, why = f"refused to read {pattern} of the data set '{hub}'", "it lies outside the repository"
+            raise XstiltsError("unsafe", what, why, "use another revision: its card, or the task's `files`, names it")
+
+
+def _file_patterns(value: Any, inside: bool = False) -> Iterator[str]:
+    """Every text below a key `data_files` or `data_dir` of nested lists and mappings."""
+    if isinstance(value, list):
+        for part in value:
+            yield from _file_patterns(part, inside)
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            yield from _file_patterns(part, inside or key in ("data_files", "data_dir"))
+    elif inside and isinstance(value, str):
+        yield value
 
 
 @lru_cache(maxsize=64)
@@ -147,7 +184,7 @@ def _loading(repository: str, kind: Kind) -> Iterator[None]:
 
     try:
         yield
-    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+    except (OSError, ValueError, RuntimeError, yaml.YAMLError, datasets.exceptions.DatasetsError) as error:
         raise _unavailable(repository, f"{type(error).__name__}: {error}", kind) from None
 
 

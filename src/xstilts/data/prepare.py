@@ -29,7 +29,7 @@ def prepare(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, conte
     accept(task, arguments["split"], arguments["language"], examples, arguments.get("labels_withheld", False))
     pq.write_table(examples.table, out / "examples.parquet")
     left_out = {"unlabelled": examples.unlabelled, "problems": [row.as_json() for row in examples.rejected]}
-    (out / "left-out.json").write_text(json.dumps(left_out, ensure_ascii=False))
+    (out / "left-out.json").write_text(json.dumps(left_out, ensure_ascii=False), "utf-8")
 
 
 def accept(task: Task, split: str, code: str, examples: Examples, withheld: bool) -> None:

@@ -14,7 +14,7 @@ from xstilts.engine import in_use, remote
 from xstilts.engine.plan import Step
 from xstilts.engine.result import MANIFEST, damage, differs, discard, manifest, read_manifest, seal, sync
 from xstilts.engine.temporary import sweep, temporary_folder
-from xstilts.errors import XstiltsError
+from xstilts.errors import XstiltsError, without_secrets
 
 FINGERPRINT = re.compile(r"[0-9a-f]{32}")
 RECORDS = ("history.json",)
@@ -26,11 +26,15 @@ class Store:
     """A folder of finished steps: `results/ab/abcd…/` each with a manifest of sizes and checksums.
 
     If `place` is a URL (`s3://bucket/store`), the store is remote: the local folder is a copy of what this machine read
-    or made, and a step is finished once its result is at the URL.
+    or made, and a step is finished once its result is at the URL. A URL with a password raises XstiltsError "unsafe".
     """
 
     def __init__(self, place: Path | str) -> None:
         self.url = str(place) if "://" in str(place) else ""
+        if without_secrets(self.url) != self.url:
+            why = "plans, logs and reports name the store, so that whoever reads them could use the password"
+            hint = "leave it out: drivers read AWS_ACCESS_KEY_ID, ~/.aws, GOOGLE_APPLICATION_CREDENTIALS, SSH keys, …"
+            raise XstiltsError("unsafe", f"the address {self.url} holds a password", why, hint)
         self.root = remote.cache_folder(self.url) if self.url else Path(place).absolute()
         self._uses: set[Path] = set()
 

@@ -34,6 +34,8 @@ def model_folder(name: str, revision: str, weights: bool) -> Path:
         if main.endswith(INDEX):
             try:
                 shards = set(json.loads(paths[small.index(main)].read_bytes())["weight_map"].values())
+                if absent := sorted(shards.difference(names)):
+                    raise ValueError(f"the repository has no file {absent[0]}")
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 what, hint = f"{main} of '{name}' does not list the files of its weights", "use another revision of it"
                 raise XstiltsError("bad-file", what, repr(error), hint) from None

@@ -1,9 +1,11 @@
 """Everything that is printed: lines and tables for people, JSON and CSV for programs.
 
-Text of users and of data is never read as markup, and its control characters are shown as escapes.
+Text of users and of data is never read as markup, and its control characters are shown as escapes; in CSV, none is
+read as a formula.
 """
 
 import csv
+import io
 import json
 import re
 import sys
@@ -20,6 +22,8 @@ from xstilts.errors import XstiltsError
 
 NONE = "–"
 LEAST = 8
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+"""What a cell begins with that a spreadsheet evaluates."""
 Part = str | tuple[str, str]
 """Text, or text and its style."""
 
@@ -141,7 +145,53 @@ def emit(data: Any, as_json: bool, as_csv: bool = False, rows: Iterable[dict[str
         print(as_json_text(data, indent=1))
     elif as_csv:
         records = list(data if rows is None else rows)
-        writer = csv.DictWriter(sys.stdout, list(records[0]) if records else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(records)
+        sys.stdout.write(csv_text(records, list(records[0]) if records else []))
     return as_json or as_csv
+
+
+def csv_text(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> str:
+    """Columns of rows as CSV; a cell of text that a spreadsheet would evaluate gets an apostrophe, numbers none.
+
+    >>> print(csv_text([{"arm": "=1+1", "gain": -0.5, "text": "-0.50"}], ["arm", "gain", "text"]), end="")
+    arm,gain,text
+    '=1+1,-0.5,-0.50
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows({name: _csv_cell(row.get(name)) for name in columns} for row in rows)
+    return text.getvalue()
+
+
+def _csv_cell(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return f"'{visible(value)}" if value.startswith(FORMULA) and not _is_number(value) else visible(value)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def markdown(text: object) -> str:
+    r"""Text for Markdown in which nothing is HTML, code, a link, or the end of a table's cell.
+
+    >>> print(markdown("<b>x</b> | [site](http://a)"))
+    \<b>x\</b> \| [site]\(http://a)
+    """
+    return re.sub(r"[\\`<|*]|(?<=\])\(", r"\\\g<0>", visible(text))
+
+
+def markdown_code(text: object) -> str:
+    """Text as a Markdown span of code, whatever backticks it has.
+
+    >>> print(markdown_code("positive"), markdown_code("a`b"))
+    `positive` `` a`b ``
+    """
+    shown = visible(text)
+    ticks = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
+    return f"{ticks} {shown} {ticks}" if "`" in shown else f"{ticks}{shown}{ticks}"

@@ -8,7 +8,7 @@ import yaml
 
 from xstilts.languages import language
 from xstilts.models.published import published
-from xstilts.report.console import number, visible
+from xstilts.report.console import markdown, markdown_code, number
 
 Facts = dict[str, Any]
 TAGS = {
@@ -54,10 +54,10 @@ def model_card(facts: Facts, study: Facts) -> str:
     `dev_baseline`, `metric`, `scores`, `shots`, `licences`, `datasets`, `compared`, `recommendation`, `training`,
     `intermediate`; study: the settings of the study that it comes from.
     """
-    parts = [_front_matter(facts, study), f"# {study['name']}", _purpose(facts, study), "## Use", _use(facts)]
+    parts = [_front_matter(facts, study), f"# {markdown(study['name'])}", _purpose(facts, study), "## Use", _use(facts)]
     parts += ["## Scores", _scores(facts), "## Training", _training(facts, study)]
     if facts["recommendation"]:
-        parts += ["## Why this training", visible(facts["recommendation"])]
+        parts += ["## Why this training", markdown(facts["recommendation"])]
     return "\n\n".join([*parts, "## Licences", _licences(facts)]) + "\n"
 
 
@@ -104,13 +104,13 @@ def strictest(licences: Iterable[str]) -> str:
 
 
 def _purpose(facts: Facts, study: Facts) -> str:
-    labels = ", ".join(f"`{visible(label)}`" for label in facts["labels"][:20])
+    labels = ", ".join(map(markdown_code, facts["labels"][:20]))
     more = f" and {len(facts['labels']) - 20} more" if len(facts["labels"]) > 20 else ""
     encoder = published(study["encoders"]["encoder"]["load"])
     purpose = PURPOSES[facts["kind"]].format(labels + more)
     trained = language(facts["language"]).name
     for_ = _names(facts["for"]) if len(facts["for"]) <= 10 else f"{len(facts['for'])} languages"
-    text = f"{purpose} Trained on {trained} data for use in {for_}; the encoder is {visible(encoder.name)}."
+    text = f"{purpose} Trained on {trained} data for use in {for_}; the encoder is {markdown(encoder.name)}."
     if not encoder.languages:
         return f"{text} The languages of its pretraining are not known here."
     unseen = [code for code in facts["for"] if code not in encoder.languages]
@@ -174,16 +174,16 @@ def _training(facts: Facts, study: Facts) -> str:
     for code, ids in facts["shots"].items():
         more = f", … ({len(ids):,} in all)" if len(ids) > 50 else ""
         lines += ["", f"Of the examples, {len(ids):,} are labelled rows in {language(code).name}, none of which is "
-                  f"scored: {', '.join(map(visible, ids[:50]))}{more}."]  # fmt: skip
-    arm = visible(facts["arm"])
-    lines += ["", f"Arm `{arm}`, run {facts['replicate']} of {study['replicates']}. `xstilts.json` is the study: "
-              "`xstilts study xstilts.json --data run/data` repeats it where the training data are."]  # fmt: skip
+                  f"scored: {', '.join(map(markdown, ids[:50]))}{more}."]  # fmt: skip
+    arm = f"Arm {markdown_code(facts['arm'])}, run {facts['replicate']} of {study['replicates']}."
+    lines += ["", f"{arm} `xstilts.json` is the study: `xstilts study xstilts.json --data run/data` repeats it where "
+              "the training data are."]  # fmt: skip
     return "\n".join(lines)
 
 
 def _licences(facts: Facts) -> str:
     names = {"user-task": "training data"}
-    rows = [f"| {names.get(name, visible(name))} | {visible(text) or 'not stated'} |"
+    rows = [f"| {names.get(name, markdown(name))} | {markdown(text) or 'not stated'} |"
             for name, text in facts["licences"].items()]  # fmt: skip
     lines = ["| made from | licence |", "|---|---|", *rows]
     if not all(facts["licences"].values()):

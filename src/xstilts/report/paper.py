@@ -11,7 +11,7 @@ import vl_convert
 
 from xstilts.engine import write_atomically
 from xstilts.report.chart_basics import INK, Figure, standalone
-from xstilts.report.console import interval, number, signed, visible
+from xstilts.report.console import interval, markdown, number, signed, visible
 from xstilts.report.sentences import not_zero_shot
 from xstilts.report.tables import artificial, slug, target_table, targets
 from xstilts.runs.run_files import PAPER
@@ -25,8 +25,10 @@ CITED = {
     "littell2017": "(Littell et al. 2017)",
     "searle1992": "(Searle et al. 1992)",
 }
+CITATION = re.compile(rf"\[@({'|'.join(CITED)})\]")
 SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "†": r"$^\dagger$"}
 SPECIAL |= {character: "\\" + character for character in "&%$#_{}"}
+SPECIAL |= {character: f"${character}$" for character in "<>|"}
 SPECIAL |= {"±": r"$\pm$", "−": "$-$", "–": "--", "×": r"$\times$"}
 
 
@@ -42,6 +44,7 @@ class Table:
     def latex(self) -> str:
         """As LaTeX, for the package booktabs; as wide as the page of a paper in two columns."""
         lines = [" & ".join(map(latex, row)) + r" \\" for row in (self.headings, *self.rows)]
+        lines = [re.sub(r"^[\[*]", r"{\g<0>}", line) for line in lines]  # after \\ these would be its options
         columns = "l" + "r" * (len(self.headings) - 1)
         return "\n".join([
             r"\begin{table*}", r"\centering\footnotesize", r"\setlength{\tabcolsep}{3pt}",
@@ -54,8 +57,8 @@ class Table:
         """As Markdown."""
         rule = ["---", *(["---:"] * (len(self.headings) - 1))]
         rows = (self.headings, rule, *self.rows)
-        lines = ("| " + " | ".join(visible(cell).replace("|", r"\|") for cell in row) + " |" for row in rows)
-        return "\n".join([*lines, "", visible(self.caption), ""])
+        lines = ("| " + " | ".join(map(markdown, row)) + " |" for row in rows)
+        return "\n".join([*lines, "", markdown(self.caption), ""])
 
 
 def latex(text: str) -> str:
@@ -80,8 +83,8 @@ def write_paper(result: Result, run: Path, figures: Sequence[Figure]) -> Path:
         for columns, points in COLUMNS.items():
             write_atomically(out / f"{figure.name}-{columns}.pdf", vl_convert.svg_to_pdf(_fitted(drawn, points)))
     text = methods(result)
-    write_atomically(out / "methods.md", cited(text) + "\n")
-    write_atomically(out / "methods.tex", re.sub(r"\[@(\w+)\]", r"\\citep{\1}", latex_prose(text)) + "\n")
+    write_atomically(out / "methods.md", cited(markdown(text)) + "\n")
+    write_atomically(out / "methods.tex", CITATION.sub(r"\\citep{\1}", latex_prose(text)) + "\n")
     write_atomically(out / "references.bib", bibliography())
     return out
 
@@ -93,7 +96,7 @@ def bibliography() -> str:
 
 def cited(text: str) -> str:
     """A text with author and year in place of citations `[@key]`."""
-    return re.sub(r"\[@(\w+)\]", lambda key: CITED[key[1]], text)
+    return CITATION.sub(lambda key: CITED[key[1]], text)
 
 
 def _fitted(svg: str, points: float) -> str:
@@ -107,7 +110,8 @@ def _fitted(svg: str, points: float) -> str:
 
 def latex_prose(text: str) -> str:
     """`latex` of a text whose citations `[@key]` stay."""
-    return "".join(part if part.startswith("[@") else latex(part) for part in re.split(r"(\[@\w+\])", text))
+    parts = CITATION.split(text)  # text and keys in turn
+    return "".join(f"[@{part}]" if i % 2 else latex(part) for i, part in enumerate(parts))
 
 
 def methods(result: Result) -> str:

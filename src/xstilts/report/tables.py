@@ -1,7 +1,5 @@
 """The rows of the report's tables: plain data that page, terminal and CSV share."""
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Iterator
 from statistics import fmean
@@ -10,7 +8,7 @@ from typing import Any
 from xstilts.analysis.analyse import BASELINE
 from xstilts.errors import XstiltsError
 from xstilts.languages import language
-from xstilts.report.console import NONE
+from xstilts.report.console import NONE, csv_text
 
 Result = dict[str, Any]
 Row = dict[str, Any]
@@ -221,14 +219,12 @@ def results_csv(result: Result) -> str:
         "held_out",
         "distance",
     ]
-    text = io.StringIO()
     columns = [*names, "mean", "sd", "difference", "low", "high", "level", "verdict", "replicates"]
-    writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
+    rows = []
     for row in [*_score_rows(result), *_mean_rows(result), *_contrast_rows(result)]:
         made = artificial(result, row["target"].split(" + "))
-        writer.writerow(row | {"data": "artificial" if made else "real"})
-    return text.getvalue()
+        rows.append(row | {"data": "artificial" if made else "real"})
+    return csv_text(rows, columns)
 
 
 def _score_rows(result: Result) -> Iterator[Row]:

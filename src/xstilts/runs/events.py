@@ -18,6 +18,7 @@ from typing import IO, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from xstilts.engine import Report
+from xstilts.errors import without_secrets
 from xstilts.runs.run_files import EVENTS
 
 PACKAGES = ("xstilts", "torch", "transformers", "tokenizers", "numpy")
@@ -72,7 +73,7 @@ def event_log(run: Path, watch: Report) -> Iterator[Report]:
 
     In the log each event has its `time` (seconds since 1970) and its `session`, which is another one whenever a study
     is started; the event `plan` also has `origin()`. The last event of a session is `ended`, with the number of
-    steps that failed, unless the process was killed.
+    steps that failed, unless the process was killed. Secrets in texts are replaced by dots.
     """
     session, logged, failed = uuid.uuid4().hex[:8], dict[str, float](), set[str]()
     run.mkdir(parents=True, exist_ok=True)
@@ -90,7 +91,9 @@ def event_log(run: Path, watch: Report) -> Iterator[Report]:
                 if name == "progress":
                     logged[step] = now
                 start = origin() if name == "plan" else {}
-                log.write(json.dumps({"time": round(now, 2), "session": session, **event, **start}) + "\n")
+                entry = {"time": round(now, 2), "session": session, **event, **start}
+                texts = {key: without_secrets(value) for key, value in entry.items() if isinstance(value, str)}
+                log.write(json.dumps(entry | texts) + "\n")
                 log.flush()
             watch(event)
 

@@ -115,16 +115,16 @@ def breakdown(file: Path, kind: str, metric: str) -> Iterator[tuple[str, str, in
 
 def _check_coverage(table: pa.Table, file: str) -> None:
     """Raises XstiltsError unless all cells of a language cover the same examples, each once."""
-    counts = [("example_id", "count"), ("example_id", "count_distinct")]
-    groups = table.unify_dictionaries().group_by
-    of_languages = groups("language").aggregate(counts).to_pylist()
-    distinct = {row["language"]: row["example_id_count_distinct"] for row in of_languages}
-    for row in groups(["language", "arm", "encoder", "replicate"]).aggregate(counts).to_pylist():
-        code, count = row["language"], row["example_id_count"]
-        if not count == row["example_id_count_distinct"] == distinct[code]:
+    cell, cells = _codes(table, "arm", "encoder", "replicate")
+    for code, chosen, part in _by_language(table.select(["language", "example_id"])):
+        example, names = _codes(part, "example_id")
+        places = cell[chosen].astype(np.int64) * len(names) + example
+        counts = np.bincount(places, minlength=len(cells) * len(names)).reshape(len(cells), len(names))
+        for number in np.flatnonzero(counts.any(1) & (counts != 1).any(1)):
+            arm, encoder, replicate = cells[number]
             what = f"{file}: the cells do not cover the same examples in '{code}'"
-            place = f"replicate {row['replicate']} of arm '{row['arm']}' and encoder '{row['encoder']}'"
-            why = f"there are {distinct[code]} different examples, and {place} has {count} predictions"
+            place = f"replicate {replicate} of arm '{arm}' and encoder '{encoder}'"
+            why = f"there are {len(names)} different examples, and {place} has {counts[number].sum()} predictions"
             hint = "score all arms on the same examples; remove those that occur twice"
             raise XstiltsError("not-a-run", what, why, hint)
 
@@ -132,28 +132,34 @@ def _check_coverage(table: pa.Table, file: str) -> None:
 def score_table(table: pa.Table, target: str, kind: str, metric: str) -> ScoreTable:
     """The scores of a table of predictions, of which every language has the same examples in each cell."""
     scored = SCORED[kind]
-    try:
-        statistics = scored.statistics(table, metric)
-    except (pa.ArrowException, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
-        what, why = f"the predictions of '{target}' are not those of a {kind} task", f"{type(error).__name__}: {error}"
-        hint = "give gold labels and predictions of this type; " + AGAIN
-        raise XstiltsError("bad-file", what, why.partition("\n")[0][:300], hint) from error
     cell, cells = _codes(table, "arm", "encoder", "replicate")
-    language, languages = _codes(table, "language")
     cluster, names = _codes(table, "cluster_id")
     cluster_stats: dict[Cell, dict[str, np.ndarray]] = {(arm, encoder, int(n)): {} for arm, encoder, n in cells}
     clusters = {}
-    for number, (code,) in enumerate(languages):
-        rows = np.flatnonzero(language == number)
-        clusters[code], position = np.unique(cluster[rows], return_inverse=True)
+    for code, chosen, part in _by_language(table.drop_columns(["arm", "encoder", "replicate", "cluster_id"])):
+        try:
+            statistics = scored.statistics(part, metric)
+        except (pa.ArrowException, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+            what = f"the predictions of '{target}' are not those of a {kind} task"
+            why, hint = f"{type(error).__name__}: {error}", "give gold labels and predictions of this type; " + AGAIN
+            raise XstiltsError("bad-file", what, why.partition("\n")[0][:300], hint) from error
+        clusters[code], position = np.unique(cluster[chosen], return_inverse=True)
         sums = np.zeros((len(cells) * len(clusters[code]), statistics.shape[1]))
-        np.add.at(sums, cell[rows] * len(clusters[code]) + position, statistics[rows])
+        np.add.at(sums, cell[chosen].astype(np.int64) * len(clusters[code]) + position, statistics)
         of_cells = sums.reshape(len(cells), len(clusters[code]), -1)
-        present = set(cell[rows].tolist())
+        present = set(cell[chosen].tolist())
         for index, by_language in enumerate(cluster_stats.values()):
             if index in present:
                 by_language[code] = of_cells[index]
     return ScoreTable(target, scored, metric, cluster_stats, clusters, len(names))
+
+
+def _by_language(table: pa.Table) -> Iterator[tuple[str, np.ndarray, pa.Table]]:
+    """Each language, the positions of its rows, and these rows: large tables are not copied as a whole."""
+    language, languages = _codes(table, "language")
+    for number, (code,) in enumerate(languages):
+        chosen = language == number
+        yield code, np.flatnonzero(chosen), table.filter(pa.array(chosen))
 
 
 def _fault(table: pa.Table, gold: bool, sparse: bool) -> str:
@@ -187,4 +193,4 @@ def _codes(table: pa.Table, *columns: str) -> tuple[np.ndarray, list[tuple]]:
     indices = [column.indices.to_numpy(zero_copy_only=False) for column in encoded]
     numbered = pa.array(np.ravel_multi_index(indices, [len(names) for names in values])).dictionary_encode()
     keys = list(product(*values))
-    return numbered.indices.to_numpy().astype(np.int64), [keys[i] for i in numbered.dictionary.to_pylist()]
+    return numbered.indices.to_numpy(), [keys[i] for i in numbered.dictionary.to_pylist()]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from xstilts.tasks.encoding import IGNORED, Encoded, cross_entropy_sum, make_schema, run_model, tokenize_texts
 from xstilts.tasks.metrics import mean_f1, share
@@ -73,24 +74,28 @@ def statistics(predictions: pa.Table, metric: str) -> np.ndarray:
     and counted [n, CALIBRATION_BINS + 1]; a bin is (lower, upper] (Guo et al. 2017, eq. 3). Raises TypeError for labels
     that are no values or are of two types, and ValueError for a confidence that is not finite.
     """
-    columns = (predictions[name].type for name in ("gold", "prediction"))
-    types = {column.value_type if pa.types.is_dictionary(column) else column for column in columns}
+    gold, predicted = predictions["gold"], predictions["prediction"]
+    types = {c.type.value_type if pa.types.is_dictionary(c.type) else c.type for c in (gold, predicted)}
     if len(types) > 1 or any(map(pa.types.is_nested, types)):
         raise TypeError(f"gold labels and predictions are of the types {' and '.join(sorted(map(str, types)))}")
-    gold, predicted = np.array(predictions["gold"]), np.array(predictions["prediction"])
-    correct, counted = gold == predicted, np.ones(len(gold))
+    correct, counted = _same(gold, predicted), np.ones(len(gold))
     if metric == "accuracy":
-        return np.stack([correct, counted], 1).astype(float)
+        return np.stack([correct, counted], 1)
     if metric == "macro_f1":
-        labels = np.union1d(gold, predicted)
-        wanted, given = gold[:, None] == labels, predicted[:, None] == labels
-        return np.hstack([wanted & given, wanted.astype(float) + given])
+        labels = sorted({label for each in (gold, predicted) for label in pc.unique(each).drop_null().to_pylist()})
+        wanted, given = (np.stack([_same(column, label) for label in labels], 1) for column in (gold, predicted))
+        return np.hstack([wanted * given, wanted + given])
     confidence = np.array(predictions["score"], float)
     if not np.isfinite(confidence).all():
         raise ValueError("a confidence is not finite")
     bins = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
     in_bin = bins[:, None] == np.arange(CALIBRATION_BINS)
     return np.hstack([in_bin * (confidence - correct)[:, None], counted[:, None]])
+
+
+def _same(column: pa.ChunkedArray, value: Any) -> np.ndarray:
+    """1.0 where a column equals a value or another column, else 0.0 [n]."""
+    return np.array(pc.equal(column, value).fill_null(False).cast(pa.float64()))
 
 
 def score(sums: np.ndarray, metric: str) -> np.ndarray:

@@ -62,9 +62,9 @@ def translate(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, con
     pq.write_table(pa.Table.from_pylist(translated, table.schema), out / "examples.parquet")
     place, form = f"{task.name} from {source}", ("a translation", "row")
     problems = [RejectedRow(place, i + 1, arguments["to"], reason, *form).as_json() for i, reason in reasons.items()]
-    (out / "left-out.json").write_text(json.dumps({"unlabelled": 0, "problems": problems}, ensure_ascii=False))
+    (out / "left-out.json").write_text(json.dumps({"unlabelled": 0, "problems": problems}, ensure_ascii=False), "utf-8")
     counts = {"rows": len(rows), "kept": len(translated), "dropped": Counter(reasons.values()), "sentences": len(texts)}
-    (out / "quality.json").write_text(json.dumps({**counts, **quality}, ensure_ascii=False, indent=1))
+    (out / "quality.json").write_text(json.dumps({**counts, **quality}, ensure_ascii=False, indent=1), "utf-8")
 
 
 def _both_ways(

@@ -171,7 +171,7 @@ def check_enough(
 ) -> None:  # fmt: skip
     """Raise XstiltsError if labels cannot be learned, or if rows are too few; test data need one row. `left_out` says
     which rows are not among `gold`."""
-    if not is_test and roles.kind not in ("qa", "choice"):
+    if gold and not is_test and roles.kind not in ("qa", "choice"):
         column = f"column '{', '.join(roles.columns.get('label') or roles.columns['tags'])}'"
         counts = Counter(name for value in gold for name in (value if isinstance(value, list) else [value]))
         hint = "name another column with --label COLUMN"
