@@ -279,7 +279,7 @@ def test_a_language_or_a_target_of_one_example_hides_nothing_of_the_report(tmp_p
         pq.write_table(pa.concat_tables([table, pa.Table.from_pylist(trivial, table.schema)]), file)
     result = analyse(sealed(tmp_path))
     [verdict] = result["verdicts"]
-    assert verdict["low"] is not None and {row["target"] for row in result["baselines"]} == {"one"}
+    assert verdict["low"] is not None and {row["target"] for row in result["baselines"]} == {"one", "two"}
     points = {point["language"]: point["low"] for point in result["distance"][0]["points"]}
     assert points["sw"] is None and points["de"] is not None
     write_page(result, tmp_path, list(figures_of(result)))
