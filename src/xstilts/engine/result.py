@@ -3,20 +3,14 @@
 import hashlib
 import json
 import os
-import time
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
-from uuid import uuid4
 
+from xstilts.engine.temporary import part_file
 from xstilts.errors import XstiltsError
 
 MANIFEST = "manifest.json"
-PART = ".{}.part"
-"""What a file is called until it is complete."""
-ABANDONED = 3600.0
-"""Seconds after which the writer of a part was killed: none takes so long."""
 
 
 def seal(folder: Path, step: Mapping[str, Any]) -> None:
@@ -52,13 +46,18 @@ def parse_manifest(text: str | bytes, origin: object) -> dict[str, Any]:
 
 
 def discard(folder: Path, kept: Collection[str]) -> None:
-    """Deletes the other files of a result; the manifest, rewritten first, lists them as `discarded`."""
+    """Deletes the other files of a result; the manifest, rewritten first, lists them as `discarded`.
+
+    After a kill in between, another call deletes what is left.
+    """
     record = parse_manifest((folder / MANIFEST).read_bytes(), folder / MANIFEST)
     names = [name for name in record["files"] if name not in kept]
-    files = {name: entry for name, entry in record["files"].items() if name in kept}
-    changes = {"files": files, "discarded": [*record.get("discarded", []), *names]}
-    write_atomically(folder / MANIFEST, json.dumps(record | changes, ensure_ascii=False))
-    for name in names:
+    discarded = [*record.get("discarded", []), *names]
+    if names:
+        files = {name: entry for name, entry in record["files"].items() if name in kept}
+        changes = {"files": files, "discarded": discarded}
+        write_atomically(folder / MANIFEST, json.dumps(record | changes, ensure_ascii=False))
+    for name in discarded:
         (folder / name).unlink(missing_ok=True)
 
 
@@ -106,18 +105,12 @@ def sync(path: Path) -> None:
 
 def write_atomically(file: Path, content: str | bytes) -> None:
     """Replaces a file in one move: a reader sees the old content or the new one (text in UTF-8), never a part."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    for left in file.parent.glob(PART.format("*")):
-        with suppress(OSError):
-            if time.time() - left.stat().st_mtime > ABANDONED:
-                left.unlink()
-    part = file.with_name(PART.format(uuid4().hex))
     try:
-        with part.open("xb") as stream:
-            stream.write(content.encode() if isinstance(content, str) else content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(file)
-    except BaseException:
-        part.unlink(missing_ok=True)
+        with part_file(file.parent) as part:
+            part.write(content.encode() if isinstance(content, str) else content)
+            part.flush()
+            os.fsync(part.fileno())
+            Path(part.name).replace(file)
+    except OSError as error:  # that of a full disk names no file
+        error.filename = error.filename or str(file)
         raise

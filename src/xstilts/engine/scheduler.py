@@ -69,7 +69,7 @@ class Scheduler:
         inputs = {f: set(plan.steps[f].inputs.values()) for f in self.todo}
         self._order = TopologicalSorter({f: sources.intersection(inputs) for f, sources in inputs.items()})
         self._users = Counter(source for sources in inputs.values() for source in sources)
-        self._discard_unneeded(finished - discarded - inputs.keys())
+        self._discard_unneeded(finished - inputs.keys())
         self._order.prepare()
         self._ready: dict[float, list[tuple[float, str]]] = defaultdict(list)
         self._suspects: list[tuple[float, str]] = []

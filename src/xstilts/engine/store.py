@@ -179,8 +179,12 @@ class Store:
         return self.root / "temporary"
 
     def sweep(self) -> None:
-        """Removes what killed writers left."""
+        """Removes what killed writers left, also the scratch of a step that was killed when it had just finished."""
         sweep(self._temporary)
+        for folder in (self.root / "scratch").glob("*"):
+            if FINGERPRINT.fullmatch(folder.name) and (self.path(folder.name) / MANIFEST).is_file():
+                with suppress(OSError, XstiltsError), self.scratch(folder.name):
+                    pass
 
 
 def _damaged(fingerprint: str, why: str) -> XstiltsError:
