@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,14 @@ def processes(session: int) -> dict[int, tuple[int, str]]:
     return found
 
 
+def survivors(session: int) -> list[str]:
+    """The command lines of processes of a session that have not ended in time."""
+    end = time.monotonic() + PATIENCE
+    while (left := processes(session)) and time.monotonic() < end:
+        time.sleep(0.05)
+    return [command for _, command in left.values()]
+
+
 def workers(main: int) -> list[int]:
     """Processes that a study started to compute, and those that share one of their trainings."""
     return [pid for pid, (_, command) in processes(main).items() if "spawn_main" in command]
@@ -74,24 +83,22 @@ def reached(moment: str, runs: Path) -> Callable[[], object]:
     return lambda: next((file for pattern in MOMENTS[moment] for file in runs.glob(pattern)), None)
 
 
-def wait_for(moment: str, runs: Path, process: Any, rng: random.Random, seconds: float) -> bool:
-    """Waits for a moment, a random time for "any"; whether it came before the process ended."""
-    if moment == "any":
-        end = time.monotonic() + rng.uniform(0.3, seconds)
-        while process.poll() is None and time.monotonic() < end:
-            time.sleep(0.01)
-        return process.poll() is None
-    look, skipped, before = reached(moment, runs), rng.choice((0, 0, 0, 1, 2, 4, 8)), None
-    while process.poll() is None:
+def wait_for(moment: str, runs: Path, process: Any, rng: random.Random, seconds: float) -> str:
+    """Waits for a moment, or for a random time below `seconds` if it is "any"; a moment that does not come within
+    `seconds` is "any", too. The moment that came; "" if the process ended before."""
+    end = time.monotonic() + (rng.uniform(0.3, seconds) if moment == "any" else seconds)
+    look = reached(moment, runs) if moment != "any" else lambda: None
+    skipped, before = rng.choice((0, 0, 0, 1, 2, 4)), None
+    while process.poll() is None and time.monotonic() < end:
         now = look()
         if now and now != before:
             if not skipped:
                 time.sleep(rng.choice((0.0, 0.0, 0.002, 0.02)))
-                return process.poll() is None
+                return "" if process.poll() is not None else moment
             skipped -= 1
         before = now
-        time.sleep(0.0005)
-    return False
+        time.sleep(0.01 if moment == "any" else 0.0005)
+    return "" if process.poll() is not None else "any"
 
 
 class Trial:
@@ -138,11 +145,8 @@ class Trial:
         self.log.append(row)
 
     def check_end(self, process: Any, number: signal.Signals, row: dict[str, Any]) -> None:
-        end = time.monotonic() + PATIENCE
-        while processes(process.pid) and time.monotonic() < end:
-            time.sleep(0.05)
-        if left := processes(process.pid):
-            row["wrong"].append(f"processes are left: {list(left.values())}")
+        if left := survivors(process.pid):
+            row["wrong"].append(f"processes are left: {left}")
             os.killpg(process.pid, signal.SIGKILL)
         status, printed = process.wait(), (self.folder / "stderr").read_text(errors="replace")
         expected = (-signal.SIGKILL,) if number == signal.SIGKILL else (130, 0)
@@ -155,8 +159,8 @@ class Trial:
         """What is wrong with a study that ended by itself."""
         printed = (self.folder / "stderr").read_text(errors="replace")
         wrong = [f"exit status {process.returncode}: {printed[-1500:]}"] if process.returncode else []
-        if left := processes(process.pid):
-            wrong.append(f"processes are left: {list(left.values())}")
+        if left := survivors(process.pid):
+            wrong.append(f"processes are left: {left}")
         found = contents(self.runs)
         for name in sorted(found.keys() | self.reference.keys()):
             if found.get(name) != self.reference.get(name):
@@ -218,9 +222,10 @@ def torture(trial: Trial, kills: int, counts: Counter[tuple[str, ...]]) -> list[
             number, whom, moment = choose(trial, counts)
             if whom == "worker" and number == signal.SIGKILL and not may_kill_worker:
                 continue  # a step whose worker dies twice fails, as it should
-            if not wait_for(moment, trial.runs, process, trial.rng, 0.6 * trial.seconds):
-                counts[trial.name, "missed", moment] += moment != "any"
+            aimed, moment = moment, wait_for(moment, trial.runs, process, trial.rng, 0.35 * trial.seconds)
+            if not moment:
                 break
+            counts[trial.name, "missed", aimed] += moment != aimed
             logged = len(trial.log)
             trial.strike(number, whom, moment, process)
             if len(trial.log) > logged:
@@ -248,6 +253,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200, help="of all studies together")
     parser.add_argument("--studies", default=",".join(STUDIES))
+    parser.add_argument("--at-once", type=int, default=2, help="studies at the same time")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -255,13 +261,18 @@ def main() -> None:
     log: list[dict[str, Any]] = []
     rounds: list[dict[str, Any]] = []
     folder = Path(tempfile.mkdtemp(prefix="kills-"))
-    for position, name in enumerate(names):
+
+    def try_one(position: int) -> None:
+        name = names[position]
         trial = Trial(name, folder / name, random.Random(f"{options.seed} {name}"))
         share = options.kills * (position + 1) // len(names) - options.kills * position // len(names)
-        rounds += torture(trial, share, counts)
-        log += trial.log
+        rounds.extend(torture(trial, share, counts))
+        log.extend(trial.log)
         if options.json:
             options.json.write_text(json.dumps(summary(options, log, rounds), indent=1) + "\n")
+
+    with ThreadPoolExecutor(options.at_once) as threads:
+        list(threads.map(try_one, range(len(names))))
     result = summary(options, log, rounds)
     print(json.dumps(result, indent=1))
     if result["failures"]:

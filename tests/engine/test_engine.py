@@ -22,7 +22,7 @@ from support import ROOT, invoke
 from xstilts.engine import Plan, Step, Store, execute, read_steps, run_step, write_atomically, write_steps
 from xstilts.engine.result import manifest
 from xstilts.engine.scheduler import Scheduler
-from xstilts.engine.temporary import sweep
+from xstilts.engine.temporary import part_file, sweep
 from xstilts.errors import MISSING, STEP_FAILED, XstiltsError
 from xstilts.tasks.data_source import WorldSource
 from xstilts.tasks.task import Task
@@ -394,6 +394,63 @@ def test_a_full_disk_leaves_the_old_text_and_no_part_of_the_new_one(tmp_path, mo
     assert file.read_text() == "old" and sorted(tmp_path.iterdir()) == [fresh, file]
 
 
+def killed_while(code, *arguments):
+    """Runs code in a process that is killed when it has printed a line."""
+    command = [sys.executable, "-c", code + "\nprint(flush=True)\ntime.sleep(60)", *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "\n"
+        process.kill()
+
+
+def test_the_part_of_a_writer_that_was_killed_goes_with_the_next_file_and_that_of_a_living_one_stays(tmp_path):
+    killed_while(
+        "import sys, time; from pathlib import Path; from xstilts.engine.temporary import part_file\n"
+        "part = part_file(Path(sys.argv[1])); part.__enter__()",
+        tmp_path,
+    )
+    (abandoned,) = tmp_path.iterdir()
+    with part_file(tmp_path) as living:
+        write_atomically(tmp_path / "plan.json", "new")
+        assert sorted(tmp_path.iterdir()) == [Path(living.name), tmp_path / "plan.json"]
+    assert not abandoned.exists() and not Path(living.name).exists()
+
+
+def test_the_scratch_of_a_step_that_was_killed_when_it_had_finished_is_swept(store):
+    run_step(step(), store)
+    with pytest.raises(RuntimeError), store.scratch(step("tr").fingerprint) as unfinished:
+        raise RuntimeError
+    killed_while(
+        "import sys, time; from xstilts.engine import Store\n"
+        "scratch = Store(sys.argv[1]).scratch(sys.argv[2]); (scratch.__enter__() / 'checkpoint').write_text('x')",
+        store.root,
+        step().fingerprint,
+    )
+    assert (store.root / "scratch" / step().fingerprint / "checkpoint").is_file()
+    store.sweep()
+    assert list((store.root / "scratch").iterdir()) == [unfinished]
+
+
+USER_SCRIPT = """
+import os, sys
+from pathlib import Path
+Path(sys.argv[1], f"threads-{__name__}").write_text(os.environ.get("OMP_NUM_THREADS", "none"))
+from xstilts.engine import Store, execute, read_steps
+if __name__ == "__main__":
+    plan, wanted = read_steps(Path(sys.argv[1], "steps.jsonl"))
+    assert not execute(plan, Store(sys.argv[1]), wanted, lambda event: None, 1, threads=3).failed
+    assert os.environ.get("OMP_NUM_THREADS") == "5"
+"""
+
+
+def test_a_worker_has_its_threads_before_it_imports_the_script_that_started_it(tmp_path):
+    """Once torch is imported, the variable has no effect, and results depend on the number of threads."""
+    write_steps(tmp_path / "steps.jsonl", plan_of(step()), [step().fingerprint])
+    (tmp_path / "script.py").write_text(USER_SCRIPT)
+    command = [sys.executable, tmp_path / "script.py", tmp_path]
+    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "5"})
+    assert (tmp_path / "threads-__mp_main__").read_text() == "3"
+
+
 def drive_of(plan, store):
     return Scheduler(plan, store, list(plan.steps), lambda event: None, tries=2, alone=True)
 
@@ -723,6 +780,19 @@ def test_models_are_discarded_once_nothing_needs_them_and_come_back_if_something
     outcome, _ = run(later, store)
     assert set(outcome.seconds) == {trained.fingerprint, list(later.steps)[-1]}
     assert weights.exists() and not store.discarded(later.steps)
+
+
+def test_a_model_whose_deletion_was_interrupted_is_deleted_by_the_next_run(store, encoder_folder, monkeypatch):
+    trained = training(encoder_folder("bert"))
+    plan = plan_of(trained, step(inputs={"model": trained.fingerprint}))
+    run(plan, store)
+    weights = store.path(trained.fingerprint) / "model.safetensors"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "unlink", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        store.discard_model(trained.fingerprint)
+    assert weights.exists() and store.discarded(plan.steps)
+    outcome = execute(plan, store, list(plan.steps), lambda event: None, 1, 1, discard=True)
+    assert not outcome.seconds and not weights.exists()
 
 
 def test_a_packed_store_continues_elsewhere_without_models(store, encoder_folder, tmp_path):

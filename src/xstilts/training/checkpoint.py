@@ -91,7 +91,7 @@ class State:
         notes["losses"] = [float(loss) for loss in self.losses]
         here, text = {name: t.cpu().contiguous() for name, t in tensors.items()}, json.dumps(notes)
         temporary = self.file.with_suffix(".partial")
-        save_file(here, temporary, {"notes": text, "checksum": _checksum(text, here)})
+        save_file(here, temporary, {"notes": text, "checksum": checksum(text, here)})
         temporary.replace(self.file)
 
     def _load(self) -> str:
@@ -101,7 +101,7 @@ class State:
             with safe_open(self.file, "pt") as file:
                 metadata = file.metadata()
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            if metadata["checksum"] != _checksum(metadata["notes"], tensors):
+            if metadata["checksum"] != checksum(metadata["notes"], tensors):
                 return "it does not have its checksum"
             notes = json.loads(metadata["notes"])
             update, history = int(notes["update"]), [{**entry} for entry in notes["history"]]
@@ -133,8 +133,8 @@ class State:
         return ""
 
 
-def _checksum(notes: str, tensors: Mapping[str, torch.Tensor]) -> str:
-    """SHA-256, 64 hex digits: a checkpoint is not a finished result, whose manifest would show damage."""
+def checksum(notes: str, tensors: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 of the content of a checkpoint, 64 hex digits: it has no manifest that would show damage."""
     digest = hashlib.sha256(notes.encode())
     for name in sorted(tensors):
         digest.update(name.encode())
