@@ -136,7 +136,8 @@ def main() -> None:
                 row["wrong"] += [f"run again: exit status {again}: {printed[-500:]}"] if again else []
             if result(folder) != expected[name]:
                 row["wrong"].append("the result differs")
-            row["wrong"] += [f"{path.name} is left at the end" for path in leftovers(disk)] if name == "study" else []
+            left = leftovers(folder / "runs", folder / "tmp")
+            row["wrong"] += [f"{path.relative_to(folder)} is left at the end" for path in left]
         finally:
             subprocess.run(["umount", disk], check=True)
         rows.append(row)

@@ -15,12 +15,13 @@ import os
 import random
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,8 @@ MOMENTS: dict[str, tuple[str, ...]] = {
 """What a study is doing while a file of these patterns below `runs` exists."""
 RENAMED = "a result was renamed and its scratch is there"
 DISCARDED = "a model is discarded"
-PATIENCE = 6.0
-"""Seconds within which all processes must have ended."""
+PATIENCE = 30.0
+"""Seconds within which all processes must have ended, on a machine that may be busy with other work."""
 
 
 def processes(session: int) -> dict[int, tuple[int, str]]:
@@ -145,7 +146,10 @@ class Trial:
         self.log.append(row)
 
     def check_end(self, process: Any, number: signal.Signals, row: dict[str, Any]) -> None:
-        if left := survivors(process.pid):
+        begin = time.monotonic()
+        left = survivors(process.pid)
+        row["seconds"] = round(time.monotonic() - begin, 2)
+        if left:
             row["wrong"].append(f"processes are left: {left}")
             os.killpg(process.pid, signal.SIGKILL)
         status, printed = process.wait(), (self.folder / "stderr").read_text(errors="replace")
@@ -166,7 +170,7 @@ class Trial:
             if found.get(name) != self.reference.get(name):
                 kind = "is missing" if name not in found else "is not in the reference"
                 wrong.append(f"{name} {'differs' if name in found and name in self.reference else kind}")
-        wrong += [f"{path.relative_to(self.folder)} is left" for path in leftovers(self.folder)]
+        wrong += [f"{path.relative_to(self.folder)} is left" for path in leftovers(self.runs, self.folder / "tmp")]
         return wrong
 
 
@@ -179,17 +183,15 @@ def contents(runs: Path) -> dict[str, bytes]:
     return found
 
 
-def leftovers(folder: Path) -> Iterator[Path]:
-    """Files that no finished study leaves behind."""
-    runs = folder / "killed/runs"
-    for pattern in ("store/temporary/*", "store/scratch/*", "store/damaged/*", "**/.*.part", "**/tmp*", "**/*.partial"):
-        yield from runs.glob(pattern)
-    yield from (
-        path for path in (folder / "tmp").iterdir() if not path.name.startswith("torchinductor_")
-    )  # torch's own
+def leftovers(runs: Path, temporary: Path) -> list[Path]:
+    """Files that no finished study leaves behind, in its folders and in the one for temporary files."""
+    patterns = ("store/temporary/*", "store/scratch/*", "store/damaged/*", "**/.*.part", "**/tmp*", "**/*.partial")
+    found = [path for pattern in patterns for path in runs.glob(pattern)]
+    found += (path for path in temporary.iterdir() if not path.name.startswith("torchinductor_"))  # torch's cache
     for manifest in runs.glob("store/results/*/*/manifest.json"):
         known = {manifest, *(manifest.parent / name for name in json.loads(manifest.read_bytes())["files"])}
-        yield from (file for file in manifest.parent.rglob("*") if file.is_file() and file not in known)
+        found += (file for file in manifest.parent.rglob("*") if file.is_file() and file not in known)
+    return found
 
 
 def choose(trial: Trial, counts: Counter[tuple[str, ...]]) -> tuple[signal.Signals, str, str]:
@@ -222,7 +224,7 @@ def torture(trial: Trial, kills: int, counts: Counter[tuple[str, ...]]) -> list[
             number, whom, moment = choose(trial, counts)
             if whom == "worker" and number == signal.SIGKILL and not may_kill_worker:
                 continue  # a step whose worker dies twice fails, as it should
-            aimed, moment = moment, wait_for(moment, trial.runs, process, trial.rng, 0.35 * trial.seconds)
+            aimed, moment = moment, wait_for(moment, trial.runs, process, trial.rng, min(12.0, trial.seconds / 3))
             if not moment:
                 break
             counts[trial.name, "missed", aimed] += moment != aimed
@@ -230,11 +232,11 @@ def torture(trial: Trial, kills: int, counts: Counter[tuple[str, ...]]) -> list[
             trial.strike(number, whom, moment, process)
             if len(trial.log) > logged:
                 since += 1
+                print(*trial.log[-1].values(), flush=True)
                 for key in ((number.name, whom, moment), (trial.name, number.name, whom), (trial.name, moment)):
                     counts[key] += 1
                 may_kill_worker &= not (whom == "worker" and number == signal.SIGKILL)
                 if wrong := trial.log[-1]["wrong"]:
-                    print("WRONG", trial.log[-1], flush=True)
                     rounds.append({"study": trial.name, "kills": 0, "wrong": wrong})
         if process.poll() == 0 or process.returncode not in (0, -9, 130):
             wrong = trial.finished(process)
@@ -282,6 +284,7 @@ def main() -> None:
 
 def summary(options: Any, log: list[dict[str, Any]], rounds: list[dict[str, Any]]) -> dict[str, Any]:
     counted = {key: dict(Counter(row[key] for row in log)) for key in ("study", "moment")}
+    seconds = [row["seconds"] for row in log if "seconds" in row] or [0.0]
     return {
         "command": f"python benchmarks/kills.py --kills {options.kills} --seed {options.seed}",
         "machine": origin()["machine"],
@@ -290,6 +293,10 @@ def summary(options: Any, log: list[dict[str, Any]], rounds: list[dict[str, Any]
         "by_signal": dict(Counter(f"{row['signal']} to {row['to']}" for row in log)),
         "by_moment": counted["moment"],
         "by_study": counted["study"],
+        "seconds_until_all_ended": {
+            "median": statistics.median(seconds),
+            "most": max(seconds),
+        },
         "comparisons": sum(round_["kills"] > 0 for round_ in rounds),
         "failures": [round_ for round_ in rounds if round_["wrong"]],
     }

@@ -105,9 +105,13 @@ def sync(path: Path) -> None:
 
 def write_atomically(file: Path, content: str | bytes) -> None:
     """Replaces a file in one move: a reader sees the old content or the new one (text in UTF-8), never a part."""
+    data = content.encode() if isinstance(content, str) else content
+    if file.parent == Path("/dev"):  # standard output, for example, which is no file to be replaced
+        file.write_bytes(data)
+        return
     try:
         with part_file(file.parent) as part:
-            part.write(content.encode() if isinstance(content, str) else content)
+            part.write(data)
             part.flush()
             os.fsync(part.fileno())
             Path(part.name).replace(file)

@@ -14,7 +14,7 @@ from xstilts.engine import remote
 from xstilts.engine.plan import Step
 from xstilts.engine.result import MANIFEST, damage, differs, discard, manifest, parse_manifest, seal, sync
 from xstilts.engine.temporary import sweep, temporary_folder
-from xstilts.errors import XstiltsError
+from xstilts.errors import XstiltsError, full_disk
 
 FINGERPRINT = re.compile(r"[0-9a-f]{32}")
 KEPT = ("history.json",)
@@ -197,11 +197,14 @@ def _disk_errors(root: Path) -> Iterator[None]:
     """Turns errors of a full or read-only disk into an XstiltsError of kind "store-full"."""
     try:
         yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        blocked = error.errno in NOT_WRITABLE and str(error.filename or root).startswith(str(root))
-        if not full and not blocked:
+    except XstiltsError:
+        raise
+    except Exception as error:
+        why = full_disk(error)
+        if isinstance(error, OSError) and error.errno in NOT_WRITABLE:
+            blocked = str(error.filename or root)
+            why = f"{os.strerror(error.errno)}: {blocked}" if blocked.startswith(str(root)) else ""
+        if not why:
             raise
-        why = f"{os.strerror(error.errno or 0)}: {error.filename or root}"
         hint = "free some space or give another folder with --store; finished steps are kept"
         raise XstiltsError("store-full", f"cannot write to the store at {root}", why, hint) from error
