@@ -259,6 +259,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    for number in ENDS[1:]:
+        signal.signal(
+            number, signal.SIG_DFL
+        )  # a shell and nohup ignore some in the background, and processes inherit it
     names, counts = options.studies.split(","), Counter[tuple[str, ...]]()
     log: list[dict[str, Any]] = []
     rounds: list[dict[str, Any]] = []

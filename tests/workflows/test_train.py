@@ -1,6 +1,7 @@
 """From a table to a model and back: what a person with labels in one language does."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -255,6 +256,21 @@ def test_one_training_alone_gets_every_core_and_several_get_one_each(tmp_path, e
     prepared = prepare(rows(10), options, tmp_path / "model", {}, device="cpu")
     chosen = executor(prepared, jobs).keywords
     assert (chosen["jobs"], chosen["threads"]) == expected
+
+
+@pytest.mark.parametrize(("name", "kind"), [
+    ("model.safetensors", "damaged"), ("config.json", "damaged"), ("tokenizer.json", "damaged"),
+    ("metrics.json", "bad-file"),
+])  # fmt: skip
+def test_a_model_with_a_changed_file_predicts_nothing(trained, tmp_path, name, kind):
+    copy = shutil.copytree(trained[0].folder, tmp_path / "model")
+    content = bytearray((copy / name).read_bytes())
+    place = content.rindex(b"0") if name.endswith("json") else -1
+    content[place] ^= 1
+    (copy / name).write_bytes(content)
+    with pytest.raises(XstiltsError) as caught:
+        xstilts.load(copy).predict(["the king"])
+    assert caught.value.kind == kind
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"task": {"name": "x"}, "kind": "nope"}'])
