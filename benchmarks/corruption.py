@@ -4,9 +4,9 @@
 
 A file loses or changes bytes, becomes a folder or a link that leads nowhere, or cannot be read. Then the study runs
 again, the report is made again, the model predicts. Each case has one outcome: `recomputed` (the damaged result was set
-aside), `refused` (an error in words, and nothing is computed), `harmless` (equal results), or a failure: `silent`
-(another result without a word) or `crashed` (a traceback or an unexpected error). Root runs it without
-the right to read what it may not. About half an hour on two cores.
+aside, or is made anew), `refused` (an error in words, and nothing is computed), `harmless` (equal results), `said` (the
+report says what it cannot show), or a failure: `silent` (another result without a word) or `crashed` (a traceback or an
+unexpected error). Root runs it without the right to read what it may not. About half an hour on two cores.
 """
 
 import argparse
@@ -87,13 +87,13 @@ def fork(words: list[str], cwd: Path, log: Path) -> tuple[int, str]:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), log.read_text()
 
 
-def outcome(status: int, printed: str, equal: bool, recomputed: bool = False) -> str:
+def outcome(status: int, printed: str, equal: bool, recomputed: bool = False, said: bool = False) -> str:
     if "Traceback" in printed or status not in (0, 2, 3, 4) or "error: unexpected" in printed:
         return "crashed"
     if status:
         return "refused" if all(word in printed for word in ("error:", "why:", "hint:")) else "crashed"
     if not equal:
-        return "silent"
+        return "said" if said else "silent"
     return "recomputed" if recomputed else "harmless"
 
 
@@ -208,7 +208,9 @@ def in_run(cases: Cases, made: Path, log: Path) -> None:
             change(copy / "runs/tiny" / name, cases.rng)
             status, printed = fork(["report", "runs/tiny"], copy, log)
             equal = not status and expected == without_time(copy / "runs/tiny", shown)
-            result = outcome(status, printed, equal, name in shown)
+            page = b"" if status else (copy / "runs/tiny/report.html").read_bytes()
+            said = b"was changed after the study wrote it" in page
+            result = outcome(status, printed, equal, name in shown, said)
             cases.add("run folder, report", name, damage, result, printed)
             verified, printed = fork(["verify", "runs/tiny"], copy, log)
             if outcome(verified, printed, True) == "crashed":

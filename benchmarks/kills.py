@@ -41,6 +41,8 @@ MOMENTS: dict[str, tuple[str, ...]] = {
     "the run folder is written": ("tiny/.*.part", "tiny/*/.*.part"),
 }
 """What a study is doing while a file of these patterns below `runs` exists."""
+EARLY = "before the study starts"
+"""While it plans; before that, while Python starts, a signal ends it without a word."""
 RENAMED = "a result was renamed and its scratch is there"
 DISCARDED = "a model is discarded"
 PATIENCE = 30.0
@@ -84,14 +86,16 @@ def reached(moment: str, runs: Path) -> Callable[[], object]:
     return lambda: next((file for pattern in MOMENTS[moment] for file in runs.glob(pattern)), None)
 
 
-def wait_for(moment: str, runs: Path, process: Any, rng: random.Random, seconds: float) -> str:
-    """Waits for a moment, or for a random time below `seconds` if it is "any"; a moment that does not come within
+def wait_for(
+    moment: str, runs: Path, process: Any, rng: random.Random, seconds: float, started: Callable[[], bool]
+) -> str:
+    """Waits for a moment of a study that has `started`, or for a random time below `seconds` if it is "any"; a moment that does not come within
     `seconds` is "any", too. The moment that came; "" if the process ended before."""
     end = time.monotonic() + (rng.uniform(0.3, seconds) if moment == "any" else seconds)
     look = reached(moment, runs) if moment != "any" else lambda: None
     skipped, before = rng.choice((0, 0, 0, 1, 2, 4)), None
     while process.poll() is None and time.monotonic() < end:
-        now = look()
+        now = look() if started() else None
         if now and now != before:
             if not skipped:
                 time.sleep(rng.choice((0.0, 0.0, 0.002, 0.02)))
@@ -118,7 +122,15 @@ class Trial:
         self.runs, self.reference = folder / "killed/runs", contents(folder / "reference/runs")
         self.log: list[dict[str, Any]] = []
 
+    def log_size(self) -> int:
+        log = self.runs / "tiny/events.jsonl"
+        return log.stat().st_size if log.is_file() else 0
+
+    def started(self) -> bool:
+        return self.log_size() > self.logged
+
     def start(self) -> Any:
+        self.ended, self.logged = False, self.log_size()
         command = [sys.executable, HERE / "checkpoint_often.py", *self.words, "--progress", "quiet"]
         with (self.folder / "stderr").open("wb") as stderr:
             return subprocess.Popen(
@@ -152,8 +164,11 @@ class Trial:
         if left:
             row["wrong"].append(f"processes are left: {left}")
             os.killpg(process.pid, signal.SIGKILL)
+        self.ended, early = True, self.log_size() == self.logged
+        if early:
+            row["moment"] = EARLY
         status, printed = process.wait(), (self.folder / "stderr").read_text(errors="replace")
-        expected = (-signal.SIGKILL,) if number == signal.SIGKILL else (130, 0)
+        expected = (-signal.SIGKILL,) if number == signal.SIGKILL else (130, 0, *([-number] if early else []))
         if status not in expected:
             row["wrong"].append(f"exit status {status}: {printed[-600:]}")
         if "Traceback" in printed:
@@ -224,7 +239,10 @@ def torture(trial: Trial, kills: int, counts: Counter[tuple[str, ...]]) -> list[
             number, whom, moment = choose(trial, counts)
             if whom == "worker" and number == signal.SIGKILL and not may_kill_worker:
                 continue  # a step whose worker dies twice fails, as it should
-            aimed, moment = moment, wait_for(moment, trial.runs, process, trial.rng, min(12.0, trial.seconds / 3))
+            aimed, moment = (
+                moment,
+                wait_for(moment, trial.runs, process, trial.rng, min(12.0, trial.seconds / 3), trial.started),
+            )
             if not moment:
                 break
             counts[trial.name, "missed", aimed] += moment != aimed
@@ -238,7 +256,8 @@ def torture(trial: Trial, kills: int, counts: Counter[tuple[str, ...]]) -> list[
                 may_kill_worker &= not (whom == "worker" and number == signal.SIGKILL)
                 if wrong := trial.log[-1]["wrong"]:
                     rounds.append({"study": trial.name, "kills": 0, "wrong": wrong})
-        if process.poll() == 0 or process.returncode not in (0, -9, 130):
+        process.wait()
+        if not trial.ended or process.returncode == 0:
             wrong = trial.finished(process)
             rounds.append({"study": trial.name, "kills": since, "wrong": wrong})
             print(trial.name, "ended after", since, "kills;", len(trial.log), "in all", wrong or "equal", flush=True)

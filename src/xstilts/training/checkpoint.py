@@ -138,5 +138,5 @@ def checksum(notes: str, tensors: Mapping[str, torch.Tensor]) -> str:
     digest = hashlib.sha256(notes.encode())
     for name in sorted(tensors):
         digest.update(name.encode())
-        digest.update(memoryview(tensors[name].reshape(-1).view(torch.uint8).numpy()))
+        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
