@@ -89,8 +89,8 @@ def reached(moment: str, runs: Path) -> Callable[[], object]:
 def wait_for(
     moment: str, runs: Path, process: Any, rng: random.Random, seconds: float, started: Callable[[], bool]
 ) -> str:
-    """Waits for a moment of a study that has `started`, or for a random time below `seconds` if it is "any"; a moment that does not come within
-    `seconds` is "any", too. The moment that came; "" if the process ended before."""
+    """Waits for a moment of a study that has `started`, or for a random time below `seconds` if it is "any"; a moment
+    that does not come within `seconds` is "any", too. The moment that came; "" if the process ended before."""
     end = time.monotonic() + (rng.uniform(0.3, seconds) if moment == "any" else seconds)
     look = reached(moment, runs) if moment != "any" else lambda: None
     skipped, before = rng.choice((0, 0, 0, 1, 2, 4)), None
@@ -255,11 +255,12 @@ def torture(trial: Trial, kills: int, counts: Counter[tuple[str, ...]]) -> list[
                     counts[key] += 1
                 may_kill_worker &= not (whom == "worker" and number == signal.SIGKILL)
                 if wrong := trial.log[-1]["wrong"]:
-                    rounds.append({"study": trial.name, "kills": 0, "wrong": wrong})
+                    fault = f"{number.name} to {whom}"
+                    rounds.append({"study": trial.name, "fault": fault, "kills": 0, "wrong": wrong})
         process.wait()
         if not trial.ended or process.returncode == 0:
             wrong = trial.finished(process)
-            rounds.append({"study": trial.name, "kills": since, "wrong": wrong})
+            rounds.append({"study": trial.name, "fault": "at the end", "kills": since, "wrong": wrong})
             print(trial.name, "ended after", since, "kills;", len(trial.log), "in all", wrong or "equal", flush=True)
             if wrong:
                 shutil.copytree(trial.folder, f"{trial.folder}-wrong-{len(rounds)}", symlinks=True)

@@ -16,7 +16,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from support import ROOT, invoke
 from xstilts.engine import Plan, Step, Store, execute, read_steps, run_step, write_atomically, write_steps
@@ -318,26 +323,32 @@ def test_a_worker_that_dies_between_two_steps_loses_none(store):
     assert not outcome.failed
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
-def test_a_full_disk_says_so_and_keeps_what_is_finished(tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", disk], capture_output=True).returncode:
-        pytest.skip("cannot mount a small disk here")
-    try:
-        store = Store(disk / "store")
-        big = step("tr", task=SLOW)
-        run_step(step(), store)
-        with pytest.raises(XstiltsError) as caught:
-            run_step(big, store)
-        assert caught.value.code == STEP_FAILED
-        assert "No space left" in str(caught.value)
-        assert "--store" in caught.value.hint
-        assert store.open(step().fingerprint)
-        assert not store.has(big.fingerprint)
-        assert list((store.root / "temporary").iterdir()) == []
-    finally:
-        subprocess.run(["umount", disk], check=True)
+def test_a_full_disk_says_so_and_keeps_what_is_finished(small_disk):
+    store = Store(small_disk / "store")
+    big = step("tr", task=SLOW)
+    run_step(step(), store)
+    with pytest.raises(XstiltsError) as caught:
+        run_step(big, store)
+    assert caught.value.code == STEP_FAILED
+    assert "No space left" in str(caught.value)
+    assert "--store" in caught.value.hint
+    assert store.open(step().fingerprint)
+    assert not store.has(big.fingerprint)
+    assert list((store.root / "temporary").iterdir()) == []
+
+
+@pytest.mark.parametrize("write", [
+    lambda folder, tokenizer: np.save(folder / "ids.npy", np.zeros(100_000)),
+    lambda folder, tokenizer: save_file({"weight": torch.zeros(100_000)}, folder / "model.safetensors"),
+    lambda folder, tokenizer: [tokenizer.save_pretrained(folder / str(i)) for i in range(50)],
+    lambda folder, tokenizer: pq.write_table(pa.table({"x": np.random.default_rng(1).random(100_000)}), folder / "x"),
+], ids=["numpy", "safetensors", "tokenizers", "parquet"])  # fmt: skip
+def test_every_library_that_writes_a_result_says_that_the_disk_is_full(small_disk, tokenizer, write):
+    store = Store(small_disk / "store")
+    with pytest.raises(XstiltsError) as caught, store.writing(step()) as folder:
+        write(folder, tokenizer)
+    assert caught.value.kind == "store-full" and "No space left" in caught.value.why
+    assert list((store.root / "temporary").iterdir()) == []
 
 
 @pytest.mark.parametrize("function", ["os:system", "xstiltsy.x:y", "tests.test_engine:step"])

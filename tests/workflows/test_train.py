@@ -273,6 +273,23 @@ def test_a_model_with_a_changed_file_predicts_nothing(trained, tmp_path, name, k
     assert caught.value.kind == kind
 
 
+def test_predictions_go_on_where_a_full_disk_stopped_them(trained, tmp_path, small_disk):
+    folder = trained[1] / "model"
+    texts = tmp_path / "texts.csv"
+    texts.write_text("review\n" + "the king is here\nthe sun is near\n" * 2000)
+    invoke("predict", folder, texts, "-o", tmp_path / "whole.jsonl")
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(100_000))
+    printed = invoke("predict", folder, texts, "-o", small_disk / "stopped.jsonl", code=4)
+    assert "No space left" in printed and "Traceback" not in printed
+    assert not (small_disk / "stopped.jsonl").exists() and (small_disk / "stopped.jsonl.partial").stat().st_size
+    ballast.unlink()
+    subprocess.run(["mount", "-o", "remount,size=4m", small_disk], check=True)
+    invoke("predict", folder, texts, "-o", small_disk / "stopped.jsonl")
+    assert (small_disk / "stopped.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    assert list(small_disk.iterdir()) == [small_disk / "stopped.jsonl"]
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"task": {"name": "x"}, "kind": "nope"}'])
 def test_a_model_with_damaged_facts_is_refused(trained, tmp_path, content):
     (tmp_path / "config.json").write_text("{}")
