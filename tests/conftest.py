@@ -1,6 +1,7 @@
 """Fixtures that several test files share: small tokenizers, tiny encoders, and the folder of real data."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,18 @@ def finished_study(tmp_path_factory, encoder_folder):
     freeze_plan(planned, folder)
     gather(planned, store, folder)
     return planned, store, folder
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 200 kB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", disk]
+    if os.geteuid() or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("cannot mount a small disk here")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
 """The one kind of error that a user is meant to read."""
 
 import difflib
+import errno
+import os
 import re
 from collections.abc import Iterable
 from typing import Literal
@@ -87,6 +89,22 @@ class XstiltsError(Exception):
 
     def __str__(self) -> str:
         return f"{self.what}\n{self.why}\n{self.hint}"
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL_IN_WORDS = re.compile(r"No space left on device|\(os error (28|122|27)\)|\d+ requested and \d+ written")
+"""What safetensors, tokenizers, processes of a training, and numpy write instead of an error number."""
+
+
+def full_disk(error: BaseException) -> str:
+    """What the system says if the error is that of a full disk, a quota or a limit of files' sizes; "" if it is not.
+
+    >>> full_disk(OSError(errno.ENOSPC, "No space left on device", "a.csv")), full_disk(ValueError("no"))
+    ('No space left on device: a.csv', '')
+    """
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return os.strerror(error.errno) + (f": {error.filename}" if error.filename else "")
+    return os.strerror(errno.ENOSPC) if _FULL_IN_WORDS.search(str(error)) else ""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

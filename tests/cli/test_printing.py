@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import xstilts
 from made_runs import EVERYTHING, make_run, sealed
 from support import changed, invoke
 from xstilts.cli import root
-from xstilts.errors import XstiltsError
+from xstilts.errors import STEP_FAILED, XstiltsError
 from xstilts.report.console import as_json_text, print_table, say, visible
 
 HOSTILE = "[/red][PER] [bold red]x[/] \x1b]0;title\x07\x1b[31m"
@@ -225,3 +226,15 @@ def test_completion_is_offered_to_the_shell():
     code = "import sys; sys.argv = ['xstilts']; from xstilts.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", code], env=os.environ | asked, capture_output=True, text=True)
     assert done.stdout.split() == ["check"]
+
+
+def test_a_full_disk_is_named_and_leaves_no_half_table(small_disk):
+    table, ballast = small_disk / "scores.csv", small_disk / "ballast"
+    with suppress(OSError):
+        ballast.write_bytes(bytes(10**6))
+    printed = invoke("transfer", "rank", "--for", "sw", "--out", table, code=STEP_FAILED)
+    assert all(part in printed for part in ("error:", "why:   No space left on device", "hint:"))
+    assert "Traceback" not in printed and list(small_disk.iterdir()) == [ballast]
+    ballast.unlink()
+    invoke("transfer", "rank", "--for", "sw", "--out", table)
+    assert table.is_file()

@@ -138,6 +138,13 @@ def test_generated_pages_are_current_and_complete():
             study.page(*(text.replace(old, new) for text in texts))
 
 
+def test_the_table_of_reliability_is_that_of_its_results():
+    reliability = script("reliability_table")
+    text = reliability.PAGE.read_text("utf-8")
+    assert text == reliability.page(text), "run scripts/reliability_table.py"
+    assert sum(map(len, json.loads((reliability.RESULTS / "faults-fixed.json").read_text()).values()))
+
+
 def test_everything_public_is_in_the_python_reference():
     page = (ROOT / "docs/reference/python.md").read_text("utf-8")
     for module in (xstilts, xstilts.languages):

@@ -14,13 +14,18 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from support import ROOT, invoke
 from xstilts.engine import Plan, Step, Store, execute, read_steps, run_step, write_atomically, write_steps
 from xstilts.engine.result import manifest
 from xstilts.engine.scheduler import Scheduler
-from xstilts.engine.temporary import sweep
+from xstilts.engine.temporary import part_file, sweep
 from xstilts.errors import MISSING, STEP_FAILED, XstiltsError
 from xstilts.tasks.data_source import WorldSource
 from xstilts.tasks.task import Task
@@ -313,26 +318,32 @@ def test_a_worker_that_dies_between_two_steps_loses_none(store):
     assert not outcome.failed
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
-def test_a_full_disk_says_so_and_keeps_what_is_finished(tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", disk], capture_output=True).returncode:
-        pytest.skip("cannot mount a small disk here")
-    try:
-        store = Store(disk / "store")
-        big = step("tr", task=SLOW)
-        run_step(step(), store)
-        with pytest.raises(XstiltsError) as caught:
-            run_step(big, store)
-        assert caught.value.code == STEP_FAILED
-        assert "No space left" in str(caught.value)
-        assert "--store" in caught.value.hint
-        assert store.open(step().fingerprint)
-        assert not store.has(big.fingerprint)
-        assert list((store.root / "temporary").iterdir()) == []
-    finally:
-        subprocess.run(["umount", disk], check=True)
+def test_a_full_disk_says_so_and_keeps_what_is_finished(small_disk):
+    store = Store(small_disk / "store")
+    big = step("tr", task=SLOW)
+    run_step(step(), store)
+    with pytest.raises(XstiltsError) as caught:
+        run_step(big, store)
+    assert caught.value.code == STEP_FAILED
+    assert "No space left" in str(caught.value)
+    assert "--store" in caught.value.hint
+    assert store.open(step().fingerprint)
+    assert not store.has(big.fingerprint)
+    assert list((store.root / "temporary").iterdir()) == []
+
+
+@pytest.mark.parametrize("write", [
+    lambda folder, tokenizer: np.save(folder / "ids.npy", np.zeros(100_000)),
+    lambda folder, tokenizer: save_file({"weight": torch.zeros(100_000)}, folder / "model.safetensors"),
+    lambda folder, tokenizer: [tokenizer.save_pretrained(folder / str(i)) for i in range(50)],
+    lambda folder, tokenizer: pq.write_table(pa.table({"x": np.random.default_rng(1).random(100_000)}), folder / "x"),
+], ids=["numpy", "safetensors", "tokenizers", "parquet"])  # fmt: skip
+def test_every_library_that_writes_a_result_says_that_the_disk_is_full(small_disk, tokenizer, write):
+    store = Store(small_disk / "store")
+    with pytest.raises(XstiltsError) as caught, store.writing(step()) as folder:
+        write(folder, tokenizer)
+    assert caught.value.kind == "store-full" and "No space left" in caught.value.why
+    assert list((store.root / "temporary").iterdir()) == []
 
 
 @pytest.mark.parametrize("function", ["os:system", "xstiltsy.x:y", "tests.test_engine:step"])
@@ -387,6 +398,63 @@ def test_a_full_disk_leaves_the_old_text_and_no_part_of_the_new_one(tmp_path, mo
     with pytest.raises(OSError, match="No space"):
         write_atomically(file, "new")
     assert file.read_text() == "old" and sorted(tmp_path.iterdir()) == [fresh, file]
+
+
+def killed_while(code, *arguments):
+    """Runs code in a process that is killed when it has printed a line."""
+    command = [sys.executable, "-c", code + "\nprint(flush=True)\ntime.sleep(60)", *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "\n"
+        process.kill()
+
+
+def test_the_part_of_a_writer_that_was_killed_goes_with_the_next_file_and_that_of_a_living_one_stays(tmp_path):
+    killed_while(
+        "import sys, time; from pathlib import Path; from xstilts.engine.temporary import part_file\n"
+        "part = part_file(Path(sys.argv[1])); part.__enter__()",
+        tmp_path,
+    )
+    (abandoned,) = tmp_path.iterdir()
+    with part_file(tmp_path) as living:
+        write_atomically(tmp_path / "plan.json", "new")
+        assert sorted(tmp_path.iterdir()) == [Path(living.name), tmp_path / "plan.json"]
+    assert not abandoned.exists() and not Path(living.name).exists()
+
+
+def test_the_scratch_of_a_step_that_was_killed_when_it_had_finished_is_swept(store):
+    run_step(step(), store)
+    with pytest.raises(RuntimeError), store.scratch(step("tr").fingerprint) as unfinished:
+        raise RuntimeError
+    killed_while(
+        "import sys, time; from xstilts.engine import Store\n"
+        "scratch = Store(sys.argv[1]).scratch(sys.argv[2]); (scratch.__enter__() / 'checkpoint').write_text('x')",
+        store.root,
+        step().fingerprint,
+    )
+    assert (store.root / "scratch" / step().fingerprint / "checkpoint").is_file()
+    store.sweep()
+    assert list((store.root / "scratch").iterdir()) == [unfinished]
+
+
+USER_SCRIPT = """
+import os, sys
+from pathlib import Path
+Path(sys.argv[1], f"threads-{__name__}").write_text(os.environ.get("OMP_NUM_THREADS", "none"))
+from xstilts.engine import Store, execute, read_steps
+if __name__ == "__main__":
+    plan, wanted = read_steps(Path(sys.argv[1], "steps.jsonl"))
+    assert not execute(plan, Store(sys.argv[1]), wanted, lambda event: None, 1, threads=3).failed
+    assert os.environ.get("OMP_NUM_THREADS") == "5"
+"""
+
+
+def test_a_worker_has_its_threads_before_it_imports_the_script_that_started_it(tmp_path):
+    """Once torch is imported, the variable has no effect, and results depend on the number of threads."""
+    write_steps(tmp_path / "steps.jsonl", plan_of(step()), [step().fingerprint])
+    (tmp_path / "script.py").write_text(USER_SCRIPT)
+    command = [sys.executable, tmp_path / "script.py", tmp_path]
+    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "5"})
+    assert (tmp_path / "threads-__mp_main__").read_text() == "3"
 
 
 def drive_of(plan, store):

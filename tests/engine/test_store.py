@@ -146,6 +146,16 @@ def test_models_go_once_no_step_to_come_reads_them_and_records_stay(filled, stor
     assert len(results(store)) == 5 and not verify(store)[1]
 
 
+def test_a_deletion_that_was_interrupted_is_finished_by_the_next(filled, store, monkeypatch):
+    trained = filled["trained"].fingerprint
+    weights = store.path(trained) / "model.safetensors"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "unlink", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        store.discard_model(trained)
+    assert weights.exists() and store.discarded([trained]) == {trained}
+    assert store.discard_model(trained) and not weights.exists()
+
+
 def test_nothing_is_freed_if_no_run_is_known(filled, store):
     shutil.rmtree(filled["run"])
     assert "--run" in invoke("store", "gc", store.root, "--yes", code=BAD_INPUT)
@@ -275,6 +285,7 @@ def test_without_locks_a_study_that_starts_while_a_model_is_deleted_keeps_it(fil
 
 
 def test_checkpoints_of_other_steps_and_damaged_results_are_freed(filled, store):
+    shutil.rmtree(store.path(filled["planned"].fingerprint))  # it has still to be made
     for each in (filled["planned"].fingerprint, step("gone").fingerprint, step("running").fingerprint):
         (store.root / "scratch" / each).mkdir(parents=True)
         (store.root / "scratch" / each / "lock").touch()

@@ -11,7 +11,7 @@ import pytest
 from support import invoke
 from xstilts.errors import XstiltsError
 from xstilts.runs.reader import read_run
-from xstilts.runs.verify import seal, verify
+from xstilts.runs.verify import seal, verified_events, verify
 
 
 @pytest.fixture
@@ -87,6 +87,23 @@ def test_a_design_that_is_not_the_plans_is_refused_even_if_its_checksum_was_chan
     CHANGES[name](run)
     seal(run)
     invoke("verify", run, code=4)
+
+
+def test_a_log_that_was_changed_is_not_shown_and_one_that_has_grown_is(run):
+    log = run / "events.jsonl"
+    start = {"time": 0.0, "session": "a", "event": "plan", "todo": [], "slots": 1, "command": "xstilts study mine"}
+    log.write_text(json.dumps(start) + "\n")
+    seal(run)
+    with log.open("a") as stream:
+        stream.write(json.dumps({"time": 1.0, "session": "b", "event": "finished", "step": "x", "seconds": 7.0}) + "\n")
+    assert [event["event"] for event in verified_events(run)] == ["plan", "finished"]
+    invoke("report", run)
+    assert "1 steps, 7 s of compute" in (run / "report.html").read_text()
+    log.write_text(log.read_text().replace("mine", "nine"))
+    invoke("report", run)
+    assert "events.jsonl is missing or was changed" in (run / "report.html").read_text()
+    log.unlink()
+    assert verified_events(run) is None
 
 
 def test_what_users_may_add_to_a_run_changes_nothing(run):

@@ -29,7 +29,7 @@ from xstilts.tasks.data_source import WorldSource
 from xstilts.tasks.encoding import Encoded, ragged
 from xstilts.tasks.task import Task
 from xstilts.training.budget import choose_rows, join, updates
-from xstilts.training.checkpoint import State
+from xstilts.training.checkpoint import State, checksum
 from xstilts.training.loop import train
 from xstilts.training.phases import fine_tune, pretrain
 from xstilts.training.schedule import AVERAGE, Recipe, averaged_updates
@@ -258,18 +258,22 @@ WEIGHT = "0.classifier.out_proj.weight"
     lambda tensors, notes: notes.update(update="seven"),
     lambda tensors, notes: notes.update(history=[1]),
     lambda tensors, notes: notes.clear(),
-    None,
+    lambda content: content[:-100],
+    lambda content: content[:-1] + bytes([content[-1] ^ 1]),
+    lambda content: content.replace(b'"update\\": 6', b'"update\\": 7'),
 ])  # fmt: skip
-def test_a_checkpoint_that_does_not_fit_is_discarded_whole(damage, checkpoint, encoder_folder, tmp_path):
+def test_a_checkpoint_that_is_damaged_or_does_not_fit_is_discarded_whole(damage, checkpoint, encoder_folder, tmp_path):
     file = tmp_path / "checkpoint.safetensors"
-    if damage:
+    if damage.__code__.co_argcount == 2:
         tensors = load_file(checkpoint)
         with safe_open(checkpoint, "pt") as stored:
             notes = json.loads(stored.metadata()["notes"])
         damage(tensors, notes)
-        save_file(tensors, file, {"notes": json.dumps(notes)})
+        text = json.dumps(notes)
+        save_file(tensors, file, {"notes": text, "checksum": checksum(text, tensors)})
     else:
-        file.write_bytes(checkpoint.read_bytes()[:-100])
+        file.write_bytes(damage(checkpoint.read_bytes()))
+        assert file.read_bytes() != checkpoint.read_bytes()
     state, before = state_from(file, encoder_folder("xlm-roberta"))
     assert state.discarded
     assert equal_weights(state.parameters, before)

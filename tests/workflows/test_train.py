@@ -1,6 +1,7 @@
 """From a table to a model and back: what a person with labels in one language does."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -271,6 +272,38 @@ def test_one_training_alone_gets_every_core_and_several_get_one_each(tmp_path, e
     prepared = prepare(rows(10), options, tmp_path / "model", {}, device="cpu")
     chosen = executor(prepared, jobs).keywords
     assert (chosen["jobs"], chosen["threads"]) == expected
+
+
+@pytest.mark.parametrize(("name", "kind"), [
+    ("model.safetensors", "damaged"), ("config.json", "damaged"), ("tokenizer.json", "damaged"),
+    ("metrics.json", "bad-file"),
+])  # fmt: skip
+def test_a_model_with_a_changed_file_predicts_nothing(trained, tmp_path, name, kind):
+    copy = shutil.copytree(trained[0].folder, tmp_path / "model")
+    content = bytearray((copy / name).read_bytes())
+    place = content.rindex(b"0") if name.endswith("json") else -1
+    content[place] ^= 1
+    (copy / name).write_bytes(content)
+    with pytest.raises(XstiltsError) as caught:
+        xstilts.load(copy).predict(["the king"])
+    assert caught.value.kind == kind
+
+
+def test_predictions_go_on_where_a_full_disk_stopped_them(trained, tmp_path, small_disk):
+    folder = trained[1] / "model"
+    texts = tmp_path / "texts.csv"
+    texts.write_text("review\n" + "the king is here\nthe sun is near\n" * 2000)
+    invoke("predict", folder, texts, "-o", tmp_path / "whole.jsonl")
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(100_000))
+    printed = invoke("predict", folder, texts, "-o", small_disk / "stopped.jsonl", code=4)
+    assert "No space left" in printed and "Traceback" not in printed
+    assert not (small_disk / "stopped.jsonl").exists() and (small_disk / "stopped.jsonl.partial").stat().st_size
+    ballast.unlink()
+    subprocess.run(["mount", "-o", "remount,size=4m", small_disk], check=True)
+    invoke("predict", folder, texts, "-o", small_disk / "stopped.jsonl")
+    assert (small_disk / "stopped.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    assert list(small_disk.iterdir()) == [small_disk / "stopped.jsonl"]
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"task": {"name": "x"}, "kind": "nope"}'])

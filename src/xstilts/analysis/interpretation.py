@@ -5,10 +5,10 @@ from typing import Any
 
 from xstilts.analysis.verdicts import BETTER, WORSE
 from xstilts.engine import read_steps
-from xstilts.runs.events import read_events
 from xstilts.runs.reader import Run
-from xstilts.runs.run_files import STEPS
+from xstilts.runs.run_files import EVENTS, STEPS
 from xstilts.runs.score_table import ScoreTable
+from xstilts.runs.verify import verified_events
 
 Row = Mapping[str, Any]
 SAME_ARM, IN_LANGUAGE = "same arm", "in-language"
@@ -67,7 +67,9 @@ def missing_cells(run: Run, tables: Mapping[str, ScoreTable]) -> list[str]:
 
 def _failures(run: Run) -> list[str]:
     """The steps that failed when the study was last started, each with the reason."""
-    events = read_events(run.folder)
+    events = verified_events(run.folder)
+    if events is None:
+        return [f"{EVENTS} is missing or was changed after the study wrote it: which steps failed is not known"]
     last = [event for event in events if event.get("session") == events[-1].get("session")]
     failed = {event["step"]: event["why"] for event in last if event["event"] == "failed"}
     if not failed:

@@ -12,7 +12,15 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from xstilts import __version__
-from xstilts.errors import BAD_INPUT, MISSING, XstiltsError, did_you_mean, without_secrets
+from xstilts.errors import (
+    BAD_INPUT,
+    MISSING,
+    STEP_FAILED,
+    XstiltsError,
+    did_you_mean,
+    full_disk,
+    without_secrets,
+)
 from xstilts.report.console import say
 
 NARROWEST = 10
@@ -118,6 +126,9 @@ def print_error(error: Exception) -> int:
         hint = f"see `{context.command_path if context else 'xstilts'} --help`"
         message = " ".join(message.split()).rstrip(".")
         parts, status = (message[:1].lower() + message[1:], usage[:1].lower() + usage[1:], hint), BAD_INPUT
+    elif full := full_disk(error):
+        hint = "free some space, then run the same command again: what is finished is kept"
+        parts, status = ("cannot write: the disk is full", full, hint), STEP_FAILED
     elif isinstance(error, OSError):
         name = error.filename2 or error.filename
         what = f"cannot use {name}" if name else "cannot read or write"

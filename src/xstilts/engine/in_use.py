@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
-from xstilts.engine.result import PART
 from xstilts.engine.temporary import HOST, is_held, try_lock
 from xstilts.errors import XstiltsError
 
@@ -37,7 +36,7 @@ def registered(store: Path, steps: Iterable[str]) -> Iterator[Path]:
     """Keep the results of `steps` from being removed meanwhile; yields the file that says so."""
     folder, name = store / FOLDER, f"{HOST}-{uuid4().hex}.json"
     folder.mkdir(parents=True, exist_ok=True)
-    file, part = folder / name, folder / PART.format(name)
+    file, part = folder / name, folder / f".{name}.part"
     descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
     try:
         try_lock(descriptor, fcntl.LOCK_EX)

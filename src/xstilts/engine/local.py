@@ -5,8 +5,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -89,8 +89,10 @@ def _worker_for(
     if worker is None:
         spawn = multiprocessing.get_context("spawn")
         pipe, end = spawn.Pipe()
-        process = spawn.Process(target=_serve, args=(end, os.getpid(), threads, visible))
-        process.start()
+        process = spawn.Process(target=_serve, args=(end, os.getpid()))
+        only = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
+        with _environment({**environment(threads), **only}):  # before it imports the user's script, perhaps with torch
+            process.start()
         end.close()
         worker = _Worker(process, pipe, devices)
         workers.append(worker)
@@ -125,11 +127,23 @@ def _discard(superfluous: list[_Worker], workers: list[_Worker]) -> None:
         worker.pipe.close()
 
 
-def _serve(pipe: Connection, parent: int, threads: int, visible: str | None) -> None:
-    """Runs steps in a worker process until the main process kills it; `visible` lists the only GPUs that it sees."""
-    os.environ.update(environment(threads))
-    if visible is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = visible
+@contextmanager
+def _environment(changes: dict[str, str]) -> Iterator[None]:
+    """Environment variables that processes started in the block inherit."""
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _serve(pipe: Connection, parent: int) -> None:
+    """Runs steps in a worker process until the main process kills it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     progress = throttled(lambda share: send({"share": share}), 0.5)

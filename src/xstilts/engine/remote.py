@@ -5,7 +5,6 @@ the manifest, which names that folder, comes last. Files that a manifest names a
 half a result, and of two writers of one step one wins with a whole result.
 """
 
-import errno
 import json
 import os
 import tempfile
@@ -19,7 +18,7 @@ from typing import Any
 import fsspec
 
 from xstilts.engine.result import MANIFEST, differs, digest, manifest, parse_manifest
-from xstilts.errors import XstiltsError
+from xstilts.errors import XstiltsError, full_disk
 
 WAITS = (0.0, 0.5, 2.0)
 """Seconds before each attempt to read a manifest: some file systems show a file before it is complete."""
@@ -140,7 +139,7 @@ def _connected(url: str, fingerprint: str) -> Iterator[tuple[Any, str, str]]:
     except XstiltsError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if full_disk(error):
             raise
         hint = "check address, credentials and network, then run again; finished steps are kept"
         raise XstiltsError("network", f"cannot reach the store at {url}", repr(error), hint) from error

@@ -1,26 +1,19 @@
 """One result: a folder of files and a manifest of their sizes and checksums, which is written last."""
 
-import fcntl
 import hashlib
 import json
 import os
 import socket
 import time
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from xstilts import __version__
-from xstilts.engine.temporary import is_held, try_lock
+from xstilts.engine.temporary import part_file
 from xstilts.errors import XstiltsError
 
 MANIFEST = "manifest.json"
-PART = ".{}.part"
-"""What a file is called until it is complete."""
-ABANDONED = 3600.0
-"""Seconds after which the writer of a part that nobody holds was killed: none takes so long."""
 
 
 def seal(folder: Path, step: Mapping[str, Any]) -> None:
@@ -78,7 +71,8 @@ def read_manifest(folder: Path, fingerprint: str = "") -> dict[str, Any]:
 
 
 def discard(folder: Path, retained: Collection[str], is_needed: Callable[[], bool] = lambda: False) -> bool:
-    """Deletes the other files of a result; the manifest, rewritten first, lists them as `discarded`.
+    """Deletes the other files of a result; the manifest, rewritten first, lists them as `discarded`. After a kill in
+    between, another call deletes what is left.
 
     Nothing is deleted, and False returned, if `is_needed` before or after that: a process that starts meanwhile either
     sees the new manifest or is seen here.
@@ -88,13 +82,15 @@ def discard(folder: Path, retained: Collection[str], is_needed: Callable[[], boo
     earlier = (folder / MANIFEST).read_bytes()
     record = read_manifest(folder)
     names = [name for name in record["files"] if name not in retained]
-    files = {name: entry for name, entry in record["files"].items() if name in retained}
-    changes = {"files": files, "discarded": [*record.get("discarded", []), *names]}
-    write_atomically(folder / MANIFEST, json.dumps(record | changes, ensure_ascii=False))
-    if is_needed():
-        write_atomically(folder / MANIFEST, earlier)
-        return False
-    for name in names:
+    discarded = [*record.get("discarded", []), *names]
+    if names:
+        files = {name: entry for name, entry in record["files"].items() if name in retained}
+        changes = {"files": files, "discarded": discarded}
+        write_atomically(folder / MANIFEST, json.dumps(record | changes, ensure_ascii=False))
+        if is_needed():
+            write_atomically(folder / MANIFEST, earlier)
+            return False
+    for name in discarded:
         (folder / name).unlink(missing_ok=True)
     return True
 
@@ -155,19 +151,16 @@ def sync(path: Path) -> None:
 
 def write_atomically(file: Path, content: str | bytes) -> None:
     """Replaces a file in one move: a reader sees the old content or the new one (text in UTF-8), never a part."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    for left in file.parent.glob(PART.format("*")):
-        with suppress(OSError):
-            if time.time() - left.stat().st_mtime > ABANDONED and not is_held(left, made_here=True):
-                left.unlink()
-    part = file.with_name(PART.format(uuid4().hex))
+    data = content.encode() if isinstance(content, str) else content
+    if file.parent == Path("/dev"):  # standard output, for example, which is no file to be replaced
+        file.write_bytes(data)
+        return
     try:
-        with part.open("xb") as stream:
-            try_lock(stream.fileno(), fcntl.LOCK_EX)  # a clock that jumps does not make the part look abandoned
-            stream.write(content.encode() if isinstance(content, str) else content)
-            stream.flush()
-            os.fsync(stream.fileno())
-            part.replace(file)
-    except BaseException:
-        part.unlink(missing_ok=True)
+        with part_file(file.parent) as part:
+            part.write(data)
+            part.flush()
+            os.fsync(part.fileno())
+            Path(part.name).replace(file)
+    except OSError as error:  # that of a full disk names no file
+        error.filename = error.filename or str(file)
         raise

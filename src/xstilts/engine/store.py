@@ -14,7 +14,7 @@ from xstilts.engine import in_use, remote
 from xstilts.engine.plan import Step
 from xstilts.engine.result import MANIFEST, damage, differs, discard, manifest, read_manifest, seal, sync
 from xstilts.engine.temporary import sweep, temporary_folder
-from xstilts.errors import XstiltsError, without_secrets
+from xstilts.errors import XstiltsError, full_disk, without_secrets
 
 FINGERPRINT = re.compile(r"[0-9a-f]{32}")
 RECORDS = ("history.json",)
@@ -221,8 +221,12 @@ class Store:
         return self.root / "temporary"
 
     def sweep(self) -> None:
-        """Removes what killed writers left."""
+        """Removes what killed writers left, also the scratch of a step that was killed when it had just finished."""
         sweep(self._temporary)
+        for folder in (self.root / "scratch").glob("*"):
+            if FINGERPRINT.fullmatch(folder.name) and (self.path(folder.name) / MANIFEST).is_file():
+                with suppress(OSError, XstiltsError), self.scratch(folder.name):
+                    pass
 
 
 def _damaged(fingerprint: str, why: str) -> XstiltsError:
@@ -235,11 +239,14 @@ def disk_errors(root: Path) -> Iterator[None]:
     """Turns errors of a full or read-only disk into an XstiltsError of kind "store-full"."""
     try:
         yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        blocked = error.errno in NOT_WRITABLE and str(error.filename or root).startswith(str(root))
-        if not full and not blocked:
+    except XstiltsError:
+        raise
+    except Exception as error:
+        why = full_disk(error)
+        if isinstance(error, OSError) and error.errno in NOT_WRITABLE:
+            blocked = str(error.filename or root)
+            why = f"{os.strerror(error.errno)}: {blocked}" if blocked.startswith(str(root)) else ""
+        if not why:
             raise
-        why = f"{os.strerror(error.errno or 0)}: {error.filename or root}"
         hint = "free some space or give another folder with --store; finished steps are kept"
         raise XstiltsError("store-full", f"cannot write to the store at {root}", why, hint) from error

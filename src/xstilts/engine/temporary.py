@@ -1,5 +1,5 @@
-"""Folders that a process writes before they get their name: locked while it lives, so that what a killed one left is
-found and removed."""
+"""Folders and files that a process writes before they get their name: locked while it lives, so that what a killed one
+left is found and removed."""
 
 import fcntl
 import os
@@ -10,11 +10,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 from uuid import uuid4
 
 HOST = re.sub("[^A-Za-z0-9.]", "_", socket.gethostname())[:64]
 OLD = 30 * 24 * 3600.0
 """Seconds, longer than any step runs, after which a folder is removed that cannot be shown to be abandoned."""
+PARTS, OLD_PART = ".*.part", 3600.0
+"""The names of unfinished files, and the same for them."""
 
 
 @contextmanager
@@ -33,8 +36,27 @@ def temporary_folder(place: Path, name: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def sweep(place: Path, older_than: float = OLD) -> None:
-    """Remove the folders in `place` whose writers on this host are gone, and others older than `older_than` seconds.
+@contextmanager
+def part_file(place: Path) -> Iterator[IO[bytes]]:
+    """A new file in `place`, itself made if it is missing, to write to; removed when the block ends, unless it was
+    moved. Those that killed writers left there are removed first."""
+    place.mkdir(parents=True, exist_ok=True)
+    if any(place.glob(PARTS)):
+        sweep(place, OLD_PART, PARTS)
+    with _locked(place, fcntl.LOCK_SH):
+        part = place / f".{HOST}-{uuid4().hex}.part"
+        stream = part.open("xb")
+        try_lock(stream.fileno(), fcntl.LOCK_EX)
+    try:
+        with stream:
+            yield stream
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def sweep(place: Path, older_than: float = OLD, names: str = "*") -> None:
+    """Remove what in `place` has such a name and a writer on this host that is gone, or none that is known and is older
+    than `older_than` seconds.
 
     A folder that a living process is seen to hold stays, whatever the clock says. Locks of other hosts may not be seen,
     and some file systems have none: there, age alone decides.
@@ -42,11 +64,11 @@ def sweep(place: Path, older_than: float = OLD) -> None:
     if not place.is_dir():
         return
     with suppress(OSError), _locked(place, fcntl.LOCK_EX):
-        for folder in place.iterdir():
+        for path in place.glob(names):
             with suppress(OSError):
-                held = is_held(folder, f"-{HOST}-" in folder.name)
-                if held is False or (held is None and time.time() - folder.stat().st_mtime > older_than):
-                    shutil.rmtree(folder, ignore_errors=True)
+                held = is_held(path, f"-{HOST}-" in path.name or path.name.startswith(f".{HOST}-"))
+                if held is False or (held is None and time.time() - path.stat().st_mtime > older_than):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def is_held(path: Path, made_here: bool) -> bool | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from xstilts.engine import write_atomically
 from xstilts.errors import XstiltsError
 from xstilts.evaluation.scoring import targets_of
 from xstilts.runs.reader import read_run
@@ -44,8 +45,7 @@ def submit(
             problems = (part for part in left_out if (part["task"], part["split"], part["language"]) == place)
             count = sum(len(part["problems"]) for part in problems if not part["translator"])
             file = out / task / benchmark.file(code)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(_text(rows, benchmark, count), encoding="utf-8")
+            write_atomically(file, _text(rows, benchmark, count))
             summary["files"] += 1
             if count and benchmark.kind in ("labels", "choices"):
                 summary["filled"][f"{task}/{benchmark.file(code)}"] = count

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from xstilts.report.console import clock
-from xstilts.runs.events import read_events
+from xstilts.runs.verify import verified_events
 
 Row = dict[str, Any]
 
 
 def last_start(run: Path) -> Row:
-    """How the run was started last: its `command`, `machine` and `versions`; {} without a log."""
-    starts = [event for event in read_events(run) if event["event"] == "plan"]
+    """How the run was started last: its `command`, `machine` and `versions`; {} without a log that can be trusted."""
+    starts = [event for event in verified_events(run) or [] if event["event"] == "plan"]
     return starts[-1] if starts else {}
 
 
@@ -32,7 +32,7 @@ def next_step(result: Row, run: Path) -> Row | None:
     now = decisions[0]["replicates"] // len(result["encoders"])
     known = last_start(run).get("command", "")
     command = known if "xstilts study" in known else f"xstilts study {shlex.quote(result['study']['name'])}"
-    events = read_events(run)
+    events = verified_events(run) or []
     spent = sum({event["step"]: event["seconds"] or 0.0 for event in events if event["event"] == "finished"}.values())
     cost = clock(spent * (needed - now) / now) if needed and spent and now else ""
     return {"lines": lines, "command": with_replicates(command, needed) if needed else "", "cost": cost}

@@ -17,8 +17,8 @@ from xstilts.report.glossary import GLOSSARY
 from xstilts.report.next_step import last_start, next_step
 from xstilts.report.paper import bibliography, cited, methods
 from xstilts.report.render import render
-from xstilts.runs.events import read_events
-from xstilts.runs.run_files import CHARTS, REPORT, TABLES
+from xstilts.runs.run_files import CHARTS, EVENTS, REPORT, TABLES
+from xstilts.runs.verify import verified_events
 
 Result = dict[str, Any]
 SECTIONS = ("contrasts", "languages", "distance", "map", "gains", "scores", "spread", "curves", "plan")
@@ -109,7 +109,9 @@ def _provenance(result: Result, run: Path) -> dict[str, str]:
     facts |= {"encoders": ", ".join(result["encoders"])}
     facts |= {"device": f"{plan['device']}, {plan['precision']}", "machine": start.get("machine", "")}
     facts["licences of the data"] = "; ".join(f"{name}: {text}" for name, text in study.get("licences", {}).items())
-    if events := read_events(run):
+    if (events := verified_events(run)) is None:
+        facts["run"] = f"not known: {EVENTS} is missing or was changed after the study wrote it"
+    elif events:
         seconds = [event["seconds"] or 0.0 for event in events if event["event"] == "finished"]
         first, last = (f"{datetime.fromtimestamp(events[i].get('time', 0), UTC):%Y-%m-%d %H:%M}" for i in (0, -1))
         failed = sum(event["event"] == "failed" for event in events)

@@ -9,6 +9,7 @@ import altair as alt
 import numpy as np
 import vl_convert
 
+from xstilts.engine import write_atomically
 from xstilts.errors import XstiltsError
 from xstilts.languages import Distances, Selection, distance_matrix, language
 from xstilts.report import chart_basics
@@ -164,12 +165,12 @@ def _write(path: Path, title: str, pictures: dict[str, Callable[[], Any]], singl
     if kind == ".html":
         drawn = {escape(name): chart_basics.svg(chart()) for name, chart in pictures.items()}
         figures = "".join(f"<figure aria-label='{name}'>{text}</figure>\n" for name, text in drawn.items())
-        path.write_text(PAGE.format(title=escape(title), figures=figures, note=escape(note)), encoding="utf-8")
+        write_atomically(path, PAGE.format(title=escape(title), figures=figures, note=escape(note)))
     elif kind == ".svg":
-        path.write_text(standalone(chart_basics.svg(pictures[single]())), encoding="utf-8")
+        write_atomically(path, standalone(chart_basics.svg(pictures[single]())))
     elif kind == ".png":
         spec = chart_basics.specification(pictures[single](), INK) | {"background": "white"}
-        path.write_bytes(vl_convert.vegalite_to_png(spec, scale=PNG_SCALE))
+        write_atomically(path, vl_convert.vegalite_to_png(spec, scale=PNG_SCALE))
     else:
         what, why = f"cannot draw '{path.name}'", "a picture is SVG, PNG, or an HTML page"
         raise XstiltsError("bad-argument", what, why, "end its name in .svg, .png or .html")

@@ -1,5 +1,6 @@
 """Whether a run folder still is what its study wrote: the plan, the design and the predictions against their hashes."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -10,20 +11,27 @@ from xstilts.config.schema import parse_contrast
 from xstilts.engine import checksum, digest, write_atomically
 from xstilts.errors import XstiltsError
 from xstilts.runs import run_files
+from xstilts.runs.events import read_events
 
 SEALED = (run_files.STUDY, run_files.PLAN, run_files.CELLS,
-          run_files.LEFT_OUT, run_files.TRANSLATIONS, run_files.SUBWORDS)  # fmt: skip
+          run_files.LEFT_OUT, run_files.TRANSLATIONS, run_files.SUBWORDS, run_files.ESTIMATES)  # fmt: skip
 FOLDERS = (run_files.PREDICTIONS, run_files.AFTER_RETRY, run_files.BY_ORACLE)
+LOG = "log"
+"""The entry of the log in `checksums.json`: the bytes that it had, which only grows, and their SHA-256."""
 COPIED = ("name", "seed", "equivalence", "level", "measure", "primary")
 """Settings that `study.json` repeats from the plan."""
 
 
 def seal(run: Path) -> None:
     """Write `checksums.json`: the SHA-256 of every file of a run that results are computed from."""
-    checksums = {}
+    checksums: dict[str, Any] = {}
     for name, file in _files(run).items():
         with suppress(FileNotFoundError):  # another process that runs the study with another plan removed it
             checksums[name] = checksum(file)
+    log = run / run_files.EVENTS
+    if log.is_file():
+        content = log.read_bytes()
+        checksums[LOG] = [len(content), hashlib.sha256(content).hexdigest()]
     write_atomically(run / run_files.CHECKSUMS, json.dumps(checksums, indent=1))
 
 
@@ -38,6 +46,7 @@ def verify(run: Path) -> list[str]:
         recorded = dict(json.loads((run / run_files.CHECKSUMS).read_bytes()))
     except (OSError, ValueError, TypeError, RecursionError):
         return [f"{run_files.CHECKSUMS} is missing or broken, so nothing shows what the study wrote"]
+    recorded.pop(LOG, None)
     files, found = _files(run), []
     for name in dict.fromkeys([*recorded, *files]):
         if name not in files:
@@ -51,6 +60,18 @@ def verify(run: Path) -> list[str]:
         return [*found, *_design_differences(study, plan)]
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         return [*found, f"{run_files.STUDY} and {run_files.PLAN} cannot be compared: {error!r}"]
+
+
+def verified_events(run: Path) -> list[dict[str, Any]] | None:
+    """The events in a run's log; None if what its study wrote there was changed, which no result depends on."""
+    checksums = run / run_files.CHECKSUMS
+    try:
+        size, recorded = json.loads(checksums.read_bytes()).get(LOG, (0, "")) if checksums.exists() else (0, "")
+        content = (run / run_files.EVENTS).read_bytes() if size else b""
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+    intact = not size or hashlib.sha256(content[:size]).hexdigest() == recorded
+    return read_events(run) if intact else None
 
 
 def require_verified(run: Path) -> None:

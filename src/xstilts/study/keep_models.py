@@ -22,7 +22,7 @@ class ModelKeeper:
     """
 
     def __init__(self, planned: StudyPlan, store: Store, keep: KeepModels) -> None:
-        self.store, self.keep = store, keep
+        self.planned, self.store, self.keep = planned, store, keep
         self.groups: dict[str, list[Group]] = {}
         self.best: dict[Group, tuple[float, int, str]] = {}
         """The score, the place in the plan (negative) and the fingerprint of the best model so far."""
@@ -48,10 +48,15 @@ class ModelKeeper:
         return watch
 
     def finish(self) -> None:
-        """Deletes the models that another study needed, if it does not any more. Of two studies the one that ends last
-        does that, if each calls it when it does not use the store any more."""
+        """Deletes the models that another study needed, if it does not any more, and what killed processes left of
+        others. Of two studies the one that ends last does that, if each calls it when it does not use the store any
+        more."""
         for fingerprint in sorted(self.in_use):
             self._delete(fingerprint)
+        if self.keep != "all":
+            steps = self.planned.plan.steps
+            for fingerprint in self.store.discarded(f for f, step in steps.items() if step.kind == "train"):
+                self.store.discard_model(fingerprint)
 
     def _let_go(self, fingerprint: str) -> None:
         if self.keep == "all":

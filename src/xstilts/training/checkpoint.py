@@ -1,6 +1,8 @@
 """The state of a training, and the checkpoint from which an interrupted training resumes."""
 
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,8 +89,9 @@ class State:
         snapshots = {name: [snapshot.updates, snapshot.score] for name, snapshot in self.snapshots.items()}
         notes = {"update": self.update, "history": self.history, "snapshots": snapshots}
         notes["losses"] = [float(loss) for loss in self.losses]
+        here, text = {name: t.cpu().contiguous() for name, t in tensors.items()}, json.dumps(notes)
         temporary = self.file.with_suffix(".partial")
-        save_file({name: t.contiguous() for name, t in tensors.items()}, temporary, {"notes": json.dumps(notes)})
+        save_file(here, temporary, {"notes": text, "checksum": checksum(text, here)})
         temporary.replace(self.file)
 
     def _load(self) -> str:
@@ -96,8 +99,11 @@ class State:
         parameters = self.parameters
         try:
             with safe_open(self.file, "pt") as file:
-                notes = json.loads(file.metadata()["notes"])
+                metadata = file.metadata()
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if metadata["checksum"] != checksum(metadata["notes"], tensors):
+                return "it does not have its checksum"
+            notes = json.loads(metadata["notes"])
             update, history = int(notes["update"]), [{**entry} for entry in notes["history"]]
             losses = [float(loss) for loss in notes["losses"]]
             snapshots = {
@@ -125,3 +131,12 @@ class State:
             weights = {key: tensors[f"snapshot.{name}.{key}"] for key in parameters}
             self.snapshots[name] = Snapshot(updates, weights, score)
         return ""
+
+
+def checksum(notes: str, tensors: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 of the content of a checkpoint, 64 hex digits: it has no manifest that would show damage."""
+    digest = hashlib.sha256(notes.encode())
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,12 +1,14 @@
 """Source languages ranked for a target language by fitted models, with prediction error."""
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from xstilts.engine import write_atomically
 from xstilts.errors import XstiltsError
 from xstilts.languages import distance_matrix
 from xstilts.transfer.new_languages import Columns, source_features
@@ -92,12 +94,12 @@ def write_scores(file: Path, rankings: dict[str, list[Row]], learned_from: Seque
 
     With several rows of one source, as of several intermediate tasks, a source has the mean of its scores with them.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w", encoding="utf-8", newline="") as out:
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["source", "target", "score", "learned_from"])
-        languages = " ".join(code for code in learned_from if known_language(code))
-        for target, ranking in rankings.items():
-            for source in dict.fromkeys(row["source"] for row in ranking):
-                score = float(np.mean([row["score"] for row in ranking if row["source"] == source]))
-                writer.writerow([source, target, round(score, 6), languages])
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["source", "target", "score", "learned_from"])
+    languages = " ".join(code for code in learned_from if known_language(code))
+    for target, ranking in rankings.items():
+        for source in dict.fromkeys(row["source"] for row in ranking):
+            score = float(np.mean([row["score"] for row in ranking if row["source"] == source]))
+            writer.writerow([source, target, round(score, 6), languages])
+    write_atomically(file, out.getvalue())

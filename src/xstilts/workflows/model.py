@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from xstilts.engine import checksum, digest
 from xstilts.errors import XstiltsError
 from xstilts.languages import language
 from xstilts.tasks.task import Task
@@ -24,13 +25,17 @@ RUN, DATA = "run", "data"
 class Model:
     """A model that `train` wrote into a folder; its weights are read when it first predicts.
 
-    `folder` is where it is; `facts` what is known of it: kind, labels, scores and recommendation.
+    `folder` is where it is; `facts` what is known of it: kind, labels, scores and recommendation; `checksums` the
+    SHA-256 of each of its files, which must have it when the model is read.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
             self.facts: dict[str, Any] = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+            self.checksums: dict[str, str] = self.facts.pop("checksums")
+            if self.facts.pop("hash") != facts_hash(self.facts, self.checksums):
+                raise ValueError("it does not have the hash that it names")
             self.task = Task(**self.facts["task"])
             texts = (self.facts["labels"], self.facts["for"], *self.facts["columns"].values())
             fits = all(isinstance(value, str | list) for value in texts)
@@ -73,12 +78,21 @@ class Model:
     def _loaded(self) -> tuple[Any, Any]:
         from xstilts.models.encoders import load_finished, load_tokenizer
 
+        self.verify()
         model = load_finished(self._kind.AUTO_CLASS, self.folder)
         outputs = tuple(model.config.id2label[i] for i in sorted(model.config.id2label))
         if self.task.labels and outputs != self.task.labels:
             what, why = f"config.json and {FACTS} in {self.folder} disagree", f"the model gives {', '.join(outputs)}"
             raise XstiltsError("inconsistent", what, why, "download it again, or train it again")
         return model, load_tokenizer(self.folder)
+
+    def verify(self) -> None:
+        """Raises XstiltsError of kind "damaged" if a file of the model is not what `train` wrote."""
+        for name, recorded in self.checksums.items():
+            file = self.folder / name
+            if not file.is_file() or checksum(file) != recorded:
+                what, why = f"the model in {self.folder} is damaged", f"{name} does not have its checksum in {FACTS}"
+                raise XstiltsError("damaged", what, why, "download it again, or train it again")
 
     @property
     def _kind(self) -> TaskType:
@@ -115,6 +129,11 @@ class Model:
             return pa.table({"prediction": [], "score": []})
         model, tokenizer = self._loaded
         return predict_examples(model, tokenizer, self.task, examples, device)
+
+
+def facts_hash(facts: Mapping[str, Any], checksums: Mapping[str, str]) -> str:
+    """The hash of everything else that is in a model's `metrics.json`."""
+    return digest(json.dumps([facts, checksums]))
 
 
 def load(folder: str | Path) -> Model:

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from xstilts.data.examples import load_examples
-from xstilts.engine import Report, Store, write_atomically
+from xstilts.engine import Report, Store, checksum, write_atomically
 from xstilts.errors import XstiltsError
 from xstilts.evaluation.item_intervals import score_with_interval
 from xstilts.models.published import published
@@ -21,7 +21,7 @@ from xstilts.study.run import run_study
 from xstilts.study.source_languages import parts_of
 from xstilts.study.steps import Cell, StudyPlan
 from xstilts.tasks.task_types import FINE_TUNED, main_metric
-from xstilts.workflows.model import CARD, FACTS, RUN, Model
+from xstilts.workflows.model import CARD, FACTS, RUN, Model, facts_hash
 from xstilts.workflows.prepare_training import Prepared, Row
 from xstilts.workflows.push import model_files
 from xstilts.workflows.user_study import USER_TASK
@@ -80,9 +80,12 @@ def finish(prepared: Prepared, store: Store, out: Path, executor: Any, watch: Re
         "identity": prepared.identity,
     }
     step = store.open(cell.training)
-    for name in model_files(step)[0]:
+    names = model_files(step)[0]
+    for name in names:
         shutil.copyfile(step / name, out / name)
     write_atomically(out / CARD, model_card(facts, prepared.study))
+    checksums = {name: checksum(out / name) for name in names}
+    facts |= {"checksums": checksums, "hash": facts_hash(json.loads(json.dumps(facts)), checksums)}
     write_atomically(out / FACTS, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")  # last: it makes a model
     if failure:
         hint = f"{failure.hint}; until then {out} holds the best model of the trainings that finished"
