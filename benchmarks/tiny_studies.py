@@ -99,7 +99,7 @@ STUDIES: dict[str, Settings] = {
     "discard": {},
 }
 """What each study changes of `BASE`."""
-OPTIONS = {"two-processes": ("--ranks", "2"), "discard": ("--discard-models",)}
+OPTIONS = {"two-processes": ("--ranks", "2"), "discard": ("--keep-models", "none")}
 """Options of `xstilts study` for some of them."""
 
 

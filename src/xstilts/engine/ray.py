@@ -61,7 +61,7 @@ def execute_on_ray(
 def _drain(scheduler: Scheduler, threads: int, events: Queue) -> None:
     """Keeps the cluster busy until no step is ready; the cluster may grow and shrink meanwhile."""
     running: dict[Any, tuple[Step, float]] = {}
-    started: set[str] = set()
+    started: dict[str, str] = {}  # the ids of the nodes of running steps
     try:
         while True:
             total = _total(threads)
@@ -75,18 +75,22 @@ def _drain(scheduler: Scheduler, threads: int, events: Queue) -> None:
                 while True:
                     event = events.get_nowait()
                     if event["event"] == "started":
-                        started.add(event["step"])
+                        started[event["step"]] = event["node"].split()[-1]
                     scheduler.report(event)
             for reference in done:
                 fingerprint = running.pop(reference)[0].fingerprint
-                started.discard(fingerprint)
+                started.pop(fingerprint, None)
                 try:
                     scheduler.settle(fingerprint, ray.get(reference))
                 except RayError as error:
                     scheduler.lose(fingerprint, f"{type(error).__name__}: {str(error).splitlines()[0]}")
             nodes = ray.nodes()
+            dead = {node["NodeID"] for node in nodes if not node["Alive"]}
             for reference, (step, memory) in list(running.items()):
-                if step.fingerprint not in started and memory > _memory(step, scheduler, threads, nodes):
+                if started.get(step.fingerprint) in dead:  # Ray itself waits for a node behind a cut network
+                    del running[reference], started[step.fingerprint]
+                    scheduler.lose(step.fingerprint, "its machine cannot be reached")
+                elif step.fingerprint not in started and memory > _memory(step, scheduler, threads, nodes):
                     del running[reference]  # the machine that had so much left before the step could start
                     ray.cancel(reference, force=True)
                     running |= _submit(step, scheduler, threads, events)
