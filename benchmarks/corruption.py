@@ -10,6 +10,7 @@ unexpected error). Root runs it without the right to read what it may not. About
 """
 
 import argparse
+import importlib
 import json
 import os
 import random
@@ -28,13 +29,14 @@ from typing import Any
 from kills import contents
 from tiny_studies import write_study
 from xstilts.cli import main as xstilts
+from xstilts.engine import environment, read_steps
 from xstilts.runs.events import origin, read_events
 
 HERE = Path(__file__).parent
+IMPORTED = ("training.phases", "evaluation.retrieve", "report.write", "cli.progress", "workflows.predict_file")
+"""What forks need not import again."""
 RIGHTS = "-dac_override,-dac_read_search"
 """What root needs to read a file that it may not read."""
-USED_AGAIN = ("train", "predict", "retrieve")
-"""Kinds of steps whose results are removed from a store, so that the others are read again."""
 Damage = Callable[[Path, random.Random], object]
 
 
@@ -121,44 +123,54 @@ def run_study(words: list[str], folder: Path) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def in_store(cases: Cases, made: Path, words: list[str]) -> None:
-    """Each kind of file of a finished step, one file of a step at a time; then the study trains and scores again."""
-    reference, kinds = contents(made / "runs"), dict[tuple[str, str], list[Path]]()
+def kinds_of_files(made: Path) -> dict[tuple[str, str], list[Path]]:
+    """The files of finished steps, below `made`, by the kind of their step and their name."""
+    kinds: dict[tuple[str, str], list[Path]] = {}
     for manifest in sorted((made / "runs").glob("store/results/*/*/manifest.json")):
         kind = json.loads(manifest.read_bytes())["step"]["kind"]
         for file in sorted(path for path in manifest.parent.rglob("*") if path.is_file()):
             kinds.setdefault((kind, str(file.relative_to(manifest.parent))), []).append(file.relative_to(made))
-    for damage, change in DAMAGES.items():
-        left = dict(kinds)
-        while left:
-            copy, chosen = cases.copy(made), dict[str, tuple[tuple[str, str], Path]]()
-            for kind in list(left):
-                if free := [file for file in left[kind] if file.parts[4] not in chosen]:
-                    file = cases.rng.choice(free)
-                    chosen[file.parts[4]] = kind, copy / file
-                    del left[kind]
-            for manifest in (copy / "runs").glob("store/results/*/*/manifest.json"):
-                step = json.loads(manifest.read_bytes())["step"]["kind"]
-                if step in USED_AGAIN and manifest.parent.name not in chosen:
-                    shutil.rmtree(manifest.parent)
-            for _, file in chosen.values():
-                change(file, cases.rng)
-            status, printed = run_study(words, copy)
-            session = read_events(copy / "runs/tiny")
-            session = [event for event in session if event.get("session") == session[-1]["session"]]
-            said = {event["step"] for event in session if event["event"] in ("damaged", "finished")}
+    return kinds
+
+
+def in_store(cases: Cases, made: Path, log: Path) -> None:
+    """Each kind of file of a finished step; then this step and one that reads its result are run."""
+    reference, steps = contents(made / "runs"), read_steps(made / "runs/tiny/steps.jsonl")[0].steps
+    for (kind, name), files in kinds_of_files(made).items():
+        for damage, change in DAMAGES.items():
+            copy, file = cases.copy(made), cases.rng.choice(files)
+            step = file.parts[4]
+            users = [
+                f for f, s in steps.items() if step in s.inputs.values() or (kind == "tokens" and s.kind == "train")
+            ]
+            user = cases.rng.sample(users, min(1, len(users)))
+            for fingerprint in user:
+                shutil.rmtree(copy / "runs/store/results" / fingerprint[:2] / fingerprint)
+            change(copy / file, cases.rng)
+            asked = [*([step] if step in steps else []), *user]
+            status, printed = fork(["step", "--run", "runs/tiny", *asked], copy, log)
             found = contents(copy / "runs")
-            others = {key: value for key, value in found.items() if key not in chosen}
-            for step, (kind, _) in chosen.items():
-                aside = (copy / "runs/store/damaged" / step).exists()
-                equal = found.get(step) == reference[step] and others.items() <= reference.items()
-                cases.add(
-                    f"store: {kind[0]}",
-                    kind[1],
-                    damage,
-                    outcome(status, printed, equal, step in said or aside),
-                    printed,
-                )
+            equal = all(found.get(f) == reference[f] for f in asked) and found.items() <= reference.items()
+            aside = (copy / "runs/store/damaged" / step).exists() or (damage == "a folder" and name == "manifest.json")
+            cases.add(f"store: {kind}, step", name, damage, outcome(status, printed, equal, aside), printed)
+
+
+def in_study(cases: Cases, made: Path, words: list[str]) -> None:
+    """A file of every step at once; then the study runs again."""
+    reference = contents(made / "runs")
+    for damage, change in DAMAGES.items():
+        copy, chosen = cases.copy(made), dict[str, tuple[tuple[str, str], Path]]()
+        for kind, files in kinds_of_files(made).items():
+            if kind[0] != "tokens" and (free := [file for file in files if file.parts[4] not in chosen]):
+                file = cases.rng.choice(free)
+                chosen[file.parts[4]] = kind, copy / file
+                change(copy / file, cases.rng)
+        status, printed = run_study(words, copy)
+        found, session = contents(copy / "runs"), read_events(copy / "runs/tiny")
+        said = {event["step"] for event in session[-1000:] if event["event"] in ("damaged", "finished")}
+        for step, (kind, _) in chosen.items():
+            result = outcome(status, printed, found == reference, step in said)
+            cases.add("store, study again", " ".join(kind), damage, result, printed)
 
 
 def in_checkpoint(cases: Cases, made: Path, words: list[str]) -> None:
@@ -259,13 +271,16 @@ def in_model(cases: Cases, made: Path, log: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--parts", default="run,model,store,checkpoint")
+    parser.add_argument("--parts", default="run,model,store,study,checkpoint")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    os.environ.update(environment(1))  # as in the workers of a study, before torch is imported
     status = Path("/proc/self/status").read_text().split("CapEff:")[1]
     if int(status.split()[0], 16) & 0b110:  # the two rights
         drop = ["setpriv", f"--bounding-set={RIGHTS}", f"--inh-caps={RIGHTS}"]
         os.execvp(drop[0], [*drop, sys.executable, *sys.argv])
+    for name in IMPORTED:
+        importlib.import_module(f"xstilts.{name}")
     folder = Path(tempfile.mkdtemp(prefix="corruption-"))
     cases, made, log = Cases(folder, options.seed), folder / "made", folder / "log"
     words = write_study("classification", made)
@@ -273,7 +288,8 @@ def main() -> None:
     parts: dict[str, Callable[[], None]] = {
         "run": lambda: in_run(cases, made, log),
         "model": lambda: in_model(cases, made, log),
-        "store": lambda: in_store(cases, made, words),
+        "store": lambda: in_store(cases, made, log),
+        "study": lambda: in_study(cases, made, words),
         "checkpoint": lambda: in_checkpoint(cases, made, words),
     }
     for name in options.parts.split(","):

@@ -161,6 +161,6 @@ def write_atomically(file: Path, content: str | bytes) -> None:
             part.flush()
             os.fsync(part.fileno())
             Path(part.name).replace(file)
-    except OSError as error:  # that of a full disk names no file
-        error.filename = error.filename or str(file)
+    except OSError as error:  # it names the part, or, on a full disk, no file
+        error.filename, error.filename2 = str(file), None
         raise

@@ -15,7 +15,7 @@ import numpy as np
 
 from xstilts.errors import XstiltsError
 from xstilts.tasks import classification, multilabel, qa, tagging
-from xstilts.workflows.model import FACTS, Model, load
+from xstilts.workflows.model import STUDY, Model, load
 from xstilts.workflows.push import CONFIGURATION_FILES
 
 FILE = "model.onnx"
@@ -85,7 +85,7 @@ def export(model: Model | str | Path, out: str | Path | None = None) -> Export:
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         why, hint = "what is there is not overwritten", "name another folder with -o, or remove it"
         raise XstiltsError("bad-argument", f"{target} exists already", why, hint)
-    if (folder / FACTS).is_file():
+    if (folder / STUDY).is_file():
         load(folder).verify()
     runtime = _runtime()
     loaded, tokenizer, outputs = _load(folder)
