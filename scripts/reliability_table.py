@@ -1,4 +1,4 @@
-"""Write the table of docs/reliability.md from the results of kills.py, disk_full.py and corruption.py.
+"""Write the table of docs/reliability.md from the results of kills.py, disk_full.py and ray_faults.py.
 
 Run `.venv/bin/python scripts/reliability_table.py`.
 """
@@ -17,12 +17,10 @@ KILLED = (
     "a study that is interrupted and run again has the results of one that was not, byte for byte, and leaves nothing"
 )
 FULL = "one message, nothing half-written, and with room the same command has equal results"
-DAMAGED = "no other number in silence"
+ON_RAY = "equal predictions, no step finished twice, nothing hangs"
 
 
-def rows(
-    kills: dict[str, Any], disk: dict[str, Any], corruption: dict[str, Any]
-) -> Iterator[tuple[str, str, int, int]]:
+def rows(kills: dict[str, Any], disk: dict[str, Any], ray: dict[str, Any]) -> Iterator[tuple[str, str, int, int]]:
     """Promise, fault, number of trials and of failures; a study that ended differently counts for all its signals."""
     wrong = Counter(failure["fault"] for failure in kills["failures"])
     for fault, count in sorted(kills["by_signal"].items()):
@@ -31,14 +29,14 @@ def rows(
     wrong = Counter(f"{failure['command']}, {failure['fault']}" for failure in disk["failures"])
     for fault, count in sorted(disk["by_command"].items()):
         yield FULL, fault, count, wrong[fault]
-    for place, files in corruption["by_file"].items():
-        outcomes = sum((Counter(each) for each in files.values()), Counter[str]())
-        yield DAMAGED, f"damaged file: {place}", outcomes.total(), outcomes["silent"] + outcomes["crashed"]
+    for fault, found in ray["faults"].items():
+        wrong_here = found["hangs"] or not found["equal_predictions"] or found["steps_finished_twice"] > 0
+        yield ON_RAY, f"Ray: {fault}", 1, int(wrong_here)
 
 
 def table() -> str:
     """The table in Markdown."""
-    results = [json.loads((RESULTS / f"{name}.json").read_text()) for name in ("kills", "disk-full", "corruption")]
+    results = [json.loads((RESULTS / f"{name}.json").read_text()) for name in ("kills", "disk-full", "ray-faults")]
     lines, before = [HEADER], ""
     for promise, fault, trials, failures in rows(*results):
         lines.append(f"| {promise if promise != before else ''} | {fault} | {trials:,} | {failures:,} |\n")
