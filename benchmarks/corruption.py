@@ -149,7 +149,7 @@ def in_store(cases: Cases, made: Path, log: Path) -> None:
             change(copy / file, cases.rng)
             asked = [*([step] if step in steps else []), *user]
             status, printed = fork(["step", "--run", "runs/tiny", *asked], copy, log)
-            found = contents(copy / "runs")
+            found = contents(copy / "runs", {step}.difference(asked)) if status == 0 else {}
             equal = all(found.get(f) == reference[f] for f in asked) and found.items() <= reference.items()
             aside = (copy / "runs/store/damaged" / step).exists() or (damage == "a folder" and name == "manifest.json")
             cases.add(f"store: {kind}, step", name, damage, outcome(status, printed, equal, aside), printed)
@@ -166,11 +166,14 @@ def in_study(cases: Cases, made: Path, words: list[str]) -> None:
                 chosen[file.parts[4]] = kind, copy / file
                 change(copy / file, cases.rng)
         status, printed = run_study(words, copy)
-        found, session = contents(copy / "runs"), read_events(copy / "runs/tiny")
+        found = contents(copy / "runs") if status == 0 else {}
+        missing = reference.keys() - found.keys()  # set aside, and the run needs none of it
+        wrong = sorted({*(missing - chosen.keys()), *(name for name, _ in found.items() - reference.items())})
+        session = read_events(copy / "runs/tiny")
         said = {event["step"] for event in session[-1000:] if event["event"] in ("damaged", "finished")}
         for step, (kind, _) in chosen.items():
-            result = outcome(status, printed, found == reference, step in said)
-            cases.add("store, study again", " ".join(kind), damage, result, printed)
+            result = outcome(status, printed, not wrong, step in said)
+            cases.add("store, study again", " ".join(kind), damage, result, f"{printed} differs: {wrong}")
 
 
 def in_checkpoint(cases: Cases, made: Path, words: list[str]) -> None:
@@ -195,7 +198,7 @@ def in_checkpoint(cases: Cases, made: Path, words: list[str]) -> None:
         change(copy / checkpoints[0].relative_to(killed), cases.rng)
         status, printed = run_study(words, copy)
         said = "because its checkpoint is of no use" in (copy / "runs/tiny/events.jsonl").read_text()
-        equal = contents(copy / "runs") == reference
+        equal = status == 0 and contents(copy / "runs") == reference
         cases.add("store: scratch", "checkpoint.safetensors", damage, outcome(status, printed, equal, said), printed)
 
 

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -189,12 +189,13 @@ class Trial:
         return wrong
 
 
-def contents(runs: Path) -> dict[str, bytes]:
+def contents(runs: Path, without: Collection[str] = ()) -> dict[str, bytes]:
     """What must be equal in two runs of a study: by name the bytes of a file of its run folder, or the checksums of a
-    step's result."""
+    step's result; steps `without` are left out."""
     found = {str(file.relative_to(runs)): file.read_bytes() for form in COMPARED for file in (runs / "tiny").glob(form)}
     for file in runs.glob("store/results/*/*/manifest.json"):
-        found[file.parent.name] = json.dumps(json.loads(file.read_bytes())["files"], sort_keys=True).encode()
+        if file.parent.name not in without:
+            found[file.parent.name] = json.dumps(json.loads(file.read_bytes())["files"], sort_keys=True).encode()
     return found
 
 
