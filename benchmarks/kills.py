@@ -1,6 +1,6 @@
 """Kill `xstilts study` again and again, run it to its end, and compare it with a run that nothing interrupted.
 
-    python benchmarks/kills.py [--kills 200] [--studies qa,retry] [--seed 1] [--json FILE]
+    python benchmarks/kills.py [--kills 200] [--studies qa,retry] [--seed 1] [--clock-jumps] [--json FILE]
 
 Each study of tiny_studies.py runs on a store of its own. At a random moment, or when a file appears that tells what the
 study is doing, one of its processes or all of them get a signal; then the same command runs again. When it ends, the
@@ -278,12 +278,15 @@ def main() -> None:
     parser.add_argument("--studies", default=",".join(STUDIES))
     parser.add_argument("--at-once", type=int, default=2, help="studies at the same time")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--clock-jumps", action="store_true", help="by up to ten years, in every process")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     for number in ENDS[1:]:
         signal.signal(
             number, signal.SIG_DFL
         )  # a shell and nohup ignore some in the background, and processes inherit it
+    if options.clock_jumps:
+        os.environ["CLOCK_JUMPS"] = "1"
     names, counts = options.studies.split(","), Counter[tuple[str, ...]]()
     log: list[dict[str, Any]] = []
     rounds: list[dict[str, Any]] = []
@@ -310,8 +313,9 @@ def main() -> None:
 def summary(options: Any, log: list[dict[str, Any]], rounds: list[dict[str, Any]]) -> dict[str, Any]:
     counted = {key: dict(Counter(row[key] for row in log)) for key in ("study", "moment")}
     seconds = [row["seconds"] for row in log if "seconds" in row] or [0.0]
+    jumps = " --clock-jumps" if options.clock_jumps else ""
     return {
-        "command": f"python benchmarks/kills.py --kills {options.kills} --seed {options.seed}",
+        "command": f"python benchmarks/kills.py --kills {options.kills} --seed {options.seed}{jumps}",
         "machine": origin()["machine"],
         "versions": origin()["versions"],
         "kills": len(log),

@@ -26,8 +26,14 @@ def test_the_controls_of_the_offline_study_come_out_as_they_must(tmp_path):
 @pytest.mark.soak
 @pytest.mark.parametrize(
     "command",
-    [("kills.py", "--kills", "90"), ("disk_full.py", "--trials", "12"), ("corruption.py",), ("fuzz.py",)],
-    ids=lambda c: c[0],
+    [
+        ("kills.py", "--kills", "90"),
+        ("kills.py", "--kills", "36", "--clock-jumps"),
+        ("disk_full.py", "--trials", "12"),
+        ("corruption.py",),
+        ("fuzz.py",),
+    ],
+    ids=" ".join,
 )
 def test_nothing_is_lost_and_nothing_wrong_comes_out(tmp_path, command):
     if command[0] in ("disk_full.py", "corruption.py") and os.geteuid():
