@@ -1,10 +1,10 @@
 """Compare two systems by the files of predictions that any tool wrote."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from xstilts.analysis.effects import Comparison, Effect, effect
@@ -219,47 +219,67 @@ def _result(
     level: float,
     equivalence: float,
 ) -> FileComparison:
-    rows, files, notes = [], [], []
-    if seeds[0] != seeds[1] and len(seeds[0]) > 1:
-        notes.append(f"seeds are paired by order: {', '.join(map(' with '.join, zip(*seeds, strict=True)))}")
+    paired = seeds[0] != seeds[1] and len(seeds[0]) > 1
+    notes = [f"seeds are paired by order: {', '.join(map(' with '.join, zip(*seeds, strict=True)))}"] if paired else []
+    rows: list[LanguageDifference] = []
+    files: list[FileScore] = []
+    means: list[list[float]] = []
     for task, table in zip(tasks, tables, strict=True):
-        notes += task.notes
-        numbers = {(side, seed): i for side in (0, 1) for i, seed in enumerate(seeds[side], 1)}
-        for path, form, side, code, seed in task.files:
-            score = table.score((SIDES[side], "", numbers[side, seed]), code)
-            items = task.languages[code]
-            if constant := constant_prediction(task.task_type, items.gold, items.predictions[side, seed]):
-                notes.append(f"{path} predicts {constant} throughout, as a degenerate run does")
-            files.append(FileScore(names[side], str(path), form, task.task, code, seed, score))
-        for code, items in task.languages.items():
-            left, right = (float(table.scores(table.cells(arm), code).mean()) for arm in SIDES)
-            of_language = effect(Comparison((table,), *SIDES, ((code,),), ("",), level))
-            where = " in ".join(filter(None, (task.task and f"on {task.task}", code)))
-            scope = f"in {code}" if code and not task.task else where
-            difference = judged(of_language, names, equivalence, scope)
-            rows.append(LanguageDifference(task.task, code, left, right, difference, len(items.gold), items.left_out))
+        notes += [*task.notes, *_constant(task)]
+        files += _file_scores(task, table, names, seeds)
+        of_task = [_of_language(task, table, code, names, level, equivalence) for code in task.languages]
+        rows += of_task
+        means.append([float(np.mean([getattr(row, side) for row in of_task])) for side in SIDES])
     languages = tuple(tuple(table.languages) for table in tables)
     whole = effect(Comparison(tuple(tables), *SIDES, languages, ("",), level))
-    count = len(set(chain.from_iterable(languages)))
-    scope = f"on average over {count} languages" if count > 1 else ""
-    scope = f"on average over {len(tables)} tasks" if len(tables) > 1 else scope
-    means = [[row for row in rows if row.task == task.task] for task in tasks]
-    left, right = (
-        sum(sum(getattr(row, arm) for row in part) / len(part) for part in means) / len(means) for arm in SIDES
-    )
+    left, right = np.mean(means, 0).tolist()
     return FileComparison(
         names,
         {task.task: task.task_type for task in tasks},
         dict(metrics),
         left,
         right,
-        judged(whole, names, equivalence, scope),
+        judged(whole, names, equivalence, _scope(languages)),
         tuple(rows),
         tuple(zip(*seeds, strict=True)),
         tuple(files),
         _remark(whole, equivalence),
         tuple(dict.fromkeys(notes)),
     )
+
+
+def _constant(task: TaskItems) -> Iterator[str]:
+    """A note on each file that predicts the same throughout."""
+    for path, _, side, code, seed in task.files:
+        items = task.languages[code]
+        if constant := constant_prediction(task.task_type, items.gold, items.predictions[side, seed]):
+            yield f"{path} predicts {constant} throughout, as a degenerate run does"
+
+
+def _file_scores(
+    task: TaskItems, table: ScoreTable, names: tuple[str, str], seeds: tuple[list[str], list[str]]
+) -> Iterator[FileScore]:
+    for path, form, side, code, seed in task.files:
+        score = table.score((SIDES[side], "", seeds[side].index(seed) + 1), code)
+        yield FileScore(names[side], str(path), form, task.task, code, seed, score)
+
+
+def _of_language(
+    task: TaskItems, table: ScoreTable, code: str, names: tuple[str, str], level: float, equivalence: float
+) -> LanguageDifference:
+    left, right = (float(table.scores(table.cells(arm), code).mean()) for arm in SIDES)
+    difference = effect(Comparison((table,), *SIDES, ((code,),), ("",), level))
+    scope = " ".join(filter(None, (task.task and f"on {task.task}", code and f"in {code}")))
+    items = task.languages[code]
+    shown = judged(difference, names, equivalence, scope)
+    return LanguageDifference(task.task, code, left, right, shown, len(items.gold), items.left_out)
+
+
+def _scope(languages: Sequence[Sequence[str]]) -> str:
+    """What the overall difference is a mean over: the languages of one task, or several tasks."""
+    if len(languages) > 1:
+        return f"on average over {len(languages)} tasks"
+    return f"on average over {len(languages[0])} languages" if len(languages[0]) > 1 else ""
 
 
 def _remark(whole: Effect, equivalence: float) -> str:
