@@ -292,10 +292,15 @@ def test_a_checkpoint_that_fits_is_used(checkpoint, encoder_folder):
     assert not equal_weights(state.parameters, before)
 
 
+@pytest.mark.parametrize("put", [
+    lambda place, checkpoint: place.write_bytes(checkpoint.read_bytes()[:-100]),
+    lambda place, checkpoint: place.mkdir(),
+    lambda place, checkpoint: place.symlink_to("nowhere"),
+], ids=["cut", "a folder", "a link that leads nowhere"])  # fmt: skip
 def test_a_training_whose_checkpoint_is_discarded_starts_again_and_notes_it(
-    checkpoint, uninterrupted, encoder_folder, tmp_path
+    put, checkpoint, uninterrupted, encoder_folder, tmp_path
 ):
-    (tmp_path / "checkpoint.safetensors").write_bytes(checkpoint.read_bytes()[:-100])
+    put(tmp_path / "checkpoint.safetensors", checkpoint)
     notes = []
     weights, _, scores = run(encoder_folder("xlm-roberta"), tmp_path, note=notes.append)
     expected, _, _ = uninterrupted["score", "opposite"]

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +44,9 @@ class State:
         self.snapshots: dict[str, Snapshot] = {}
         self.losses: list[torch.Tensor | float] = []
         self.norms: list[torch.Tensor] = []
-        self.discarded = self._load() if file.is_file() else ""
+        self.discarded = self._load() if os.path.lexists(file) else ""
+        if self.discarded and file.is_dir():
+            shutil.rmtree(file)  # it would be in the way of the next checkpoint
 
     def keep_best(self, name: str, score: float) -> None:
         """Keeps the current weights as the snapshot `name` if their score of that name is higher than any before."""
