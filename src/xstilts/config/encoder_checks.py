@@ -8,7 +8,7 @@ from typing import Any
 from xstilts.config.messages import Mistake, Place
 from xstilts.config.schema import Study
 from xstilts.config.trainings import Encoder, Training
-from xstilts.errors import XstiltsError
+from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.models.published import published
 from xstilts.tasks.task import Task
 
@@ -21,6 +21,8 @@ WITH_POSITIONS = {"bert": 512, "rembert": 512, "deberta-v2": 512, "roberta": 512
 """Model types with a vector for each position, and how many positions `transformers` gives those that do not say."""
 FROM_PADDING = ("roberta", "xlm-roberta")
 """Model types that count positions from behind the id of padding."""
+COMMON_ACTIVATIONS = ("gelu", "gelu_new", "relu", "silu")
+"""Activations that all versions of transformers have, so that most studies load without torch."""
 SIZES = (
     "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "max_position_embeddings",
     "vocab_size", "type_vocab_size", "embedding_size",
@@ -53,6 +55,7 @@ def encoder_mistakes(place: Place, encoder: Encoder, study: Study, tasks: Tasks)
     adapters += [arm.target_training.lora for arm in study.arms.values()]
     shape = list(_shape_mistakes(below, config))
     yield from shape
+    yield from _activation_mistakes(below, config)
     if not shape:
         yield from _length_mistakes(place, encoder, config, study, tasks)
     model_type = config.get("model_type", "")
@@ -105,6 +108,17 @@ def _shape_mistakes(place: Place, config: Mapping[str, Any]) -> Iterator[Mistake
     width, heads = config.get("hidden_size"), config.get("num_attention_heads")
     if not wrong and width and heads and width % heads and "head_dim" not in config:
         yield (*place, "num_attention_heads"), f"must divide hidden_size, {width:,}, found {heads:,}"
+
+
+def _activation_mistakes(place: Place, config: Mapping[str, Any]) -> Iterator[Mistake]:
+    for name in ("hidden_act", "hidden_activation"):
+        if (activation := config.get(name)) is None or activation in COMMON_ACTIVATIONS:
+            continue
+        from transformers.activations import ACT2FN  # imports torch
+
+        if not isinstance(activation, str) or activation not in ACT2FN:
+            near = did_you_mean(str(activation), sorted(ACT2FN)) or f"it has {', '.join(sorted(ACT2FN))}"
+            yield (*place, name), f"transformers has no activation {activation!r:.60}; {near}"
 
 
 def _length_mistakes(
