@@ -15,6 +15,7 @@ from xstilts.errors import XstiltsError
 from xstilts.models.hardware import cores
 from xstilts.workflows.predict_file import predict_file
 from xstilts.workflows.prepare_training import executor, prepare
+from xstilts.workflows.push import push
 from xstilts.workflows.user_study import DEFAULT_ENCODER, TrainingOptions, parse_arm, user_study, user_task
 
 WORDS = {"good": "the king sees a house", "bad": "the wall was old and cold"}
@@ -278,7 +279,7 @@ def test_one_training_alone_gets_every_core_and_several_get_one_each(tmp_path, e
     ("model.safetensors", "damaged"), ("config.json", "damaged"), ("tokenizer.json", "damaged"),
     ("metrics.json", "bad-file"),
 ])  # fmt: skip
-def test_a_model_with_a_changed_file_predicts_nothing(trained, tmp_path, name, kind):
+def test_a_model_with_a_changed_file_neither_predicts_nor_is_pushed(trained, tmp_path, name, kind):
     copy = shutil.copytree(trained[0].folder, tmp_path / "model")
     content = bytearray((copy / name).read_bytes())
     place = content.rindex(b"0") if name.endswith("json") else -1
@@ -286,6 +287,9 @@ def test_a_model_with_a_changed_file_predicts_nothing(trained, tmp_path, name, k
     (copy / name).write_bytes(content)
     with pytest.raises(XstiltsError) as caught:
         xstilts.load(copy).predict(["the king"])
+    assert caught.value.kind == kind
+    with pytest.raises(XstiltsError) as caught:
+        push(copy, "me/reviews", dry_run=True)
     assert caught.value.kind == kind
 
 

@@ -1,4 +1,4 @@
-"""The command line: one small function per verb."""
+"""The command line: one small function per command."""
 
 from xstilts.cli import (  # noqa: F401  (importing a module adds its verbs to the app)
     claims,

@@ -124,4 +124,4 @@ def _print(result: "FileComparison") -> None:
     ]:
         say(f"left out, because gold and predictions differ: {', '.join(counts)}", wrap=True)
     for note in result.notes:
-        say(f"note: {note}", wrap=True)
+        say(f"warning: {note}", wrap=True)

@@ -1,0 +1,1 @@
+"""Examples from any source: the hub, local files, the artificial world, translations."""

@@ -1,4 +1,4 @@
-"""Steps and plans as plain data, the store, and executors; knows nothing of training."""
+"""Steps and plans as plain data, the store, and executors; independent of training."""
 
 from xstilts.engine.local import execute
 from xstilts.engine.plan import Plan, Step, find, read_steps, write_steps

@@ -1,0 +1,1 @@
+"""Predictions, retrieval and scores, also in the layout of the benchmark."""

@@ -1,0 +1,1 @@
+"""Encoders, tokenizers and vocabularies; batches, packing and precision."""

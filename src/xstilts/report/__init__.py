@@ -1,1 +1,1 @@
-"""What a run shows, for people: a page, charts, tables, the terminal."""
+"""The results of a run as a page, charts, tables, text for the terminal, and material for a paper."""

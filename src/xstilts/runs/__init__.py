@@ -1,0 +1,1 @@
+"""The files of a run folder: what is written, read and verified."""

@@ -1,0 +1,1 @@
+"""From a study to a plan of steps, and from finished steps to a run folder."""

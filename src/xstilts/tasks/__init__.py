@@ -1,0 +1,1 @@
+"""The task types and the catalogue of tasks."""

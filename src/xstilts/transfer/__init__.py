@@ -1,1 +1,1 @@
-"""Which source languages help which language: learned from published results, or from runs of one's own."""
+"""Which source languages help which language: learned from published results, or from your own runs."""

@@ -1,0 +1,1 @@
+"""Training data by machine translation, with labels projected."""

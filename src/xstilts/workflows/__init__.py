@@ -1,0 +1,1 @@
+"""The Python API and what commands do: train, predict, evaluate, compare, export, push."""

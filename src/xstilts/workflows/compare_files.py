@@ -290,7 +290,7 @@ def _remark(whole: Effect, equivalence: float) -> str:
     if settles["replicates"] is None:
         if settles["clusters"] <= whole.clusters:
             half = f"±{settles['half']:.2g} points"
-            return f"To settle this whatever the difference is takes an interval of {half}: over 10,000 seeds."
+            return f"Settling this takes an interval of {half}, and more than 10,000 seeds of each system."
         more = f"more than {settles['clusters']:,} items, or more languages, would"
         return (
             f"More seeds alone cannot settle this: the test items leave an interval of ±{settles['floor']:.2g}; {more}."

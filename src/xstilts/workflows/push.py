@@ -8,6 +8,7 @@ from pathlib import Path
 
 from xstilts.errors import Kind, XstiltsError
 from xstilts.hub_access import ATTEMPTS, LONGEST_WAIT, response_of
+from xstilts.workflows.model import STUDY, load
 
 CONFIGURATION_FILES = (
     "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
@@ -47,8 +48,8 @@ def push(
     """Push the model in a folder to `OWNER/NAME` on the hub; the repository is created if it does not exist.
 
     `private` refuses an existing public repository; `dry_run` lists the files without contacting the hub; `message` is
-    the title of the commit, which adds all files or none. Raises XstiltsError if the folder holds no model, if there is
-    no token, or if the hub refuses or does not answer.
+    the title of the commit, which adds all files or none. Raises XstiltsError if the folder holds no model, if a file
+    is not what `train` wrote, if there is no token, or if the hub refuses or does not answer.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -61,6 +62,8 @@ def push(
     from huggingface_hub.utils import HFValidationError, validate_repo_id
 
     files, left_out = model_files(Path(folder))
+    if STUDY in files:
+        load(folder).verify()
     try:
         validate_repo_id(repository if repository.count("/") == 1 else "")
     except HFValidationError:
