@@ -26,10 +26,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import xstilts as xstilts_package
 from kills import contents
 from tiny_studies import write_study
 from xstilts.cli import main as xstilts
-from xstilts.engine import environment, read_steps
+from xstilts.engine import checksum, digest, environment, read_steps
 from xstilts.runs.events import origin, read_events
 
 HERE = Path(__file__).parent
@@ -100,10 +101,14 @@ def outcome(status: int, printed: str, equal: bool, recomputed: bool = False, sa
 
 
 class Cases:
-    """The cases of all parts, and what came of them."""
+    """The cases of all parts, and what came of them; each draws at random from a seed of its own, because the lengths
+    of files, and with them what is drawn, are not the same in every run."""
 
     def __init__(self, folder: Path, seed: int) -> None:
-        self.folder, self.rng, self.rows = folder, random.Random(seed), list[dict[str, Any]]()
+        self.folder, self.seed, self.rng, self.rows = folder, seed, random.Random(seed), list[dict[str, Any]]()
+
+    def begin(self, *case: object) -> None:
+        self.rng = random.Random(f"{self.seed} {case}")
 
     def add(self, place: str, file: str, damage: str, result: str, printed: str = "") -> None:
         self.rows.append({"place": place, "file": file, "damage": damage, "outcome": result})
@@ -138,6 +143,7 @@ def in_store(cases: Cases, made: Path, log: Path) -> None:
     reference, steps = contents(made / "runs"), read_steps(made / "runs/tiny/steps.jsonl")[0].steps
     for (kind, name), files in kinds_of_files(made).items():
         for damage, change in DAMAGES.items():
+            cases.begin(kind, name, damage)
             copy, file = cases.copy(made), cases.rng.choice(files)
             step = file.parts[4]
             users = [
@@ -159,6 +165,7 @@ def in_study(cases: Cases, made: Path, words: list[str]) -> None:
     """A file of every step at once; then the study runs again."""
     reference = contents(made / "runs")
     for damage, change in DAMAGES.items():
+        cases.begin("study", damage)
         copy, chosen = cases.copy(made), dict[str, tuple[tuple[str, str], Path]]()
         for kind, files in kinds_of_files(made).items():
             if kind[0] != "tokens" and (free := [file for file in files if file.parts[4] not in chosen]):
@@ -182,6 +189,7 @@ def in_checkpoint(cases: Cases, made: Path, words: list[str]) -> None:
     killed = Path(shutil.copytree(made, cases.folder / "killed"))
     shutil.rmtree(killed / "runs")
     for damage, change in DAMAGES.items():
+        cases.begin("checkpoint", damage)
         checkpoints: list[Path] = []
         while not checkpoints:
             shutil.rmtree(killed / "runs", ignore_errors=True)
@@ -220,7 +228,8 @@ def in_run(cases: Cases, made: Path, log: Path) -> None:
     shown = ("analysis.json", "tables.csv", "report.html")
     expected = without_time(copy / "runs/tiny", shown)
     for name in names:
-        for damage, change in [*DAMAGES.items(), ("one bit flipped", flip), ("one bit flipped", flip)]:
+        for number, (damage, change) in enumerate([*DAMAGES.items(), *[("one bit flipped", flip)] * 2]):
+            cases.begin("run", name, number)
             copy = cases.copy(made)
             change(copy / "runs/tiny" / name, cases.rng)
             status, printed = fork(["report", "runs/tiny"], copy, log)
@@ -260,7 +269,8 @@ def in_model(cases: Cases, made: Path, log: Path) -> None:
     predict, expected = ["predict", "model", "data.csv", "-o", "predicted.jsonl"], b""
     names = sorted(path.name for path in (place / "model").iterdir() if path.is_file())
     for name in ["", *names]:
-        for damage, change in [*DAMAGES.items(), ("one bit flipped", flip), ("one bit flipped", flip)]:
+        for number, (damage, change) in enumerate([*DAMAGES.items(), *[("one bit flipped", flip)] * 2]):
+            cases.begin("model", name, number)
             copy = cases.copy(place)
             if name:
                 change(copy / "model" / name, cases.rng)
@@ -271,6 +281,12 @@ def in_model(cases: Cases, made: Path, log: Path) -> None:
                 break
             equal = status == 0 and (copy / "predicted.jsonl").read_bytes() == expected
             cases.add("model, predict", name, damage, outcome(status, printed, equal), printed)
+
+
+def package_digest() -> str:
+    """What tells whether the package that is tried has changed."""
+    files = sorted(file for file in Path(xstilts_package.__file__).parent.rglob("*") if file.suffix in (".py", ".yaml"))
+    return digest([[str(file), checksum(file)] for file in files])
 
 
 def main() -> None:
@@ -286,7 +302,7 @@ def main() -> None:
         os.execvp(drop[0], [*drop, sys.executable, *sys.argv])
     for name in IMPORTED:
         importlib.import_module(f"xstilts.{name}")
-    folder = Path(tempfile.mkdtemp(prefix="corruption-"))
+    folder, package = Path(tempfile.mkdtemp(prefix="corruption-")), package_digest()
     cases, made, log = Cases(folder, options.seed), folder / "made", folder / "log"
     words = write_study("classification", made)
     subprocess.run([sys.executable, "-m", "xstilts", *words], cwd=made, check=True, capture_output=True)
@@ -300,6 +316,8 @@ def main() -> None:
     for name in options.parts.split(","):
         parts[name]()
         print(name, Counter(row["outcome"] for row in cases.rows), flush=True)
+    if package_digest() != package:
+        sys.exit("the package was changed meanwhile: outcomes cannot be compared")
     table: dict[str, dict[str, dict[str, int]]] = {}
     for row in cases.rows:
         of_file = table.setdefault(row["place"], {}).setdefault(row["file"], {})

@@ -194,7 +194,7 @@ def contents(runs: Path, without: Collection[str] = ()) -> dict[str, bytes]:
     step's result; steps `without` are left out."""
     found = {str(file.relative_to(runs)): file.read_bytes() for form in COMPARED for file in (runs / "tiny").glob(form)}
     for file in runs.glob("store/results/*/*/manifest.json"):
-        if file.parent.name not in without:
+        if file.parent.name not in without and file.is_file():
             found[file.parent.name] = json.dumps(json.loads(file.read_bytes())["files"], sort_keys=True).encode()
     return found
 

@@ -385,11 +385,13 @@ def test_a_text_file_is_replaced_whole_and_readable_by_others(tmp_path):
 
 
 def test_a_full_disk_leaves_the_old_text_and_no_part_of_the_new_one(tmp_path, monkeypatch):
-    file, abandoned, fresh = tmp_path / "plan.json", tmp_path / ".abandoned.part", tmp_path / ".fresh.part"
+    file, others = tmp_path / "plan.json", [tmp_path / ".film.mkv.part", tmp_path / ".thesis.part"]
+    abandoned, fresh = (tmp_path / f".another.host-{letter * 32}.part" for letter in "ab")
     write_atomically(file, "old")
-    for part in (abandoned, fresh):
+    for part in (abandoned, fresh, *others):
         part.write_text("half")
-    os.utime(abandoned, (0, 0))
+    for part in (abandoned, *others):  # those of other programs stay, however old they are
+        os.utime(part, (0, 0))
 
     def full(_):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -397,7 +399,7 @@ def test_a_full_disk_leaves_the_old_text_and_no_part_of_the_new_one(tmp_path, mo
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         write_atomically(file, "new")
-    assert file.read_text() == "old" and sorted(tmp_path.iterdir()) == [fresh, file]
+    assert file.read_text() == "old" and {*tmp_path.iterdir()} == {fresh, file, *others}
 
 
 def killed_while(code, *arguments):

@@ -156,6 +156,34 @@ def test_a_deletion_that_was_interrupted_is_finished_by_the_next(filled, store, 
     assert store.discard_model(trained) and not weights.exists()
 
 
+def test_the_checkpoint_of_a_training_whose_model_was_deleted_stays_for_its_next_try(filled, store):
+    trained = filled["trained"].fingerprint
+    scratch = store.root / "scratch" / trained
+    for deleted in (True, False):
+        scratch.mkdir(parents=True, exist_ok=True)
+        (scratch / "checkpoint.safetensors").write_bytes(b"half")
+        if deleted:
+            store.discard_model(trained)
+            store.sweep()
+            assert scratch.is_dir()
+            shutil.rmtree(store.path(trained))
+            write(store, filled["trained"], "model.safetensors", "history.json")
+    store.sweep()
+    assert not scratch.exists()
+
+
+def test_what_killed_processes_needed_is_forgotten(store, filled):
+    command = (
+        "import sys; from xstilts.engine import Store\nuse = Store(sys.argv[1]).in_use(['a' * 32]); use.__enter__()\n"
+    )
+    subprocess.run([sys.executable, "-c", command + "import os; os._exit(0)", store.root], check=True)
+    assert len(list((store.root / "in-use").glob("*.json"))) == 1
+    with store.in_use([filled["rows"].fingerprint]):
+        store.sweep()
+        assert len(list((store.root / "in-use").glob("*.json"))) == 1
+        assert [use.steps for use in uses(store.root)] == [{filled["rows"].fingerprint}]
+
+
 def test_nothing_is_freed_if_no_run_is_known(filled, store):
     shutil.rmtree(filled["run"])
     assert "--run" in invoke("store", "gc", store.root, "--yes", code=BAD_INPUT)

@@ -40,6 +40,13 @@ def test_a_log_ends_its_session_after_an_error_and_continues_after_half_a_line(t
     assert read_events(tmp_path / "elsewhere") == []
 
 
+def test_a_log_that_ends_in_a_changed_byte_is_continued(tmp_path):
+    (tmp_path / EVENTS).write_bytes(b'{"event": "ended", "failed": 0}\x8a')
+    with event_log(tmp_path, lambda event: None) as report:
+        report({"event": "note", "why": "it goes on"})
+    assert [event["event"] for event in read_events(tmp_path)] == ["note", "ended"]
+
+
 @pytest.mark.parametrize("line", [
     b"\xff", b"3", b"[]", b"{}", b'{"event": 3}', b'{"event": "nonesuch"}', b'{"event": "plan", "todo": 3, "slots": 1}',
     b'{"event": "plan", "todo": [], "slots": 0}', b'{"event": "finished", "step": "a", "seconds": "3"}',

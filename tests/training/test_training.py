@@ -511,7 +511,7 @@ def test_two_processes_train_the_same_model_as_one(tokenizer, encoder_folder, tm
     inputs = {"encoder": base, "train.nli.en": tmp_path / "nli", "dev.nli": tmp_path / "nli"}
     made, histories, shares = [], [], []
     for ranks in (1, 2):
-        out, scratch = tmp_path / f"out{ranks}", tmp_path / f"scratch{ranks}"
+        out, scratch = tmp_path / f"out{ranks}", tmp_path / f"scratch #{ranks}?"
         out.mkdir()
         scratch.mkdir()
         fine_tune(arguments, inputs, out, Context(scratch, shares.append, ranks))

@@ -1,5 +1,6 @@
 """From a table to a model and back: what a person with labels in one language does."""
 
+import fcntl
 import json
 import shutil
 import subprocess
@@ -13,6 +14,8 @@ from support import invoke
 from xstilts.config.load import load_study
 from xstilts.errors import XstiltsError
 from xstilts.models.hardware import cores
+from xstilts.runs.events import event_log
+from xstilts.workflows import predict_file as module
 from xstilts.workflows.predict_file import predict_file
 from xstilts.workflows.prepare_training import executor, prepare
 from xstilts.workflows.push import push
@@ -124,6 +127,37 @@ def test_a_file_is_predicted_row_by_row_and_goes_on_where_it_was_killed(trained,
     partial.write_text("".join(f"{json.dumps(line)}\n" for line in lines[:7]) + '{"row": 7, "la')
     assert predict_file(model, source, half) == 20 and half.read_text() == out.read_text()
     assert not partial.exists()
+
+
+def test_a_batch_that_was_interrupted_is_predicted_as_a_whole(trained, tmp_path, monkeypatch):
+    model, _, _ = trained
+    source, out, sizes = write(tmp_path / "new.csv", rows(10, start=400)), tmp_path / "out.jsonl", []
+    monkeypatch.setattr(module, "BATCH", 8)
+    with pytest.raises(KeyboardInterrupt):
+        predict_file(model, source, out, progress=lambda count: (_ for _ in ()).throw(KeyboardInterrupt))
+    (lines := (tmp_path / "out.jsonl.partial")).write_text("".join(lines.read_text().splitlines(True)[:3]))
+    usual = model.predict_table
+    monkeypatch.setattr(model, "predict_table", lambda table, device: sizes.append(len(table)) or usual(table, device))
+    assert predict_file(model, source, out) == 20 and sizes == [8, 8, 4]
+    assert [json.loads(line)["row"] for line in out.read_text().splitlines()] == list(range(20))
+
+
+def test_two_processes_do_not_predict_into_one_file(trained, tmp_path):
+    source, out = write(tmp_path / "new.csv", rows(3)), tmp_path / "out.jsonl"
+    with (tmp_path / "out.jsonl.state").open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(XstiltsError) as caught:
+            predict_file(trained[0], source, out)
+    assert caught.value.kind == "bad-argument" and not out.exists()
+    assert predict_file(trained[0], source, out) == 6
+
+
+def test_two_processes_do_not_train_into_one_folder(encoder_folder, tmp_path):
+    options = TrainingOptions(["sw"], ("none",), str(encoder_folder("bert")))
+    prepare(rows(10), options, tmp_path / "model", {}, device="cpu")
+    with event_log(tmp_path / "model/run", lambda event: None), pytest.raises(XstiltsError) as caught:
+        prepare(rows(10), options, tmp_path / "model", {}, device="cpu")
+    assert caught.value.kind == "bad-argument"
 
 
 def test_another_file_is_not_continued(trained, tmp_path):

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from xstilts.context import Context
 from xstilts.data.build_examples import Examples, summarise
-from xstilts.data.examples import load_examples
+from xstilts.data.examples import content_digest, load_examples
 from xstilts.errors import XstiltsError
 from xstilts.tasks.task import Task
 
@@ -26,6 +26,10 @@ def prepare(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, conte
     tasks = {name: Task(**entry) for name, entry in arguments["tasks"].items()}
     data = Path(arguments["data"]) if arguments.get("data") else None
     examples = load_examples(task, arguments["split"], arguments["language"], data, tasks)
+    content = arguments.get("content")
+    if content and content != content_digest(task, arguments["split"], arguments["language"], data, tasks):
+        what, why = f"the files of task '{task.name}' have changed", "the plan was made from other content"
+        raise XstiltsError("inconsistent", what, why, "run the same command again: it makes a new plan")
     accept(task, arguments["split"], arguments["language"], examples, arguments.get("labels_withheld", False))
     pq.write_table(examples.table, out / "examples.parquet")
     left_out = {"unlabelled": examples.unlabelled, "problems": [row.as_json() for row in examples.rejected]}

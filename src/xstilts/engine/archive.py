@@ -1,5 +1,6 @@
 """Pack finished results into an archive, without models, so that a study continues on another machine."""
 
+import os
 import shutil
 import tarfile
 import tempfile
@@ -9,6 +10,7 @@ from pathlib import Path
 from xstilts.engine.inventory import results
 from xstilts.engine.result import MANIFEST, discard
 from xstilts.engine.store import RECORDS, Store
+from xstilts.engine.temporary import part_file
 
 PACKED = ("train", "predict")
 """The kinds of steps whose results scores are computed from; what others make is quickly made again."""
@@ -26,12 +28,10 @@ def pack(
         result for result in results(store)
         if result.kind in PACKED and not result.problem and (steps is None or result.fingerprint in steps)
     ]  # fmt: skip
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f".{out.name}.part")
-    try:
+    with part_file(out.parent) as part:
         with (
             store.in_use(result.fingerprint for result in chosen),
-            tarfile.open(part, "w:xz") as archive,
+            tarfile.open(fileobj=part, mode="w:xz") as archive,
             tempfile.TemporaryDirectory() as temporary,
         ):
             for number, result in enumerate(chosen, 1):
@@ -45,7 +45,7 @@ def pack(
                     discard(copy, RECORDS)
                 archive.add(copy, folder.relative_to(store.root).as_posix())
                 progress(number, len(chosen))
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
+        part.flush()
+        os.fsync(part.fileno())
+        Path(part.name).replace(out)
     return len(chosen)

@@ -48,7 +48,7 @@ def unneeded(store: Store, needed: Collection[str], days: float = 0.0) -> Garbag
         for part in leftovers(store, "scratch")
         if FINGERPRINT.fullmatch(part.folder.name) and part.folder.name not in keep and not _is_locked(part.folder)
     ] + leftovers(store, "damaged")
-    return Garbage(unused, [], [part for part in folders if not days or part.folder.stat().st_mtime < before])
+    return Garbage(unused, [], [part for part in folders if not days or _changed(part.folder) < before])
 
 
 def unneeded_models(store: Store, needed: Collection[str], days: float = 0.0) -> Garbage:
@@ -107,8 +107,19 @@ def _running(store: Store) -> frozenset[str]:
 
 
 def _is_locked(scratch: Path) -> bool:
-    """Whether a step is seen to write its checkpoints there."""
-    return (scratch / "lock").is_file() and is_held(scratch / "lock", made_here=True) is True
+    """Whether a step is seen to write its checkpoints there, or has just ended."""
+    try:
+        return (scratch / "lock").is_file() and is_held(scratch / "lock", made_here=True) is True
+    except FileNotFoundError:
+        return True
+
+
+def _changed(folder: Path) -> float:
+    """When a folder was changed, in seconds since 1970; now, if it has just gone."""
+    try:
+        return folder.stat().st_mtime
+    except FileNotFoundError:
+        return time.time()
 
 
 def _move(folder: Path, target: Path) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
-from xstilts.engine.temporary import HOST, is_held, try_lock
+from xstilts.engine.temporary import HOST, OLD_PART, PART, is_held, locked, sweep, try_lock
 from xstilts.errors import XstiltsError
 
 FOLDER = "in-use"
@@ -34,12 +34,13 @@ class Use(NamedTuple):
 @contextmanager
 def registered(store: Path, steps: Iterable[str]) -> Iterator[Path]:
     """Keep the results of `steps` from being removed meanwhile; yields the file that says so."""
-    folder, name = store / FOLDER, f"{HOST}-{uuid4().hex}.json"
+    folder, name = store / FOLDER, f"{HOST}-{uuid4().hex}"
     folder.mkdir(parents=True, exist_ok=True)
-    file, part = folder / name, folder / f".{name}.part"
-    descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
-    try:
+    file, part = folder / f"{name}.json", folder / f".{name}.part"
+    with locked(folder, fcntl.LOCK_SH):  # nobody sweeps before the part is locked
+        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
         try_lock(descriptor, fcntl.LOCK_EX)
+    try:
         with os.fdopen(os.dup(descriptor), "w", encoding="utf-8") as stream:
             json.dump({"since": round(time.time()), "steps": list(steps)}, stream)
         with _gate(store, fcntl.LOCK_SH):
@@ -70,6 +71,14 @@ def _gate(store: Path, kind: int) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def sweep_uses(store: Path) -> None:
+    """Remove what killed processes left; no effect on a read-only store, or on a store that is not there."""
+    if (store / FOLDER).is_dir():
+        with suppress(OSError, XstiltsError), nobody_starts(store):
+            sweep(store / FOLDER, OLD_PART, PART)
+            uses(store)
 
 
 def uses(store: Path, without: Iterable[Path] = ()) -> list[Use]:

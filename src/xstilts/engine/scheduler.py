@@ -53,14 +53,15 @@ class Scheduler:
         self.plan, self.store, self.report, self.tries, self.alone = plan, store, report, tries, alone
         self.discard, self.sharing, self.devices = discard, sharing, devices
         self.outcome = Outcome()
-        present = sorted(store.finished(plan.steps))
+        finished = store.finished(plan.steps)
+        present = sorted(f for f in plan.steps if f in finished or store.path(f).is_dir())  # it may lack its manifest
         with ThreadPoolExecutor() as threads:  # sets damaged results on this machine aside
             damaged = {f: why for f, why in zip(present, threads.map(store.inspect, present), strict=True) if why}
         for fingerprint, why in damaged.items():
             report({"event": "damaged", "step": fingerprint, "why": why})
-        finished = {f for f in present if f not in damaged or store.has(f)}
+        finished = {f for f in finished if f not in damaged or store.has(f)}
         discarded = store.discarded(f for f in finished if plan.steps[f].kind == "train")
-        self.todo = plan.needed(finished, wanted, discarded)
+        self.todo = plan.needed(finished, [*wanted, *(f for f in damaged if f not in finished)], discarded)
         for note in sharing.notes(plan.steps[f].resources for f in self.todo):
             report({"event": "note", "why": note})
         self.running: dict[str, Resources] = {}

@@ -223,8 +223,10 @@ class Store:
     def sweep(self) -> None:
         """Removes what killed writers left, also the scratch of a step that was killed when it had just finished."""
         sweep(self._temporary)
+        in_use.sweep_uses(self.root)
         for folder in (self.root / "scratch").glob("*"):
-            if FINGERPRINT.fullmatch(folder.name) and (self.path(folder.name) / MANIFEST).is_file():
+            finished = FINGERPRINT.fullmatch(folder.name) and (self.path(folder.name) / MANIFEST).is_file()
+            if finished and not self.discarded([folder.name]):  # else it may be trained again
                 with suppress(OSError, XstiltsError), self.scratch(folder.name):
                     pass
 

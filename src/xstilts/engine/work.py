@@ -27,8 +27,8 @@ def run_step(
     Raises XstiltsError: an unexpected error inside the step is the cause of one of kind "step-failed".
     """
     begin = time.monotonic()
-    inputs = {name: store.open(fingerprint) for name, fingerprint in step.inputs.items()}
     try:
+        inputs = {name: store.open(fingerprint) for name, fingerprint in step.inputs.items()}
         function = _function(step)
         with _warnings_to(note), store.scratch(step.fingerprint) as scratch, store.writing(step) as out:
             arguments = {**step.arguments, **step.location}

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from xstilts.context import Context
 from xstilts.errors import XstiltsError, did_you_mean
 from xstilts.models.hub_models import model_folder, no_model, weights_file
+from xstilts.models.published import check_unchanged
 from xstilts.tasks.task_types import TRAINED
 
 logging.getLogger("transformers").setLevel(logging.ERROR)
@@ -71,6 +72,9 @@ def load_tokenizer(encoder: str | Path, revision: str | None = None) -> Any:
     content = "".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file())
     if content not in _tokenizers or not content:
         _tokenizers[content] = load_pretrained("AutoTokenizer", encoder, use_fast=True, revision=revision)
+        if backend := getattr(_tokenizers[content], "backend_tokenizer", None):  # as it is after it was used
+            backend.no_truncation()
+            backend.no_padding()
     return _tokenizers[content]
 
 
@@ -154,6 +158,7 @@ def fetch(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context
     (settings that replace those of the configuration; none if it is missing).
     """
     place, revision, settings = arguments["load"], arguments["revision"] or None, arguments.get("config", {})
+    check_unchanged(arguments)
     config = load_pretrained("AutoConfig", place, revision=revision)
     if unknown := [name for name in settings if not hasattr(config, name)]:
         what = f"the configuration of '{place}' has no setting '{unknown[0]}'"
@@ -172,6 +177,7 @@ def fetch(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context
             model, missing = load_model("AutoModel", place, **options)
         if missing:  # each training draws a pooler of its own
             model.pooler = None
+    check_unchanged(arguments)
     save(model, tokenizer, out)
 
 

@@ -77,7 +77,7 @@ def event_log(run: Path, watch: Report) -> Iterator[Report]:
     """
     session, logged, failed = uuid.uuid4().hex[:8], dict[str, float](), set[str]()
     run.mkdir(parents=True, exist_ok=True)
-    with (run / EVENTS).open("a+", encoding="utf-8") as log:
+    with (run / EVENTS).open("a+", encoding="utf-8", errors="replace") as log:
         lock(log)
         if log.tell():
             log.seek(log.tell() - 1)
@@ -147,6 +147,18 @@ def lock(log: IO[Any]) -> None:
     """Mark the log as being written to until it is closed; several processes may. No effect without file locks."""
     with suppress(OSError):
         fcntl.flock(log, fcntl.LOCK_SH)
+
+
+def is_written(run: Path) -> bool:
+    """Whether a process is seen to write to a run's log."""
+    try:
+        with (run / EVENTS).open("rb") as log:
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def abandoned(log: IO[Any], host: str) -> bool:

@@ -35,7 +35,7 @@ def record_run(store: Store, run: Path) -> None:
 def recorded_runs(store: Store) -> list[Path]:
     """The run folders that are recorded in a store, on this machine or another."""
     files = sorted((store.root / RECORDS).glob("[0-9a-f]*"))
-    return sorted({Path(file.read_text(encoding="utf-8")) for file in files})
+    return sorted({Path(file.read_text(encoding="utf-8", errors="replace")) for file in files})
 
 
 def store_runs(store: Store, named: Iterable[Path] = ()) -> list[StoreRun]:

@@ -8,7 +8,8 @@ from typing import Any
 from xstilts.config.trainings import Encoder, Translator
 from xstilts.costs.estimate import Estimate
 from xstilts.data.examples import content_digest, required_tasks
-from xstilts.engine import Plan, Step, checksum, digest
+from xstilts.engine import Plan, Step
+from xstilts.models.published import folder_digest
 from xstilts.randomness import derive
 from xstilts.study.freeze import Frozen, on_hub
 from xstilts.tasks.task import Task
@@ -171,6 +172,4 @@ def model_of(entry: Encoder | Translator) -> dict[str, str]:
     """What identifies a model's files: repository and revision, or the checksums of those in a folder, card aside."""
     if on_hub(entry.load):
         return {"load": entry.load, "revision": entry.revision, "content": ""}
-    files = sorted(path for path in Path(entry.load).iterdir() if path.is_file() and path.suffix != ".md")
-    content = digest([[path.name, checksum(path)] for path in files])
-    return {"load": str(Path(entry.load)), "revision": entry.revision, "content": content}
+    return {"load": str(Path(entry.load)), "revision": entry.revision, "content": folder_digest(Path(entry.load))}

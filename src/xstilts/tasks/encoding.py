@@ -74,15 +74,17 @@ def places(encoded: Encoded, indices: np.ndarray) -> np.ndarray:
 
 
 def tokenize(
-    tokenizer: Any, first: list[str], second: list[str] | None, max_length: int
+    tokenizer: Any, first: list[str], second: list[str] | None, max_length: int, special_tokens: bool = True
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Ids [tokens], offsets [n + 1] and, if the model needs them, segments [tokens] of texts or pairs of texts; the
-    longer text of a pair is cut first if it does not fit into `max_length`."""
+    longer text of a pair is cut first if it does not fit into `max_length`. The tokenizer is left without truncation
+    and padding, so that its file is the same wherever it is saved."""
     # The backend's batch call is several times faster than the wrapper around it.
     backend = tokenizer.backend_tokenizer
     backend.enable_truncation(max_length, strategy="longest_first")
     backend.no_padding()
-    encoded = backend.encode_batch_fast(first if second is None else list(zip(first, second, strict=True)))
+    texts = first if second is None else list(zip(first, second, strict=True))
+    encoded = backend.encode_batch_fast(texts, add_special_tokens=special_tokens)
     backend.no_truncation()
     has_segments = "token_type_ids" in tokenizer.model_input_names
     segments = ragged([e.type_ids for e in encoded], np.uint8)[0] if has_segments else None

@@ -38,7 +38,8 @@ def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Enco
         ids, offsets, segments = tokenize(tokenizer, texts, table["text_b"].to_pylist(), max_length)
         return Encoded(ids, offsets, np.arange(len(table)), np.full(len(ids), IGNORED, np.int64), segments)
     languages = table["language"].to_pylist()
-    sentences = tokenizer(texts, add_special_tokens=False, truncation=True, max_length=max_length - 2)["input_ids"]
+    ids, offsets, _ = tokenize(tokenizer, texts, None, max_length - 2, special_tokens=False)
+    sentences = [part.tolist() for part in np.split(ids, offsets[1:-1])]
     joined: list[list[int]] = []
     first: list[int] = []
     for row, sentence in enumerate(sentences):

@@ -71,7 +71,8 @@ def _process(
     cuda = arguments["device"] == "cuda"
     if cuda:
         torch.cuda.set_device(number)
-    dist.init_process_group("nccl" if cuda else "gloo", f"file://{folder}/meeting", rank=number, world_size=count)
+    meeting = dist.FileStore(str(folder / "meeting"), count)  # a URL would cut a path with '#'
+    dist.init_process_group("nccl" if cuda else "gloo", store=meeting, rank=number, world_size=count)
     notes: list[str] = []
     context = Context(scratch, lambda done: setattr(share, "value", done), store=store, note=notes.append)
     if number:

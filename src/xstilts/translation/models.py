@@ -13,6 +13,7 @@ from xstilts.context import Context
 from xstilts.errors import XstiltsError
 from xstilts.models.encoders import cannot_load, load_pretrained, save
 from xstilts.models.hardware import choose_device
+from xstilts.models.published import check_unchanged
 
 ORIGIN = "translator.json"
 AUTO_CLASS = "AutoModelForSeq2SeqLM"
@@ -37,6 +38,7 @@ def fetch(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context
     XstiltsError if nothing can be loaded or if the model is not a sequence-to-sequence model.
     """
     place, revision = arguments["load"], arguments["revision"] or None
+    check_unchanged(arguments)
     config = load_pretrained("AutoConfig", place, revision=revision)
     if type(config) not in transformers.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING:
         why = f"a model of type '{config.model_type}' does not turn one sequence into another"

@@ -16,6 +16,7 @@ from xstilts.config.load import load_study
 from xstilts.engine import Store, digest, write_atomically
 from xstilts.errors import XstiltsError
 from xstilts.models.hardware import cores, device_class
+from xstilts.runs.events import is_written
 from xstilts.study.executors import local_executor
 from xstilts.study.freeze import freeze
 from xstilts.study.overview import bill
@@ -119,6 +120,9 @@ def prepare(
     study = _study(task, out.name, anchor, len(training), list(tests.values()), options)
     identity = digest([study, [[*key, table.to_pylist()] for key, table in parts.items()]])
     _check_folder(out, identity)
+    if is_written(out / RUN):
+        why, hint = "another process trains into it", "wait for it, or name another folder"
+        raise XstiltsError("bad-argument", f"{out} is in use", why, hint)
     shutil.rmtree(out / RUN, ignore_errors=True)  # what an interrupted command wrote might be taken for rows of this
     write_examples(out / RUN / DATA, parts)
     write_atomically(out / STUDY, json.dumps(study, indent=1, ensure_ascii=False) + "\n")
