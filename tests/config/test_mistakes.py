@@ -81,6 +81,8 @@ MISTAKES = [
     (mixture(mixture={"one": 1}), "intermediate.mine.mixture", "one part"),
     (mixture(mixture={"one": 1, "two": float("inf")}), "intermediate.mine.mixture.two", "finite"),
     (mixture(mixture={"one": 1, "three": 1}), "intermediate.mine.mixture.three", "unknown intermediate training"),
+    (mixture(mixture={"one": 1, "": 1}), "intermediate.mine.mixture.", "unknown intermediate training"),
+    ({"primary": [""]}, "primary.0", "unknown target"),
     (mixture(mixture={"one": 1, "two": 1}, epochs=3), "intermediate.mine.epochs", "parts"),
     (mixture(mixture={"one": 1, "two": 1}, class_weights="balanced"), "intermediate.mine.class_weights", "parts"),
     ({"intermediate": {"more": {**TRAINING, "task": "pocket-qa", "class_weights": "balanced"}}},

@@ -35,9 +35,10 @@ def checked(messages: Callable[[str, Names], Iterable[str]]) -> AfterValidator:
     return AfterValidator(check)
 
 
-def reference(kind: str) -> AfterValidator:
-    """A validator that rejects the name of an unknown entry; "" names none."""
-    return checked(lambda name, names: unknown(name, names[kind], kind) if name and kind in names else ())
+def reference(kind: str, optional: bool = False) -> AfterValidator:
+    """A validator that rejects the name of an unknown entry; "" names none if it is optional."""
+    known = "" if optional else None
+    return checked(lambda name, names: unknown(name, names[kind], kind) if name != known and kind in names else ())
 
 
 def language_messages(code: str, names: Names) -> Iterator[str]:
@@ -70,10 +71,11 @@ def path_messages(path: str, names: Names) -> Iterator[str]:
         yield f"is too long for a path: a name has at most {LONGEST_NAME} bytes"
 
 
-TaskName = Annotated[str, reference("task")]
-TrainingName = Annotated[str, reference("intermediate training")]
-TranslatorName = Annotated[str, reference("translator")]
-ArmName = Annotated[str, reference("arm")]
+TaskName = Annotated[str, reference("task", optional=True)]
+TrainingName = Annotated[str, reference("intermediate training", optional=True)]
+PartName = Annotated[str, reference("intermediate training")]
+TranslatorName = Annotated[str, reference("translator", optional=True)]
+ArmName = Annotated[str, reference("arm", optional=True)]
 LanguageCode = Annotated[str, checked(language_messages)]
 LanguageCodes = Annotated[tuple[str, ...], AfterValidator(check_languages)]
 FilePath = Annotated[str, checked(path_messages)]

@@ -82,7 +82,7 @@ class Target(Checked):
     task: TaskName = ""
     training: Training | None = None
     arms: Annotated[tuple[ArmName, ...], AfterValidator(check_unique)] = ()
-    after: Annotated[str, reference("target")] = ""
+    after: Annotated[str, reference("target", optional=True)] = ""
     test: str = "test"
     labels_withheld: bool = False
     oracle: str = ""

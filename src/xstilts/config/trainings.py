@@ -7,12 +7,12 @@ from pydantic import Field, JsonValue
 from xstilts.config.fields import (
     Checked,
     FilePath,
+    PartName,
     Positive,
     PositiveShare,
     Rules,
     Share,
     TaskName,
-    TrainingName,
     TranslatorName,
 )
 from xstilts.tasks.data_source import Entry
@@ -101,7 +101,7 @@ class Training(Checked):
     """
 
     task: TaskName = ""
-    mixture: dict[TrainingName, Annotated[float, Field(gt=0)]] = {}
+    mixture: dict[PartName, Annotated[float, Field(gt=0)]] = {}
     sampling: Literal["proportional", "temperature", "uniform", "capped"] = "proportional"
     temperature: Annotated[float, Field(ge=1)] = 2.0
     cap: Positive = 2**16
