@@ -29,6 +29,7 @@ TASKS = {
 }
 TAGGED = {
     "type": "tagging",
+    "max_length": 64,
     "labels": list(TAGS),
     "languages": list(LANGUAGES),
     "source": {
