@@ -30,12 +30,13 @@ SURFACES = {
 Row = tuple[str, str, int, int]
 
 
-def killed(result: dict[str, Any]) -> Iterator[Row]:
+def killed(result: dict[str, Any], clock: dict[str, Any]) -> Iterator[Row]:
     """A study that ended differently counts for all its signals."""
     wrong = Counter(failure["fault"] for failure in result["failures"])
     for fault, count in sorted(result["by_signal"].items()):
         yield KILLED, fault, count, wrong[fault]
     yield KILLED, "all of these, compared after the last", result["comparisons"], wrong["at the end"]
+    yield KILLED, "all of these while the clock jumps by up to ten years", clock["kills"], len(clock["failures"])
 
 
 def full(result: dict[str, Any]) -> Iterator[Row]:
@@ -67,7 +68,7 @@ def read(name: str) -> dict[str, Any]:
 def table() -> str:
     """The table in Markdown: promise, fault, number of trials and of failures."""
     rows = chain(
-        killed(read("kills")), full(read("disk-full")), damaged(read("corruption")),
+        killed(read("kills"), read("kills-clock")), full(read("disk-full")), damaged(read("corruption")),
         on_ray(read("ray-faults")),
     )  # fmt: skip
     lines, before = [HEADER], ""
