@@ -69,7 +69,7 @@ def table() -> str:
     """The table in Markdown: promise, fault, number of trials and of failures."""
     rows = chain(
         killed(read("kills"), read("kills-clock")), full(read("disk-full")), damaged(read("corruption")),
-        on_ray(read("ray-faults")),
+        fuzzed(read("fuzz")), on_ray(read("ray-faults")),
     )  # fmt: skip
     lines, before = [HEADER], ""
     for promise, fault, trials, failures in rows:
