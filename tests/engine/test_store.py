@@ -173,10 +173,9 @@ def test_the_checkpoint_of_a_training_whose_model_was_deleted_stays_for_its_next
 
 
 def test_what_killed_processes_needed_is_forgotten(store, filled):
-    command = (
-        "import sys; from xstilts.engine import Store\nuse = Store(sys.argv[1]).in_use(['a' * 32]); use.__enter__()\n"
-    )
-    subprocess.run([sys.executable, "-c", command + "import os; os._exit(0)", store.root], check=True)
+    killed = "import os, sys; from xstilts.engine import Store\n"
+    killed += "with Store(sys.argv[1]).in_use(['a' * 32]): os._exit(0)"
+    subprocess.run([sys.executable, "-c", killed, store.root], check=True)
     assert len(list((store.root / "in-use").glob("*.json"))) == 1
     with store.in_use([filled["rows"].fingerprint]):
         store.sweep()

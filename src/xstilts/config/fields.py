@@ -37,8 +37,9 @@ def checked(messages: Callable[[str, Names], Iterable[str]]) -> AfterValidator:
 
 def reference(kind: str, optional: bool = False) -> AfterValidator:
     """A validator that rejects the name of an unknown entry; "" names none if it is optional."""
-    known = "" if optional else None
-    return checked(lambda name, names: unknown(name, names[kind], kind) if name != known and kind in names else ())
+    return checked(
+        lambda name, names: unknown(name, names[kind], kind) if (name or not optional) and kind in names else ()
+    )
 
 
 def language_messages(code: str, names: Names) -> Iterator[str]:

@@ -37,7 +37,7 @@ def registered(store: Path, steps: Iterable[str]) -> Iterator[Path]:
     folder, name = store / FOLDER, f"{HOST}-{uuid4().hex}"
     folder.mkdir(parents=True, exist_ok=True)
     file, part = folder / f"{name}.json", folder / f".{name}.part"
-    with locked(folder, fcntl.LOCK_SH):  # nobody sweeps before the part is locked
+    with locked(folder, fcntl.LOCK_SH):  # a sweep must not see the part unlocked
         descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
         try_lock(descriptor, fcntl.LOCK_EX)
     try:

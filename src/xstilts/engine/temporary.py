@@ -24,7 +24,7 @@ PART, OLD_PART = re.compile(r"\.[A-Za-z0-9._]+-[0-9a-f]{32}\.part"), 3600.0
 def temporary_folder(place: Path, name: str) -> Iterator[Path]:
     """A new folder in `place`, itself made if it is missing; removed when the block ends, unless it was moved."""
     place.mkdir(parents=True, exist_ok=True)
-    with locked(place, fcntl.LOCK_SH):  # nobody sweeps before the folder is locked
+    with locked(place, fcntl.LOCK_SH):  # a sweep must not see the folder unlocked
         folder = place / f"{name}-{HOST}-{uuid4().hex[:8]}"
         folder.mkdir()
         held = os.open(folder, os.O_RDONLY)

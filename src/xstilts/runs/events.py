@@ -18,6 +18,7 @@ from typing import IO, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from xstilts.engine import Report
+from xstilts.engine.temporary import try_lock
 from xstilts.errors import without_secrets
 from xstilts.runs.run_files import EVENTS
 
@@ -153,12 +154,9 @@ def is_written(run: Path) -> bool:
     """Whether a process is seen to write to a run's log."""
     try:
         with (run / EVENTS).open("rb") as log:
-            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+            return try_lock(log.fileno(), fcntl.LOCK_EX) is False
     except OSError:
         return False
-    return False
 
 
 def abandoned(log: IO[Any], host: str) -> bool:
