@@ -158,7 +158,6 @@ def fetch(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context
     (settings that replace those of the configuration; none if it is missing).
     """
     place, revision, settings = arguments["load"], arguments["revision"] or None, arguments.get("config", {})
-    check_unchanged(arguments)
     config = load_pretrained("AutoConfig", place, revision=revision)
     if unknown := [name for name in settings if not hasattr(config, name)]:
         what = f"the configuration of '{place}' has no setting '{unknown[0]}'"

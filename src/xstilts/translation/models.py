@@ -38,7 +38,6 @@ def fetch(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context
     XstiltsError if nothing can be loaded or if the model is not a sequence-to-sequence model.
     """
     place, revision = arguments["load"], arguments["revision"] or None
-    check_unchanged(arguments)
     config = load_pretrained("AutoConfig", place, revision=revision)
     if type(config) not in transformers.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING:
         why = f"a model of type '{config.model_type}' does not turn one sequence into another"
@@ -46,6 +45,7 @@ def fetch(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context
         raise XstiltsError("unsupported", f"'{place}' is not a translation model", why, hint)
     tokenizer = _tokenizer(place, revision=revision)
     model = load_pretrained(AUTO_CLASS, place, dtype="auto", revision=revision)
+    check_unchanged(arguments)
     try:
         save(model, tokenizer, out)
     except ValueError as error:  # transformers checks generation settings only when it saves them
