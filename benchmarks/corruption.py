@@ -30,7 +30,8 @@ import xstilts as xstilts_package
 from kills import contents
 from tiny_studies import write_study
 from xstilts.cli import main as xstilts
-from xstilts.engine import checksum, digest, environment, read_steps
+from xstilts.engine import environment, read_steps
+from xstilts.hashing import checksum, digest
 from xstilts.runs.events import origin, read_events
 
 HERE = Path(__file__).parent

@@ -21,6 +21,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from xstilts.errors import Kind, XstiltsError
+from xstilts.hashing import checksum
 
 os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
 os.environ.setdefault("HF_UPDATE_DOWNLOAD_COUNTS", "0")
@@ -128,9 +129,9 @@ def _fetch(repository: Repository, file: str, again: bool = False) -> Path:
 @lru_cache(maxsize=1024)
 def _digest(path: Path, modified: int, digits: int) -> str:
     """The SHA-256 of a file, or for 40 digits the SHA-1 that Git gives it."""
+    if digits == 64:
+        return checksum(path)
     with path.open("rb") as stream:
-        if digits == 64:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
         digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
         while block := stream.read(1 << 20):
             digest.update(block)

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat
 
-from xstilts.engine import digest
 from xstilts.errors import XstiltsError, did_you_mean
+from xstilts.hashing import digest
 
 PRIOR = 60.0
 """Seconds at the estimate that count with what earlier runs took: steps of seconds say little about steps of hours."""

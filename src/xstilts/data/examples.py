@@ -11,6 +11,7 @@ from xstilts.data.build_examples import Examples
 from xstilts.data.record_formats import Files
 from xstilts.data.world.tables import world_table
 from xstilts.errors import XstiltsError, did_you_mean
+from xstilts.hashing import checksum
 from xstilts.tasks.data_source import (
     FileSource,
     HubSource,
@@ -204,5 +205,4 @@ def content_digest(task: Task, split: str, code: str, data: Path | None, tasks: 
 
 @lru_cache(maxsize=4096)
 def _checksum(path: Path, modified: int) -> bytes:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").digest()
+    return bytes.fromhex(checksum(path))

@@ -2,7 +2,7 @@
 
 from xstilts.engine.local import execute
 from xstilts.engine.plan import Plan, Step, find, read_steps, write_steps
-from xstilts.engine.result import checksum, digest, write_atomically
+from xstilts.engine.result import write_atomically
 from xstilts.engine.scheduler import Outcome, Report
 from xstilts.engine.store import Store
 from xstilts.engine.work import environment, run_alone, run_step, throttled
@@ -13,8 +13,6 @@ __all__ = [
     "Report",
     "Step",
     "Store",
-    "checksum",
-    "digest",
     "environment",
     "execute",
     "find",

@@ -17,8 +17,9 @@ from typing import Any
 
 import fsspec
 
-from xstilts.engine.result import MANIFEST, differs, digest, manifest, parse_manifest
+from xstilts.engine.result import MANIFEST, differs, manifest, parse_manifest
 from xstilts.errors import XstiltsError, full_disk
+from xstilts.hashing import digest
 
 WAITS = (0.0, 0.5, 2.0)
 """Seconds before each attempt to read a manifest: some file systems show a file before it is complete."""

@@ -1,6 +1,5 @@
 """One result: a folder of files and a manifest of their sizes and checksums, which is written last."""
 
-import hashlib
 import json
 import os
 import socket
@@ -12,6 +11,7 @@ from typing import Any
 from xstilts import __version__
 from xstilts.engine.temporary import part_file
 from xstilts.errors import XstiltsError
+from xstilts.hashing import checksum, digest
 
 MANIFEST = "manifest.json"
 
@@ -25,12 +25,6 @@ def seal(folder: Path, step: Mapping[str, Any]) -> None:
     (folder / MANIFEST).write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
     for path in (*files, folder / MANIFEST, folder):
         sync(path)
-
-
-def digest(value: Any) -> str:
-    """32 hex digits of SHA-256 over canonical JSON: equal values give equal digests on every machine."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def fingerprint_of(step: Mapping[str, Any]) -> str:
@@ -132,12 +126,6 @@ def differs(file: Path, recorded: tuple[int, str]) -> bool:
     """Whether a file is absent or has another size or checksum than recorded."""
     size, digest = recorded
     return not file.is_file() or file.stat().st_size != size or checksum(file) != digest
-
-
-def checksum(file: Path) -> str:
-    """SHA-256 of a file's content, 64 hex digits."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def sync(path: Path) -> None:

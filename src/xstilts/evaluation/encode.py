@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from xstilts.data.prepare import read_examples
-from xstilts.engine import Step, Store, checksum
+from xstilts.engine import Step, Store
 from xstilts.errors import XstiltsError
+from xstilts.hashing import checksum
 from xstilts.tasks.encoding import Encoded
 from xstilts.tasks.task import Task
 from xstilts.tasks.task_types import READ

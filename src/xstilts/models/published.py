@@ -1,8 +1,6 @@
 """What is known of an encoder before its weights are at hand: type, licence, languages of its pretraining."""
 
 import csv
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +11,7 @@ from typing import Any
 import yaml
 
 from xstilts.errors import XstiltsError
+from xstilts.hashing import folder_digest
 
 
 @dataclass(frozen=True)
@@ -82,18 +81,6 @@ def _table() -> dict[str, Published]:
         described = {key: value for key, value in facts.items() if key not in ("adapted_from", "languages")}
         table[name] = Published(name, languages=languages, **described)
     return table
-
-
-def folder_digest(folder: Path) -> str:
-    """32 hex digits of SHA-256 over the names and content of the files in a folder, its card aside."""
-    files = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix != ".md")
-    text = json.dumps([[path.name, _checksum(path)] for path in files], separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def _checksum(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def check_unchanged(arguments: Mapping[str, Any]) -> None:

@@ -7,10 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from xstilts.engine import Store, digest, read_steps, write_atomically
+from xstilts.engine import Store, read_steps, write_atomically
 from xstilts.engine.garbage import models_to_read
 from xstilts.engine.inventory import fingerprints
 from xstilts.errors import XstiltsError
+from xstilts.hashing import digest
 from xstilts.runs.run_files import PLAN, STEPS
 
 RECORDS = "runs"

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from xstilts.config.schema import parse_contrast
-from xstilts.engine import checksum, digest, write_atomically
+from xstilts.engine import write_atomically
 from xstilts.errors import XstiltsError
+from xstilts.hashing import checksum, digest
 from xstilts.runs import run_files
 from xstilts.runs.events import read_events
 

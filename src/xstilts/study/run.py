@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from xstilts.costs.estimate import record
-from xstilts.engine import Outcome, Plan, Report, Store, digest, write_steps
+from xstilts.engine import Outcome, Plan, Report, Store, write_steps
 from xstilts.errors import XstiltsError
+from xstilts.hashing import digest
 from xstilts.runs.events import event_log
 from xstilts.runs.run_files import ESTIMATES, PLAN, STEPS, STUDY, write_json
 from xstilts.runs.store_runs import record_run

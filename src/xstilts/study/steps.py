@@ -9,7 +9,7 @@ from xstilts.config.trainings import Encoder, Translator
 from xstilts.costs.estimate import Estimate
 from xstilts.data.examples import content_digest, required_tasks
 from xstilts.engine import Plan, Step
-from xstilts.models.published import folder_digest
+from xstilts.hashing import folder_digest
 from xstilts.randomness import derive
 from xstilts.study.freeze import Frozen, on_hub
 from xstilts.tasks.task import Task

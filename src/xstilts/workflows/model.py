@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from xstilts.engine import checksum, digest
 from xstilts.errors import XstiltsError
+from xstilts.hashing import checksum, digest
 from xstilts.languages import language
 from xstilts.tasks.task import Task
 from xstilts.tasks.task_types import FINE_TUNED, TaskType

@@ -8,9 +8,9 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from xstilts.engine import digest
 from xstilts.engine.temporary import try_lock
 from xstilts.errors import XstiltsError
+from xstilts.hashing import digest
 from xstilts.languages import language
 from xstilts.models.hardware import choose_precision, device_class
 from xstilts.workflows.model import Model

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xstilts.config.load import load_study
-from xstilts.engine import Store, digest, write_atomically
+from xstilts.engine import Store, write_atomically
 from xstilts.errors import XstiltsError
+from xstilts.hashing import digest
 from xstilts.models.hardware import cores, device_class
 from xstilts.runs.events import is_written
 from xstilts.study.executors import local_executor

@@ -8,9 +8,10 @@ from typing import Any
 import pyarrow.compute as pc
 
 from xstilts.data.examples import load_examples
-from xstilts.engine import Report, Store, checksum, write_atomically
+from xstilts.engine import Report, Store, write_atomically
 from xstilts.errors import XstiltsError
 from xstilts.evaluation.item_intervals import score_with_interval
+from xstilts.hashing import checksum
 from xstilts.models.published import published
 from xstilts.report.model_card import model_card
 from xstilts.report.write import write_report
