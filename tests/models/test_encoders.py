@@ -158,6 +158,11 @@ def test_a_study_can_replace_settings_of_a_loaded_configuration(encoder_folder, 
     assert error.value.kind == "bad-setting" and "hidden_dropout_prob" in error.value.hint
 
 
+def test_who_may_read_the_configuration_may_read_the_weights(encoder_folder, tokenizer, tmp_path):
+    save(transformers.AutoModel.from_pretrained(encoder_folder("bert")), tokenizer, tmp_path)
+    assert len({file.stat().st_mode for file in tmp_path.iterdir()}) == 1
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_encoder_without_a_masked_language_model_head_gets_none(kind, encoder_folder, tokenizer, tmp_path):
     """A sentence encoder: it can be fine-tuned as before, and masked language modelling refuses it."""

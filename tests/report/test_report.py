@@ -14,6 +14,7 @@ from unittest import mock
 import pytest
 
 from made_results import HOSTILE, SHIFT, effect
+from made_runs import make_run
 from xstilts.errors import XstiltsError
 from xstilts.report import chart_basics
 from xstilts.report.chart_basics import svg
@@ -28,6 +29,7 @@ from xstilts.report.sentences import expectation, remarks
 from xstilts.report.side_by_side import write_side_by_side
 from xstilts.report.tables import budget_table, by_distance, slug, target_table
 from xstilts.report.terminal import print_report
+from xstilts.report.write import write_report
 
 
 def test_artificial_languages_are_named_as_such_wherever_a_score_stands(result, tmp_path, capsys):
@@ -56,6 +58,18 @@ def test_a_run_writes_what_goes_into_a_paper(result, tmp_path):
         figures = sorted(out.glob(f"*-{columns}.pdf"))
         widths = [float(re.search(rb"MediaBox \[0 0 ([\d.]+)", file.read_bytes())[1]) for file in figures]
         assert figures and all(width <= points + 1 for width in widths)
+
+
+def test_figures_and_tables_of_an_earlier_plan_do_not_stay_beside_those_of_this_one(tmp_path):
+    make_run(tmp_path / "run", {"none": {}}, ("xnli",), items=4)
+    charts, paper = tmp_path / "run" / "charts", tmp_path / "run" / "paper"
+    write_report(tmp_path / "run")
+    first = {file.name for file in (*charts.iterdir(), *paper.iterdir())}
+    old = ("scores-02-pawsx.svg", "scores-pawsx.tex", "contrasts-verdicts-one-column.pdf")
+    for file in (charts / old[0], *(paper / name for name in (*old, "main.tex", "notes.md"))):
+        file.write_text("of an earlier plan, or the user's own")
+    write_report(tmp_path / "run")
+    assert {file.name for file in (*charts.iterdir(), *paper.iterdir())} == first | {"main.tex", "notes.md"}
 
 
 def page_of(result: dict[str, Any], run: Path, draw: bool = False) -> str:

@@ -148,6 +148,8 @@ def save(model: Any, tokenizer: Any, out: Path) -> None:
     check_finite(model, "the trained model", "lower the learning rate or warm up for longer")
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
+    for file in out.glob("*.safetensors"):  # the library lets nobody but the owner read them, unlike the rest
+        file.chmod((out / "config.json").stat().st_mode)
 
 
 def fetch(arguments: dict[str, Any], inputs: dict[str, Path], out: Path, context: Context) -> None:

@@ -70,11 +70,16 @@ def latex(text: str) -> str:
     return "".join(SPECIAL.get(character, character) for character in visible(text))
 
 
+def paper_tables(result: Result) -> list[Table]:
+    """The contrasts, and the scores on each target."""
+    return [_contrasts(result), *(_scores(result, target) for target in targets(result))]
+
+
 def write_paper(result: Result, run: Path, figures: Sequence[Figure]) -> Path:
     """Write tables, figures, methods and references into the folder `paper` of a run; its path."""
     out = run / PAPER
     out.mkdir(parents=True, exist_ok=True)
-    for table in [_contrasts(result), *(_scores(result, target) for target in targets(result))]:
+    for table in paper_tables(result):
         write_atomically(out / f"{table.name}.tex", table.latex())
         write_atomically(out / f"{table.name}.md", table.markdown())
     for figure in figures:
