@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from support import SMALL, equal_weights, weights_of
 from xstilts.context import Context
 from xstilts.errors import MISSING, XstiltsError
+from xstilts.hashing import folder_digest
 from xstilts.models.encoders import (
     fetch,
     load_base,
@@ -156,6 +157,17 @@ def test_a_study_can_replace_settings_of_a_loaded_configuration(encoder_folder, 
     with pytest.raises(XstiltsError) as error:
         fetched(folder, tmp_path / "other", config={"hidden_dropout": 0.0})
     assert error.value.kind == "bad-setting" and "hidden_dropout_prob" in error.value.hint
+
+
+def test_an_encoder_that_changed_since_the_plan_is_not_stored_as_the_planned_one(encoder_folder, tmp_path):
+    folder = shutil.copytree(encoder_folder("bert"), tmp_path / "encoder")
+    planned = folder_digest(folder)
+    fetched(folder, tmp_path / "as planned", content=planned)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"hidden_dropout_prob": 0.3}))
+    with pytest.raises(XstiltsError) as error:
+        fetched(folder, tmp_path / "changed", content=planned)
+    assert error.value.kind == "inconsistent" and not any((tmp_path / "changed").iterdir())
 
 
 def test_who_may_read_the_configuration_may_read_the_weights(encoder_folder, tokenizer, tmp_path):
