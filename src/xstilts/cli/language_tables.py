@@ -53,7 +53,7 @@ def distances(
     as_csv: CSV = False,
     picture: PICTURE = None,
 ) -> None:
-    """Show distances from one language, nearest first, with 95 % intervals; 'unknown' if few features are known."""
+    """Show distances from one language, nearest first, with 95% intervals; 'unknown' if few features are known."""
     from xstilts.languages import BENCHMARK_LANGUAGES, all_languages, distance_matrix, language
 
     start = language(origin).code
@@ -65,7 +65,7 @@ def distances(
         rows = [_rounded(language=code, **dict(zip(result.codes, values, strict=True))) for code, values in table]
     else:
         heading = ">km" if measure == "geographic" else ">distance"
-        columns = {"language": "", "name": "", "distance": heading, "interval": ">95 % interval", "shared": ">shared"}
+        columns = {"language": "", "name": "", "distance": heading, "interval": ">95% interval", "shared": ">shared"}
         pairs = [result.pair(0, place) for place in range(1, len(result.codes))]
         pairs.sort(key=lambda pair: (pair.value != pair.value, pair.value))
         rows = [_rounded(language=p.b, distance=p.value, shared=p.shared, low=p.low, high=p.high) for p in pairs]
@@ -158,7 +158,7 @@ def _print_sources(facts: Row) -> None:
         if row["chosen"] or several or (row["probability"] or 0) >= SHOWN_PROBABILITY
     ]
     columns = {} if several else {"mark": ""}
-    columns |= {"language": "", "name": "", "distance": ">distance", "interval": ">95 % interval", "shared": ">shared"}
+    columns |= {"language": "", "name": "", "distance": ">distance", "interval": ">95% interval", "shared": ">shared"}
     _print(rows, columns | {"probability": ">P", "agree": ">agree", "script": "script", "family": "family"})
     if rows and not several:
         say("*: chosen")

@@ -44,7 +44,7 @@ def calibrate(
         say((name, "bold"), f": {description}")
         _print_world([row for row in rows if row["world"] == name])
     say(
-        "\nColumns: replicates × languages (–: refused). Coverage of 95 % intervals (!: the method fails there); false "
+        "\nColumns: replicates × languages (–: refused). Coverage of 95% intervals (!: the method fails there); false "
         "verdicts: better or worse although there is no difference; power: better if the difference is "
         f"{rows[0]['gain']:g} points; width of the whole interval in points.",
         wrap=True,

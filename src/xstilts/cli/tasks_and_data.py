@@ -14,7 +14,7 @@ from xstilts.errors import BAD_INPUT, XstiltsError
 from xstilts.report.console import emit, print_table, say
 
 COUNTS = {"examples": ">examples", "bad": ">bad", "empty": ">empty", "duplicates": ">repeated", "overlap": ">shared"}
-LENGTHS = {"median": ">median", "p95": ">95 %", "longest": ">longest"}
+LENGTHS = {"median": ">median", "p95": ">95%", "longest": ">longest"}
 RATIOS = {"per_word": ">per word", "per_character": ">per char"}
 HEADINGS = {"language": "language", "split": "split"} | COUNTS | LENGTHS | RATIOS | {"balance": "labels"}
 FORMATS = dict.fromkeys(COUNTS, ",") | dict.fromkeys(LENGTHS, ".0f") | dict.fromkeys(RATIOS, ".2f")

@@ -123,7 +123,7 @@ def predict(
     encoder: Annotated[str, typer.Option("--encoder", help="Of several models the one of this encoder.")] = "",
     model: MODEL = "",
 ) -> None:
-    """Predict the scores of trainings that were not run, with 90 % intervals."""
+    """Predict the scores of trainings that were not run, with 90% intervals."""
     from xstilts.engine import write_atomically
     from xstilts.transfer.check_tables import refuse_two_codes
     from xstilts.transfer.model_file import load_models
@@ -144,7 +144,7 @@ def predict(
     others = [each for each in models if each is not chosen[0]]
     predicted = predict_scores(chosen[0], trainings, targets, others)
     write_atomically(out, json.dumps(as_sumeval(rows, predicted, targets), separators=(",", ":")) + "\n")
-    say(f"{len(rows)} trainings × {len(targets)} languages, with 90 % intervals: {out}")
+    say(f"{len(rows)} trainings × {len(targets)} languages, with 90% intervals: {out}")
     for note in predicted.notes:
         say(f"extrapolated: {note}", wrap=True)
 
@@ -210,7 +210,7 @@ def evidence(
         for row in rows
     ]
     title = f"Points for each {step} of {measure} distance of the sources from a target without examples of its own"
-    print_table(("table", "distance", "", ">effect", ">95 %", ">p"), cells, title)
+    print_table(("table", "distance", "", ">effect", ">95%", ">p"), cells, title)
     say("What targets and trainings have in common is removed: a slope says whether a mixture helps more the languages "
         "that it is close to. These are mixtures of the target task, each trained once, and no intermediate phase.",
         wrap=True)  # fmt: skip

@@ -36,7 +36,7 @@ def print_ranking(code: str, ranking: list[Row], models: list[Any]) -> None:
     from xstilts.transfer.relations import known_language
 
     entry = known_language(code)
-    headings = ("source", "", ">score", ">90 %", *(f">{_heading(model, models)}" for model in models), ">distance")
+    headings = ("source", "", ">score", ">90%", *(f">{_heading(model, models)}" for model in models), ">distance")
     rows = []
     for row in ranking:
         source, points = known_language(row["source"]), []
@@ -56,7 +56,7 @@ def print_meaning(models: list[Any], unseen: bool) -> None:
     """Print what the numbers of rankings mean, and what they were learned from."""
     sizes = ", ".join(f"{model.size:,.0f} in {_heading(model, models)}" for model in models)
     alone = any(model.results.one_source_each for model in models)
-    say("score: what a source adds, in standard deviations over sources, with a 90 % interval from errors in left-out "
+    say("score: what a source adds, in standard deviations over sources, with a 90% interval from errors in left-out "
         "languages", wrap=True)  # fmt: skip
     say(f"points: what its examples add ({sizes})" + (", or the score after it alone" if alone else ""), wrap=True)
     if unseen:
@@ -74,15 +74,15 @@ def print_validation(row: Row) -> None:
     """Print one table of `transfer validate`."""
     if "by" not in row:
         title = f"{row['table']}: {row['trainings']} trainings, a fifth left out at a time; "
-        title += f"90 % intervals cover {row['coverage']:.1%}"
+        title += f"90% intervals cover {row['coverage']:.1%}"
         print_table(
-            ("method", ">mean absolute error [95 %]"), [(n, _estimate(v, 3)) for n, v in row["mae"].items()], title
+            ("method", ">mean absolute error [95%]"), [(n, _estimate(v, 3)) for n, v in row["mae"].items()], title
         )
         return
     title = (
         f"{row['table']}: one of {row['left_out']} {'families' if row['by'] == 'family' else 'languages'} left out; "
     )
-    title += f"90 % intervals cover {row['coverage']:.1%}"
+    title += f"90% intervals cover {row['coverage']:.1%}"
     names = list(dict.fromkeys(name for key in ("mae", "mixtures", "spearman") for name in row[key]))
     columns = ("mae", "mixtures", "spearman", "ndcg@3")
     cells = [(name, *(_estimate(row[key][name]) if name in row[key] else "" for key in columns)) for name in names]
@@ -107,13 +107,13 @@ def _print_prediction(result: Row, top: int) -> None:
         title += f"{check['candidates']:.1f} candidates each"
         methods = {**check["methods"], "ridge - nearest language": check["over_nearest"]}
         cells = [(name, _estimate(method["spearman"]), _estimate(method["ndcg@3"])) for name, method in methods.items()]
-        print_table(("ranking by", ">Spearman [95 %]", ">NDCG@3 [95 %]"), cells, title)
+        print_table(("ranking by", ">Spearman [95%]", ">NDCG@3 [95%]"), cells, title)
     for warning in result["warnings"]:
         say(f"warning: {warning}", wrap=True)
     for code, ranking in result["rankings"].items():
         tasks = ["intermediate"] if len({row["intermediate"] for row in ranking[:top]}) > 1 else []
         shares = {"top": ">top 3", "best": ">best"}
-        headings = ("source", "", *tasks, ">score", ">95 %", ">distance", *shares.values())
+        headings = ("source", "", *tasks, ">score", ">95%", ">distance", *shares.values())
         rows = []
         for row in ranking[:top]:
             distance = "unknown" if row["distance"] is None else number(row["distance"], 3)

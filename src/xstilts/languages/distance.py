@@ -65,7 +65,7 @@ class Distances:
 
 @dataclass(frozen=True)
 class Distance:
-    """The distance of two languages, NaN if unknown; `shared` features and the 95 % interval, None without features."""
+    """The distance of two languages, NaN if unknown; `shared` features and the 95% interval, None without features."""
 
     a: str
     b: str
@@ -100,7 +100,7 @@ def distance_matrix(
     is Gower's coefficient on URIEL's syntax features: the mean of |a - b| over the features observed in both languages
     (Gower 1971, doi:10.2307/2528823), i.e. the share of features in which they differ. A pair with fewer than
     `minimum_shared` such features (default: the measure's minimum) has distance NaN; the diagonal is 0. `intervals`
-    adds 95 % intervals by a bootstrap over groups of correlated features.
+    adds 95% intervals by a bootstrap over groups of correlated features.
     Raises XstiltsError for an unknown language or measure, a minimum below 1, or a file that is not such a table.
 
     >>> distance_matrix(["en", "de", "tr"]).values.round(2).tolist()
@@ -140,7 +140,7 @@ def distance_matrix(
 
 
 def distance(a: str, b: str, minimum_shared: int | None = None, *, measure: str = DEFAULT) -> Distance:
-    """The distance of two languages with its 95 % interval; arguments and errors as in `distance_matrix`.
+    """The distance of two languages with its 95% interval; arguments and errors as in `distance_matrix`.
 
     >>> print(distance("en", "Turkish"))
     en–tr 0.418 [0.246, 0.581], 89 shared features (syntax)

@@ -80,7 +80,7 @@ def intervals_chart(distances: Distances, chosen: tuple[str, ...] = ()) -> Any:
     shape = alt.condition(alt.datum.chosen, alt.value("diamond"), alt.value("circle"))
     _, layers = forest(rows, "language", x, 60, shape, color=colour)
     missing = ", ".join(pair.b for pair in pairs if np.isnan(pair.value))
-    subtitle = "95 % intervals" if distances.low is not None else "no intervals for this measure"
+    subtitle = "95% intervals" if distances.low is not None else "no intervals for this measure"
     subtitle += f"; not known: {missing}" * bool(missing)
     return layered(title, *layers, subtitle=subtitle, height=alt.Step(20))
 

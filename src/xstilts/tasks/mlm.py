@@ -54,8 +54,8 @@ def encode(table: pa.Table, task: Task, tokenizer: Any, max_length: int) -> Enco
 
 
 def corruption(tokenizer: Any, rate: float) -> Callable[[dict[str, np.ndarray], np.random.Generator], None]:
-    """A function that chooses `rate` of the ordinary tokens of a batch as labels and masks them, in place: 80 %
-    become the mask, 10 % a random token, 10 % stay as they are (Devlin et al. 2019, §3.1)."""
+    """A function that chooses `rate` of the ordinary tokens of a batch as labels and masks them, in place: 80%
+    become the mask, 10% a random token, 10% stay as they are (Devlin et al. 2019, §3.1)."""
     special, mask, size = np.array(tokenizer.all_special_ids), tokenizer.mask_token_id, len(tokenizer)
 
     def corrupt(batch: dict[str, np.ndarray], rng: np.random.Generator) -> None:

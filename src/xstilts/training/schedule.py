@@ -57,7 +57,7 @@ def between_evaluations(asked: int, total: int, choosing: bool) -> int:
 
 def averaged_updates(total: int) -> list[int]:
     """The updates, counted from 1, after which weights enter the average of a training of `total` updates: at 60, 70,
-    80, 90 and 100 % of it, the second half of ten equally spaced checkpoints.
+    80, 90 and 100% of it, the second half of ten equally spaced checkpoints.
 
     Averaging checkpoints of one training transfers better across languages than its last weights and needs no labels of
     the target language (Schmidt et al. 2023, arxiv.org/abs/2305.16834). The rule is that of this project: the first
@@ -71,7 +71,7 @@ def averaged_updates(total: int) -> list[int]:
 
 def degenerate(runs: Sequence[Mapping[str, Any]]) -> list[bool]:
     """Which of some comparable runs are degenerate (Phang et al. 2018), whatever the scores in held-out languages: the
-    loss fell by at most 5 %, and the English dev score is below that of every run whose loss fell more. If no loss did,
+    loss fell by at most 5%, and the English dev score is below that of every run whose loss fell more. If no loss did,
     none is degenerate: the fault is in the setting.
 
     runs: mappings with `first_loss`, `loss` and `dev_score` (None if it was not measured).

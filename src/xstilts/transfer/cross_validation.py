@@ -30,7 +30,7 @@ Row = dict[str, Any]
 def validate_mixtures(results: ResultsTable) -> Row:
     """Mean absolute errors in points of scores after mixtures that were left out, by method, in five folds.
 
-    `coverage`: how many of the scores lie within the 90 % interval from errors of trainings in the other folds.
+    `coverage`: how many of the scores lie within the 90% interval from errors of trainings in the other folds.
     """
     results = usable(results)
     if len(results.examples) < 2 * FEWEST:
@@ -60,7 +60,7 @@ def validate_languages(model: TransferModel, by: str, others: Sequence[TransferM
     """How scores and sources are predicted in languages (or families) that are left out in turn.
 
     mae: of the scores without examples in the language itself; mixtures: Spearman of the trainings; sources: Spearman
-    and NDCG@3 of what each source adds; coverage: of 90 % intervals from the errors of other blocks. Parameters of
+    and NDCG@3 of what each source adds; coverage: of 90% intervals from the errors of other blocks. Parameters of
     other languages are not fitted again. Intervals are over targets.
     """
     table = model.results

@@ -30,7 +30,7 @@ Row = dict[str, Any]
 def distance_evidence(results: ResultsTable, measure: str = "syntax") -> list[Row]:
     """The effect of each summary of the sources' distances on the score, alone and with the others held fixed.
 
-    effect: points for a distance that is 0.1 larger (0 to 1; for `geographic`, 1,000 km). low, high: 95 %, with
+    effect: points for a distance that is 0.1 larger (0 to 1; for `geographic`, 1,000 km). low, high: 95%, with
     trainings and target languages both redrawn (the pigeonhole bootstrap, Owen 2007, doi:10.1214/07-AOAS122); p: how
     often languages with shuffled places in the table of distances have an effect as large (two-sided).
 

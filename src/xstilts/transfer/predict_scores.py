@@ -16,7 +16,7 @@ from xstilts.transfer.transfer_model import TransferModel, shares_of_known
 
 @dataclass(frozen=True)
 class Predictions:
-    """Scores in points [trainings, targets], half widths of 90 % intervals [targets], and notes on extrapolation."""
+    """Scores in points [trainings, targets], half widths of 90% intervals [targets], and notes on extrapolation."""
 
     scores: np.ndarray
     half_widths: np.ndarray

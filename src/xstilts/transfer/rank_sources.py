@@ -26,7 +26,7 @@ def rank_sources(
     held_out: languages whose own scores are not used, although the models have them, and which are no candidates.
 
     score: what the source adds, in standard deviations over a table's sources and less their mean, averaged over the
-    models; low, high: a 90 % interval, from errors in left-out languages; points: of each table, what the source adds,
+    models; low, high: a 90% interval, from errors in left-out languages; points: of each table, what the source adds,
     or in a table with one source for each training the score after it; unseen: tables without this source, where a
     weighted mean of similar ones stands in. Raises XstiltsError if nothing is left to rank.
     """

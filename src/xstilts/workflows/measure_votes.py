@@ -15,7 +15,7 @@ from xstilts.workflows.user_data.labelled_data import files_by_language
 from xstilts.workflows.user_data.tables import read_batches
 
 TEXTS = 50
-"""Of each language. With 25, the authors of NN-Rank report 93 % of the quality that all texts give."""
+"""Of each language. With 25, the authors of NN-Rank report 93% of the quality that all texts give."""
 DEPTH = 2 / 3
 """Of the layer that is read. Layers from half to two thirds of multilingual E5 small rank sources best."""
 BATCH = 10
