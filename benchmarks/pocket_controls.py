@@ -4,8 +4,8 @@
 
 The second English arm differs from the first only in its randomness: it should be called better or worse as often as
 the error rate allows. The arm trained on the held-out languages should always be called better. Only the arms and the
-target of the controls are trained: their steps, and so the controls, are those of the whole study. A seed takes two to
-three minutes on two cores; what --out already holds is not repeated.
+target of the controls are trained: their steps, and so the controls, are those of the whole study. A seed takes one to
+two minutes on two cores; what --out already holds is not repeated.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import torch
 
 STUDY = """\
 extends: pocket
-arms: {none: null, near: null, far: null, diverse: null}
+arms: {none: null, near: null, far: null}
 targets: {pocket-paws: null, pocket-tatoeba: null}
 contrasts: [english-again - english, in-language - english]
 controls: null

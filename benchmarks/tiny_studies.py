@@ -46,7 +46,7 @@ BASE: Settings = {
     "encoders": {"pocket": {"seeds": 1, "pretrain": {"corpus": "tiny-text", "updates": 50}}},
     "intermediate": {"nli": {"task": "tiny-nli", **SMALL}},
     "arms": {
-        **dict.fromkeys(("english", "near", "diverse", "english-again", "in-language")),
+        **dict.fromkeys(("english", "near", "english-again", "in-language")),
         "far": {"intermediate": "nli", "languages": "far", "count": 2},
     },
     "targets": {

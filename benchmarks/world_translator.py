@@ -44,7 +44,7 @@ STUDY = {
     "question": "What do machine translations keep of training in two more languages?",
     "languages": {"never_held_out": PAIR},
     "arms": {
-        **dict.fromkeys(["near", "far", "diverse", "english-again", "in-language"]),
+        **dict.fromkeys(["near", "far", "english-again", "in-language"]),
         "given": {"intermediate": "nli", "languages": "given", "given": PAIR},
         "translated": {"intermediate": "nli", "languages": "given", "given": PAIR, "translated": "good"},
         "translated-badly": {"intermediate": "nli", "languages": "given", "given": PAIR, "translated": "bad"},

@@ -141,7 +141,7 @@ def study(folder, **changes):
     settings = {
         "extends": "pocket", "name": "mine", "replicates": 2, "languages": {
             "candidates": ["sw", "tr", "zh", "hi", "ar", "de", "es", "fr"], "held_out": 0.6, "always_held_out": None},
-        "arms": dict.fromkeys(("near", "far", "diverse", "english-again", "in-language")),
+        "arms": dict.fromkeys(("near", "far", "english-again", "in-language")),
         "targets": {"pocket-nli": None, "pocket-paws": None, "pocket-tatoeba": None, "xnli": {"training": {}}},
         "primary": ["xnli"], "contrasts": ["english - none"], "controls": None,
         "encoders": {"pocket": {"pretrain": {"config": LONG}}},
@@ -167,7 +167,7 @@ def test_models_without_a_revision_are_pinned_to_the_cached_commit_without_a_net
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(huggingface_hub.constants, "HF_ASSETS_CACHE", str(tmp_path / "assets"))
-    idle = dict.fromkeys(("near", "far", "diverse", "english-again", "in-language"))
+    idle = dict.fromkeys(("near", "far", "english-again", "in-language"))
     path = study(
         tmp_path,
         encoders={"pocket": None, "small": {"load": "some/encoder"}},

@@ -147,7 +147,7 @@ def study_of(tmp_path, **more):
 
 
 def test_a_study_scores_the_weights_of_the_oracle_too(tmp_path):
-    arms = dict.fromkeys(("near", "far", "diverse", "english-again", "in-language"))
+    arms = dict.fromkeys(("near", "far", "english-again", "in-language"))
     study = study_of(
         tmp_path, arms={**arms, "none-longer": {"match_updates_of": "english"}}, contrasts=["english - none"],
         controls=[], targets={"pocket-nli": {"oracle": "validation"}, "pocket-paws": None, "pocket-tatoeba": None},
