@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from support import ROOT, invoke
+from xstilts.engine import Store, read_steps
 from xstilts.runs.events import read_events
 
 XSTILTS = [str(Path(sys.executable).with_name("xstilts"))]
@@ -63,12 +64,23 @@ def test_report_analyses_again_without_training(quick_run):
     assert report.is_file()
 
 
+PART = """\
+extends: pocket
+name: part
+arms: {near: null, far: null, english-again: null, in-language: null}
+targets: {pocket-paws: null}
+contrasts: [english - none]
+controls: null
+"""
+"""Some of the steps of the offline study."""
+
+
 def test_a_run_that_is_killed_and_stopped_resumes_bit_identically(quick_run, tmp_path):
-    folder, _ = quick_run
-    here, there = tmp_path / "runs/pocket-quick", folder / "runs/pocket-quick"
-    for finished, number, status in ((40, signal.SIGKILL, -signal.SIGKILL), (110, signal.SIGTERM, 130)):
+    here, file = tmp_path / "runs/part-quick", tmp_path / "part.yaml"
+    file.write_text(PART)
+    for finished, number, status in ((40, signal.SIGKILL, -signal.SIGKILL), (60, signal.SIGTERM, 130)):
         out, err = subprocess.DEVNULL, subprocess.PIPE
-        running = subprocess.Popen([*XSTILTS, "study", "pocket", "--quick"], cwd=tmp_path, stdout=out, stderr=err)
+        running = subprocess.Popen([*XSTILTS, "study", file, "--quick"], cwd=tmp_path, stdout=out, stderr=err)
         deadline = time.time() + 300
         while time.time() < deadline and sum(e["event"] == "finished" for e in read_events(here)) < finished:
             time.sleep(0.2)
@@ -80,9 +92,15 @@ def test_a_run_that_is_killed_and_stopped_resumes_bit_identically(quick_run, tmp
             time.sleep(0.2)
         assert not any(Path(f"/proc/{pid}").exists() for pid in workers), "workers outlive the run that started them"
     assert not list((tmp_path / "runs/store/temporary").iterdir())
-    run("study", "pocket", "--quick", cwd=tmp_path)
-    for file in sorted((there / "predictions").glob("*.parquet")):
-        assert (here / "predictions" / file.name).read_bytes() == file.read_bytes()
+    run("study", file, "--quick", cwd=tmp_path)
+    uninterrupted, resumed = Store(quick_run[0] / "runs/store"), Store(tmp_path / "runs/store")
+    plan, _ = read_steps(here / "steps.jsonl")
+    trained = [step.fingerprint for step in plan.steps.values() if step.kind in ("pretrain", "train", "predict")]
+    assert len(trained) > 15
+    for fingerprint in trained:
+        one, other = uninterrupted.path(fingerprint), resumed.path(fingerprint)
+        for name in {path.name for path in one.iterdir()} - {"manifest.json"}:  # which says when it was made
+            assert (one / name).read_bytes() == (other / name).read_bytes()
 
 
 def children(parent: int) -> list[int]:
