@@ -20,7 +20,7 @@ study: $(READY)
 	$(BIN)/xstilts study pocket
 
 test: $(READY)
-	$(BIN)/python -m pytest -n auto --dist loadscope
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check .
