@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from support import ROOT, invoke
@@ -76,7 +77,7 @@ controls: null
 
 
 def test_a_run_that_is_killed_and_stopped_resumes_bit_identically(quick_run, tmp_path):
-    here, file = tmp_path / "runs/part-quick", tmp_path / "part.yaml"
+    here, there, file = tmp_path / "runs/part-quick", quick_run[0] / "runs/pocket-quick", tmp_path / "part.yaml"
     file.write_text(PART)
     for finished, number, status in ((40, signal.SIGKILL, -signal.SIGKILL), (60, signal.SIGTERM, 130)):
         out, err = subprocess.DEVNULL, subprocess.PIPE
@@ -101,6 +102,10 @@ def test_a_run_that_is_killed_and_stopped_resumes_bit_identically(quick_run, tmp
         one, other = uninterrupted.path(fingerprint), resumed.path(fingerprint)
         for name in {path.name for path in one.iterdir()} - {"manifest.json"}:  # which says when it was made
             assert (one / name).read_bytes() == (other / name).read_bytes()
+    for file in sorted((here / "predictions").glob("*.parquet")):
+        rows, whole = (pq.read_table(at / "predictions" / file.name).to_pylist() for at in (here, there))
+        arms = {row["arm"] for row in rows}
+        assert rows and rows == [row for row in whole if row["arm"] in arms]
 
 
 def children(parent: int) -> list[int]:

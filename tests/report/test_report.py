@@ -66,10 +66,10 @@ def test_figures_and_tables_of_an_earlier_plan_do_not_stay_beside_those_of_this_
     write_report(tmp_path / "run")
     first = {file.name for file in (*charts.iterdir(), *paper.iterdir())}
     old = ("scores-02-pawsx.svg", "scores-pawsx.tex", "contrasts-verdicts-one-column.pdf")
-    for file in (charts / old[0], *(paper / name for name in (*old, "main.tex", "notes.md"))):
+    for file in (charts / old[0], *(paper / name for name in (*old, "main.tex", "plan.md"))):
         file.write_text("of an earlier plan, or the user's own")
     write_report(tmp_path / "run")
-    assert {file.name for file in (*charts.iterdir(), *paper.iterdir())} == first | {"main.tex", "notes.md"}
+    assert {file.name for file in (*charts.iterdir(), *paper.iterdir())} == first | {"main.tex", "plan.md"}
 
 
 def page_of(result: dict[str, Any], run: Path, draw: bool = False) -> str:

@@ -1,6 +1,5 @@
 """Encoders and the heads on them: ordinary `transformers` classes, saved as ordinary folders."""
 
-import hashlib
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from safetensors import SafetensorError
 
 from xstilts.context import Context
 from xstilts.errors import XstiltsError, did_you_mean
+from xstilts.hashing import checksum
 from xstilts.models.hub_models import model_folder, no_model, weights_file
 from xstilts.models.published import check_unchanged
 from xstilts.tasks.task_types import TRAINED
@@ -69,7 +69,7 @@ def load_tokenizer(encoder: str | Path, revision: str | None = None) -> Any:
     Raises XstiltsError if there is none.
     """
     files = [Path(encoder) / name for name in ("tokenizer.json", "tokenizer_config.json")]
-    content = "".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file())
+    content = "".join(checksum(file) for file in files if file.is_file())
     if content not in _tokenizers or not content:
         _tokenizers[content] = load_pretrained("AutoTokenizer", encoder, use_fast=True, revision=revision)
         if backend := getattr(_tokenizers[content], "backend_tokenizer", None):  # as it is after it was used
@@ -148,7 +148,7 @@ def save(model: Any, tokenizer: Any, out: Path) -> None:
     check_finite(model, "the trained model", "lower the learning rate or warm up for longer")
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
-    for file in out.glob("*.safetensors"):  # the library lets nobody but the owner read them, unlike the rest
+    for file in out.glob("*.safetensors"):  # safetensors makes its files readable by their owner alone
         file.chmod((out / "config.json").stat().st_mode)
 
 

@@ -26,11 +26,12 @@ def write_report(run: Path) -> dict[str, Any]:
 
 def _remove_others(folder: Path, names: Collection[str]) -> None:
     """Removes figures and tables of an earlier plan, which had other contrasts or targets: they would pass for results
-    of this one. Files with names of another kind are the user's own."""
+    of this one. Other files, such as a `plan.md`, are the user's own."""
     for file in folder.iterdir():
         name = file.stem
         for columns in COLUMNS:
             name = name.removesuffix(f"-{columns}")
-        ours = file.suffix in (".svg", ".pdf", ".tex", ".md") and name.partition("-")[0] in SECTIONS
-        if ours and name not in names:
+        figure = file.suffix in (".svg", ".pdf") and name.partition("-")[0] in SECTIONS
+        table = file.suffix in (".tex", ".md") and name.startswith("scores-")
+        if (figure or table) and name not in names:
             file.unlink(missing_ok=True)
